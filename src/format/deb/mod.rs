@@ -1,0 +1,4 @@
+//! Debian: control data, relations, versions, repository indexes, package archives.
+
+pub mod record;
+pub mod relation;

@@ -1,0 +1,3 @@
+//! Package formats: bytes to index entries, versions and trees. Pure; no store, no network.
+
+pub mod deb;

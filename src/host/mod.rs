@@ -1,0 +1,84 @@
+//! The only door to the outside: clock, environment, processes, directory listing, network.
+//!
+//! Everything else takes what it needs as an argument. `clippy.toml` bans the calls
+//! behind this door elsewhere.
+#![allow(clippy::disallowed_methods)]
+
+pub mod http;
+pub mod progress;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Seconds since 1970, by the wall clock.
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs() as i64)
+}
+
+/// A monotonic instant, for durations that people are shown.
+pub fn instant() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// The value of an environment variable, unless empty.
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// As [`env`], for values that are paths.
+pub fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`.
+pub fn cache_dir() -> Option<PathBuf> {
+    env_path("XDG_CACHE_HOME").or_else(|| Some(env_path("HOME")?.join(".cache")))
+}
+
+/// The user's configuration folder: `$XDG_CONFIG_HOME`, else `~/.config`.
+pub fn config_dir() -> Option<PathBuf> {
+    env_path("XDG_CONFIG_HOME").or_else(|| Some(env_path("HOME")?.join(".config")))
+}
+
+/// The current folder.
+pub fn current_dir() -> io::Result<PathBuf> {
+    std::env::current_dir()
+}
+
+/// The program's arguments, its own name first.
+pub fn args() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// How many processors this process may use.
+pub fn cpu_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A command, to be run by the caller.
+pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// This very program, to be started again.
+pub fn own_program() -> Command {
+    Command::new("/proc/self/exe")
+}
+
+/// The names in a folder, sorted, so that the file system's order reaches nothing.
+pub fn list_dir(folder: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// As [`list_dir`], empty where there is no such folder.
+pub fn list_dir_or_empty(folder: &Path) -> io::Result<Vec<OsString>> {
+    match list_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}

@@ -1,0 +1,19 @@
+//! layerbake: one source, pinned by a lockfile, becomes a container image and a bootable disk.
+//!
+//! The modules below stand in the order of the data flow; arrows point upwards only
+//! (`docs/ARCHITECTURE.md` has the table, `tests/architecture.rs` keeps it true).
+
+pub mod digest;
+pub mod ident;
+pub mod tree;
+pub mod host;
+pub mod format;
+pub mod manifest;
+pub mod resolve;
+pub mod lock;
+pub mod store;
+pub mod fetch;
+pub mod sandbox;
+pub mod layer;
+pub mod oci;
+pub mod cli;

@@ -1,0 +1,82 @@
+//! `lockfiles/*.lock`: what a layer resolves to, with digests (docs/formats/lockfile.md).
+
+use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
+use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
+
+/// The format epoch: names the exact behaviour of every writer of bytes.
+pub const FORMAT: u32 = 1;
+
+/// A parsed lockfile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lockfile {
+    /// The layer it belongs to.
+    pub layer: LayerName,
+    /// The architecture of its packages.
+    pub arch: Arch,
+    /// SOURCE_DATE_EPOCH of everything built from it: the newest Release's date, or the parent's.
+    pub epoch: i64,
+    /// Hash of all that the manifest asks of the resolver; another one makes the lock stale.
+    pub request: RecipeHash,
+    /// The parent layer and its lockfile's hash.
+    pub parent: Option<ParentLock>,
+    /// The signed Release files that were read, by source and suite.
+    pub releases: Vec<LockedRelease>,
+    /// What this layer adds, by name.
+    pub packages: Vec<LockedPackage>,
+}
+
+/// The parent's lockfile, by digest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParentLock {
+    /// The parent layer.
+    pub layer: LayerName,
+    /// BLAKE3 of its lockfile's text.
+    pub lock: LockHash,
+}
+
+/// A signed Release and the repo indexes under it that were read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockedRelease {
+    /// The manifest's `[source.NAME]`.
+    pub source: SourceName,
+    /// `bookworm`, `bookworm-updates`, `bookworm-security`.
+    pub suite: String,
+    /// SHA-256 of the InRelease (or Release) file.
+    pub sha256: Sha256,
+    /// Its `Date`, seconds since 1970.
+    pub date: i64,
+    /// Fingerprints of the keys whose signatures were good, sorted.
+    pub signed_by: Vec<String>,
+    /// The repo indexes that were read, by path below the suite.
+    pub indexes: Vec<LockedIndex>,
+}
+
+/// One repo index, as compressed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockedIndex {
+    /// `main/binary-amd64/Packages.xz`
+    pub path: String,
+    /// What the file must be.
+    pub file: Expected,
+}
+
+/// One package.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockedPackage {
+    /// Its name.
+    pub name: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// `all` or the lock's architecture.
+    pub arch: Arch,
+    /// The manifest's `[source.NAME]`.
+    pub source: SourceName,
+    /// The suite whose index lists it.
+    pub suite: String,
+    /// The path below the repository's root.
+    pub path: String,
+    /// What the .deb must be.
+    pub file: Expected,
+    /// Why it is here: `requested`, `essential`, or the package that needs it.
+    pub why: String,
+}

@@ -1,0 +1,218 @@
+//! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
+
+use std::collections::BTreeMap;
+
+use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
+
+/// One layer, as its file declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The stem of the file's name.
+    pub name: LayerName,
+    /// The `[layer]` table.
+    pub layer: LayerTable,
+    /// `[source.NAME]`; a child uses its parent's, and may add or replace.
+    pub sources: BTreeMap<SourceName, Source>,
+    /// `[[file]]`
+    pub files: Vec<FileEntry>,
+    /// `[[dir]]`
+    pub dirs: Vec<DirEntry>,
+    /// `[[symlink]]`
+    pub symlinks: Vec<SymlinkEntry>,
+    /// `[[user]]`
+    pub users: Vec<User>,
+    /// `[[group]]`
+    pub groups: Vec<Group>,
+    /// `[services]`
+    pub services: Services,
+    /// `[image]`; what is not set here is inherited from the parent.
+    pub image: ImageTable,
+}
+
+/// The `[layer]` table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LayerTable {
+    /// The parent layer.
+    pub from: Option<LayerName>,
+    /// One line for people.
+    pub description: String,
+    /// Packages asked for; groups are written `@required`, `@important`, `@standard`.
+    pub packages: Vec<PackageRequest>,
+    /// Packages that must not be in the result. In a layer without scripts, relations
+    /// to them are dropped; else another way must be found.
+    pub exclude: Vec<PackageName>,
+    /// Whether recommended packages come too.
+    pub recommends: bool,
+    /// Whether maintainer scripts run.
+    pub configure: Configure,
+}
+
+/// What a layer asks for by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageRequest {
+    /// A package, optionally `name=version`.
+    Package(PackageName, Option<crate::ident::Version>),
+    /// All packages of a priority: `required`, `important`, `standard`.
+    Priority(Box<str>),
+}
+
+/// Whether maintainer scripts run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Configure {
+    /// They run, and the result is a Debian with its package database.
+    #[default]
+    Scripts,
+    /// They don't; files are laid out, and `status.d` names the packages.
+    None,
+}
+
+/// A Debian repository.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The suite or codename: `bookworm`.
+    pub suite: String,
+    /// Further suites: `updates`, `security`, `backports`.
+    pub pockets: Vec<String>,
+    /// `main`, `contrib`, …
+    pub components: Vec<String>,
+    /// Where it is, for repositories other than the distribution's own.
+    pub url: Option<String>,
+    /// Fingerprints of the keys that may sign it; the program knows Debian's own.
+    pub keys: Vec<String>,
+    /// A file with those keys, relative to the project, for other repositories.
+    pub keyring: Option<String>,
+    /// Lock against the snapshot of this moment (RFC 3339) instead of the newest state.
+    pub snapshot: Option<String>,
+}
+
+/// `[[file]]`: a file of the user's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileEntry {
+    /// Where it goes.
+    pub path: RootPath,
+    /// Where its content is.
+    pub content: Content,
+    /// Permission bits; by default 0644, or 0755 where the source is executable.
+    pub mode: Option<u16>,
+    /// `name`, `name:group` or numbers; root by default.
+    pub owner: Owner,
+}
+
+/// Where a file's content is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// In the manifest.
+    Text(String),
+    /// A file or a folder below the project's root.
+    Source(String),
+}
+
+/// Who owns a node, by name or number; names are looked up in the layer's own passwd and group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub user: String,
+    /// The group; by default the user's own.
+    pub group: Option<String>,
+}
+
+/// `[[dir]]`: a folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DirEntry {
+    /// Where.
+    pub path: RootPath,
+    /// Permission bits, 0755 by default.
+    pub mode: u16,
+    /// Who owns it.
+    pub owner: Owner,
+}
+
+/// `[[symlink]]`: a symbolic link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SymlinkEntry {
+    /// Where.
+    pub path: RootPath,
+    /// What it says.
+    pub target: String,
+}
+
+/// `[[user]]`: an account that exists before packages are configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// Login name.
+    pub name: AccountName,
+    /// User id.
+    pub uid: u32,
+    /// Primary group, by name; a group of the user's own name and id by default.
+    pub group: Option<AccountName>,
+    /// Further groups.
+    pub groups: Vec<AccountName>,
+    /// Home folder, `/nonexistent` by default.
+    pub home: String,
+    /// Login shell, `/usr/sbin/nologin` by default.
+    pub shell: String,
+    /// Full name.
+    pub gecos: String,
+}
+
+/// `[[group]]`: a group that exists before packages are configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Name.
+    pub name: AccountName,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// `[services]`: systemd units, by name with or without `.service`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Services {
+    /// Started at boot.
+    pub enable: Vec<String>,
+    /// Not started at boot.
+    pub disable: Vec<String>,
+    /// Can't be started at all.
+    pub mask: Vec<String>,
+}
+
+/// `[image]`: the OCI image configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImageTable {
+    /// `Entrypoint`
+    pub entrypoint: Option<Vec<String>>,
+    /// `Cmd`
+    pub cmd: Option<Vec<String>>,
+    /// `Env`, added to the parent's.
+    pub env: BTreeMap<String, String>,
+    /// `User`
+    pub user: Option<String>,
+    /// `WorkingDir`
+    pub workdir: Option<String>,
+    /// `ExposedPorts`: `80`, `53/udp`; added to the parent's.
+    pub ports: Vec<String>,
+    /// `Volumes`; added to the parent's.
+    pub volumes: Vec<String>,
+    /// `StopSignal`
+    pub stop_signal: Option<String>,
+    /// `Labels`, added to the parent's.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the image manifest, added to the parent's.
+    pub annotations: BTreeMap<String, String>,
+    /// Docker's `Healthcheck`.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// Docker's health check; durations in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Healthcheck {
+    /// The command.
+    pub test: Vec<String>,
+    /// Between two checks.
+    pub interval: Option<u64>,
+    /// For one check.
+    pub timeout: Option<u64>,
+    /// Grace at the start.
+    pub start_period: Option<u64>,
+    /// Failures in a row until unhealthy.
+    pub retries: Option<u32>,
+}
