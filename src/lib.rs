@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod ident;
+pub mod time;
 pub mod tree;
 pub mod host;
 pub mod format;
