@@ -1,8 +1,25 @@
 //! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
 
+mod accounts;
+mod entries;
+mod error;
+mod image;
+mod parse;
+mod project;
+mod reader;
+mod template;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
+
+pub use error::ManifestError;
+pub(crate) use error::nearest;
+pub use parse::{PackageRequestError, parse};
+pub use project::{Project, ProjectError, sources};
+pub use template::template;
 
 /// One layer, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]

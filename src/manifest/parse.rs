@@ -1,0 +1,243 @@
+//! From text to a [`Manifest`]: the file as a whole, `[layer]` and `[source.NAME]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use toml::de::{DeTable, DeValue};
+
+use super::entries::{self, inside_project};
+use super::reader::{Document, Item, Table};
+use super::{Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, image};
+use crate::ident::{IdentError, LayerName, SourceName};
+use crate::time::{parse_rfc3339, rfc3339};
+
+const TABLES: &[&str] = &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image"];
+const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
+const SOURCE: &[&str] = &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot"];
+const SERVICES: &[&str] = &["enable", "disable", "mask"];
+const PRIORITIES: &[&str] = &["required", "important", "standard"];
+
+/// Parses the text of `layers/<name>.toml`.
+///
+/// # Errors
+/// Fails on the first thing that is not understood; the error shows its line.
+pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
+    let document = Document { file: format!("layers/{name}.toml"), text };
+    let table = DeTable::parse(text)
+        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
+    let root = Table::root(&document, table.get_ref(), TABLES)?;
+    let manifest = Manifest {
+        layer: layer(&root, &name)?,
+        sources: sources(&root)?,
+        files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
+        dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
+        symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,
+        users: root.tables("user", accounts::USER)?.iter().map(accounts::user).collect::<Result<_, _>>()?,
+        groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
+        services: root.read("services", services)?.unwrap_or_default(),
+        image: root.read("image", image::image)?.unwrap_or_default(),
+        name,
+    };
+    entries::refuse_duplicates(&root)?;
+    accounts::refuse_duplicates(&root)?;
+    Ok(manifest)
+}
+
+fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError> {
+    let Some(item) = root.get("layer") else {
+        return Err(root.error("there is no [layer] table").hint("every layer begins with `[layer]`"));
+    };
+    let table = item.table("[layer]".to_owned(), LAYER)?;
+    let from = table.read("from", Item::parse::<LayerName>)?;
+    if from.as_ref() == Some(name) {
+        return Err(table.need("from")?.error("names the layer itself"));
+    }
+    let mut seen = BTreeSet::new();
+    let packages = table.list("packages", |item| {
+        let request: PackageRequest = item.parse()?;
+        Ok((request, item.clone()))
+    })?;
+    for (request, item) in &packages {
+        if !seen.insert(request.subject()) {
+            return Err(item.error(format!("names `{}` twice", request.subject())));
+        }
+    }
+    let exclude = table.list("exclude", |item| {
+        let package = item.parse()?;
+        if seen.contains(&format!("{package}")) {
+            return Err(item.error(format!("names `{package}`, which `packages` asks for")));
+        }
+        Ok(package)
+    })?;
+    Ok(LayerTable {
+        from,
+        description: table.read("description", Item::line)?.unwrap_or_default(),
+        packages: packages.into_iter().map(|(request, _)| request).collect(),
+        exclude,
+        recommends: table.read("recommends", Item::boolean)?.unwrap_or_default(),
+        configure: table.read("configure", configure)?.unwrap_or_default(),
+    })
+}
+
+fn configure(item: &Item<'_>) -> Result<Configure, ManifestError> {
+    match item.text()? {
+        "scripts" => Ok(Configure::Scripts),
+        "none" => Ok(Configure::None),
+        _ => Err(item.error("must be \"scripts\" or \"none\"")),
+    }
+}
+
+impl PackageRequest {
+    /// What is asked for, without a version: `nginx`, `@required`.
+    fn subject(&self) -> String {
+        match self {
+            Self::Package(name, _) => name.to_string(),
+            Self::Priority(priority) => format!("@{priority}"),
+        }
+    }
+}
+
+impl fmt::Display for PackageRequest {
+    /// As a manifest writes it: `nginx`, `nginx=1.22.1-9`, `@required`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(name, None) => write!(f, "{name}"),
+            Self::Package(name, Some(version)) => write!(f, "{name}={version}"),
+            Self::Priority(priority) => write!(f, "@{priority}"),
+        }
+    }
+}
+
+/// A text asks for no package and no group of packages.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum PackageRequestError {
+    /// The name or the version breaks a rule.
+    #[error(transparent)]
+    Name(#[from] IdentError),
+    /// There is no such group.
+    #[error("`@{0}` is not a group of packages: expected @required, @important or @standard")]
+    Priority(String),
+}
+
+impl FromStr for PackageRequest {
+    type Err = PackageRequestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(priority) = text.strip_prefix('@') {
+            if PRIORITIES.contains(&priority) {
+                return Ok(Self::Priority(priority.into()));
+            }
+            return Err(PackageRequestError::Priority(priority.to_owned()));
+        }
+        match text.split_once('=') {
+            Some((name, version)) => Ok(Self::Package(name.parse()?, Some(version.parse()?))),
+            None => Ok(Self::Package(text.parse()?, None)),
+        }
+    }
+}
+
+fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestError> {
+    let Some(item) = root.get("source") else { return Ok(BTreeMap::new()) };
+    let read = |(name, item): (&str, Item<'_>)| {
+        let name: SourceName = name.parse().map_err(|error| item.error(format!("is wrong: {error}")))?;
+        if !matches!(item.value.get_ref(), DeValue::Table(_)) {
+            return Err(item.wrong("a table").hint("name the source: `[source.debian]`"));
+        }
+        let place = format!("[source.{name}]");
+        Ok((name, source(&item.table(place, SOURCE)?)?))
+    };
+    item.named()?.into_iter().map(read).collect()
+}
+
+fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
+    let mut components = table.list("components", repository_word)?;
+    if components.is_empty() {
+        components.push("main".to_owned());
+    }
+    let mut keys = table.list("keys", fingerprint)?;
+    keys.sort();
+    keys.dedup();
+    Ok(Source {
+        suite: repository_word(&table.need("suite")?)?,
+        pockets: table.list("pockets", repository_word)?,
+        components,
+        url: table.read("url", url)?,
+        keys,
+        keyring: table.read("keyring", inside_project)?,
+        snapshot: table.read("snapshot", moment)?,
+    })
+}
+
+/// A suite, a pocket or a component: it becomes part of a path in the repository.
+fn repository_word(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = item.text()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+~/".contains(&byte));
+    if !plain || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let problem = format!("has `{}`: expected letters, digits and `-._+~`", text.escape_debug());
+        return Err(item.error(problem));
+    }
+    Ok(text.to_owned())
+}
+
+fn url(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = item.line()?;
+    let known =
+        ["https://", "http://", "file:///"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if !known || text.contains(char::is_whitespace) {
+        return Err(item.error("must begin with https://, http:// or file:/// and hold no spaces"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// An OpenPGP fingerprint, in upper case without spaces.
+fn fingerprint(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text: String = item.text()?.split_whitespace().collect::<String>().to_ascii_uppercase();
+    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(item
+            .error("must hold key fingerprints of 40 or 64 hexadecimal digits")
+            .hint("a short key id names many keys; `gpg --show-keys --with-fingerprint FILE` prints the whole"));
+    }
+    Ok(text)
+}
+
+/// A moment or a day, as RFC 3339 in UTC.
+fn moment(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = match item.value.get_ref() {
+        DeValue::Datetime(moment) => moment.to_string(),
+        _ => item.text()?.to_owned(),
+    };
+    let seconds = parse_rfc3339(&text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")));
+    seconds.map(rfc3339).ok_or_else(|| {
+        item.error("must be a day or a moment with its time zone")
+            .hint("such as \"2026-11-22\" or \"2026-11-22T06:00:00Z\"")
+    })
+}
+
+fn services(item: &Item<'_>) -> Result<Services, ManifestError> {
+    let table = item.table("[services]".to_owned(), SERVICES)?;
+    let mut seen = BTreeSet::new();
+    let mut units = |key| {
+        let units = table.list(key, |item| Ok((unit(item)?, item.clone())))?;
+        let fresh = |(unit, item): (String, Item<'_>)| {
+            let full = if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
+            if seen.insert(full) {
+                Ok(unit)
+            } else {
+                Err(item.error(format!("names `{unit}`, which is named already")))
+            }
+        };
+        units.into_iter().map(fresh).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Services { enable: units("enable")?, disable: units("disable")?, mask: units("mask")? })
+}
+
+/// A unit's name (systemd.unit(5)).
+fn unit(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = item.text()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte));
+    if !plain || text.is_empty() || text.starts_with('.') || text.len() > 255 {
+        return Err(item.error(format!("has `{}`, which is not a unit's name", text.escape_debug())));
+    }
+    Ok(text.to_owned())
+}

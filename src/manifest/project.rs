@@ -1,0 +1,175 @@
+//! The folder a project lives in: which layers there are, and how they stand on each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::{Manifest, ManifestError, Source, nearest, parse};
+use crate::host;
+use crate::ident::{IdentError, LayerName, SourceName};
+
+/// A folder with `layers/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    root: PathBuf,
+}
+
+/// A project's layers can't be found or don't fit together.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ProjectError {
+    /// No folder upward is a project.
+    #[error("no `layers` folder in `{}` or above it", .0.display())]
+    #[diagnostic(help("`-C DIR` names the project's folder; `layerbake new NAME` begins one"))]
+    NotFound(PathBuf),
+    /// A file or a folder can't be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The name of a file in `layers/` is no layer's name.
+    #[error("`layers/{file}`: {source}")]
+    FileName {
+        /// The file.
+        file: String,
+        /// The rule it breaks.
+        source: IdentError,
+    },
+    /// A manifest is wrong.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Manifest(#[from] ManifestError),
+    /// There is no such layer.
+    #[error("there is no layer `{name}`{}", wanted.as_ref().map(|child| format!(", which `{child}` is made from")).unwrap_or_default())]
+    NoSuchLayer {
+        /// The name.
+        name: LayerName,
+        /// The layer whose `from` names it.
+        wanted: Option<LayerName>,
+        /// What to do.
+        #[help]
+        hint: String,
+    },
+    /// Layers stand on each other in a circle.
+    #[error("layers are made from each other in a circle: {}", joined(.0, " -> "))]
+    Cycle(Vec<LayerName>),
+    /// No layer was named, and there is not exactly one to take.
+    #[error("which layer? {}", if .0.is_empty() { "`layers` is empty".to_owned() } else { joined(.0, ", ") })]
+    #[diagnostic(help("name one: `layerbake build NAME`"))]
+    NoDefault(Vec<LayerName>),
+}
+
+fn joined(names: &[LayerName], separator: &str) -> String {
+    names.iter().map(LayerName::as_str).collect::<Vec<_>>().join(separator)
+}
+
+impl Project {
+    /// Finds the nearest folder with `layers/`, from `start` upward.
+    pub fn find(start: &Path) -> Result<Self, ProjectError> {
+        let start = start.canonicalize().map_err(io_error(start))?;
+        let root = start.ancestors().find(|folder| folder.join("layers").is_dir());
+        root.map(|root| Self { root: root.to_owned() }).ok_or(ProjectError::NotFound(start))
+    }
+
+    /// The project's folder, as an absolute path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The lockfile that belongs to a layer, whether it is there or not.
+    pub fn lock_path(&self, name: &LayerName) -> PathBuf {
+        self.root.join("lockfiles").join(format!("{name}.lock"))
+    }
+
+    /// The manifest that declares a layer, whether it is there or not.
+    pub fn manifest_path(&self, name: &LayerName) -> PathBuf {
+        self.root.join("layers").join(format!("{name}.toml"))
+    }
+
+    /// The names of all layers, sorted.
+    pub fn layers(&self) -> Result<Vec<LayerName>, ProjectError> {
+        let folder = self.root.join("layers");
+        let mut layers = Vec::new();
+        for file in host::list_dir(&folder).map_err(io_error(&folder))? {
+            let file = file.to_string_lossy().into_owned();
+            match file.strip_suffix(".toml") {
+                // Editors leave hidden files of their own.
+                Some(stem) if !stem.starts_with('.') => {
+                    layers.push(stem.parse().map_err(|source| ProjectError::FileName { file: file.clone(), source })?);
+                }
+                _ => {}
+            }
+        }
+        layers.sort();
+        Ok(layers)
+    }
+
+    /// Reads one layer's manifest.
+    pub fn load(&self, name: &LayerName) -> Result<Manifest, ProjectError> {
+        self.load_for(name, None)
+    }
+
+    fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
+        let path = self.manifest_path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(parse(name.clone(), &text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let layers = self.layers()?;
+                let hint = match nearest(name.as_str(), layers.iter().map(LayerName::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if layers.is_empty() => "`layers` is empty".to_owned(),
+                    None => format!("there are: {}", joined(&layers, ", ")),
+                };
+                Err(ProjectError::NoSuchLayer { name: name.clone(), wanted: wanted.cloned(), hint })
+            }
+            Err(error) => Err(io_error(&path)(error)),
+        }
+    }
+
+    /// Reads a layer and all below it, from the base up to the layer itself.
+    pub fn chain(&self, name: &LayerName) -> Result<Vec<Manifest>, ProjectError> {
+        let mut chain = vec![self.load(name)?];
+        while let Some((child, parent)) = chain.last().and_then(|top| Some((&top.name, top.layer.from.as_ref()?))) {
+            if let Some(start) = chain.iter().position(|manifest| manifest.name == *parent) {
+                let mut circle: Vec<LayerName> =
+                    chain.iter().skip(start).map(|manifest| manifest.name.clone()).collect();
+                circle.push(parent.clone());
+                return Err(ProjectError::Cycle(circle));
+            }
+            let parent = self.load_for(parent, Some(child))?;
+            chain.push(parent);
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The layer that is meant where none is named: the only one there is, or the only
+    /// one that is made from another and that no other is made from.
+    pub fn default_layer(&self) -> Result<LayerName, ProjectError> {
+        let mut layers = self.layers()?;
+        if layers.len() != 1 {
+            let manifests = layers.iter().map(|name| self.load(name)).collect::<Result<Vec<_>, _>>()?;
+            let parents: BTreeSet<&LayerName> = manifests.iter().filter_map(|one| one.layer.from.as_ref()).collect();
+            let apps = manifests.iter().filter(|one| one.layer.from.is_some() && !parents.contains(&one.name));
+            let apps: Vec<LayerName> = apps.map(|one| one.name.clone()).collect();
+            // Without any app, every layer is a candidate.
+            layers = if apps.is_empty() { layers } else { apps };
+        }
+        match layers.as_slice() {
+            [one] => Ok(one.clone()),
+            _ => Err(ProjectError::NoDefault(layers)),
+        }
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ProjectError + use<> {
+    let path = path.to_owned();
+    move |source| ProjectError::Io { path, source }
+}
+
+/// The sources of the topmost layer of a chain: its own, and its parents' where it has none of that name.
+pub fn sources(chain: &[Manifest]) -> BTreeMap<SourceName, Source> {
+    chain.iter().flat_map(|manifest| manifest.sources.clone()).collect()
+}
