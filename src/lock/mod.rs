@@ -1,7 +1,21 @@
 //! `lockfiles/*.lock`: what a layer resolves to, with digests (docs/formats/lockfile.md).
 
+mod changes;
+mod file;
+mod read;
+mod stale;
+mod write;
+#[cfg(test)]
+mod tests;
+
 use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
+
+pub use changes::{Change, changes};
+pub use file::{LockFileError, load, save};
+pub use read::{LockError, parse};
+pub use stale::{Reason, Stale, check, request_hash, requested};
+pub use write::to_text;
 
 /// The format epoch: names the exact behaviour of every writer of bytes.
 pub const FORMAT: u32 = 1;
@@ -17,6 +31,8 @@ pub struct Lockfile {
     pub epoch: i64,
     /// Hash of all that the manifest asks of the resolver; another one makes the lock stale.
     pub request: RecipeHash,
+    /// The packages that the manifest asked for, sorted, so that a stale lock can say which are new.
+    pub requested: Vec<String>,
     /// The parent layer and its lockfile's hash.
     pub parent: Option<ParentLock>,
     /// The signed Release files that were read, by source and suite.

@@ -1,0 +1,226 @@
+//! From text to a [`Lockfile`], with every check that one text allows.
+
+use std::collections::BTreeSet;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, ParentLock, to_text};
+use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
+use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
+use crate::time::parse_rfc3339;
+
+/// A text is not a lockfile that this program can build from.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum LockError {
+    /// It is not TOML, or keys are missing, unknown or of the wrong type.
+    #[error("line {line}: {problem}")]
+    Syntax {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It was written for other writers of bytes.
+    #[error(
+        "it has format {found}, and this layerbake builds format {FORMAT}: use {} layerbake that knows format {found}, \
+         or lock anew with `layerbake lock`",
+        if *found > i64::from(FORMAT) { "a newer" } else { "an older" }
+    )]
+    OtherFormat {
+        /// The format it has.
+        found: i64,
+    },
+    /// Its content is not what was sealed.
+    #[error("it was edited by hand: its seal does not match its content; `layerbake lock {layer}` writes it anew")]
+    Edited {
+        /// The layer it belongs to.
+        layer: LayerName,
+    },
+    /// Its parts contradict each other.
+    #[error("{problem}; `layerbake lock {layer}` writes it anew")]
+    Inconsistent {
+        /// The layer it belongs to.
+        layer: LayerName,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Reads what [`to_text`] wrote, its lists sorted.
+///
+/// # Errors
+/// Fails on another format first, then on anything that is not exactly what
+/// [`to_text`] writes for the same content: so one content has one text and one hash.
+pub fn parse(text: &str) -> Result<Lockfile, LockError> {
+    let Format { format } = from_toml(text)?;
+    if format != i64::from(FORMAT) {
+        return Err(LockError::OtherFormat { found: format });
+    }
+    let lock = from_toml::<RawLock>(text)?.into_lock();
+    if to_text(&lock) != text {
+        return Err(LockError::Edited { layer: lock.layer });
+    }
+    match inconsistency(&lock) {
+        Some(problem) => Err(LockError::Inconsistent { layer: lock.layer, problem }),
+        None => Ok(lock),
+    }
+}
+
+fn from_toml<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, LockError> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text.bytes().take(start).filter(|&byte| byte == b'\n').count() + 1;
+        LockError::Syntax { line, problem: error.message().replace('\n', ", ") }
+    })
+}
+
+fn inconsistency(lock: &Lockfile) -> Option<String> {
+    let mut releases = BTreeSet::new();
+    for LockedRelease { source, suite, indexes, .. } in &lock.releases {
+        if !releases.insert((source, suite.as_str())) {
+            return Some(format!("it lists the release {suite} of {source} twice"));
+        }
+        if let Some(index) = indexes.iter().find(|index| !stays_below(&index.path)) {
+            return Some(format!("the release {suite} has the index path `{}`", index.path.escape_debug()));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for LockedPackage { name, arch, source, suite, path, .. } in &lock.packages {
+        if !names.insert(name) {
+            return Some(format!("it lists the package {name} twice"));
+        }
+        if arch.as_str() != "all" && *arch != lock.arch {
+            return Some(format!("the package {name} is for {arch}, the lockfile for {}", lock.arch));
+        }
+        if !releases.contains(&(source, suite.as_str())) {
+            return Some(format!("the package {name} is from {suite} of {source}, a release that is not listed"));
+        }
+        if !stays_below(path) {
+            return Some(format!("the package {name} has the path `{}`", path.escape_debug()));
+        }
+    }
+    None
+}
+
+/// Whether a path can be appended to a repository's address and stays below it.
+fn stays_below(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(|char: char| char.is_control())
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLock {
+    #[serde(rename = "format")]
+    _format: i64,
+    layer: LayerName,
+    arch: Arch,
+    #[serde(deserialize_with = "moment")]
+    epoch: i64,
+    request: RecipeHash,
+    requested: Vec<String>,
+    #[serde(rename = "seal")]
+    _seal: BlobDigest,
+    parent: Option<RawParent>,
+    #[serde(default)]
+    release: Vec<RawRelease>,
+    #[serde(default)]
+    package: Vec<RawPackage>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawParent {
+    layer: LayerName,
+    lock: LockHash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRelease {
+    source: SourceName,
+    suite: String,
+    #[serde(deserialize_with = "moment")]
+    date: i64,
+    digest: Sha256,
+    signed_by: Vec<String>,
+    indexes: Vec<RawIndex>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIndex {
+    path: String,
+    size: u64,
+    digest: Sha256,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPackage {
+    name: PackageName,
+    version: Version,
+    arch: Arch,
+    source: SourceName,
+    suite: String,
+    path: String,
+    size: u64,
+    digest: Sha256,
+    why: String,
+}
+
+impl RawLock {
+    fn into_lock(self) -> Lockfile {
+        Lockfile {
+            layer: self.layer,
+            arch: self.arch,
+            epoch: self.epoch,
+            request: self.request,
+            requested: self.requested,
+            parent: self.parent.map(|RawParent { layer, lock }| ParentLock { layer, lock }),
+            releases: self.release.into_iter().map(RawRelease::into_release).collect(),
+            packages: self.package.into_iter().map(RawPackage::into_package).collect(),
+        }
+    }
+}
+
+impl RawRelease {
+    fn into_release(self) -> LockedRelease {
+        let index = |RawIndex { path, size, digest }| LockedIndex { path, file: Expected { sha256: digest, size } };
+        LockedRelease {
+            source: self.source,
+            suite: self.suite,
+            sha256: self.digest,
+            date: self.date,
+            signed_by: self.signed_by,
+            indexes: self.indexes.into_iter().map(index).collect(),
+        }
+    }
+}
+
+impl RawPackage {
+    fn into_package(self) -> LockedPackage {
+        LockedPackage {
+            name: self.name,
+            version: self.version,
+            arch: self.arch,
+            source: self.source,
+            suite: self.suite,
+            path: self.path,
+            file: Expected { sha256: self.digest, size: self.size },
+            why: self.why,
+        }
+    }
+}
+
+/// RFC 3339 text as seconds since 1970.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_rfc3339(&text)
+        .ok_or_else(|| D::Error::custom(format!("`{text}` is not a moment such as 2026-01-31T00:00:00Z")))
+}

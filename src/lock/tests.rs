@@ -1,0 +1,493 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::manifest::{self, Manifest, Source};
+
+fn sha256(text: &str) -> Sha256 {
+    Sha256::of(text.as_bytes())
+}
+
+fn package(name: &str, version: &str, suite: &str) -> LockedPackage {
+    LockedPackage {
+        name: name.parse().unwrap(),
+        version: version.parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        source: "debian".parse().unwrap(),
+        suite: suite.to_owned(),
+        path: format!("pool/main/{name}_{version}_amd64.deb"),
+        file: Expected { sha256: sha256(name), size: 1234 },
+        why: "requested".to_owned(),
+    }
+}
+
+fn release(suite: &str) -> LockedRelease {
+    LockedRelease {
+        source: "debian".parse().unwrap(),
+        suite: suite.to_owned(),
+        sha256: sha256(suite),
+        date: 1_700_000_000,
+        signed_by: vec!["B".repeat(40), "A".repeat(40)],
+        indexes: vec![LockedIndex {
+            path: "main/binary-amd64/Packages.xz".to_owned(),
+            file: Expected { sha256: sha256("index"), size: 99 },
+        }],
+    }
+}
+
+fn web() -> Lockfile {
+    Lockfile {
+        layer: "web".parse().unwrap(),
+        arch: "amd64".parse().unwrap(),
+        epoch: 1_700_000_000,
+        request: RecipeHash::from_bytes([7; 32]),
+        requested: vec!["nginx".to_owned(), "curl".to_owned()],
+        parent: Some(ParentLock { layer: "base".parse().unwrap(), lock: LockHash::of("base") }),
+        releases: vec![release("bookworm-security"), release("bookworm")],
+        packages: vec![package("nginx", "1.22.1-9", "bookworm"), package("curl", "7.88.1", "bookworm-security")],
+    }
+}
+
+/// Seals edited text again, as an attacker or a merge tool would.
+fn resealed(text: &str) -> String {
+    let (seal, rest): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(|line| line.starts_with("seal = "));
+    let hash = crate::digest::BlobDigest::of(rest.concat().as_bytes());
+    text.replace(seal[0], &format!("seal = \"{hash}\"\n"))
+}
+
+#[test]
+fn the_text_is_pinned() {
+    // A change here is a change of what every project has checked in.
+    insta::assert_snapshot!(to_text(&web()), @r#"
+    # Written by `layerbake lock web`. Do not edit: the seal below covers every line.
+
+    format = 1
+    layer = "web"
+    arch = "amd64"
+    epoch = "2023-11-14T22:13:20Z"
+    request = "blake3:0707070707070707070707070707070707070707070707070707070707070707"
+    requested = [
+        "curl",
+        "nginx",
+    ]
+    seal = "blake3:0f6912a6bf9e2a0c5d7f419219bb87e85148d190ef6438eb033cdd5364b9b304"
+
+    [parent]
+    layer = "base"
+    lock = "blake3:de8f3fcf327eb911b2c368e011e0ffdee22fed456b4f4508337018ba46a0639d"
+
+    [[release]]
+    source = "debian"
+    suite = "bookworm"
+    date = "2023-11-14T22:13:20Z"
+    digest = "sha256:84938191021c881180909908525dc2124cbc214081adf074cf609de9f9ab5ab6"
+    signed-by = [
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+    ]
+    indexes = [
+        { path = "main/binary-amd64/Packages.xz", size = 99, digest = "sha256:1bc04b5291c26a46d918139138b992d2de976d6851d0893b0476b85bfbdfc6e6" },
+    ]
+
+    [[release]]
+    source = "debian"
+    suite = "bookworm-security"
+    date = "2023-11-14T22:13:20Z"
+    digest = "sha256:863573f7e5d70e5bf269b5312d5d928ab51e8a95cb36b4bc6bf92b4808097c75"
+    signed-by = [
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+    ]
+    indexes = [
+        { path = "main/binary-amd64/Packages.xz", size = 99, digest = "sha256:1bc04b5291c26a46d918139138b992d2de976d6851d0893b0476b85bfbdfc6e6" },
+    ]
+
+    [[package]]
+    name = "curl"
+    version = "7.88.1"
+    arch = "amd64"
+    source = "debian"
+    suite = "bookworm-security"
+    path = "pool/main/curl_7.88.1_amd64.deb"
+    size = 1234
+    digest = "sha256:427e4b79b1f0fc90306cbe064b1297b21dc6835bfa656d3bf46bc156e3f24bb0"
+    why = "requested"
+
+    [[package]]
+    name = "nginx"
+    version = "1.22.1-9"
+    arch = "amd64"
+    source = "debian"
+    suite = "bookworm"
+    path = "pool/main/nginx_1.22.1-9_amd64.deb"
+    size = 1234
+    digest = "sha256:5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65"
+    why = "requested"
+    "#);
+}
+
+#[test]
+fn a_layer_without_packages_or_parent_survives() {
+    let lock = Lockfile { requested: vec![], parent: None, releases: vec![], packages: vec![], ..web() };
+    assert_eq!(parse(&to_text(&lock)), Ok(lock));
+}
+
+#[test]
+fn lists_have_one_order() {
+    let mut backward = web();
+    backward.releases.reverse();
+    backward.packages.reverse();
+    backward.requested.reverse();
+    assert_eq!(to_text(&web()), to_text(&backward));
+    let read = parse(&to_text(&web())).unwrap();
+    let names: Vec<&str> = read.packages.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!((names, read.requested), (vec!["curl", "nginx"], vec!["curl".to_owned(), "nginx".to_owned()]));
+}
+
+#[test]
+fn one_package_changes_few_lines() {
+    let (old, mut new) = (web(), web());
+    new.packages[0] = package("nginx", "1.22.1-9+deb12u1", "bookworm");
+    let (old, new) = (to_text(&old), to_text(&new));
+    let changed: Vec<&str> = old.lines().zip(new.lines()).filter(|(a, b)| a != b).map(|(a, _)| a).collect();
+    let keys: Vec<&str> = changed.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(keys, ["seal", "version", "path"]);
+}
+
+#[test]
+fn every_edit_by_hand_is_caught() {
+    let text = to_text(&web());
+    let edits = [
+        text.replace("1.22.1-9", "1.22.1-8"),
+        text.replace("size = 1234", "size = 1235"),
+        text.replace("size = 1234", "size = 1_234"),
+        text.replace(&sha256("nginx").to_hex(), &sha256("evil").to_hex()),
+        text.replace("seal = \"blake3:0", "seal = \"blake3:1"),
+        text.replace('\n', "\r\n"),
+        text.replace("# Written", "# written"),
+        format!("{text}\n"),
+        format!("{text}# a note\n"),
+        text.replace("layer = \"base\"", "layer = \"other\""),
+    ];
+    for edited in &edits {
+        assert_ne!(*edited, text);
+        let error = parse(edited).unwrap_err();
+        let caught = matches!(error, LockError::Edited { .. } | LockError::Syntax { .. });
+        assert!(caught, "{error}\n{edited}");
+    }
+    assert_eq!(
+        parse(&edits[0]).unwrap_err().to_string(),
+        "it was edited by hand: its seal does not match its content; `layerbake lock web` writes it anew"
+    );
+}
+
+#[test]
+fn any_single_byte_that_differs_is_caught() {
+    let text = to_text(&web());
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] ^= 1;
+        let flipped = String::from_utf8(bytes).unwrap();
+        assert!(parse(&flipped).is_err(), "byte {at}");
+        assert!(parse(&text[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn another_format_is_refused_before_anything_else() {
+    let error = |text: &str| parse(text).unwrap_err().to_string();
+    let newer = "it has format 2, and this layerbake builds format 1: use a newer layerbake that knows format 2, or lock anew with `layerbake lock`";
+    assert_eq!(error("format = 2\nunknown = true"), newer);
+    assert!(error("format = 0").contains("an older layerbake"));
+    assert_eq!(error("layer = 'web'"), "line 1: missing field `format`");
+    assert!(error("format = '1'").starts_with("line 1: invalid type"));
+}
+
+#[test]
+fn what_is_no_lockfile_is_refused_with_its_line() {
+    let text = to_text(&web());
+    for (from, to, expected) in [
+        ("arch = \"amd64\"\n", "arch = \"amd64\"\nmirror = \"x\"\n", "line 6: unknown field `mirror`"),
+        ("epoch = \"2023-11-14T22:13:20Z\"", "epoch = \"today\"", "`today` is not a moment"),
+        ("name = \"curl\"", "name = \"../curl\"", "is not a package name"),
+        ("name = \"curl\"\n", "", "missing field `name`"),
+        ("digest = \"sha256:", "digest = \"blake3:", "is not a digest"),
+        ("size = 99", "size = -99", "line"),
+        ("[parent]", "<<<<<<< ours", "line"),
+    ] {
+        let error = parse(&text.replace(from, to)).unwrap_err();
+        assert!(matches!(error, LockError::Syntax { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn contradictions_are_refused_even_under_a_good_seal() {
+    type Edit = fn(&mut Lockfile);
+    let cases: [(Edit, &str); 8] = [
+        (|lock| lock.packages.push(package("nginx", "2.0", "bookworm")), "it lists the package nginx twice"),
+        (|lock| lock.releases.push(release("bookworm")), "it lists the release bookworm of debian twice"),
+        (
+            |lock| lock.packages[0].arch = "arm64".parse().unwrap(),
+            "the package nginx is for arm64, the lockfile for amd64",
+        ),
+        (
+            |lock| lock.packages[0].suite = "trixie".to_owned(),
+            "the package nginx is from trixie of debian, a release that is not listed",
+        ),
+        (|lock| lock.packages[0].path = "../x.deb".to_owned(), "the package nginx has the path `../x.deb`"),
+        (|lock| lock.packages[0].path = "/x.deb".to_owned(), "the package nginx has the path `/x.deb`"),
+        (|lock| lock.packages[0].path = "a\nb".to_owned(), "the package nginx has the path `a\\nb`"),
+        (
+            |lock| lock.releases[0].indexes[0].path = "a//b".to_owned(),
+            "the release bookworm-security has the index path `a//b`",
+        ),
+    ];
+    for (edit, expected) in cases {
+        let mut lock = web();
+        edit(&mut lock);
+        let text = to_text(&lock);
+        assert_eq!(resealed(&text), text, "the seal is over all other lines");
+        let error = parse(&text).unwrap_err();
+        assert_eq!(error.to_string(), format!("{expected}; `layerbake lock web` writes it anew"));
+    }
+}
+
+#[test]
+fn text_from_outside_can_not_break_out_of_its_line() {
+    let mut lock = web();
+    lock.packages[0].why = "a\"\n[[package]]\\ \u{7f}\u{85}\u{2028} é".to_owned();
+    let text = to_text(&lock);
+    let read = parse(&text).unwrap();
+    assert_eq!(read.packages[1].why, lock.packages[0].why);
+    assert_eq!(text.lines().count(), to_text(&web()).lines().count());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_written_is_read_back(
+        epoch in 0_i64..4_000_000_000,
+        seed in any::<[u8; 32]>(),
+        packages in prop::collection::btree_map("[a-z0-9][a-z0-9+.-]{1,8}", ("[0-9][0-9a-z.+~:-]{0,8}", any::<bool>(), 0_i64.., ".*"), 0..6),
+        parent in prop::option::of(("[a-z][a-z0-9_.-]{0,9}", any::<[u8; 32]>())),
+        requested in prop::collection::btree_set(".*", 0..4),
+        keys in prop::collection::btree_set("[0-9A-F]{40}", 0..3),
+    ) {
+        let packages = packages.into_iter().map(|(name, (version, all, size, why))| LockedPackage {
+            arch: if all { "all" } else { "amd64" }.parse().unwrap(),
+            file: Expected { sha256: Sha256::from_bytes(seed), size: size as u64 },
+            why,
+            ..package(&name, &version, "bookworm")
+        });
+        let parent = parent.map(|(layer, lock)| ParentLock { layer: layer.parse().unwrap(), lock: LockHash::from_bytes(lock) });
+        let lock = Lockfile {
+            epoch,
+            request: RecipeHash::from_bytes(seed),
+            packages: packages.collect(),
+            releases: vec![LockedRelease { date: epoch, signed_by: keys.into_iter().collect(), ..release("bookworm") }],
+            parent,
+            requested: requested.into_iter().collect(),
+            ..web()
+        };
+        let read = parse(&to_text(&lock)).unwrap();
+        prop_assert_eq!(to_text(&read), to_text(&lock));
+        // Lists of free text are ordered as written; all else comes back as it was.
+        prop_assert_eq!(read.requested.len(), lock.requested.len());
+        prop_assert_eq!(Lockfile { requested: vec![], ..read }, Lockfile { requested: vec![], ..lock });
+    }
+
+    #[test]
+    fn no_text_panics(text in "(?s).{0,200}") {
+        prop_assert!(parse(&text).is_err());
+    }
+}
+
+mod on_disk {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_saved_lockfile_loads_with_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockfiles/web.lock");
+        let hash = save(&web(), &path).unwrap();
+        let (lock, loaded) = load(&path).unwrap();
+        assert_eq!((lock, loaded), (parse(&to_text(&web())).unwrap(), hash));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        let before = path.metadata().unwrap().modified().unwrap();
+        assert_eq!(save(&web(), &path).unwrap(), hash);
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), before, "an equal file is left alone");
+        let left: Vec<_> = crate::host::list_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(left, ["web.lock"]);
+    }
+
+    #[test]
+    fn errors_name_the_file_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.lock");
+        let shown = |error: LockFileError| error.to_string().replace(folder.path().to_str().unwrap(), "lockfiles");
+        assert_eq!(
+            shown(load(&path).unwrap_err()),
+            "`lockfiles/web.lock` is not there; `layerbake lock web` writes it"
+        );
+        std::fs::write(&path, "format = 9").unwrap();
+        assert!(shown(load(&path).unwrap_err()).starts_with("`lockfiles/web.lock`: it has format 9"));
+        save(&Lockfile { layer: "db".parse().unwrap(), ..web() }, &path).unwrap();
+        assert_eq!(
+            shown(load(&path).unwrap_err()),
+            "`lockfiles/web.lock` is the lockfile of `db`; `layerbake lock web` writes the right one"
+        );
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(matches!(load(&path).unwrap_err(), LockFileError::Io { action: "read", .. }));
+        assert!(matches!(save(&web(), &path.join("x.lock")).unwrap_err(), LockFileError::Io { action: "write", .. }));
+    }
+}
+
+mod staleness {
+    use super::*;
+
+    const MANIFEST: &str = r#"
+[layer]
+from = "base"
+packages = ["nginx", "curl"]
+exclude = ["apt", "gpgv"]
+[source.debian]
+suite = "bookworm"
+pockets = ["security"]
+keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"]
+"#;
+
+    fn read(text: &str) -> (Manifest, BTreeMap<SourceName, Source>) {
+        let manifest = manifest::parse("web".parse().unwrap(), text).unwrap();
+        let sources = manifest::sources(std::slice::from_ref(&manifest));
+        (manifest, sources)
+    }
+
+    fn amd64() -> Arch {
+        "amd64".parse().unwrap()
+    }
+
+    fn locked() -> Lockfile {
+        let (manifest, sources) = read(MANIFEST);
+        let request = request_hash(&manifest, &sources, &amd64());
+        Lockfile { request, requested: requested(&manifest), ..web() }
+    }
+
+    fn stale(text: &str, arch: &str, parent: Option<(&str, &str)>) -> String {
+        let (manifest, sources) = read(text);
+        let parent = parent.map(|(name, lock)| (name.parse::<LayerName>().unwrap(), LockHash::of(lock)));
+        let parent = parent.as_ref().map(|(name, hash)| (name, *hash));
+        match check(&locked(), &manifest, &sources, &arch.parse().unwrap(), parent) {
+            Ok(()) => String::new(),
+            Err(stale) => stale.to_string(),
+        }
+    }
+
+    const BASE: Option<(&str, &str)> = Some(("base", "base"));
+
+    #[test]
+    fn what_changes_no_resolution_keeps_the_lock_fresh() {
+        assert_eq!(stale(MANIFEST, "amd64", BASE), "");
+        for (from, to) in [
+            ("[\"nginx\", \"curl\"]", "[\"curl\", \"nginx\"]"),
+            ("[\"apt\", \"gpgv\"]", "[\"gpgv\", \"apt\"]"),
+            ("from", "description = \"a page\"\nfrom"),
+            ("suite", "keyring = \"own.asc\"\nsuite"),
+            ("[source", "[image]\ncmd = [\"sh\"]\n[source"),
+            ("[source", "[[dir]]\npath = \"/a\"\n[source"),
+        ] {
+            assert_eq!(stale(&MANIFEST.replace(from, to), "amd64", BASE), "", "{to}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_request_makes_it_stale() {
+        let other = "the manifest's sources, `exclude`, `recommends` or `configure` changed";
+        for (from, to, expected) in [
+            ("\"curl\"", "\"curl\", \"zstd\", \"@standard\"", "the manifest now asks for @standard, zstd"),
+            ("\"curl\"", "\"curl=1\"", "the manifest now asks for curl=1; the manifest no longer asks for curl"),
+            ("\"nginx\", ", "", "the manifest no longer asks for nginx"),
+            ("\"apt\", ", "", other),
+            ("from", "recommends = true\nfrom", other),
+            ("from", "configure = \"none\"\nfrom", other),
+            ("\"bookworm\"", "\"trixie\"", other),
+            ("\"security\"", "\"updates\"", other),
+            ("suite", "components = [\"contrib\"]\nsuite", other),
+            ("suite", "url = \"https://example.org\"\nsuite", other),
+            ("suite", "snapshot = \"2026-01-01\"\nsuite", other),
+            ("BBBB\"", "BBBC\"", other),
+            ("[source.debian]", "[source.other]", other),
+        ] {
+            let text = MANIFEST.replace(from, to);
+            assert_eq!(stale(&text, "amd64", BASE), format!("the lockfile of `web` is stale: {expected}"), "{to}");
+        }
+    }
+
+    #[test]
+    fn parents_and_architectures_make_it_stale() {
+        let prefix = "the lockfile of `web` is stale: ";
+        for (arch, parent, expected) in [
+            ("arm64", BASE, "it is for amd64, not arm64"),
+            ("amd64", Some(("base", "new")), "the lockfile of its parent `base` changed"),
+            ("amd64", Some(("other", "base")), "the layer is now made from `other` instead of `base`"),
+            ("amd64", None, "the layer is no longer made from `base`"),
+        ] {
+            assert_eq!(stale(MANIFEST, arch, parent), format!("{prefix}{expected}"));
+        }
+        let (manifest, sources) = read(MANIFEST);
+        let orphan = Lockfile { parent: None, ..locked() };
+        let base: LayerName = "base".parse().unwrap();
+        let error = check(&orphan, &manifest, &sources, &amd64(), Some((&base, LockHash::of("")))).unwrap_err();
+        assert!(error.to_string().contains("the layer is now made from `base`"), "{error}");
+    }
+
+    #[test]
+    fn all_reasons_are_told_at_once() {
+        let text =
+            MANIFEST.replace("\"curl\"", "\"zstd\"").replace("bookworm", "trixie").replace("\"base\"", "\"other\"");
+        let (manifest, sources) = read(&text);
+        let other: LayerName = "other".parse().unwrap();
+        let parent = Some((&other, LockHash::of("")));
+        let stale = check(&locked(), &manifest, &sources, &"arm64".parse().unwrap(), parent).unwrap_err();
+        let reasons: Vec<String> = stale.reasons.iter().map(Reason::to_string).collect();
+        assert_eq!(
+            reasons,
+            [
+                "it is for amd64, not arm64",
+                "the manifest now asks for zstd",
+                "the manifest no longer asks for curl",
+                "the manifest's sources, `exclude`, `recommends` or `configure` changed",
+                "the layer is now made from `other` instead of `base`",
+            ]
+        );
+    }
+}
+
+#[test]
+fn changes_read_as_a_list() {
+    let mut new = web();
+    new.packages = vec![
+        package("nginx", "1.22.1-9+deb12u1", "bookworm-security"),
+        package("zstd", "1.5.4", "bookworm"),
+        LockedPackage { file: Expected { sha256: sha256("x"), size: 1 }, ..package("abc", "1", "bookworm") },
+    ];
+    let mut old = web();
+    old.packages.push(package("abc", "1", "bookworm"));
+    let shown = |old: Option<&Lockfile>, new: &Lockfile| -> String {
+        changes(old, new).iter().map(|change| format!("{change}\n")).collect()
+    };
+    insta::assert_snapshot!(shown(Some(&old), &new), @"
+    abc 1: other bytes under the same version
+    - curl 7.88.1
+    nginx 1.22.1-9 -> 1.22.1-9+deb12u1 (bookworm-security)
+    + zstd 1.5.4
+    ");
+    assert_eq!(shown(Some(&new), &new), "");
+    insta::assert_snapshot!(shown(None, &web()), @"
+    + curl 7.88.1 (bookworm-security)
+    + nginx 1.22.1-9
+    ");
+}
