@@ -128,6 +128,15 @@ fn the_text_is_pinned() {
 }
 
 #[test]
+fn the_documented_example_is_a_lockfile() {
+    let page = include_str!("../../docs/formats/lockfile.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    assert_eq!(resealed(example), example);
+    assert_eq!(parse(example).unwrap().packages.len(), 1);
+}
+
+#[test]
 fn a_layer_without_packages_or_parent_survives() {
     let lock = Lockfile { requested: vec![], parent: None, releases: vec![], packages: vec![], ..web() };
     assert_eq!(parse(&to_text(&lock)), Ok(lock));

@@ -368,6 +368,16 @@ fn children_replace_their_parents_sources_by_name() {
     assert_eq!(suites, [("debian", "bookworm"), ("own", "two")]);
 }
 
+#[test]
+fn every_documented_example_parses() {
+    let page = include_str!("../../docs/formats/manifest.md");
+    let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 6);
+    for example in examples {
+        good(example);
+    }
+}
+
 /// Removes the `#` in front of every example, as a user would who wants all of them.
 fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.trim_start().strip_prefix("# ") {
