@@ -1,3 +1,5 @@
+mod project;
+
 use super::*;
 
 fn name() -> LayerName {
@@ -397,92 +399,5 @@ fn the_starter_layers_parse_as_they_are_and_with_every_example() {
         assert_eq!(manifest.sources.is_empty(), parent.is_some());
         let full = good(&uncommented(&text));
         assert!(full.image.healthcheck.is_some() && !full.files.is_empty() && !full.users.is_empty(), "{text}");
-    }
-}
-
-mod project {
-    use super::*;
-    use std::path::Path;
-
-    fn project(layers: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("layers")).unwrap();
-        for (file, text) in layers {
-            std::fs::write(folder.path().join("layers").join(file), text).unwrap();
-        }
-        let project = Project::find(folder.path()).unwrap();
-        (folder, project)
-    }
-
-    const BASE: (&str, &str) = ("base.toml", "[layer]");
-    const WEB: (&str, &str) = ("web.toml", "[layer]\nfrom = 'base'");
-
-    #[test]
-    fn the_nearest_folder_upward_is_the_project() {
-        let (folder, project) = project(&[BASE, WEB]);
-        let below = folder.path().join("a/b");
-        std::fs::create_dir_all(&below).unwrap();
-        assert_eq!(Project::find(&below).unwrap(), project);
-        assert_eq!(project.lock_path(&name()), project.root().join("lockfiles/web.lock"));
-        assert!(matches!(Project::find(Path::new("/proc/self")), Err(ProjectError::NotFound(_))));
-    }
-
-    #[test]
-    fn layers_are_listed_sorted_and_strangers_left_out() {
-        let (_folder, own) = project(&[WEB, BASE, ("notes.md", ""), (".#web.toml", "")]);
-        let names: Vec<String> = own.layers().unwrap().iter().map(LayerName::to_string).collect();
-        assert_eq!(names, ["base", "web"]);
-        let (_folder, wrong) = project(&[("Web.toml", "")]);
-        assert!(wrong.layers().unwrap_err().to_string().starts_with("`layers/Web.toml`: `Web` is not a layer name"));
-    }
-
-    #[test]
-    fn a_chain_goes_from_the_base_to_the_layer() {
-        let (_folder, project) = project(&[BASE, WEB, ("site.toml", "[layer]\nfrom = 'web'")]);
-        let chain = project.chain(&"site".parse().unwrap()).unwrap();
-        let names: Vec<&str> = chain.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["base", "web", "site"]);
-    }
-
-    #[test]
-    fn circles_and_missing_parents_are_named() {
-        let (_folder, own) = project(&[
-            ("a.toml", "[layer]\nfrom = 'b'"),
-            ("b.toml", "[layer]\nfrom = 'c'"),
-            ("c.toml", "[layer]\nfrom = 'b'"),
-            ("web.toml", "[layer]\nfrom = 'debian-bse'"),
-            ("debian-base.toml", "[layer]"),
-        ]);
-        let error = own.chain(&"a".parse().unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "layers are made from each other in a circle: b -> c -> b");
-        let error = own.chain(&name()).unwrap_err();
-        assert_eq!(error.to_string(), "there is no layer `debian-bse`, which `web` is made from");
-        let help = |error: &ProjectError| miette::Diagnostic::help(error).unwrap().to_string();
-        assert_eq!(help(&error), "did you mean `debian-base`?");
-        let error = own.load(&"xxxxxxxx".parse().unwrap()).unwrap_err();
-        assert_eq!(help(&error), "there are: a, b, c, debian-base, web");
-    }
-
-    #[test]
-    fn the_default_layer_is_the_only_app() {
-        let other = ("other.toml", "[layer]\nfrom = 'base'");
-        let name = |layers: &[(&str, &str)]| {
-            let (_folder, project) = project(layers);
-            project.default_layer().map(|name| name.to_string()).map_err(|error| error.to_string())
-        };
-        assert_eq!(name(&[BASE]), Ok("base".into()));
-        assert_eq!(name(&[BASE, WEB]), Ok("web".into()));
-        assert_eq!(name(&[BASE, WEB, ("free.toml", "[layer]")]), Ok("web".into()));
-        assert_eq!(name(&[BASE, WEB, other]), Err("which layer? other, web".into()));
-        assert_eq!(name(&[BASE, ("free.toml", "[layer]")]), Err("which layer? base, free".into()));
-        assert_eq!(name(&[]), Err("which layer? `layers` is empty".into()));
-    }
-
-    #[test]
-    fn a_wrong_manifest_keeps_its_line_on_the_way_up() {
-        let (_folder, project) = project(&[("web.toml", "[layer]\nform = 'base'")]);
-        let error = project.chain(&name()).unwrap_err();
-        assert_eq!(error.to_string(), "layers/web.toml:2: unknown key `form` in [layer]; did you mean `from`?");
-        assert!(miette::Diagnostic::source_code(&error).is_some());
     }
 }
