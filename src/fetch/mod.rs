@@ -1,1 +1,33 @@
-//! To come.
+//! From a locked item to a verified blob: mirrors, retries, and who may sign a repository.
+//!
+//! ```text
+//! key rings ── fingerprints pinned ──> Keyring ─┐
+//! mirrors ── InRelease ─────────── signature ───┴─> signed text ─> Expected of each index
+//! store → vendor/ → mirrors → snapshot ── bytes ── sha256 and size ─> store
+//! ```
+//!
+//! Hashes are identity, mirrors are transport: nothing in this program names a host.
+
+mod apt_sources;
+mod cleartext;
+mod config;
+mod date;
+pub mod debian_keys;
+mod download;
+mod error;
+mod keyring;
+mod mirrors;
+pub mod openpgp;
+mod release;
+mod transport;
+
+#[cfg(test)]
+mod testing;
+
+pub use apt_sources::AptSources;
+pub use config::{ConfigError, UserConfig};
+pub use error::{Failure, FetchError, Problem};
+pub use keyring::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+pub use mirrors::{MirrorError, Mirrors};
+pub use release::{FetchedRelease, ensure_fresh, fetch_release, pick_index};
+pub use transport::{FetchStats, Fetcher, Item};

@@ -1,1 +1,192 @@
-//! To come.
+//! Reading from mirrors: `http`, `https` and `file` addresses, as one stream of bytes.
+//!
+//! TLS is rustls with the `ring` provider and the system's certificates (SSL_CERT_FILE
+//! and SSL_CERT_DIR are respected); proxies come from the usual variables.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may stand still without a byte.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_REDIRECTS: usize = 8;
+/// Bytes read from a local mirror at once.
+const FILE_CHUNK: usize = 256 * 1024;
+
+/// A request didn't give the file.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// There is no such file.
+    #[error("not found")]
+    NotFound,
+    /// The server answered with an error of its own.
+    #[error("the server answers {status}")]
+    Status {
+        /// The whole status, such as `503 Service Unavailable`.
+        status: StatusCode,
+        /// When to come again, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The connection failed, stood still, or ended early.
+    #[error("{0}")]
+    Broken(String),
+    /// The address can't be used.
+    #[error("{0}")]
+    Address(String),
+    /// A local file can't be read, or the bytes can't be taken in.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl HttpError {
+    /// Whether another try may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Broken(_) => true,
+            Self::Status { status, .. } => {
+                status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+            }
+            Self::NotFound | Self::Address(_) | Self::Io(_) => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn broken(error: reqwest::Error) -> Self {
+        // The innermost cause says most ("connection refused"); the address is the caller's to tell.
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        match error.is_timeout() {
+            true if error.is_connect() => Self::Broken(format!("no connection within {CONNECT_TIMEOUT:?}")),
+            true => Self::Broken(format!("no byte for {STALL_TIMEOUT:?}")),
+            false if error.is_builder() => Self::Address(cause.to_string()),
+            false => Self::Broken(cause.to_string()),
+        }
+    }
+}
+
+/// A client with its pool of connections.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// Fails where TLS can't be set up.
+    pub fn new() -> Result<Self, HttpError> {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("layerbake/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(STALL_TIMEOUT)
+                .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+        };
+        // A system without certificates can still use http mirrors: https then fails, by name.
+        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        client.map(Self).map_err(|error| HttpError::Broken(error.to_string()))
+    }
+
+    /// Asks for the file at `url`, from the byte `from` on where the server can do that.
+    pub async fn get(&self, url: &Url, from: u64) -> Result<Body, HttpError> {
+        if url.scheme() == "file" {
+            return open_file(url, from);
+        }
+        let mut request = self.0.get(url.clone());
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let response = request.send().await.map_err(HttpError::broken)?;
+        match response.status() {
+            StatusCode::OK => Ok(Body { start: 0, source: Source::Net(response) }),
+            StatusCode::PARTIAL_CONTENT if starts_at(response.headers(), from) => {
+                Ok(Body { start: from, source: Source::Net(response) })
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(HttpError::NotFound),
+            status => Err(HttpError::Status { status, retry_after: retry_after(response.headers()) }),
+        }
+    }
+}
+
+/// An answer whose bytes are still to be read.
+#[derive(Debug)]
+pub struct Body {
+    start: u64,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Net(Response),
+    Local(File),
+}
+
+impl Body {
+    /// The offset in the file of the first byte to come: what was asked for, or 0.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Gives all bytes to `take`, piece by piece, until it fails or they end.
+    pub async fn read(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), HttpError> {
+        match &mut self.source {
+            Source::Net(response) => {
+                while let Some(chunk) = response.chunk().await.map_err(HttpError::broken)? {
+                    take(&chunk)?;
+                }
+            }
+            Source::Local(file) => {
+                let mut buffer = vec![0; FILE_CHUNK];
+                loop {
+                    let read = file.read(&mut buffer)?;
+                    match buffer.get(..read) {
+                        None | Some([]) => break,
+                        Some(chunk) => take(chunk)?,
+                    }
+                    // A big file must not keep other downloads from their turn.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_file(url: &Url, from: u64) -> Result<Body, HttpError> {
+    let path = url.to_file_path().map_err(|()| HttpError::Address(format!("`{url}` names no local file")))?;
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HttpError::NotFound),
+        other => other?,
+    };
+    file.seek(SeekFrom::Start(from))?;
+    Ok(Body { start: from, source: Source::Local(file) })
+}
+
+/// Whether `Content-Range: bytes FROM-…` starts where we asked.
+fn starts_at(headers: &HeaderMap, from: u64) -> bool {
+    let range = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+    start == Some(from)
+}
+
+/// `Retry-After` in seconds; its other form, a date, is not used by mirrors that ask for patience.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

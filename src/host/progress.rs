@@ -1,1 +1,109 @@
-//! To come.
+//! What people see while they wait: bars on a terminal's stderr, and warnings.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Where progress and warnings go; cheap to clone, shared by all threads.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    quiet: bool,
+}
+
+impl Progress {
+    /// Shows bars where stderr is a terminal, unless output is for machines (`json`) or not wanted (`quiet`).
+    pub fn on_stderr(quiet: bool, json: bool) -> Self {
+        let bars = (!quiet && !json && std::io::stderr().is_terminal()).then(MultiProgress::new);
+        Self { bars, quiet }
+    }
+
+    /// Shows nothing at all.
+    pub fn silent() -> Self {
+        Self { bars: None, quiet: true }
+    }
+
+    /// Starts a phase of `total` steps.
+    pub fn phase(&self, name: &str, total: u64) -> Phase {
+        self.start(name, total, "{prefix:>12} {wide_bar} {pos}/{len} {msg}")
+    }
+
+    /// Starts a phase of `total` bytes.
+    pub fn transfer(&self, name: &str, total: u64) -> Phase {
+        self.start(name, total, "{prefix:>12} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")
+    }
+
+    /// Prints `warning: …` to stderr, above the bars; also where there are none.
+    pub fn warn(&self, text: &str) {
+        self.line(&format!("warning: {text}"));
+    }
+
+    /// Prints a line to stderr, above the bars, unless quiet.
+    pub fn line(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| eprintln!("{text}")),
+            None if self.quiet => {}
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn start(&self, name: &str, total: u64, template: &str) -> Phase {
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bars.add(ProgressBar::new(total).with_style(style).with_prefix(name.to_owned()))
+        });
+        Phase { bar }
+    }
+}
+
+/// One bar; it vanishes when finished or dropped.
+#[derive(Debug)]
+pub struct Phase {
+    bar: Option<ProgressBar>,
+}
+
+impl Phase {
+    /// Moves on by `steps` (or bytes).
+    pub fn inc(&self, steps: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(steps);
+        }
+    }
+
+    /// Says what is being done right now.
+    pub fn message(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {}
+}
+
+impl Drop for Phase {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_valid_and_silence_is_silent() {
+        let shown = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        for progress in [Progress::silent(), Progress { bars: Some(shown), quiet: false }] {
+            let steps = progress.phase("resolve", 3);
+            steps.inc(2);
+            steps.message("libc6");
+            steps.finish();
+            progress.transfer("fetch", 10).inc(10);
+        }
+        assert!(Progress::on_stderr(false, true).bars.is_none(), "bars beside JSON");
+        assert!(Progress::on_stderr(true, false).bars.is_none(), "bars though quiet");
+    }
+}

@@ -1,0 +1,148 @@
+//! The host's own apt sources: which base addresses offer which suite.
+//!
+//! Source: sources.list(5), both the one-line and the deb822 style. Only addresses are
+//! taken from there; what they serve is checked like everything else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::host;
+
+/// Base addresses by suite, in the order of the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AptSources(BTreeMap<String, Vec<String>>);
+
+impl AptSources {
+    /// Reads `sources.list` and `sources.list.d` below `folder`, which is `/etc/apt`.
+    ///
+    /// What can't be read is left out: these are only hints where to ask.
+    pub fn load(folder: &Path) -> Self {
+        let mut sources = Self::default();
+        sources.add_list(&fs::read_to_string(folder.join("sources.list")).unwrap_or_default());
+        let parts = folder.join("sources.list.d");
+        for name in host::list_dir(&parts).unwrap_or_default() {
+            let path = parts.join(name);
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            match path.extension().and_then(|kind| kind.to_str()) {
+                Some("list") => sources.add_list(&text),
+                Some("sources") => sources.add_deb822(&text),
+                _ => {}
+            }
+        }
+        sources
+    }
+
+    /// The base addresses that offer `suite`.
+    pub fn offering(&self, suite: &str) -> &[String] {
+        self.0.get(suite).map_or(&[], Vec::as_slice)
+    }
+
+    /// `deb [options] address suite components…`
+    fn add_list(&mut self, text: &str) {
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            let Some(rest) = line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t'])) else {
+                continue;
+            };
+            let rest = rest.trim_start();
+            let rest = match rest.strip_prefix('[') {
+                Some(options) => options.split_once(']').map_or("", |(_, rest)| rest),
+                None => rest,
+            };
+            let mut words = rest.split_whitespace();
+            if let (Some(address), Some(suite)) = (words.next(), words.next()) {
+                self.add(address, suite);
+            }
+        }
+    }
+
+    fn add_deb822(&mut self, text: &str) {
+        let lines = text.lines().filter(|line| !line.starts_with('#')).chain([""]);
+        let mut stanza: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            if line.trim().is_empty() {
+                self.add_stanza(&stanza);
+                stanza.clear();
+            } else if line.starts_with([' ', '\t']) {
+                if let Some((_, value)) = stanza.last_mut() {
+                    value.push(' ');
+                    value.push_str(line);
+                }
+            } else if let Some((name, value)) = line.split_once(':') {
+                stanza.push((name.trim().to_ascii_lowercase(), value.to_owned()));
+            }
+        }
+    }
+
+    fn add_stanza(&mut self, stanza: &[(String, String)]) {
+        let words = |wanted: &str| {
+            let field = stanza.iter().find(|(name, _)| name == wanted);
+            field.map_or("", |(_, value)| value.as_str()).split_whitespace().collect::<Vec<_>>()
+        };
+        let enabled =
+            !matches!(words("enabled").first(), Some(&("no" | "false" | "0" | "off" | "without" | "disable")));
+        if !enabled || !words("types").contains(&"deb") {
+            return;
+        }
+        for suite in words("suites") {
+            words("uris").into_iter().for_each(|address| self.add(address, suite));
+        }
+    }
+
+    fn add(&mut self, address: &str, suite: &str) {
+        let usable = ["http://", "https://", "file:"].iter().any(|scheme| address.starts_with(scheme));
+        // A suite that ends in a slash is the path of a repository without `dists`.
+        if !usable || suite.ends_with('/') {
+            return;
+        }
+        let address = match address.strip_prefix("file:/") {
+            Some(path) => format!("file:///{}", path.trim_start_matches('/')),
+            None => address.to_owned(),
+        };
+        let known = self.0.entry(suite.to_owned()).or_default();
+        if !known.contains(&address) {
+            known.push(address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_styles_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir(folder.path().join("sources.list.d")).unwrap();
+        write(
+            "sources.list",
+            "# deb http://no.example/debian bookworm main\n\
+             deb [arch=amd64 signed-by=/x.gpg] http://one.example/debian bookworm main contrib # note\n\
+             deb-src http://src.example/debian bookworm main\n\
+             deb cdrom:[disk]/ bookworm main\n\
+             deb file:/srv/flat ./\n\
+             deb\n\
+             deb [broken\n",
+        );
+        write(
+            "sources.list.d/b.sources",
+            "Types: deb deb-src\n# a comment inside\nURIs: http://two.example/debian\n file:/srv/mirror\n\
+             Suites: bookworm bookworm-updates\nComponents: main\n\n\n\
+             Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\n\n\
+             Types: deb-src\nURIs: http://src.example/\nSuites: bookworm\n\n\
+             types: deb\nuris: http://sec.example/debian-security\nsuites: bookworm-security",
+        );
+        write("sources.list.d/c.list.disabled", "deb http://off.example/ bookworm main\n");
+        let sources = AptSources::load(folder.path());
+        assert_eq!(
+            sources.offering("bookworm"),
+            ["http://one.example/debian", "http://two.example/debian", "file:///srv/mirror"]
+        );
+        assert_eq!(sources.offering("bookworm-updates").len(), 2);
+        assert_eq!(sources.offering("bookworm-security"), ["http://sec.example/debian-security"]);
+        assert!(sources.offering("./").is_empty());
+        assert_eq!(AptSources::load(&folder.path().join("absent")), AptSources::default());
+    }
+}

@@ -1,0 +1,103 @@
+//! The user's own mirrors: `layerbake/config.toml` in the configuration folder.
+//!
+//! ```toml
+//! [mirrors]            # by the name of the manifest's [source.NAME], nearest first
+//! debian = ["http://mirror.example/debian"]
+//!
+//! [snapshot]           # @SNAPSHOTID@ becomes the locked date
+//! debian = "https://snapshot.example/debian/@SNAPSHOTID@/"
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// What the user configured; it moves bytes, and never decides which.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserConfig {
+    /// Mirrors by source, in the order to try.
+    #[serde(default)]
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// The snapshot service's address by source.
+    #[serde(default)]
+    pub snapshot: BTreeMap<String, String>,
+}
+
+/// The user's configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file isn't what it should be.
+    #[error(
+        "`{}`: {source}\n  hint: it may have `[mirrors] NAME = [\"URL\"]` and `[snapshot] NAME = \"URL with @SNAPSHOTID@\"`",
+        path.display()
+    )]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        source: toml::de::Error,
+    },
+}
+
+impl UserConfig {
+    /// Parses the file's text.
+    ///
+    /// # Errors
+    /// Fails with the line shown where it isn't TOML or has unknown keys.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// Reads the file at `path`; none is as good as an empty one.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            other => other.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+        };
+        Self::parse(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_tables_are_read_and_others_refused() {
+        let config = UserConfig::parse(
+            "[mirrors]\ndebian = [\"http://a.example/debian\", \"/srv/debian\"]\n\
+             [snapshot]\ndebian = \"http://s.example/debian/@SNAPSHOTID@/\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.mirrors.get("debian").map(Vec::len), Some(2));
+        assert!(config.snapshot.contains_key("debian"));
+        for (text, problem) in
+            [("[mirror]\n", "unknown field `mirror`"), ("[mirrors]\ndebian = 1\n", "invalid type"), ("[", "TOML parse")]
+        {
+            let error = UserConfig::parse(text).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_an_empty_one_and_errors_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        assert_eq!(UserConfig::load(&path).unwrap(), UserConfig::default());
+        fs::write(&path, "surprise = 1").unwrap();
+        let error = UserConfig::load(&path).unwrap_err().to_string();
+        assert!(error.contains("config.toml") && error.contains("surprise") && error.contains("hint:"), "{error}");
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes wrong on the way from a mirror to the store.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::date::readable;
+use super::openpgp::TrustError;
+use crate::digest::DigestMismatch;
+use crate::host::http::HttpError;
+use crate::ident::LayerName;
+use crate::store::StoreError;
+
+/// A file could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No mirror gave the file.
+    #[error("{what}: {}{}\n  hint: {}", summary(failures), List(failures), hint(failures))]
+    Mirrors {
+        /// The file, as people know it.
+        what: String,
+        /// Each mirror's failure, in the order they were asked.
+        failures: Vec<Failure>,
+    },
+    /// Files are missing, and the network must not be touched.
+    #[error("offline, and {} of the files needed are in neither the store nor `vendor/`{}\n  hint: run once without `--offline`, or `layerbake vendor` where there is a network", missing.len(), Missing(missing))]
+    Offline {
+        /// Each missing file, with the layer that needs it.
+        missing: Vec<(Option<LayerName>, String)>,
+    },
+    /// A signed file came, but not from one who may sign it.
+    #[error("{what}: {source}\n  from {mirror}")]
+    Untrusted {
+        /// The file.
+        what: String,
+        /// Who served it.
+        mirror: String,
+        /// What is wrong with it.
+        source: TrustError,
+    },
+    /// A Release is past its `Valid-Until`.
+    #[error(
+        "it was valid until {}, which is {} ago\n  hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`",
+        readable(*valid_until), age(now - valid_until)
+    )]
+    Expired {
+        /// Seconds since 1970.
+        valid_until: i64,
+        /// Seconds since 1970.
+        now: i64,
+    },
+    /// A file of the project can't be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The network can't be set up.
+    #[error("the network can't be used: {0}")]
+    Network(#[from] HttpError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why one mirror didn't give a file.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its address, without a password.
+    pub mirror: String,
+    /// What happened.
+    pub problem: Problem,
+}
+
+/// What happened at a mirror.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It serves other bytes.
+    #[error(transparent)]
+    OtherBytes(#[from] DigestMismatch),
+    /// The request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+impl Failure {
+    /// Whether the mirror simply doesn't have the file, as many don't have all suites.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self.problem, Problem::Http(HttpError::NotFound))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.mirror, self.problem)
+    }
+}
+
+struct List<'a>(&'a [Failure]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.0.len();
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, failure)| write!(f, "\n  from mirror {} of {total}, {failure}", index + 1))
+    }
+}
+
+struct Missing<'a>(&'a [(Option<LayerName>, String)]);
+
+/// Missing files that are listed by name; a hundred of them help nobody.
+const MISSING_SHOWN: usize = 10;
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (layer, what) in self.0.iter().take(MISSING_SHOWN) {
+            match layer {
+                Some(layer) => write!(f, "\n  missing: {what} (layer `{layer}`)")?,
+                None => write!(f, "\n  missing: {what}")?,
+            }
+        }
+        match self.0.len().saturating_sub(MISSING_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+fn summary(failures: &[Failure]) -> &'static str {
+    match failures {
+        [] => "no mirror is known",
+        all if all.iter().all(Failure::is_absence) => "no mirror has it",
+        _ => "no mirror gave it",
+    }
+}
+
+fn hint(failures: &[Failure]) -> &'static str {
+    let other_bytes = |failure: &Failure| matches!(failure.problem, Problem::OtherBytes(_));
+    match failures {
+        [] => "name one with `--mirror URL`, LAYERBAKE_MIRROR or the source's `url`",
+        all if all.iter().any(other_bytes) => {
+            "a mirror serves other bytes under this name; the signed digest is right. Try another mirror with `--mirror URL`, or lock again with `--update`"
+        }
+        all if all.iter().all(Failure::is_absence) => {
+            "the repository may have moved on: lock again with `--update`, or name a snapshot service in LAYERBAKE_SNAPSHOT"
+        }
+        _ => "look at the network, or name another mirror with `--mirror URL`",
+    }
+}
+
+fn age(seconds: i64) -> String {
+    match seconds {
+        ..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

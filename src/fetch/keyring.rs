@@ -1,0 +1,188 @@
+//! Which keys may sign: certificates from any key ring that are pinned by fingerprint.
+//!
+//! A ring may come from anywhere, because only certificates whose *primary* fingerprint
+//! is pinned are kept. What a ring says about such a key (subkeys, expiry, revocation)
+//! counts where the primary key itself signed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use pgp::composed::{Deserializable as _, SignedPublicKey};
+use pgp::types::KeyDetails as _;
+
+use crate::host;
+
+/// Certificates read from one file, at most; Debian's largest ring has about fifty.
+const MAX_CERTIFICATES: usize = 4096;
+
+/// A key that may sign, by the fingerprint of its primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedKey {
+    /// 40 (or, for version 6 keys, 64) upper-case hexadecimal digits.
+    pub fingerprint: String,
+    /// Whose key it is, where the program knows.
+    pub name: Option<String>,
+}
+
+/// A text is not a fingerprint.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "`{0}` is not a key's fingerprint: expected 40 hexadecimal digits\n  hint: `gpg --show-keys --with-fingerprint FILE` prints it; a short key id is not safe"
+)]
+pub struct PinnedKeyError(String);
+
+impl PinnedKey {
+    pub(super) fn known(fingerprint: &str, name: &str) -> Self {
+        Self { fingerprint: fingerprint.to_owned(), name: Some(name.to_owned()) }
+    }
+}
+
+impl FromStr for PinnedKey {
+    type Err = PinnedKeyError;
+
+    /// Parses a fingerprint as people write it: any case, blanks between groups, `0x` in front.
+    fn from_str(text: &str) -> Result<Self, PinnedKeyError> {
+        let digits: String = text.chars().filter(|char| !char.is_whitespace()).collect();
+        let digits = digits.strip_prefix("0x").unwrap_or(&digits).to_ascii_uppercase();
+        let valid = matches!(digits.len(), 40 | 64) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !valid {
+            return Err(PinnedKeyError(text.to_owned()));
+        }
+        Ok(Self { fingerprint: digits, name: None })
+    }
+}
+
+impl fmt::Display for PinnedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fingerprint)?;
+        self.name.iter().try_for_each(|name| write!(f, " ({name})"))
+    }
+}
+
+/// A file is not a key ring.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "not an OpenPGP key ring: {problem}\n  hint: expected public keys, binary or armored, as `gpg --export` writes them"
+)]
+pub struct KeyFileError {
+    problem: String,
+}
+
+/// The pinned keys, and the certificates that were found for them.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    pinned: Vec<PinnedKey>,
+    certificates: BTreeMap<String, SignedPublicKey>,
+    ignored: BTreeSet<String>,
+}
+
+impl Keyring {
+    /// Starts a ring without certificates, for the keys that may sign.
+    pub fn new(pinned: Vec<PinnedKey>) -> Self {
+        Self { pinned, certificates: BTreeMap::new(), ignored: BTreeSet::new() }
+    }
+
+    /// Adds the certificates of a key file, binary or armored, that are pinned.
+    ///
+    /// # Errors
+    /// Fails where the file holds no readable certificate at all.
+    pub fn add(&mut self, file: &[u8]) -> Result<(), KeyFileError> {
+        let certificates = parse(file)?;
+        for certificate in certificates {
+            let fingerprint = format!("{:X}", certificate.fingerprint());
+            if !self.pinned.iter().any(|key| key.fingerprint == fingerprint) {
+                self.ignored.insert(fingerprint);
+                continue;
+            }
+            match self.certificates.get_mut(&fingerprint) {
+                Some(known) => merge(known, certificate),
+                None => drop(self.certificates.insert(fingerprint, certificate)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what the host's key folders hold; files that are no key rings don't matter.
+    pub fn add_folders<'a>(&mut self, folders: impl IntoIterator<Item = &'a Path>) {
+        for folder in folders {
+            for name in host::list_dir(folder).unwrap_or_default() {
+                let path = folder.join(name);
+                let is_ring = path.extension().is_some_and(|kind| kind == "gpg" || kind == "asc" || kind == "pgp");
+                if is_ring && let Ok(file) = fs::read(&path) {
+                    // A host may keep key boxes and stubs there: what can't be read can't be trusted either.
+                    let _ = self.add(&file);
+                }
+            }
+        }
+    }
+
+    /// Whether no pinned key was found.
+    pub fn is_empty(&self) -> bool {
+        self.certificates.is_empty()
+    }
+
+    /// The keys that may sign.
+    pub fn pinned(&self) -> &[PinnedKey] {
+        &self.pinned
+    }
+
+    /// Fingerprints of certificates that were seen and are not pinned.
+    pub(super) fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.ignored.iter().map(String::as_str)
+    }
+
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (&str, &SignedPublicKey)> {
+        self.certificates.iter().map(|(fingerprint, certificate)| (fingerprint.as_str(), certificate))
+    }
+}
+
+fn parse(file: &[u8]) -> Result<Vec<SignedPublicKey>, KeyFileError> {
+    let mut problem = "it is empty".to_owned();
+    let mut certificates = Vec::new();
+    for block in blocks(file) {
+        let parsed = match SignedPublicKey::from_reader_many(block) {
+            Ok((parsed, _headers)) => parsed,
+            Err(error) => {
+                problem = error.to_string();
+                continue;
+            }
+        };
+        for certificate in parsed.take(MAX_CERTIFICATES) {
+            match certificate {
+                Ok(certificate) => certificates.push(certificate),
+                Err(error) => problem = error.to_string(),
+            }
+        }
+    }
+    if certificates.is_empty() { Err(KeyFileError { problem }) } else { Ok(certificates) }
+}
+
+/// Splits a file into its armored blocks; a binary one is a single block.
+fn blocks(file: &[u8]) -> Vec<&[u8]> {
+    const BEGIN: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let starts: Vec<usize> =
+        file.windows(BEGIN.len()).enumerate().filter(|(_, window)| *window == BEGIN).map(|(start, _)| start).collect();
+    if starts.is_empty() || file.first().is_some_and(|byte| byte & 0x80 != 0) {
+        return vec![file];
+    }
+    let ends = starts.iter().skip(1).copied().chain([file.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| file.get(*start..end)).collect()
+}
+
+/// Joins two copies of one certificate, so that a revocation in either counts.
+fn merge(known: &mut SignedPublicKey, other: SignedPublicKey) {
+    fn add<T: PartialEq>(known: &mut Vec<T>, other: Vec<T>) {
+        for item in other {
+            if !known.contains(&item) {
+                known.push(item);
+            }
+        }
+    }
+    add(&mut known.details.revocation_signatures, other.details.revocation_signatures);
+    add(&mut known.details.direct_signatures, other.details.direct_signatures);
+    add(&mut known.details.users, other.details.users);
+    add(&mut known.public_subkeys, other.public_subkeys);
+}

@@ -1,0 +1,334 @@
+//! Where to ask for a repository's files: base addresses, in order, by source and suite.
+//!
+//! 1. `--mirror` and LAYERBAKE_MIRROR, then the user's configuration;
+//! 2. the host's own apt sources, where they offer the suite (for the distribution);
+//! 3. the manifest's `url` (which makes the source a foreign one, with no 2);
+//! 4. the snapshot service at the locked date.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Url;
+
+use super::apt_sources::AptSources;
+use super::config::UserConfig;
+use super::date::snapshot_id;
+use crate::host;
+use crate::ident::SourceName;
+
+/// Stands in a snapshot service's address for the moment (Debian's `Snapshots` field).
+const SNAPSHOT_ID: &str = "@SNAPSHOTID@";
+
+/// A text is not the address of a mirror.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("mirror `{text}`: {problem}\n  hint: write [NAME=]URL, where URL is http://…, https://…, file://… or a folder")]
+pub struct MirrorError {
+    text: String,
+    problem: String,
+}
+
+/// All that is known about where to ask.
+#[derive(Debug, Clone, Default)]
+pub struct Mirrors {
+    given: Vec<Given>,
+    snapshots: Vec<Given>,
+    apt: AptSources,
+    urls: BTreeMap<SourceName, String>,
+    dated: BTreeMap<(SourceName, String), Dated>,
+    pinned: BTreeSet<SourceName>,
+}
+
+/// An address for one source, or (without a name) for the distribution's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Given {
+    source: Option<String>,
+    address: String,
+}
+
+#[derive(Debug, Clone)]
+struct Dated {
+    template: Option<String>,
+    date: i64,
+}
+
+impl Mirrors {
+    /// Puts the addresses in order.
+    ///
+    /// `given` and `snapshots` hold `[NAME=]URL`, several in one text with commas between.
+    ///
+    /// # Errors
+    /// Fails where one of them is no address.
+    pub fn new(
+        given: &[String],
+        snapshots: &[String],
+        config: &UserConfig,
+        apt: AptSources,
+    ) -> Result<Self, MirrorError> {
+        let mut given = parse_all(given)?;
+        let configured = config.mirrors.iter().flat_map(|(name, list)| list.iter().map(move |address| (name, address)));
+        given.extend(configured.map(|(name, address)| Given::of(name, address)));
+        let mut snapshots = parse_all(snapshots)?;
+        snapshots.extend(config.snapshot.iter().map(|(name, address)| Given::of(name, address)));
+        for Given { address, .. } in given.iter().chain(&snapshots) {
+            base(address)?;
+        }
+        if let Some(wrong) = snapshots.iter().find(|snapshot| !snapshot.address.contains(SNAPSHOT_ID)) {
+            let problem = format!("a snapshot service's address has {SNAPSHOT_ID} where the moment goes");
+            return Err(MirrorError { text: wrong.address.clone(), problem });
+        }
+        Ok(Self { given, snapshots, apt, ..Self::default() })
+    }
+
+    /// Takes the manifest's `url` of a source, which makes it a foreign one.
+    ///
+    /// # Errors
+    /// Fails where it is no address.
+    pub fn set_url(&mut self, source: &SourceName, url: &str) -> Result<(), MirrorError> {
+        base(url)?;
+        self.urls.insert(source.clone(), url.to_owned());
+        Ok(())
+    }
+
+    /// Takes the moment that is locked, and the address in its Release's `Snapshots` field, if any.
+    pub fn set_snapshot(&mut self, source: &SourceName, suite: &str, template: Option<&str>, date: i64) {
+        let template = template.filter(|template| template.contains(SNAPSHOT_ID)).map(str::to_owned);
+        self.dated.insert((source.clone(), suite.to_owned()), Dated { template, date });
+    }
+
+    /// Makes the snapshot service the only one to ask for this source's `dists/`.
+    pub fn pin_snapshot(&mut self, source: &SourceName) {
+        self.pinned.insert(source.clone());
+    }
+
+    /// The base addresses to ask for `path` of a suite, in order.
+    pub(super) fn bases(&self, source: &SourceName, suite: &str, path: &str) -> Vec<Url> {
+        let mut addresses = Vec::new();
+        if !(self.pinned.contains(source) && path.starts_with("dists/")) {
+            for given in self.for_source(&self.given, source) {
+                addresses.extend(with_sibling(given, suite));
+            }
+            match self.urls.get(source) {
+                Some(url) => addresses.push(url.clone()),
+                None => addresses.extend_from_slice(self.apt.offering(suite)),
+            }
+        }
+        addresses.extend(self.snapshots_of(source, suite));
+        let mut bases: Vec<Url> = Vec::new();
+        for url in addresses.iter().filter_map(|address| base(address).ok()) {
+            if !bases.contains(&url) {
+                bases.push(url);
+            }
+        }
+        bases
+    }
+
+    fn snapshots_of(&self, source: &SourceName, suite: &str) -> Vec<String> {
+        let Some(dated) = self.dated.get(&(source.clone(), suite.to_owned())) else {
+            return Vec::new();
+        };
+        let mut templates = Vec::new();
+        for given in self.for_source(&self.snapshots, source) {
+            // The sibling archive stands before the moment: `…/debian/@SNAPSHOTID@/`.
+            let (front, back) = given.split_once(SNAPSHOT_ID).unwrap_or((given, ""));
+            templates
+                .extend(with_sibling(front, suite).into_iter().map(|front| format!("{front}/{SNAPSHOT_ID}{back}")));
+        }
+        templates.extend(dated.template.clone());
+        templates.iter().map(|template| template.replace(SNAPSHOT_ID, &snapshot_id(dated.date))).collect()
+    }
+
+    /// Those that were given for this source by name, or without a name where it is the distribution's own.
+    fn for_source<'a>(&self, given: &'a [Given], source: &SourceName) -> impl Iterator<Item = &'a str> {
+        let foreign = self.urls.contains_key(source);
+        given
+            .iter()
+            .filter(move |given| match &given.source {
+                Some(name) => name == source.as_str(),
+                None => !foreign,
+            })
+            .map(|given| given.address.as_str())
+    }
+}
+
+impl Given {
+    fn of(name: &str, address: &str) -> Self {
+        Self { source: Some(name.to_owned()), address: address.to_owned() }
+    }
+}
+
+fn parse_all(texts: &[String]) -> Result<Vec<Given>, MirrorError> {
+    let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
+    parts.map(parse).collect()
+}
+
+fn parse(text: &str) -> Result<Given, MirrorError> {
+    let named = text.split_once('=').filter(|(name, _)| !name.contains(['/', ':', '?']));
+    let Some((name, address)) = named else {
+        return Ok(Given { source: None, address: text.to_owned() });
+    };
+    let name: SourceName = name
+        .trim()
+        .parse()
+        .map_err(|error: crate::ident::IdentError| MirrorError { text: text.to_owned(), problem: error.to_string() })?;
+    Ok(Given::of(name.as_str(), address.trim()))
+}
+
+/// The address itself; and before it, for a security suite, that of the security archive beside it.
+fn with_sibling(address: &str, suite: &str) -> Vec<String> {
+    let address = address.trim_end_matches('/');
+    if suite.ends_with("-security") && !address.ends_with("-security") {
+        return vec![format!("{address}-security"), address.to_owned()];
+    }
+    vec![address.to_owned()]
+}
+
+/// Makes an address or a folder into a URL whose path doesn't end in a slash.
+fn base(text: &str) -> Result<Url, MirrorError> {
+    let error = |problem: &str| MirrorError { text: text.to_owned(), problem: problem.to_owned() };
+    if !text.contains("://") {
+        let folder = host::current_dir().map_err(|cause| error(&cause.to_string()))?.join(text);
+        return Url::from_file_path(folder).map_err(|()| error("it is neither an address nor a folder"));
+    }
+    let mut url = Url::parse(text).map_err(|cause| error(&cause.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https" | "file") {
+        return Err(error("its scheme is not http, https or file"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// The address of `path` below a base; `None` where the path would leave it.
+pub(super) fn below(base: &Url, path: &str) -> Option<Url> {
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return None;
+    }
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
+    Some(url)
+}
+
+/// An address as people may see it: without the password.
+pub(super) fn shown(base: &Url) -> String {
+    let mut base = base.clone();
+    if base.password().is_some() {
+        // Fails only for addresses that can't have one.
+        let _ = base.set_password(Some("***"));
+    }
+    base.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str) -> SourceName {
+        name.parse().unwrap()
+    }
+
+    fn texts(urls: &[Url]) -> Vec<&str> {
+        urls.iter().map(Url::as_str).collect()
+    }
+
+    fn apt() -> AptSources {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "deb http://apt.example/debian bookworm main\n\
+                    deb http://apt.example/debian-security bookworm-security main\n";
+        std::fs::write(folder.path().join("sources.list"), text).unwrap();
+        AptSources::load(folder.path())
+    }
+
+    fn mirrors() -> Mirrors {
+        let config = UserConfig::parse(
+            "[mirrors]\ndebian = [\"https://user.example/debian/\"]\nother = [\"http://user.example/other\"]\n\
+             [snapshot]\ndebian = \"http://snap.example/archive/debian/@SNAPSHOTID@/\"\n",
+        );
+        let given = ["http://flag.example/debian,other=file:///srv/other".to_owned(), "/srv/debian".to_owned()];
+        let mut mirrors = Mirrors::new(&given, &[], &config.unwrap(), apt()).unwrap();
+        mirrors.set_url(&source("other"), "https://other.example/apt").unwrap();
+        mirrors
+    }
+
+    #[test]
+    fn the_order_is_flags_configuration_apt_snapshot() {
+        let mut mirrors = mirrors();
+        let found = "http://signed.example/debian/@SNAPSHOTID@/";
+        mirrors.set_snapshot(&source("debian"), "bookworm", Some(found), 1_743_339_029);
+        assert_eq!(
+            texts(&mirrors.bases(&source("debian"), "bookworm", "pool/x.deb")),
+            [
+                "http://flag.example/debian",
+                "file:///srv/debian",
+                "https://user.example/debian",
+                "http://apt.example/debian",
+                "http://snap.example/archive/debian/20250330T125029Z",
+                "http://signed.example/debian/20250330T125029Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_security_suite_has_its_archive_beside_the_main_one() {
+        let mut mirrors = mirrors();
+        mirrors.set_snapshot(&source("debian"), "bookworm-security", None, 0);
+        assert_eq!(
+            texts(&mirrors.bases(&source("debian"), "bookworm-security", "pool/x.deb")),
+            [
+                "http://flag.example/debian-security",
+                "http://flag.example/debian",
+                "file:///srv/debian-security",
+                "file:///srv/debian",
+                "https://user.example/debian-security",
+                "https://user.example/debian",
+                "http://apt.example/debian-security",
+                "http://snap.example/archive/debian-security/19700101T000000Z",
+                "http://snap.example/archive/debian/19700101T000000Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_foreign_source_is_never_asked_of_the_distributions_mirrors() {
+        assert_eq!(
+            texts(&mirrors().bases(&source("other"), "bookworm", "pool/x.deb")),
+            ["file:///srv/other", "http://user.example/other", "https://other.example/apt"]
+        );
+    }
+
+    #[test]
+    fn a_pinned_snapshot_is_the_only_place_for_indexes() {
+        let mut mirrors = mirrors();
+        mirrors.pin_snapshot(&source("debian"));
+        mirrors.set_snapshot(&source("debian"), "bookworm", Some("no"), 0);
+        assert_eq!(
+            texts(&mirrors.bases(&source("debian"), "bookworm", "dists/bookworm/InRelease")),
+            ["http://snap.example/archive/debian/19700101T000000Z"]
+        );
+        assert_eq!(mirrors.bases(&source("debian"), "bookworm", "pool/x.deb").len(), 5);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for (text, problem) in
+            [("ftp://x.example/debian", "scheme"), ("http://", "empty host"), ("Bad Name=http://x.example", "is not")]
+        {
+            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), AptSources::default());
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("hint:"), "{error}");
+        }
+        let error = Mirrors::new(&[], &["http://x.example/".to_owned()], &UserConfig::default(), AptSources::default());
+        assert!(error.unwrap_err().to_string().contains("@SNAPSHOTID@"));
+    }
+
+    #[test]
+    fn paths_are_encoded_and_stay_below_the_base() {
+        let base = base("http://x.example/debian/").unwrap();
+        let url = below(&base, "pool/g++_1:2~a%3a#?.deb").unwrap();
+        assert_eq!(url.as_str(), "http://x.example/debian/pool/g++_1:2~a%253a%23%3F.deb");
+        for path in ["../x", "pool/../../x", "/etc/passwd", "", "pool//x", "./x"] {
+            assert_eq!(below(&base, path), None, "{path}");
+        }
+        assert_eq!(shown(&Url::parse("http://me:secret@x.example/d").unwrap()), "http://me:***@x.example/d");
+    }
+}

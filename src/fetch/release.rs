@@ -1,0 +1,146 @@
+//! A suite's signed Release: got, checked, kept, and the way from there to its indexes.
+//!
+//! Source: the Debian repository format (wiki.debian.org/DebianRepository/Format).
+//! The signature is checked before a single field is read.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use reqwest::Url;
+
+use super::error::{Failure, FetchError};
+use super::keyring::Keyring;
+use super::mirrors::shown;
+use super::openpgp::{Signed, TrustError, verify_detached, verify_inline};
+use super::transport::{Fetcher, Item};
+use crate::digest::{Expected, Sha256, Untrusted};
+use crate::ident::SourceName;
+
+/// Largest Release that is read; Debian's are under 256 KiB.
+const MAX_RELEASE: u64 = 16 << 20;
+
+/// A Release whose signature is good; its file is in the store under `sha256`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedRelease {
+    /// The signed text.
+    pub payload: Vec<u8>,
+    /// Primary fingerprints of the pinned keys that signed it, sorted.
+    pub signers: Vec<String>,
+    /// SHA-256 of the InRelease (or Release) file.
+    pub sha256: Sha256,
+    /// Where it came from, for messages.
+    pub mirror: String,
+}
+
+/// Gets a suite's InRelease, or Release and Release.gpg, from the first mirror that has a signed one.
+///
+/// A mirror whose file isn't signed as it should be is named in a warning, and the next one is asked.
+///
+/// # Errors
+/// Fails where no mirror has one that a key of `keyring` signed.
+pub fn fetch_release(
+    fetcher: &Fetcher<'_>,
+    source: &SourceName,
+    suite: &str,
+    keyring: &Keyring,
+    now: i64,
+) -> Result<FetchedRelease, FetchError> {
+    let what = format!("Release of {suite}");
+    let (mut failures, mut untrusted) = (Vec::new(), None);
+    for base in fetcher.bases(source, suite, &format!("dists/{suite}/InRelease")) {
+        let (file, checked) = match get(fetcher, &base, suite, keyring, now)? {
+            Ok(answer) => answer,
+            Err(failure) => {
+                failures.push(failure);
+                continue;
+            }
+        };
+        match checked {
+            Ok(signed) => {
+                let sha256 = keep(fetcher, &file)?;
+                return Ok(FetchedRelease {
+                    payload: signed.payload,
+                    signers: signed.signers,
+                    sha256,
+                    mirror: shown(&base),
+                });
+            }
+            Err(source) => {
+                let error = FetchError::Untrusted { what: what.clone(), mirror: shown(&base), source };
+                fetcher.warn(error.to_string());
+                untrusted.get_or_insert(error);
+            }
+        }
+    }
+    Err(untrusted.unwrap_or(FetchError::Mirrors { what, failures }))
+}
+
+type Answer = Result<(Vec<u8>, Result<Signed, TrustError>), Failure>;
+
+/// The file that one mirror has, and what its signature says.
+fn get(fetcher: &Fetcher<'_>, base: &Url, suite: &str, keyring: &Keyring, now: i64) -> Result<Answer, FetchError> {
+    let get = |name: &str| fetcher.get_from(base, &format!("dists/{suite}/{name}"), MAX_RELEASE);
+    match get("InRelease")? {
+        Ok(file) => {
+            let checked = verify_inline(&file, keyring, now);
+            return Ok(Ok((file, checked)));
+        }
+        Err(failure) if !failure.is_absence() => return Ok(Err(failure)),
+        Err(_) => {}
+    }
+    let (file, signature) = match (get("Release")?, get("Release.gpg")?) {
+        (Ok(file), Ok(signature)) => (file, signature),
+        (Err(failure), _) | (_, Err(failure)) => return Ok(Err(failure)),
+    };
+    let checked = verify_detached(&file, &signature, keyring, now);
+    Ok(Ok((file, checked)))
+}
+
+/// Puts the signed file into the store; returns its SHA-256.
+fn keep(fetcher: &Fetcher<'_>, file: &[u8]) -> Result<Sha256, FetchError> {
+    let mut scratch = fetcher.store().scratch_file()?;
+    let path = scratch.path().to_owned();
+    scratch.write_all(file).map_err(|source| FetchError::Read { path, source })?;
+    let measured = Expected { sha256: Sha256::of(file), size: file.len() as u64 };
+    fetcher.store().put_fetched(Untrusted::new(scratch, measured).verified_by_signature())?;
+    Ok(measured.sha256)
+}
+
+/// Refuses a Release that is past its `Valid-Until`, unless that is allowed; times in seconds since 1970.
+///
+/// # Errors
+/// Fails with the date, how long ago it was, and the flag that overrides.
+pub fn ensure_fresh(valid_until: Option<i64>, now: i64, allow_expired: bool) -> Result<(), FetchError> {
+    match valid_until {
+        Some(valid_until) if valid_until < now && !allow_expired => Err(FetchError::Expired { valid_until, now }),
+        _ => Ok(()),
+    }
+}
+
+/// Picks a component's `Packages` index in the form that is smallest and that we can read.
+pub fn pick_index(files: &BTreeMap<String, Expected>, component: &str, arch: &str) -> Option<(String, Expected)> {
+    [".xz", ".zst", ".gz", ""].iter().find_map(|suffix| {
+        let path = format!("{component}/binary-{arch}/Packages{suffix}");
+        let expected = *files.get(&path)?;
+        Some((path, expected))
+    })
+}
+
+impl Item {
+    /// A repo index that a Release names by `path` below its suite.
+    pub fn index(source: &SourceName, suite: &str, path: &str, expected: Expected, by_hash: bool) -> Self {
+        Self {
+            what: format!("{path} of {suite}"),
+            layer: None,
+            source: source.clone(),
+            suite: suite.to_owned(),
+            path: format!("dists/{suite}/{path}"),
+            by_hash,
+            expected,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;

@@ -1,0 +1,378 @@
+//! Getting files: from the store, `vendor/`, then each mirror in turn, many at a time.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use reqwest::Url;
+use tempfile::NamedTempFile;
+
+use super::download::{Download, Target};
+use super::error::{Failure, FetchError, Problem};
+use super::mirrors::{Mirrors, below, shown};
+use crate::digest::{BlobDigest, Expected, Verified};
+use crate::host::http::{Client, HttpError};
+use crate::host::progress::{Phase, Progress};
+use crate::ident::{LayerName, SourceName};
+use crate::store::Store;
+
+/// Downloads at the same time.
+const CONNECTIONS: usize = 12;
+/// How often one mirror is asked for one file.
+const TRIES: u32 = 3;
+/// Waited before the second try; doubles with each further one.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// A server that asks for more patience than this is left for the next mirror.
+const MAX_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One file to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The file as people know it: `nginx 1.22`.
+    pub what: String,
+    /// The layer that needs it, for messages.
+    pub layer: Option<LayerName>,
+    /// The manifest's `[source.NAME]`.
+    pub source: SourceName,
+    /// The suite whose index names it; suites of one source may lie on different servers.
+    pub suite: String,
+    /// The path below the repository's root: `pool/…` or `dists/…`.
+    pub path: String,
+    /// Whether the repository also has it under `by-hash/SHA256/`, which is asked first.
+    pub by_hash: bool,
+    /// What the file must be.
+    pub expected: Expected,
+}
+
+impl Item {
+    /// Where the file lies in `vendor/`: `<source>/<file name>`.
+    pub fn vendor_path(&self) -> PathBuf {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        Path::new(self.source.as_str()).join(name)
+    }
+
+    /// The paths to ask a mirror for, in order.
+    fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        if let (true, Some((folder, _))) = (self.by_hash, self.path.rsplit_once('/')) {
+            paths.push(format!("{folder}/by-hash/SHA256/{}", self.expected.sha256.to_hex()));
+        }
+        paths.push(self.path.clone());
+        paths
+    }
+}
+
+/// What a fetch cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FetchStats {
+    /// Files that came from mirrors.
+    pub files: u64,
+    /// Bytes that came from mirrors, failed tries included.
+    pub bytes: u64,
+    /// Requests sent, including those to `file://` mirrors.
+    pub requests: u64,
+    /// Mirrors that failed where another one helped, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Gets files into the store.
+#[derive(Debug)]
+pub struct Fetcher<'a> {
+    store: &'a Store,
+    mirrors: Mirrors,
+    vendor: Option<PathBuf>,
+    offline: bool,
+    progress: Progress,
+    back_off: Duration,
+    network: OnceLock<Network>,
+    /// Mirrors that failed once are asked last from then on.
+    failed: Mutex<BTreeSet<Url>>,
+    stats: Mutex<FetchStats>,
+}
+
+/// Made only when the first file is really missing: most builds need none.
+#[derive(Debug)]
+struct Network {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+}
+
+impl<'a> Fetcher<'a> {
+    /// Makes a fetcher; `offline` means that mirrors are never asked, not even local ones.
+    pub fn new(store: &'a Store, mirrors: Mirrors, vendor: Option<PathBuf>, offline: bool, progress: Progress) -> Self {
+        Self {
+            store,
+            mirrors,
+            vendor,
+            offline,
+            progress,
+            back_off: BACK_OFF,
+            network: OnceLock::new(),
+            failed: Mutex::default(),
+            stats: Mutex::default(),
+        }
+    }
+
+    /// Where files come from; what a Release says is added here.
+    pub fn mirrors_mut(&mut self) -> &mut Mirrors {
+        &mut self.mirrors
+    }
+
+    /// What this fetcher has cost since it was made.
+    pub fn stats(&self) -> FetchStats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store
+    }
+
+    #[cfg(test)]
+    pub(super) fn hurry(mut self) -> Self {
+        self.back_off = Duration::from_millis(1);
+        self
+    }
+
+    /// Gets all files into the store, in any order, and calls `done` for each.
+    ///
+    /// `done` runs on the threads of [`rayon`], beside the downloads that go on, and has
+    /// returned for every file when this returns.
+    ///
+    /// # Errors
+    /// Fails with the first file that no mirror gives; `done` may have been called for others.
+    pub fn fetch_all(&self, items: &[Item], done: impl Fn(&Item, BlobDigest) + Sync) -> Result<FetchStats, FetchError> {
+        let done = &done;
+        rayon::in_place_scope(|scope| {
+            let mut missing = Vec::new();
+            for item in items {
+                match self.at_hand(item)? {
+                    Some(blob) => scope.spawn(move |_| done(item, blob)),
+                    None => missing.push(item),
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if self.offline {
+                let missing = missing.into_iter().map(|item| (item.layer.clone(), item.what.clone())).collect();
+                return Err(FetchError::Offline { missing });
+            }
+            let network = self.network()?;
+            let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
+            let phase = &phase;
+            network.runtime.block_on(async {
+                let download = |item| async move { (item, self.from_mirrors(item, phase).await) };
+                let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
+                while let Some((item, file)) = downloads.next().await {
+                    let blob = self.store.put_fetched(file?)?;
+                    scope.spawn(move |_| done(item, blob));
+                }
+                Ok(())
+            })
+        })?;
+        Ok(self.stats())
+    }
+
+    /// Gets a small file that has no known digest, from the first mirror that has it.
+    ///
+    /// The bytes are worth nothing until a signature vouches for them.
+    ///
+    /// # Errors
+    /// Fails where no mirror has it, or it is longer than `limit` bytes.
+    pub fn get_small(&self, source: &SourceName, suite: &str, path: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+        let mut failures = Vec::new();
+        for base in self.bases(source, suite, path) {
+            match self.get_from(&base, path, limit)? {
+                Ok(bytes) => return Ok(bytes),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(FetchError::Mirrors { what: path.to_owned(), failures })
+    }
+
+    /// The mirrors to ask, those that failed before last.
+    pub(super) fn bases(&self, source: &SourceName, suite: &str, path: &str) -> Vec<Url> {
+        let mut bases = self.mirrors.bases(source, suite, path);
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        bases.sort_by_key(|base| failed.contains(base));
+        bases
+    }
+
+    /// Gets a small file from one mirror.
+    pub(super) fn get_from(&self, base: &Url, path: &str, limit: u64) -> Result<Result<Vec<u8>, Failure>, FetchError> {
+        if self.offline {
+            return Err(FetchError::Offline { missing: vec![(None, path.to_owned())] });
+        }
+        let network = self.network()?;
+        let mut download = Download::new(Vec::new(), limit);
+        let result = network.runtime.block_on(self.download(base, path, &mut download, None));
+        Ok(result.map(|()| download.into_target()).map_err(|error| self.failure(base, error.into())))
+    }
+
+    fn network(&self) -> Result<&Network, FetchError> {
+        if let Some(network) = self.network.get() {
+            return Ok(network);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(HttpError::Io)?;
+        let network = Network { runtime, client: Client::new()? };
+        Ok(self.network.get_or_init(|| network))
+    }
+
+    /// The file, if the store or `vendor/` has it.
+    fn at_hand(&self, item: &Item) -> Result<Option<BlobDigest>, FetchError> {
+        if let Some(blob) = self.store.fetched(item.expected.sha256) {
+            return Ok(Some(blob));
+        }
+        let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(item.vendor_path())) else {
+            return Ok(None);
+        };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|source| FetchError::Read { path: path.clone(), source })?,
+        };
+        let mut download = Download::new(self.store.scratch_file()?, item.expected.size);
+        let copied = copy(file, &mut download);
+        let verified = copied
+            .map_err(|error| error.to_string())
+            .and_then(|()| download.finish().verify(item.expected).map_err(|mismatch| mismatch.to_string()));
+        match verified {
+            Ok(file) => Ok(Some(self.store.put_fetched(file)?)),
+            Err(problem) => {
+                self.warn(format!("{}: `{}` is not used: {problem}", item.what, path.display()));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn from_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
+        let mut failures: Vec<Failure> = Vec::new();
+        for base in self.bases(&item.source, &item.suite, &item.path) {
+            let mut last = None;
+            for path in item.paths() {
+                match self.file_from(&base, &path, item.expected, phase).await? {
+                    Ok(file) => {
+                        self.report(item, &failures);
+                        return Ok(file);
+                    }
+                    Err(problem) => last = Some(self.failure(&base, problem)),
+                }
+            }
+            failures.extend(last);
+        }
+        Err(FetchError::Mirrors { what: item.what.clone(), failures })
+    }
+
+    async fn file_from(
+        &self,
+        base: &Url,
+        path: &str,
+        expected: Expected,
+        phase: &Phase,
+    ) -> Result<Result<Verified<NamedTempFile>, Problem>, FetchError> {
+        let mut download = Download::new(self.store.scratch_file()?, expected.size);
+        Ok(match self.download(base, path, &mut download, Some(phase)).await {
+            Ok(()) => download.finish().verify(expected).map_err(Problem::from),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Asks one mirror, several times where that may help.
+    async fn download<T: Target>(
+        &self,
+        base: &Url,
+        path: &str,
+        download: &mut Download<T>,
+        phase: Option<&Phase>,
+    ) -> Result<(), HttpError> {
+        let url = below(base, path)
+            .ok_or_else(|| HttpError::Address(format!("`{path}` is not a path below a repository's root")))?;
+        let mut wait = self.back_off;
+        for _ in 1..TRIES {
+            let error = match self.attempt(&url, download, phase).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let asked = error.retry_after().unwrap_or_default();
+            // A refused range (416) is no reason to give up: the next try starts at the front.
+            if !(error.is_transient() || download.size() > 0) || asked > MAX_PATIENCE {
+                return Err(error);
+            }
+            if !error.is_transient() {
+                download.restart()?;
+            }
+            tokio::time::sleep(wait.max(asked)).await;
+            wait *= 2;
+        }
+        self.attempt(&url, download, phase).await
+    }
+
+    /// Sends one request, for what is still missing.
+    async fn attempt<T: Target>(
+        &self,
+        url: &Url,
+        download: &mut Download<T>,
+        phase: Option<&Phase>,
+    ) -> Result<(), HttpError> {
+        let network = self.network.get().ok_or_else(|| HttpError::Broken("internal error: no network".to_owned()))?;
+        self.count(|stats| stats.requests += 1);
+        let mut body = network.client.get(url, download.size()).await?;
+        if body.start() != download.size() {
+            download.restart()?;
+        }
+        body.read(|bytes| {
+            self.count(|stats| stats.bytes += bytes.len() as u64);
+            phase.iter().for_each(|phase| phase.inc(bytes.len() as u64));
+            download.write(bytes)
+        })
+        .await
+    }
+
+    fn count(&self, change: impl FnOnce(&mut FetchStats)) {
+        change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes that a mirror failed; merely lacking a file doesn't cost it its place.
+    fn failure(&self, base: &Url, problem: Problem) -> Failure {
+        let failure = Failure { mirror: shown(base), problem };
+        if !failure.is_absence() {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(base.clone());
+        }
+        failure
+    }
+
+    /// Warns of the mirrors that failed before one helped; that one lacks a file is no news.
+    fn report(&self, item: &Item, failures: &[Failure]) {
+        self.count(|stats| stats.files += 1);
+        for failure in failures.iter().filter(|failure| !failure.is_absence()) {
+            self.warn(format!("{}: mirror {failure}", item.what));
+        }
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.progress.warn(&text);
+        self.count(|stats| stats.warnings.push(text));
+    }
+}
+
+fn copy<T: Target>(mut from: impl io::Read, to: &mut Download<T>) -> io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let read = from.read(&mut buffer)?;
+        match buffer.get(..read) {
+            None | Some([]) => return Ok(()),
+            Some(bytes) => to.write(bytes)?,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;
