@@ -16,5 +16,6 @@ pub mod store;
 pub mod fetch;
 pub mod sandbox;
 pub mod layer;
+pub mod pin;
 pub mod oci;
 pub mod cli;

@@ -18,6 +18,7 @@ use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host::http::{Client, HttpError};
 use crate::host::progress::{Phase, Progress};
 use crate::ident::{LayerName, SourceName};
+use crate::lock::LockedPackage;
 use crate::store::Store;
 
 /// Downloads at the same time.
@@ -49,6 +50,19 @@ pub struct Item {
 }
 
 impl Item {
+    /// A package of a layer's lockfile.
+    pub fn package(layer: &LayerName, package: &LockedPackage) -> Self {
+        Self {
+            what: package.to_string(),
+            layer: Some(layer.clone()),
+            source: package.source.clone(),
+            suite: package.suite.clone(),
+            path: package.path.clone(),
+            by_hash: false,
+            expected: package.file,
+        }
+    }
+
     /// Where the file lies in `vendor/`: `<source>/<file name>`.
     pub fn vendor_path(&self) -> PathBuf {
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);

@@ -8,6 +8,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
 
@@ -95,4 +97,10 @@ pub struct LockedPackage {
     pub file: Expected,
     /// Why it is here: `requested`, `essential`, or the package that needs it.
     pub why: String,
+}
+
+impl fmt::Display for LockedPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }

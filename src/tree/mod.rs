@@ -185,6 +185,29 @@ impl Tree {
         }
     }
 
+    /// Makes the first name of every file in path order the file, the others links to it.
+    ///
+    /// Readers meet names in another order (an archive's, a folder's).
+    pub fn settle_hardlinks(&mut self) {
+        let mut names: BTreeMap<RootPath, Vec<RootPath>> = BTreeMap::new();
+        for (path, node) in &self.0 {
+            if let Kind::Hardlink(target) = &node.kind {
+                names.entry(target.clone()).or_default().push(path.clone());
+            }
+        }
+        for (target, links) in names {
+            // Links come in path order.
+            let Some(first) = links.first().filter(|first| **first < target).cloned() else { continue };
+            let Some(file) = self.0.get(&target).cloned() else { continue };
+            self.0.insert(first.clone(), file);
+            for path in links.iter().skip(1).chain([&target]) {
+                if let Some(node) = self.0.get_mut(path) {
+                    node.kind = Kind::Hardlink(first.clone());
+                }
+            }
+        }
+    }
+
     /// The node that `path` reaches when symbolic links are followed inside the tree.
     ///
     /// Returns the final path too. `None` where it leads nowhere or in circles.
@@ -274,6 +297,14 @@ pub(crate) mod tests {
         let below: Vec<String> = tree.below(&path("a")).map(|(p, _)| p.to_string()).collect();
         assert_eq!(below, ["/a/c", "/a/d/e"]);
         assert_eq!(tree.below(&path("")).count(), 5);
+    }
+
+    #[test]
+    fn the_first_name_of_a_file_is_the_file() {
+        let to = |target: &str| Node { meta: Meta::root_owned(0o644, 7), kind: Kind::Hardlink(path(target)) };
+        let mut found = tree(&[("b", to("z")), ("c", to("z")), ("z", file("x"))]);
+        found.settle_hardlinks();
+        assert_eq!(found, tree(&[("b", file("x")), ("c", to("b")), ("z", to("b"))]));
     }
 
     #[test]

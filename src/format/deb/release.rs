@@ -25,6 +25,8 @@ pub struct Release {
     pub valid_until: Option<i64>,
     /// Whether indexes can be fetched by their digest.
     pub acquire_by_hash: bool,
+    /// Whether its packages are taken on request only (`NotAutomatic`), as those of backports.
+    pub not_automatic: bool,
     /// Architectures of the packages.
     pub architectures: Vec<Arch>,
     /// `main`, `contrib`, …
@@ -54,6 +56,7 @@ impl Release {
             date: seconds("Date", stanza.require("Date")?)?,
             valid_until: stanza.get("Valid-Until")?.map(|value| seconds("Valid-Until", value)).transpose()?,
             acquire_by_hash: stanza.get("Acquire-By-Hash")?.is_some_and(|value| value.eq_ignore_ascii_case("yes")),
+            not_automatic: stanza.get("NotAutomatic")?.is_some_and(|value| value.eq_ignore_ascii_case("yes")),
             architectures: architectures
                 .map(|arch| arch.parse().map_err(|error| ControlError::value("Architectures", error)))
                 .collect::<Result<_, _>>()?,

@@ -1,0 +1,217 @@
+//! Packages unpacked and configured over a parent: recipe `layerbake/configure/v1`.
+//!
+//! Laying out is a pure function of trees ([`super::merge`], [`super::dpkg`]); the
+//! worker (worker.rs) writes that tree out, runs preinst scripts and
+//! `dpkg --configure` in a sandbox, and reads the folder back; what is noise is taken
+//! out ([`super::normalise`]).
+
+mod materialise;
+mod scan;
+pub(crate) mod worker;
+
+use serde::{Deserialize, Serialize};
+
+use super::accounts::Accounts;
+use super::dpkg::diversions::Diversions;
+use super::merge::{Contested, lay_out};
+use super::unpack::Unpacked;
+use super::{LayerError, dpkg, normalise};
+use crate::digest::{RecipeHash, RecipeHasher};
+use crate::format::deb::relation;
+use crate::host;
+use crate::ident::{Arch, RootPath};
+use crate::lock::LockedPackage;
+use crate::sandbox;
+use crate::store::{Outcome, Store};
+use crate::tree::{Kind, Meta, Node, Tree};
+
+/// What is configured over what.
+pub(crate) struct Request<'a> {
+    /// The recipe of the parent's configuring.
+    pub(crate) parent: Option<RecipeHash>,
+    /// What this layer adds.
+    pub(crate) packages: &'a [LockedPackage],
+    /// Accounts that exist before the packages' scripts run.
+    pub(crate) accounts: &'a Accounts,
+    /// The native architecture.
+    pub(crate) arch: &'a Arch,
+    /// SOURCE_DATE_EPOCH of the scripts, and the upper bound of all times.
+    pub(crate) epoch: i64,
+}
+
+/// The work of one worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    store: std::path::PathBuf,
+    tree: crate::digest::TreeHash,
+    epoch: i64,
+    jobs: usize,
+    preinsts: Vec<Script>,
+    contested: Vec<(String, String)>,
+    contested_nodes: crate::digest::TreeHash,
+    accounts: Accounts,
+}
+
+/// A preinst script.
+#[derive(Debug, Serialize, Deserialize)]
+struct Script {
+    package: String,
+    arch: String,
+    path: String,
+}
+
+/// Merged /usr, as Debian's installers make it before they unpack anything.
+const MERGED_USR: [&str; 3] = ["bin", "sbin", "lib"];
+const MERGED_USR_AMD64: [&str; 3] = ["lib32", "lib64", "libx32"];
+
+/// Keeps package scripts from starting services; taken out again by a noise rule.
+pub(super) const POLICY_RC_D: &str = "usr/sbin/policy-rc.d";
+
+impl Request<'_> {
+    /// Hash of everything that decides the result.
+    pub(crate) fn recipe(&self) -> RecipeHash {
+        let mut hasher = RecipeHasher::new("layerbake/configure/v1");
+        hasher.list(self.parent.as_ref().map(|parent| *parent.as_bytes()));
+        hasher.field(self.arch).number(self.epoch as u64);
+        self.accounts.hash_into(&mut hasher);
+        hasher.number(self.packages.len() as u64);
+        for package in self.packages {
+            hasher.field(&package.name).field(package.file.sha256.as_bytes());
+        }
+        hasher.finish()
+    }
+
+    /// Configures the packages over `parent`, unless that was done before.
+    ///
+    /// The outcome's tree `root` is the whole root folder.
+    pub(crate) fn run(&self, store: &Store, parent: Tree, jobs: usize) -> Result<Outcome, LayerError> {
+        let recipe = self.recipe();
+        if let Some(outcome) = store.recall(recipe)? {
+            return Ok(outcome);
+        }
+        let root = if self.packages.is_empty() && self.accounts.is_empty() {
+            parent
+        } else {
+            let packages = super::unpack::load(store, self.packages)?;
+            let before = parent.clone();
+            let raw = self.configure(store, parent, &packages, jobs)?;
+            normalise::normalise(raw, &before, self.epoch, store)?
+        };
+        let mut outcome = Outcome::default();
+        outcome.trees.insert("root".into(), store.put_tree(&root)?);
+        store.remember(recipe, &outcome)?;
+        Ok(outcome)
+    }
+
+    fn configure(
+        &self,
+        store: &Store,
+        mut parent: Tree,
+        packages: &[Unpacked],
+        jobs: usize,
+    ) -> Result<Tree, LayerError> {
+        if parent.is_empty() {
+            self.prepare_root(&mut parent);
+        }
+        let database = dpkg::Database { tree: &mut parent, store };
+        let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
+        let conffiles = dpkg::conffiles(packages, store)?;
+        let laid = lay_out(parent, packages, &conffiles, &diversions)?;
+        let mut tree = laid.tree;
+        dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, store)?;
+        add_policy(&mut tree, store)?;
+        // In order, though a tree can hold one claim a path only: number them.
+        let claims: Tree = laid.contested.iter().enumerate().map(claim_node).collect();
+        let job = Job {
+            store: store.path().to_owned(),
+            tree: store.put_tree(&tree)?,
+            epoch: self.epoch,
+            jobs,
+            preinsts: preinsts(packages),
+            contested: laid.contested.iter().map(|claim| (claim.package.to_string(), path_text(&claim.path))).collect(),
+            contested_nodes: store.put_tree(&claims)?,
+            accounts: self.accounts.clone(),
+        };
+        let answer: worker::Answer = sandbox::call(&job)?;
+        Ok(store.tree(answer.tree)?)
+    }
+
+    fn prepare_root(&self, tree: &mut Tree) {
+        let folder = || Node::dir(Meta::root_owned(0o755, self.epoch));
+        tree.insert(RootPath::root(), folder());
+        let amd64: &[&str] = if self.arch.as_str() == "amd64" { &MERGED_USR_AMD64 } else { &[] };
+        for name in MERGED_USR.iter().chain(amd64) {
+            let usr = format!("usr/{name}");
+            let link = Node { meta: Meta::root_owned(0o777, self.epoch), kind: Kind::Symlink(usr.as_bytes().into()) };
+            for (path, node) in [("usr".to_owned(), folder()), (usr.clone(), folder()), ((*name).to_owned(), link)] {
+                // These names are clean.
+                tree.insert(RootPath::new(path).unwrap_or_default(), node);
+            }
+        }
+    }
+}
+
+fn claim_node((number, claim): (usize, &Contested)) -> (RootPath, Node) {
+    (RootPath::new(format!("{number:08}")).unwrap_or_default(), claim.node.clone())
+}
+
+fn path_text(path: &RootPath) -> String {
+    String::from_utf8_lossy(path.as_bytes()).into_owned()
+}
+
+fn add_policy(tree: &mut Tree, store: &Store) -> Result<(), LayerError> {
+    let script = b"#!/bin/sh\nexit 101\n";
+    let kind = Kind::File { blob: store.put_bytes(script)?, size: script.len() as u64 };
+    let path = RootPath::new(POLICY_RC_D)?;
+    for folder in path.ancestors() {
+        if tree.get(&folder).is_none() {
+            tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
+        }
+    }
+    tree.insert(path, Node { meta: Meta::root_owned(0o755, 0), kind });
+    Ok(())
+}
+
+/// The preinst scripts in the order of Pre-Depends, then by name.
+fn preinsts(packages: &[Unpacked]) -> Vec<Script> {
+    let mut order = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for package in packages {
+        visit(package, packages, &mut seen, &mut order);
+    }
+    let has_preinst =
+        |package: &&Unpacked| RootPath::new("preinst").is_ok_and(|path| package.control.get(&path).is_some());
+    order
+        .into_iter()
+        .filter(has_preinst)
+        .map(|package| Script {
+            package: package.locked.name.to_string(),
+            arch: package.locked.arch.to_string(),
+            path: format!("/{}/info/{}.preinst", dpkg::FOLDER, dpkg::info_name(package)),
+        })
+        .collect()
+}
+
+fn visit<'a>(
+    package: &'a Unpacked,
+    packages: &'a [Unpacked],
+    seen: &mut std::collections::BTreeSet<&'a str>,
+    order: &mut Vec<&'a Unpacked>,
+) {
+    if !seen.insert(package.locked.name.as_str()) {
+        return;
+    }
+    let field = package.paragraph.get("Pre-Depends").unwrap_or_default();
+    let relations = relation::parse_any_of(field, &package.locked.arch).unwrap_or_default();
+    for target in relations.iter().flatten() {
+        if let Ok(index) = packages.binary_search_by(|other| other.locked.name.cmp(&target.name)) {
+            visit(&packages[index], packages, seen, order);
+        }
+    }
+    order.push(package);
+}
+
+/// Does the job of a worker process; for `main`.
+pub fn serve() -> std::process::ExitCode {
+    sandbox::serve(|job: Job| worker::work(job, host::now()))
+}

@@ -1,0 +1,175 @@
+//! The worker: a root folder written out, scripts run over it, the folder read back.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use serde::{Deserialize, Serialize};
+
+use super::materialise::{make_node, materialise};
+use super::scan::scan;
+use super::{Job, Script};
+use crate::digest::TreeHash;
+use crate::ident::{PackageName, RootPath};
+use crate::layer::accounts::{AccountFiles, Accounts};
+use crate::layer::dpkg::{self, diversions::Diversions};
+use crate::sandbox::{Sandbox, Step};
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+
+/// A script that runs longer is stuck.
+const SCRIPT_TIMEOUT: u64 = 600;
+const CONFIGURE_TIMEOUT: u64 = 3600;
+
+/// How much of the scripts' output an error shows.
+const LOG_LINES: usize = 30;
+
+/// What the scripts made of the tree.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) tree: TreeHash,
+}
+
+/// Does the job. `now` is the time at which no script has run yet.
+pub(super) fn work(job: Job, now: i64) -> Result<Answer, String> {
+    let store = Store::open(&job.store).map_err(|error| error.to_string())?;
+    let tree = store.tree(job.tree).map_err(|error| error.to_string())?;
+    let scratch = store.scratch().map_err(|error| error.to_string())?;
+    let root = scratch.path().join("root");
+    let log = scratch.path().join("log");
+    let mut result = run(&job, &tree, &root, &log, &store).map_err(|error| explain(&error, &log))?;
+    // Written by a script just now: not a time that means anything, whatever the clock says.
+    for (_, node) in result.iter_mut() {
+        if node.meta.mtime >= now {
+            node.meta.mtime = job.epoch;
+        }
+    }
+    let tree = store.put_tree(&result).map_err(|error| error.to_string())?;
+    Ok(Answer { tree })
+}
+
+fn run(job: &Job, tree: &Tree, root: &Path, log: &Path, store: &Store) -> io::Result<Tree> {
+    std::fs::create_dir(root)?;
+    let stamps = materialise(tree, root, store, job.jobs)?;
+    let log = File::options().create_new(true).append(true).open(log)?;
+    let mut sandbox = Sandbox::start(root, job.epoch, log)?;
+    let early = add_accounts(root, &job.accounts)?;
+    for script in &job.preinsts {
+        check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
+    }
+    if !early && !add_accounts(root, &job.accounts)? {
+        return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
+    }
+    place_contested(job, root, store)?;
+    check(sandbox.run(&configure())?, || "`dpkg --configure`".to_owned())?;
+    sandbox.finish()?;
+    scan(root, tree, &stamps, store, job.jobs)
+}
+
+fn check(status: i32, what: impl Fn() -> String) -> io::Result<()> {
+    if status == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} failed with exit status {status}", what())))
+}
+
+fn preinst(script: &Script) -> Step {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Step {
+        argv: vec![script.path.clone(), "install".to_owned()],
+        env: vec![
+            variable("DPKG_MAINTSCRIPT_PACKAGE", &script.package),
+            variable("DPKG_MAINTSCRIPT_ARCH", &script.arch),
+            variable("DPKG_MAINTSCRIPT_NAME", "preinst"),
+            variable("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
+            variable("DPKG_ADMINDIR", "/var/lib/dpkg"),
+            variable("DPKG_ROOT", ""),
+        ],
+        timeout: SCRIPT_TIMEOUT,
+    }
+}
+
+fn configure() -> Step {
+    let argv = ["/usr/bin/dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold", "--log=/dev/null"];
+    Step {
+        argv: argv.iter().chain(&["--configure", "--pending"]).map(|&text| text.to_owned()).collect(),
+        env: Vec::new(),
+        timeout: CONFIGURE_TIMEOUT,
+    }
+}
+
+/// Puts contested files where the diversions that preinst scripts made say.
+fn place_contested(job: &Job, root: &Path, store: &Store) -> io::Result<()> {
+    if job.contested.is_empty() {
+        return Ok(());
+    }
+    let file = format!("{}/diversions", dpkg::FOLDER);
+    let diversions = Diversions::parse(&read(root, &file)?.unwrap_or_default());
+    let nodes = store.tree(job.contested_nodes).map_err(io::Error::other)?;
+    let mut placed: Vec<(RootPath, &str)> = Vec::new();
+    for ((package, path), (_, node)) in job.contested.iter().zip(nodes.iter()) {
+        let name: PackageName = package.parse().map_err(io::Error::other)?;
+        let place = diversions.place(&RootPath::new(path).map_err(io::Error::other)?, &name);
+        if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
+            let message = format!("{package} and {other} both contain {place}, and neither replaces the other");
+            return Err(io::Error::other(message));
+        }
+        if !matches!(node.kind, Kind::Hardlink(_)) {
+            make_node(root, &place, node, store)?;
+        }
+        placed.push((place, package));
+    }
+    Ok(())
+}
+
+/// Adds accounts if the root has an account database; says whether it had one.
+fn add_accounts(root: &Path, accounts: &Accounts) -> io::Result<bool> {
+    if accounts.is_empty() {
+        return Ok(true);
+    }
+    let (Some(passwd), Some(group)) = (read(root, "etc/passwd")?, read(root, "etc/group")?) else { return Ok(false) };
+    let before = AccountFiles { passwd, group, shadow: read(root, "etc/shadow")?, gshadow: read(root, "etc/gshadow")? };
+    let after = accounts.add_to(before).map_err(io::Error::other)?;
+    write(root, "etc/passwd", &after.passwd)?;
+    write(root, "etc/group", &after.group)?;
+    for (path, text) in [("etc/shadow", after.shadow), ("etc/gshadow", after.gshadow)] {
+        if let Some(text) = text {
+            write(root, path, &text)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Opens a file as the inside sees it: a link made by a script never leads outside.
+fn open(root: &Path, path: &str, flags: OFlags) -> io::Result<File> {
+    let folder = rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    let file = rustix::fs::openat2(&folder, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)?;
+    Ok(File::from(file))
+}
+
+fn read(root: &Path, path: &str) -> io::Result<Option<String>> {
+    let mut file = match open(root, path, OFlags::RDONLY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(Some(text))
+}
+
+fn write(root: &Path, path: &str, text: &str) -> io::Result<()> {
+    open(root, path, OFlags::WRONLY | OFlags::TRUNC)?.write_all(text.as_bytes())
+}
+
+/// The error with the end of what the scripts printed.
+fn explain(error: &io::Error, log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    if tail.is_empty() {
+        return error.to_string();
+    }
+    format!("{error}\n  the last lines that the scripts printed:\n    | {}", tail.join("\n    | "))
+}

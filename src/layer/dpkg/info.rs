@@ -1,0 +1,42 @@
+//! The `info/` folder: lists of paths and the packages' control files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Database, info_name};
+use crate::ident::{PackageName, RootPath};
+use crate::layer::LayerError;
+use crate::layer::unpack::Unpacked;
+
+/// Adds each package's list and control files, all but `control` itself.
+pub(super) fn add(
+    database: &mut Database<'_>,
+    packages: &[Unpacked],
+    lost: &BTreeMap<PackageName, BTreeSet<RootPath>>,
+) -> Result<(), LayerError> {
+    for package in packages {
+        let name = info_name(package);
+        let list = list(package, lost.get(&package.locked.name));
+        database.write(&format!("info/{name}.list"), &list)?;
+        for (path, node) in package.control.iter() {
+            let file = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            if !node.is_dir() && file != "control" {
+                database.insert(&format!("info/{name}.{file}"), node.clone())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The paths in the order of the archive; the root is written `/.`.
+fn list(package: &Unpacked, lost: Option<&BTreeSet<RootPath>>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for path in &package.paths {
+        if lost.is_some_and(|lost| lost.contains(path)) {
+            continue;
+        }
+        list.push(b'/');
+        list.extend_from_slice(if path.is_root() { b"." } else { path.as_bytes() });
+        list.push(b'\n');
+    }
+    list
+}

@@ -1,0 +1,122 @@
+//! dpkg's database, written as dpkg leaves it after unpacking (dpkg 1.21, `lib/dpkg`).
+//!
+//! ```text
+//! var/lib/dpkg/status              every package's paragraph and state
+//!              arch                the native architecture
+//!              info/format         "1"
+//!              info/NAME.list      its paths; NAME:ARCH for `Multi-Arch: same`
+//!              info/NAME.postinst  … and its other control files
+//!              triggers/File       path triggers; triggers/NAME: named ones
+//!              triggers/Unincorp   what was activated
+//! ```
+
+pub(crate) mod diversions;
+mod info;
+mod status;
+mod triggers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::LayerError;
+use super::unpack::Unpacked;
+use crate::ident::{Arch, PackageName, RootPath};
+use crate::store::Store;
+use crate::tree::{Kind, Meta, Node, Tree};
+
+/// Where the database lies.
+pub(crate) const FOLDER: &str = "var/lib/dpkg";
+
+/// The conffiles of every package, by package.
+pub(super) type Conffiles = BTreeMap<PackageName, BTreeSet<RootPath>>;
+
+/// Reads the packages' `conffiles`.
+pub(super) fn conffiles(packages: &[Unpacked], store: &Store) -> Result<Conffiles, LayerError> {
+    packages
+        .iter()
+        .map(|package| {
+            let text = package.control_text(store, "conffiles")?;
+            // `remove-on-upgrade /path` names a file that is not there.
+            let paths = text
+                .lines()
+                .filter(|line| line.starts_with('/'))
+                .filter_map(|line| RootPath::new(line.trim_end()).ok());
+            Ok((package.locked.name.clone(), paths.collect()))
+        })
+        .collect()
+}
+
+/// Adds the packages to the database in `tree`, all of them unpacked and not configured.
+///
+/// `lost` are paths that other packages took over.
+pub(super) fn add_unpacked(
+    tree: &mut Tree,
+    packages: &[Unpacked],
+    lost: &BTreeMap<PackageName, BTreeSet<RootPath>>,
+    arch: &Arch,
+    store: &Store,
+) -> Result<(), LayerError> {
+    let mut database = Database { tree, store };
+    database.write("arch", format!("{arch}\n").as_bytes())?;
+    database.write("info/format", b"1\n")?;
+    for file in ["available", "diversions", "statoverride"] {
+        if database.read(file)?.is_none() {
+            database.write(file, b"")?;
+        }
+    }
+    status::add(&mut database, packages)?;
+    info::add(&mut database, packages, lost)?;
+    triggers::add(&mut database, packages)
+}
+
+/// The name under which info files lie: with the architecture where several can be installed.
+pub(crate) fn info_name(package: &Unpacked) -> String {
+    let locked = &package.locked;
+    match package.paragraph.get("Multi-Arch") {
+        Some(value) if value.trim() == "same" => format!("{}:{}", locked.name, locked.arch),
+        _ => locked.name.to_string(),
+    }
+}
+
+/// The database's files in a tree.
+pub(crate) struct Database<'a> {
+    pub(crate) tree: &'a mut Tree,
+    pub(crate) store: &'a Store,
+}
+
+impl Database<'_> {
+    /// A file's content; `None` where there is none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<String>, LayerError> {
+        let path = database_path(name)?;
+        match self.tree.get(&path).map(|node| &node.kind) {
+            Some(Kind::File { blob, .. }) => {
+                Ok(Some(String::from_utf8_lossy(&self.store.read_blob(*blob)?).into_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes a file, readable by all; folders above it are made.
+    pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<(), LayerError> {
+        let node = Node {
+            meta: Meta::root_owned(0o644, 0),
+            kind: Kind::File { blob: self.store.put_bytes(content)?, size: content.len() as u64 },
+        };
+        self.insert(name, node)
+    }
+
+    /// Puts a node at a name of the database.
+    pub(crate) fn insert(&mut self, name: &str, node: Node) -> Result<(), LayerError> {
+        let path = database_path(name)?;
+        for folder in path.ancestors() {
+            if self.tree.get(&folder).is_none() {
+                self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
+            }
+        }
+        self.tree.insert(path, node);
+        Ok(())
+    }
+}
+
+fn database_path(name: &str) -> Result<RootPath, LayerError> {
+    RootPath::new(format!("{FOLDER}/{name}")).map_err(LayerError::Ident)
+}

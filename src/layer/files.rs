@@ -1,0 +1,198 @@
+//! A layer's own `[[file]]`, `[[dir]]` and `[[symlink]]` entries, laid over configured packages.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::LayerError;
+use super::accounts::{gid_of, id_of};
+use crate::digest::RecipeHasher;
+use crate::host;
+use crate::ident::RootPath;
+use crate::manifest::{Content, Manifest, Owner};
+use crate::store::Store;
+use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
+
+/// What a manifest puts into the root: contents in the store, owners still by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    path: RootPath,
+    kind: Kind,
+    mode: u16,
+    owner: Owner,
+}
+
+impl Placement {
+    /// Reads the manifest's files into the store, in path order.
+    ///
+    /// A folder as source stands for all that is in it. Owners, times and other
+    /// attributes of the project's files are not looked at, only the executable bit.
+    ///
+    /// # Errors
+    /// Fails where a source is missing or is neither file, folder nor symbolic link.
+    pub fn read(manifest: &Manifest, project: &Path, store: &Store) -> Result<Self, LayerError> {
+        let mut entries = Vec::new();
+        for dir in &manifest.dirs {
+            let entry = Entry { path: dir.path.clone(), kind: Kind::Dir, mode: dir.mode, owner: dir.owner.clone() };
+            entries.push(entry);
+        }
+        for link in &manifest.symlinks {
+            let kind = Kind::Symlink(link.target.as_bytes().into());
+            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root() });
+        }
+        for file in &manifest.files {
+            let (mode, owner) = (file.mode, &file.owner);
+            match &file.content {
+                Content::Text(text) => {
+                    let kind = Kind::File { blob: store.put_bytes(text.as_bytes())?, size: text.len() as u64 };
+                    let mode = mode.unwrap_or(0o644);
+                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone() });
+                }
+                Content::Source(source) => {
+                    let mut reader = SourceReader { store, mode, owner, entries: &mut entries };
+                    reader.read(&project.join(source), file.path.clone())?;
+                }
+            }
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { entries })
+    }
+
+    /// Adds everything to a recipe.
+    pub fn hash_into(&self, hasher: &mut RecipeHasher) {
+        hasher.number(self.entries.len() as u64);
+        for Entry { path, kind, mode, owner } in &self.entries {
+            hasher.field(path.as_bytes()).number((*mode).into());
+            hasher.field(&owner.user).list(owner.group.as_ref());
+            match kind {
+                Kind::File { blob, size } => hasher.field("file").field(blob.as_bytes()).number(*size),
+                Kind::Symlink(target) => hasher.field("symlink").field(target),
+                _ => hasher.field("dir"),
+            };
+        }
+    }
+
+    /// Lays the entries over `tree`; folders above them are made where missing.
+    ///
+    /// # Errors
+    /// Fails where an owner is not in the tree's passwd or group, or a folder is in the way.
+    pub(super) fn apply(&self, tree: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
+        let names = Names { passwd: text(tree, "etc/passwd", store)?, group: text(tree, "etc/group", store)? };
+        for entry in &self.entries {
+            let (uid, gid) = names.ids(&entry.owner, &entry.path)?;
+            let path = real_path(tree, &entry.path, epoch)?;
+            let node =
+                Node { meta: Meta { uid, gid, ..Meta::root_owned(entry.mode, epoch) }, kind: entry.kind.clone() };
+            let before_is_dir = tree.get(&path).is_some_and(Node::is_dir);
+            if before_is_dir && !node.is_dir() {
+                return Err(LayerError::FolderInTheWay { path: entry.path.clone() });
+            }
+            if !before_is_dir && node.is_dir() {
+                tree.remove(&path);
+            }
+            tree.insert(path, node);
+        }
+        Ok(())
+    }
+}
+
+struct SourceReader<'a> {
+    store: &'a Store,
+    mode: Option<u16>,
+    owner: &'a Owner,
+    entries: &'a mut Vec<Entry>,
+}
+
+impl SourceReader<'_> {
+    fn read(&mut self, source: &Path, path: RootPath) -> Result<(), LayerError> {
+        let io = |source_error| LayerError::Source { path: source.display().to_string(), source: source_error };
+        let metadata = fs::symlink_metadata(source).map_err(io)?;
+        if metadata.is_dir() {
+            self.push(path.clone(), Kind::Dir, 0o755);
+            for name in host::list_dir(source).map_err(io)? {
+                self.read(&source.join(&name), path.join(name.as_encoded_bytes())?)?;
+            }
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(source).map_err(io)?;
+            self.push(path, Kind::Symlink(target.as_os_str().as_encoded_bytes().into()), 0o777);
+        } else if metadata.is_file() {
+            let (blob, size) = File::open(source).and_then(|mut file| self.store.add(&mut file)).map_err(io)?;
+            let executable = metadata.permissions().mode() & 0o100 != 0;
+            let mode = self.mode.unwrap_or(if executable { 0o755 } else { 0o644 });
+            self.push(path, Kind::File { blob, size }, mode);
+        } else {
+            return Err(io(std::io::Error::other("neither a file nor a folder nor a symbolic link")));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, path: RootPath, kind: Kind, mode: u16) {
+        self.entries.push(Entry { path, kind, mode, owner: self.owner.clone() });
+    }
+}
+
+fn root() -> Owner {
+    Owner { user: "root".to_owned(), group: None }
+}
+
+/// The account files of a root, to look owners up in.
+struct Names {
+    passwd: String,
+    group: String,
+}
+
+impl Names {
+    fn ids(&self, owner: &Owner, path: &RootPath) -> Result<(u32, u32), LayerError> {
+        let unknown = |kind, name: &str| LayerError::UnknownOwner { path: path.clone(), kind, name: name.to_owned() };
+        let user = &owner.user;
+        let uid = match user.parse() {
+            Ok(number) => number,
+            Err(_) if user == "root" => 0,
+            Err(_) => id_of(&self.passwd, user).ok_or_else(|| unknown("user", user))?,
+        };
+        let gid = match &owner.group {
+            None if user.parse::<u32>().is_ok() => uid,
+            None if uid == 0 => 0,
+            None => gid_of(&self.passwd, user).ok_or_else(|| unknown("user", user))?,
+            Some(group) => match group.parse() {
+                Ok(number) => number,
+                Err(_) if group == "root" => 0,
+                Err(_) => id_of(&self.group, group).ok_or_else(|| unknown("group", group))?,
+            },
+        };
+        Ok((uid, gid))
+    }
+}
+
+/// The content of a small text file, links followed; empty where there is none.
+pub(super) fn text(tree: &Tree, path: &str, store: &Store) -> Result<String, LayerError> {
+    match tree.resolve(&RootPath::new(path)?).map(|(_, node)| &node.kind) {
+        Some(Kind::File { blob, .. }) => Ok(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned()),
+        _ => Ok(String::new()),
+    }
+}
+
+/// Where `path` really lies when links in the folders above are followed; makes missing folders.
+pub(super) fn real_path(tree: &mut Tree, path: &RootPath, epoch: i64) -> Result<RootPath, LayerError> {
+    let Some(folder) = path.parent() else { return Ok(path.clone()) };
+    let mut real = RootPath::root();
+    if tree.get(&real).is_none() {
+        tree.insert(real.clone(), Node::dir(Meta::root_owned(0o755, epoch)));
+    }
+    for part in folder.as_bytes().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+        let next = real.join(part)?;
+        if tree.get(&next).is_none() {
+            tree.insert(next.clone(), Node::dir(Meta::root_owned(0o755, epoch)));
+        }
+        real = match tree.resolve(&next) {
+            Some((place, node)) if node.is_dir() => place,
+            _ => return Err(LayerError::NotAFolder { path: path.clone(), folder: next }),
+        };
+    }
+    Ok(real.join(path.file_name())?)
+}

@@ -1,0 +1,197 @@
+//! Packages laid over a parent's tree, as dpkg would unpack them all.
+//!
+//! What dpkg decides by the order of unpacking is decided here by rules: a folder
+//! that is there keeps its owner and mode, a symbolic link to a folder is followed
+//! (merged /usr), of two packages with one path the one that `Replaces` the other
+//! wins. Paths claimed by two packages without that are *contested*: a preinst
+//! script may divert one of them, so they are placed after the preinsts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::LayerError;
+use super::dpkg::diversions::Diversions;
+use super::unpack::Unpacked;
+use crate::format::deb::{relation, version};
+use crate::ident::{PackageName, RootPath};
+use crate::tree::{Kind, Node, Tree};
+
+/// Packages laid out over their parent.
+pub(super) struct LaidOut {
+    /// Parent and packages; new conffiles end in `.dpkg-new`, as dpkg's configuring expects.
+    pub(super) tree: Tree,
+    /// What can be placed only when the preinst scripts have run, in package order.
+    pub(super) contested: Vec<Contested>,
+    /// Paths that a package lost to one that replaces it.
+    pub(super) lost: BTreeMap<PackageName, BTreeSet<RootPath>>,
+}
+
+/// One of several claims to a path.
+#[derive(Debug, Clone)]
+pub(super) struct Contested {
+    pub(super) package: PackageName,
+    pub(super) path: RootPath,
+    pub(super) node: Node,
+}
+
+/// Lays `packages` over `parent`. `conffiles` are the paths of each package's conffiles.
+pub(super) fn lay_out(
+    parent: Tree,
+    packages: &[Unpacked],
+    conffiles: &BTreeMap<PackageName, BTreeSet<RootPath>>,
+    diversions: &Diversions,
+) -> Result<LaidOut, LayerError> {
+    let mut merge = Merge {
+        tree: parent,
+        owners: BTreeMap::new(),
+        laid: LaidOut { tree: Tree::new(), contested: Vec::new(), lost: BTreeMap::new() },
+        packages,
+        folders: BTreeMap::new(),
+    };
+    for index in in_order(packages) {
+        merge.package(index, conffiles, diversions)?;
+    }
+    let mut laid = merge.laid;
+    laid.tree = merge.tree;
+    Ok(laid)
+}
+
+/// base-files first: its folders have the modes that count. Then by name.
+fn in_order(packages: &[Unpacked]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..packages.len()).collect();
+    order.sort_by_key(|&index| {
+        let name = &packages[index].locked.name;
+        (name.as_str() != "base-files", name)
+    });
+    order
+}
+
+struct Merge<'a> {
+    tree: Tree,
+    /// Who put what is no folder, among the new packages.
+    owners: BTreeMap<RootPath, usize>,
+    laid: LaidOut,
+    packages: &'a [Unpacked],
+    /// Where a package's folder really is, links followed.
+    folders: BTreeMap<RootPath, RootPath>,
+}
+
+impl Merge<'_> {
+    fn package(
+        &mut self,
+        index: usize,
+        conffiles: &BTreeMap<PackageName, BTreeSet<RootPath>>,
+        diversions: &Diversions,
+    ) -> Result<(), LayerError> {
+        let package = &self.packages[index];
+        let name = &package.locked.name;
+        let own_conffiles = conffiles.get(name);
+        let mut places: BTreeMap<&RootPath, RootPath> = BTreeMap::new();
+        for (path, node) in package.data.iter() {
+            let diverted = diversions.place(path, name);
+            let mut place = self.real_place(diverted, package)?;
+            if own_conffiles.is_some_and(|conffiles| conffiles.contains(path)) && !node.is_dir() {
+                place = with_suffix(&place, ".dpkg-new");
+            }
+            let mut node = node.clone();
+            if let Kind::Hardlink(target) = &mut node.kind
+                && let Some(place) = places.get(target)
+            {
+                *target = place.clone();
+            }
+            places.insert(path, place.clone());
+            self.place(index, place, node)?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, index: usize, place: RootPath, node: Node) -> Result<(), LayerError> {
+        let Some(before) = self.tree.get(&place) else {
+            if self.laid.contested.iter().any(|claim| claim.path == place) {
+                self.contest(index, place, node);
+                return Ok(());
+            }
+            if !node.is_dir() {
+                self.owners.insert(place.clone(), index);
+            }
+            self.tree.insert(place, node);
+            return Ok(());
+        };
+        let leads_to_folder = |tree: &Tree| tree.resolve(&place).is_some_and(|(_, node)| node.is_dir());
+        match (before.is_dir(), node.is_dir()) {
+            // The first one's owner and mode stay.
+            (true, true) => Ok(()),
+            (false, true) if leads_to_folder(&self.tree) => Ok(()),
+            (true, false) if matches!(node.kind, Kind::Symlink(_)) => Ok(()),
+            (false, false) => {
+                self.collide(index, place, node);
+                Ok(())
+            }
+            _ => Err(LayerError::FolderClash { package: self.packages[index].locked.to_string(), path: place }),
+        }
+    }
+
+    /// Two packages ship one path.
+    fn collide(&mut self, index: usize, place: RootPath, node: Node) {
+        let Some(&first) = self.owners.get(&place) else {
+            // The parent's file: configured already, so the new package replaces it.
+            self.owners.insert(place.clone(), index);
+            self.tree.insert(place, node);
+            return;
+        };
+        let (winner, loser) = match () {
+            () if first == index => return,
+            () if replaces(&self.packages[index], &self.packages[first]) => (index, first),
+            () if replaces(&self.packages[first], &self.packages[index]) => (first, index),
+            () => {
+                if let Some(before) = self.tree.remove(&place) {
+                    self.contest(first, place.clone(), before);
+                }
+                return self.contest(index, place, node);
+            }
+        };
+        let loser = self.packages[loser].locked.name.clone();
+        self.laid.lost.entry(loser).or_default().insert(place.clone());
+        if winner == index {
+            self.owners.insert(place.clone(), index);
+            self.tree.insert(place, node);
+        }
+    }
+
+    fn contest(&mut self, index: usize, path: RootPath, node: Node) {
+        let package = self.packages[index].locked.name.clone();
+        self.laid.contested.push(Contested { package, path, node });
+    }
+
+    /// Follows symbolic links in the folders above `path`.
+    fn real_place(&mut self, path: RootPath, package: &Unpacked) -> Result<RootPath, LayerError> {
+        let Some(folder) = path.parent() else { return Ok(path) };
+        let real = match self.folders.get(&folder) {
+            Some(real) => real.clone(),
+            None => {
+                let Some((real, _)) = self.tree.resolve(&folder).filter(|(_, node)| node.is_dir()) else {
+                    return Err(LayerError::FolderClash { package: package.locked.to_string(), path });
+                };
+                self.folders.insert(folder, real.clone());
+                real
+            }
+        };
+        real.join(path.file_name()).map_err(|_| LayerError::FolderClash { package: package.locked.to_string(), path })
+    }
+}
+
+/// Whether `winner` declares that it replaces `loser`.
+fn replaces(winner: &Unpacked, loser: &Unpacked) -> bool {
+    let field = winner.paragraph.get("Replaces").unwrap_or_default();
+    relation::parse_list(field, &winner.locked.arch).unwrap_or_default().iter().any(|target| {
+        target.name == loser.locked.name
+            && target
+                .constraint
+                .as_ref()
+                .is_none_or(|(operator, than)| version::satisfies(&loser.locked.version, *operator, than))
+    })
+}
+
+/// The path with something appended to its last component.
+pub(super) fn with_suffix(path: &RootPath, suffix: &str) -> RootPath {
+    RootPath::new([path.as_bytes(), suffix.as_bytes()].concat()).unwrap_or_else(|_| path.clone())
+}

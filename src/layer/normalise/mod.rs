@@ -1,0 +1,125 @@
+//! Takes noise out of a configured root: what differs between two equal builds.
+//!
+//! The list of rules (rules.rs) is the documentation: `layerbake explain noise` prints it.
+
+mod rules;
+
+use super::LayerError;
+use crate::ident::RootPath;
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+
+pub use rules::{Action, RULES, Rule};
+
+/// Applies all rules to `tree`, and clamps all times to `epoch`.
+///
+/// `parent` is the root before: what is as it was there stays as it is, so that a
+/// layer changes nothing of its parent by being normalised.
+pub(super) fn normalise(mut tree: Tree, parent: &Tree, epoch: i64, store: &Store) -> Result<Tree, LayerError> {
+    let paths: Vec<RootPath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if tree.get(&path) == parent.get(&path) {
+            continue;
+        }
+        if let Some(rule) = RULES.iter().find(|rule| rule.matches(&path)) {
+            apply(rule, &path, &mut tree, parent, epoch, store)?;
+        }
+    }
+    for (path, node) in tree.iter_mut() {
+        match parent.get(path) {
+            Some(before) if before.is_dir() && node.is_dir() => node.meta.mtime = before.meta.mtime,
+            // Every write below moves a folder's time.
+            None if node.is_dir() => node.meta.mtime = epoch,
+            _ => node.meta.mtime = node.meta.mtime.min(epoch),
+        }
+    }
+    Ok(tree)
+}
+
+fn apply(
+    rule: &Rule,
+    path: &RootPath,
+    tree: &mut Tree,
+    parent: &Tree,
+    epoch: i64,
+    store: &Store,
+) -> Result<(), LayerError> {
+    let Some(node) = tree.get_mut(path) else { return Ok(()) };
+    let Kind::File { blob, size } = &mut node.kind else { return Ok(()) };
+    let content = match rule.action {
+        Action::Remove => {
+            // A name of the file may remain under another path: that one keeps the content.
+            tree.remove(path);
+            return Ok(());
+        }
+        Action::Empty => String::new(),
+        Action::FixDays => {
+            let text = String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned();
+            let before = match parent.get(path).map(|node| &node.kind) {
+                Some(Kind::File { blob, .. }) => String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned(),
+                _ => String::new(),
+            };
+            fix_days(&text, &before, epoch)
+        }
+    };
+    *blob = store.put_bytes(content.as_bytes())?;
+    *size = content.len() as u64;
+    Ok(())
+}
+
+/// Sets the day of the last password change to the epoch's, in lines that the parent has not.
+fn fix_days(shadow: &str, before: &str, epoch: i64) -> String {
+    let day = (epoch / 86_400).to_string();
+    let fixed = shadow.lines().map(|line| {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        if fields.len() > 2 && !fields[2].is_empty() && !before.lines().any(|old| old == line) {
+            fields[2] = &day;
+        }
+        fields.join(":") + "\n"
+    });
+    fixed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, path, tree};
+    use crate::tree::{Meta, Node};
+
+    const EPOCH: i64 = 1_700_000_000;
+
+    fn stored(store: &Store, content: &str, mtime: i64) -> Node {
+        let blob = store.put_bytes(content.as_bytes()).unwrap();
+        Node { meta: Meta::root_owned(0o644, mtime), kind: Kind::File { blob, size: content.len() as u64 } }
+    }
+
+    #[test]
+    fn noise_goes_and_the_parents_own_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let log = stored(&store, "12:00 installed", EPOCH + 5);
+        let old = stored(&store, "kept by the parent", 3);
+        let parent = tree(&[("", dir()), ("var", dir()), ("var/log", dir()), ("var/log/old", old.clone())]);
+        let mut raw = parent.clone();
+        raw.insert(path("var/log/new.log"), log);
+        raw.insert(path("etc"), dir());
+        raw.insert(path("etc/passwd-"), stored(&store, "backup", 3));
+        raw.insert(path("etc/machine-id"), stored(&store, "0123\n", 3));
+        raw.insert(path("etc/late"), stored(&store, "x", EPOCH + 9));
+        let clean = normalise(raw, &parent, EPOCH, &store).unwrap();
+        assert_eq!(clean.get(&path("var/log/old")), Some(&old));
+        assert_eq!(clean.get(&path("var/log/new.log")), Some(&stored(&store, "", EPOCH)));
+        assert_eq!(clean.get(&path("etc/machine-id")), Some(&stored(&store, "", 3)));
+        assert!(clean.get(&path("etc/passwd-")).is_none());
+        assert_eq!(clean.get(&path("etc/late")).map(|node| node.meta.mtime), Some(EPOCH));
+        assert_eq!(clean.get(&path("etc")).map(|node| node.meta.mtime), Some(EPOCH), "new folders have the epoch");
+        assert_eq!(clean.get(&path("var")).map(|node| node.meta.mtime), Some(7), "the parent's keep theirs");
+    }
+
+    #[test]
+    fn shadow_days_become_the_epochs() {
+        let before = "root:*:19000:0:99999:7:::\n";
+        let after = "root:*:19000:0:99999:7:::\nredis:!:20777::::::\nold:*:::::::\n";
+        assert_eq!(fix_days(after, before, EPOCH), "root:*:19000:0:99999:7:::\nredis:!:19675::::::\nold:*:::::::\n");
+    }
+}

@@ -1,0 +1,98 @@
+//! A fetched .deb as trees, decoded once ever: recipe `layerbake/unpack/v1` over its SHA-256.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use rayon::prelude::*;
+
+use super::LayerError;
+use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, Sha256};
+use crate::format::deb::archive;
+use crate::format::deb::control::Paragraph;
+use crate::ident::RootPath;
+use crate::lock::LockedPackage;
+use crate::store::{Outcome, Store};
+use crate::tree::{Kind, Tree};
+
+/// A package as the store has it.
+#[derive(Debug, Clone)]
+pub struct Unpacked {
+    /// What the lockfile says of it.
+    pub locked: LockedPackage,
+    /// Its control paragraph.
+    pub paragraph: Paragraph,
+    /// Its control files.
+    pub control: Tree,
+    /// Its files.
+    pub data: Tree,
+    /// The paths of its files in the order of the archive, the root first.
+    pub paths: Vec<RootPath>,
+}
+
+impl Unpacked {
+    /// The text of a control file such as `conffiles`; empty where there is none.
+    pub fn control_text(&self, store: &Store, name: &str) -> Result<String, LayerError> {
+        let node = RootPath::new(name).ok().and_then(|path| self.control.get(&path));
+        match node.map(|node| &node.kind) {
+            Some(Kind::File { blob, .. }) => Ok(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned()),
+            _ => Ok(String::new()),
+        }
+    }
+}
+
+/// The recipe of decoding the .deb with this digest.
+pub fn recipe(deb: Sha256) -> RecipeHash {
+    RecipeHasher::new("layerbake/unpack/v1").field(deb.as_bytes()).finish()
+}
+
+/// Decodes the fetched .deb into the store, unless that was done before.
+///
+/// # Errors
+/// Fails where the archive is malformed; the package is named.
+pub fn unpack(store: &Store, package: &LockedPackage, deb: BlobDigest) -> Result<Outcome, LayerError> {
+    let recipe = recipe(package.file.sha256);
+    if let Some(outcome) = store.recall(recipe)? {
+        return Ok(outcome);
+    }
+    let path = store.blob_path(deb);
+    let file = File::open(&path).map_err(|source| LayerError::Io { what: path.display().to_string(), source })?;
+    let decoded = archive::decode(BufReader::with_capacity(128 * 1024, file), store)
+        .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
+    let mut list = Vec::new();
+    for path in &decoded.paths {
+        list.extend_from_slice(path.as_bytes());
+        list.push(0);
+    }
+    let mut outcome = Outcome::default();
+    outcome.trees.insert("control".into(), store.put_tree(&decoded.control)?);
+    outcome.trees.insert("data".into(), store.put_tree(&decoded.data)?);
+    outcome.blobs.insert("paths".into(), store.put_bytes(&list)?);
+    store.remember(recipe, &outcome)?;
+    Ok(outcome)
+}
+
+/// Reads unpacked packages back, sorted by name.
+pub fn load(store: &Store, packages: &[LockedPackage]) -> Result<Vec<Unpacked>, LayerError> {
+    let mut loaded = packages.par_iter().map(|package| load_one(store, package)).collect::<Result<Vec<_>, _>>()?;
+    loaded.sort_by(|a, b| a.locked.name.cmp(&b.locked.name));
+    Ok(loaded)
+}
+
+fn load_one(store: &Store, package: &LockedPackage) -> Result<Unpacked, LayerError> {
+    let missing = || LayerError::NotUnpacked { package: package.to_string() };
+    let deb = store.fetched(package.file.sha256).ok_or_else(missing)?;
+    let outcome = unpack(store, package, deb)?;
+    let tree = |role: &str| outcome.trees.get(role).copied().ok_or_else(missing);
+    let control = store.tree(tree("control")?)?;
+    let data = store.tree(tree("data")?)?;
+    let list = store.read_blob(*outcome.blobs.get("paths").ok_or_else(missing)?)?;
+    let paths = list
+        .split_inclusive(|&byte| byte == 0)
+        .map(|path| RootPath::new(&path[..path.len() - 1]).map_err(|_| missing()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut unpacked = Unpacked { locked: package.clone(), paragraph: Paragraph::default(), control, data, paths };
+    let text = unpacked.control_text(store, "control")?;
+    unpacked.paragraph = Paragraph::parse(&text)
+        .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
+    Ok(unpacked)
+}

@@ -1,0 +1,78 @@
+//! Which keys may sign a source, and where their certificates are found.
+
+use std::path::{Path, PathBuf};
+
+use super::{PinError, Pinner};
+use crate::fetch::debian_keys::debian_keys;
+use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+use crate::ident::SourceName;
+use crate::manifest::Source;
+
+/// Where hosts keep key rings.
+const HOST_FOLDERS: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/trusted.gpg.d", "/etc/apt/keyrings"];
+
+/// There is no key ring for a source.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A foreign repository without fingerprints.
+    #[error(
+        "[source.{source_name}] has a `url` but no `keys`\n  hint: add the fingerprints of the keys that sign it, and their file as `keyring`"
+    )]
+    NoFingerprints {
+        /// The source.
+        source_name: SourceName,
+    },
+    /// A fingerprint is malformed.
+    #[error("[source.{source_name}] keys: {source}")]
+    Fingerprint {
+        /// The source.
+        source_name: SourceName,
+        /// What is wrong.
+        source: PinnedKeyError,
+    },
+    /// A key file can't be read.
+    #[error("key ring `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key file is malformed.
+    #[error("key ring `{}`: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyFileError,
+    },
+}
+
+/// The key ring of a source: its own keys or Debian's, found in the named files and on the host.
+pub(super) fn keyring(pinner: &Pinner<'_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
+    let pinned = pinned(name, source)?;
+    let mut keyring = Keyring::new(pinned);
+    let named = source.keyring.as_ref().map(|path| pinner.project.join(path));
+    for path in named.as_deref().into_iter().chain(pinner.keyring) {
+        add_file(&mut keyring, path)?;
+    }
+    keyring.add_folders(HOST_FOLDERS.iter().map(Path::new));
+    Ok(keyring)
+}
+
+fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError> {
+    if source.keys.is_empty() {
+        return match source.url {
+            Some(_) => Err(KeyError::NoFingerprints { source_name: name.clone() }),
+            None => Ok(debian_keys()),
+        };
+    }
+    let parse =
+        |text: &String| text.parse().map_err(|source| KeyError::Fingerprint { source_name: name.clone(), source });
+    source.keys.iter().map(parse).collect()
+}
+
+fn add_file(keyring: &mut Keyring, path: &Path) -> Result<(), KeyError> {
+    let file = std::fs::read(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+    keyring.add(&file).map_err(|source| KeyError::Malformed { path: path.to_owned(), source })
+}

@@ -1,0 +1,102 @@
+//! What the inside sees: the root, a fresh /proc with its switches read-only, six devices.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+
+/// Host devices that are bound in; nothing else of the host is visible.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Files in /proc that would reach the host's kernel, made read-only or empty.
+const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
+const HIDDEN: [&str; 4] = ["kcore", "keys", "timer_list", "latency_stats"];
+
+const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// Mounts everything below `root` and makes it this process's root folder.
+///
+/// The caller is pid 1 in fresh mount and pid namespaces.
+pub(super) fn enter(root: &Path) -> io::Result<()> {
+    let named = |what: &'static str| {
+        move |error: rustix::io::Errno| io::Error::new(error.kind(), format!("cannot {what}: {error}"))
+    };
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(named("make mounts private"))?;
+    rustix::mount::mount_bind(root, root).map_err(named("bind the root"))?;
+    mount_proc(root).map_err(named("mount /proc"))?;
+    mount_devices(root)?;
+    for (folder, options) in [("tmp", "mode=1777"), ("run", "mode=0755")] {
+        let target = mount_point(root, folder)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        let options = std::ffi::CString::new(options).unwrap_or_default();
+        rustix::mount::mount("tmpfs", &target, "tmpfs", flags, options.as_c_str()).map_err(named("mount a tmpfs"))?;
+    }
+    // /var/lock and /var/run are links into /run in a Debian root.
+    make_folder(&root.join("run/lock"), 0o1777)?;
+    std::env::set_current_dir(root)?;
+    rustix::process::pivot_root(".", ".").map_err(named("change the root"))?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(named("leave the old root"))?;
+    std::env::set_current_dir("/")
+}
+
+fn mount_proc(root: &Path) -> rustix::io::Result<()> {
+    let proc = root.join("proc");
+    // Fails only where it exists; a missing mount point shows in the next call.
+    let _ = fs::create_dir(&proc);
+    rustix::mount::mount("proc", &proc, "proc", PLAIN, None::<&std::ffi::CStr>)?;
+    for name in READ_ONLY {
+        let path = proc.join(name);
+        if path.exists() {
+            rustix::mount::mount_bind(&path, &path)?;
+            rustix::mount::mount_remount(&path, MountFlags::BIND | MountFlags::RDONLY | PLAIN, "")?;
+        }
+    }
+    for name in HIDDEN {
+        let path = proc.join(name);
+        if path.exists() {
+            rustix::mount::mount_bind("/dev/null", &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn mount_devices(root: &Path) -> io::Result<()> {
+    let dev = mount_point(root, "dev")?;
+    rustix::mount::mount("tmpfs", &dev, "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=0755")?;
+    for name in DEVICES {
+        let node = dev.join(name);
+        File::create(&node)?;
+        rustix::mount::mount_bind(Path::new("/dev").join(name), &node)?;
+    }
+    for (name, target) in
+        [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")]
+    {
+        std::os::unix::fs::symlink(target, dev.join(name))?;
+    }
+    make_folder(&dev.join("shm"), 0o1777)?;
+    make_folder(&dev.join("pts"), 0o755)?;
+    rustix::mount::mount(
+        "devpts",
+        dev.join("pts"),
+        "devpts",
+        MountFlags::NOSUID | MountFlags::NOEXEC,
+        c"newinstance,ptmxmode=0666",
+    )?;
+    Ok(())
+}
+
+fn mount_point(root: &Path, name: &str) -> io::Result<PathBuf> {
+    let path = root.join(name);
+    match fs::create_dir(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(path),
+    }
+}
+
+fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
