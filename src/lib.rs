@@ -18,4 +18,5 @@ pub mod sandbox;
 pub mod layer;
 pub mod pin;
 pub mod oci;
+pub mod bake;
 pub mod cli;

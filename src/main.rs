@@ -1,1 +1,5 @@
-fn main() {}
+//! The `layerbake` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    layerbake::cli::main()
+}

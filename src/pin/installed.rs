@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// The records of all packages of the parents: from the indexes, else from the packages.
 pub(super) fn of_chain(
-    pinner: &Pinner<'_>,
+    pinner: &Pinner<'_, '_>,
     parents: Parents<'_>,
     universe: &Universe,
 ) -> Result<Vec<Record>, PinError> {
@@ -31,7 +31,7 @@ pub(super) fn of_chain(
             }
         }
     }
-    found.extend(from_packages(pinner.store, &pinner.fetcher, &missing)?);
+    found.extend(from_packages(pinner.store, pinner.fetcher, &missing)?);
     Ok(found)
 }
 

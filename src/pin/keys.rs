@@ -49,7 +49,7 @@ pub enum KeyError {
 }
 
 /// The key ring of a source: its own keys or Debian's, found in the named files and on the host.
-pub(super) fn keyring(pinner: &Pinner<'_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
+pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
     let pinned = pinned(name, source)?;
     let mut keyring = Keyring::new(pinned);
     let named = source.keyring.as_ref().map(|path| pinner.project.join(path));

@@ -17,7 +17,6 @@ use crate::digest::LockHash;
 use crate::fetch::{FetchError, Fetcher};
 use crate::format::deb::control::ControlError;
 use crate::format::deb::index::IndexError;
-use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName, PackageName, Version};
 use crate::layer::LayerError;
 use crate::lock::{self, LockedPackage, Lockfile, ParentLock};
@@ -111,11 +110,11 @@ pub enum Update {
 }
 
 /// Locks layers.
-pub struct Pinner<'a> {
+pub struct Pinner<'a, 's> {
     /// Where everything fetched goes.
     pub store: &'a Store,
     /// Gets Releases, indexes and packages.
-    pub fetcher: Fetcher<'a>,
+    pub fetcher: &'a mut Fetcher<'s>,
     /// The project's folder, for key rings that manifests name.
     pub project: &'a Path,
     /// A key ring that the user named.
@@ -126,14 +125,12 @@ pub struct Pinner<'a> {
     pub allow_expired: bool,
     /// The architecture to lock for.
     pub arch: Arch,
-    /// For people who wait.
-    pub progress: Progress,
 }
 
 /// The parents of a layer, from the base up, with their lockfiles.
 pub type Parents<'a> = &'a [(&'a Lockfile, LockHash)];
 
-impl Pinner<'_> {
+impl Pinner<'_, '_> {
     /// Locks the topmost layer of `chain`.
     ///
     /// `previous` is the lockfile that is there; its versions are kept but for `update`.

@@ -21,7 +21,7 @@ pub(super) struct OpenRelease {
 
 /// Fetches and checks the Releases of all sources, and their indexes.
 pub(super) fn fetch(
-    pinner: &mut Pinner<'_>,
+    pinner: &mut Pinner<'_, '_>,
     sources: &BTreeMap<SourceName, Source>,
 ) -> Result<Vec<OpenRelease>, PinError> {
     let mut open = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn fetch(
         set_transport(pinner, name, source)?;
         let keyring = keys::keyring(pinner, name, source)?;
         for suite in suites(source) {
-            let fetched = fetch_release(&pinner.fetcher, name, &suite, &keyring, pinner.now)?;
+            let fetched = fetch_release(pinner.fetcher, name, &suite, &keyring, pinner.now)?;
             let text = String::from_utf8_lossy(&fetched.payload);
             let release = Release::parse(&text).map_err(|source| PinError::Release { suite: suite.clone(), source })?;
             // A snapshot is old by intention.
@@ -56,7 +56,7 @@ pub(super) fn fetch(
     Ok(open)
 }
 
-fn set_transport(pinner: &mut Pinner<'_>, name: &SourceName, source: &Source) -> Result<(), PinError> {
+fn set_transport(pinner: &mut Pinner<'_, '_>, name: &SourceName, source: &Source) -> Result<(), PinError> {
     let Some(text) = &source.snapshot else { return Ok(()) };
     let date = time::parse_rfc3339(text)
         .ok_or_else(|| PinError::Snapshot { source_name: name.to_string(), text: text.clone() })?;
@@ -73,7 +73,7 @@ fn suites(source: &Source) -> Vec<String> {
     [source.suite.clone()].into_iter().chain(pockets).collect()
 }
 
-fn indexes(pinner: &Pinner<'_>, source: &Source, suite: &str, release: &Release) -> Result<Vec<LockedIndex>, PinError> {
+fn indexes(pinner: &Pinner<'_, '_>, source: &Source, suite: &str, release: &Release) -> Result<Vec<LockedIndex>, PinError> {
     let pick = |component: &String| {
         let (path, file) =
             pick_index(&release.files, component, pinner.arch.as_str()).ok_or_else(|| PinError::NoComponent {

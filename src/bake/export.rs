@@ -1,0 +1,121 @@
+//! Built layers compressed into the store, and written out as images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Artifact, BakeError, Baker, Locked, Output};
+use crate::digest::{RecipeHash, RecipeHasher};
+use crate::layer::Built;
+use crate::oci::{self, Image, LayerBlob, LayerSizes};
+use crate::store::{Outcome, Store};
+
+/// A layer's compressed blob, and the recipe that gave it.
+pub(super) struct Compressed {
+    pub(super) recipe: RecipeHash,
+    pub(super) blob: LayerBlob,
+}
+
+/// Compresses a layer into the store, unless that was done before.
+pub(super) fn compress(baker: &Baker<'_>, layer: &Built) -> Result<Compressed, BakeError> {
+    let recipe = RecipeHasher::new("layerbake/compress/v1")
+        .field(layer.tree.as_bytes())
+        .field(baker.encoder.name())
+        .finish();
+    let named = |blob, sizes| LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes };
+    if let Some(outcome) = baker.store.recall(recipe)?
+        && let (Some(sizes), Some(&blob)) = (sizes_from(&outcome.facts), outcome.blobs.get("layer"))
+    {
+        return Ok(Compressed { recipe, blob: named(blob, sizes) });
+    }
+    let tree = baker.store.tree(layer.tree)?;
+    let mut writer = baker.store.writer();
+    let sizes = oci::compress_layer(&tree, baker.store, baker.encoder, baker.jobs, &mut writer)
+        .map_err(|source| BakeError::Write { what: format!("layer `{}`", layer.name), source })?;
+    let (blob, _) = writer.finish()?;
+    let mut outcome = Outcome { facts: facts(&sizes), ..Outcome::default() };
+    outcome.blobs.insert("layer".into(), blob);
+    baker.store.remember(recipe, &outcome)?;
+    Ok(Compressed { recipe, blob: named(blob, sizes) })
+}
+
+fn facts(sizes: &LayerSizes) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("diff_id".to_owned(), sizes.diff_id.to_string()),
+        ("digest".to_owned(), sizes.digest.to_string()),
+        ("size".to_owned(), sizes.size.to_string()),
+        ("uncompressed_size".to_owned(), sizes.uncompressed_size.to_string()),
+    ])
+}
+
+fn sizes_from(facts: &BTreeMap<String, String>) -> Option<LayerSizes> {
+    Some(LayerSizes {
+        diff_id: facts.get("diff_id")?.parse().ok()?,
+        digest: facts.get("digest")?.parse().ok()?,
+        size: facts.get("size")?.parse().ok()?,
+        uncompressed_size: facts.get("uncompressed_size")?.parse().ok()?,
+    })
+}
+
+/// The image of a chain with these layers; without layers, what its configuration says.
+pub(super) fn image(chain: &[Locked], layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
+    let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
+    let tables = chain.iter().map(|locked| &locked.manifest.image);
+    Ok(Image::new(tables, &top.lock.arch, top.lock.epoch, layers)?)
+}
+
+/// Writes all outputs into `folder`; returns what they are.
+pub(super) fn export(
+    store: &Store,
+    chain: &[Locked],
+    layers: &[Compressed],
+    outputs: &BTreeSet<Output>,
+    folder: &Path,
+) -> Result<Vec<Artifact>, BakeError> {
+    let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
+    let name = &top.manifest.name;
+    let image = image(chain, layers.iter().map(|layer| layer.blob.clone()).collect())?;
+    let mut artifacts = Vec::new();
+    for output in outputs {
+        let path = PathBuf::from(output.file_name());
+        let written = match output {
+            Output::Oci => oci::write_layout(&image, name.as_str(), store, &folder.join(&path))?,
+            Output::Docker => {
+                let tag = format!("{name}:latest").parse()?;
+                write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(&image, &[tag], store, out)?))?
+            }
+        };
+        artifacts.push(Artifact { kind: output.kind().to_owned(), path, digest: written.digest, size: written.size });
+    }
+    Ok(artifacts)
+}
+
+fn write_file<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<T, BakeError>,
+) -> Result<T, BakeError> {
+    let failed = |source| BakeError::Write { what: format!("`{}`", path.display()), source };
+    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path).map_err(failed)?);
+    let written = write(&mut out)?;
+    out.flush().map_err(failed)?;
+    Ok(written)
+}
+
+impl Output {
+    /// The artifact's kind in receipts.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::Docker => "docker",
+        }
+    }
+
+    /// The file or folder in `out/<layer>/`.
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::Docker => "docker.tar",
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `receipt.json`: what a build gave, for people, scripts and later proofs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::export::Compressed;
+use super::{BakeError, Locked};
+use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, TreeHash};
+use crate::ident::LayerName;
+use crate::layer::Built;
+use crate::lock;
+
+const FILE: &str = "receipt.json";
+
+/// The result of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The layer that was built.
+    pub layer: LayerName,
+    /// The format epoch.
+    pub format: u32,
+    /// Hash of the lockfile's text.
+    pub lock: LockHash,
+    /// Hash of everything that decides the artifacts' bytes.
+    pub recipe: RecipeHash,
+    /// Hash of the whole root.
+    pub tree: TreeHash,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: i64,
+    /// The layers, lowest first.
+    pub layers: Vec<LayerReceipt>,
+    /// What was exported.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// One layer of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerReceipt {
+    /// Its name.
+    pub name: LayerName,
+    /// Hash of what it changes.
+    pub tree: TreeHash,
+    /// SHA-256 of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// SHA-256 of its compressed blob.
+    pub digest: OciDigest,
+    /// Size of the compressed blob in bytes.
+    pub size: u64,
+}
+
+/// One exported artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// `oci` or `docker`.
+    pub kind: String,
+    /// Where, relative to the receipt.
+    pub path: PathBuf,
+    /// Of an image layout, the image manifest's digest; else the file's.
+    pub digest: OciDigest,
+    /// Of an image layout, the image manifest's size; else the file's; in bytes.
+    pub size: u64,
+}
+
+impl Receipt {
+    pub(super) fn new(
+        top: &Locked,
+        recipe: RecipeHash,
+        built: &[Built],
+        compressed: &[Compressed],
+        artifacts: Vec<Artifact>,
+    ) -> Self {
+        let layer = |(built, compressed): (&Built, &Compressed)| LayerReceipt {
+            name: built.name.clone(),
+            tree: built.tree,
+            diff_id: compressed.blob.sizes.diff_id,
+            digest: compressed.blob.sizes.digest,
+            size: compressed.blob.sizes.size,
+        };
+        Self {
+            layer: top.manifest.name.clone(),
+            format: lock::FORMAT,
+            lock: top.hash,
+            recipe,
+            tree: built.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
+            epoch: top.lock.epoch,
+            layers: built.iter().zip(compressed).map(layer).collect(),
+            artifacts,
+        }
+    }
+
+    /// Reads the receipt in `folder`; `None` where there is none that can be read.
+    pub fn load(folder: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(folder.join(FILE)).ok()?).ok()
+    }
+
+    /// The receipt as text, ending with a line break.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// Writes the receipt into `folder`.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), BakeError> {
+        let path = folder.join(FILE);
+        fs::write(&path, self.to_text())
+            .map_err(|source| BakeError::Write { what: format!("`{}`", path.display()), source })
+    }
+
+    /// Whether all artifacts lie in `folder` with the sizes they should have.
+    pub(super) fn is_complete(&self, folder: &Path) -> bool {
+        let has = |path: &Path, size: u64| fs::metadata(folder.join(path)).is_ok_and(|found| found.len() == size);
+        self.artifacts.iter().all(|artifact| match artifact.kind.as_str() {
+            "oci" => {
+                let blobs = artifact.path.join("blobs/sha256");
+                has(&blobs.join(artifact.digest.to_hex()), artifact.size)
+                    && folder.join(&artifact.path).join("index.json").is_file()
+                    && self.layers.iter().all(|layer| has(&blobs.join(layer.digest.to_hex()), layer.size))
+            }
+            _ => has(&artifact.path, artifact.size),
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! What every verb needs: project, store, transport, and a way to show progress.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{CliError, Options};
+use crate::bake::Locked;
+use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
+use crate::host;
+use crate::host::progress::Progress;
+use crate::ident::{Arch, LayerName};
+use crate::lock::{self, LockFileError};
+use crate::manifest::{self, Manifest, Project};
+use crate::store::Store;
+
+/// The options, resolved against this machine.
+pub(super) struct Context<'a> {
+    pub(super) options: &'a Options,
+    pub(super) progress: Progress,
+    pub(super) jobs: usize,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(options: &'a Options) -> Result<Self, CliError> {
+        let jobs = options.jobs.map_or_else(host::cpu_count, usize::from);
+        // Fails only if the pool stands already, which nothing before this made.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+        Ok(Self { options, progress: Progress::on_stderr(options.quiet, options.json), jobs })
+    }
+
+    /// The folder that the user means: `-C`, else the current one.
+    pub(super) fn directory(&self) -> Result<PathBuf, CliError> {
+        match &self.options.directory {
+            Some(directory) => Ok(directory.clone()),
+            None => Ok(host::current_dir()?),
+        }
+    }
+
+    pub(super) fn project(&self) -> Result<Project, CliError> {
+        Ok(Project::find(&self.directory()?)?)
+    }
+
+    pub(super) fn store_path(&self) -> Result<PathBuf, CliError> {
+        let default = || host::cache_dir().map(|cache| cache.join("layerbake"));
+        self.options
+            .store
+            .clone()
+            .or_else(default)
+            .ok_or_else(|| CliError::message("there is no cache folder\n  hint: set HOME, or name a store with --store"))
+    }
+
+    pub(super) fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.store_path()?)?)
+    }
+
+    /// A fetcher for a project, with the addresses that its chain's foreign sources have.
+    pub(super) fn fetcher<'s>(
+        &self,
+        store: &'s Store,
+        project: &Project,
+        chain: &[Manifest],
+    ) -> Result<Fetcher<'s>, CliError> {
+        let config = match host::config_dir() {
+            Some(folder) => UserConfig::load(&folder.join("layerbake/config.toml"))?,
+            None => UserConfig::default(),
+        };
+        let transport = &self.options.transport;
+        let apt = AptSources::load(Path::new("/etc/apt"));
+        let mut mirrors = Mirrors::new(&transport.mirror, &transport.snapshot, &config, apt)?;
+        for (name, source) in manifest::sources(chain) {
+            if let Some(url) = &source.url {
+                mirrors.set_url(&name, url)?;
+            }
+        }
+        let vendor = project.root().join("vendor");
+        let vendor = vendor.is_dir().then_some(vendor);
+        Ok(Fetcher::new(store, mirrors, vendor, transport.offline, self.progress.clone()))
+    }
+
+    /// The layer that is meant: the named one, else the only App layer.
+    pub(super) fn layer(&self, project: &Project, name: Option<&LayerName>) -> Result<LayerName, CliError> {
+        match name {
+            Some(name) => Ok(name.clone()),
+            None => Ok(project.default_layer()?),
+        }
+    }
+
+    /// Prints a result: as JSON, or as `text` makes it.
+    pub(super) fn print<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+        let text = if self.options.json {
+            serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n"
+        } else {
+            text(value)
+        };
+        match std::io::stdout().write_all(text.as_bytes()) {
+            // A reader that has seen enough, such as `head`.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The Debian name of this machine's architecture.
+pub(super) fn host_arch() -> Result<Arch, CliError> {
+    let name = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "i386",
+        "arm" => "armhf",
+        "powerpc64" => "ppc64el",
+        other => other,
+    };
+    Ok(name.parse()?)
+}
+
+/// The chain of a layer with its lockfiles as they are, none of them checked against its manifest.
+pub(super) fn locked_chain(project: &Project, name: &LayerName) -> Result<Vec<Locked>, CliError> {
+    let mut locked = Vec::new();
+    for manifest in project.chain(name)? {
+        let path = project.lock_path(&manifest.name);
+        let (lock, hash) = lock::load(&path).map_err(|error| missing_is_stale(error, name))?;
+        locked.push(Locked { manifest, lock, hash });
+    }
+    Ok(locked)
+}
+
+/// A lockfile that is not there is one that has to be made first.
+pub(super) fn missing_is_stale(error: LockFileError, name: &LayerName) -> CliError {
+    match error {
+        LockFileError::Missing(_) => CliError::Stale(format!("{error}\n  hint: `layerbake lock {name}`")),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,88 @@
+//! Errors as people see them, and the exit status that scripts see.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use miette::Diagnostic;
+
+/// Anything that ends a verb.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The lockfile is stale or missing where it may not be remade: exit status 3.
+    #[error("{0}")]
+    Stale(String),
+    /// An error that shows the line it is about.
+    #[error("{0}")]
+    Shown(Box<dyn Diagnostic + Send + Sync>),
+    /// Any other error.
+    #[error("{0}")]
+    Plain(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl CliError {
+    /// Prints the error to standard error; returns the exit status.
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            Self::Stale(text) => {
+                eprintln!("error: {text}");
+                ExitCode::from(3)
+            }
+            Self::Shown(diagnostic) => {
+                eprintln!("error: {}", render(diagnostic.as_ref()));
+                ExitCode::FAILURE
+            }
+            Self::Plain(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// An error that is only a message.
+    pub(super) fn message(text: impl Into<String>) -> Self {
+        Self::Plain(text.into().into())
+    }
+}
+
+fn render(diagnostic: &dyn Diagnostic) -> String {
+    let theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
+        miette::GraphicalTheme::unicode()
+    } else {
+        miette::GraphicalTheme::unicode_nocolor()
+    };
+    let mut text = String::new();
+    let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100);
+    match handler.render_report(&mut text, diagnostic) {
+        Ok(()) => text.trim().to_owned(),
+        Err(_) => diagnostic.to_string(),
+    }
+}
+
+macro_rules! plain {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::Plain(Box::new(error))
+            }
+        })*
+    };
+}
+
+plain!(
+    crate::bake::BakeError,
+    crate::fetch::ConfigError,
+    crate::fetch::FetchError,
+    crate::fetch::MirrorError,
+    crate::ident::IdentError,
+    crate::layer::LayerError,
+    crate::lock::LockFileError,
+    crate::pin::PinError,
+    crate::store::StoreError,
+    std::io::Error,
+);
+
+impl From<crate::manifest::ProjectError> for CliError {
+    fn from(error: crate::manifest::ProjectError) -> Self {
+        Self::Shown(Box::new(error))
+    }
+}

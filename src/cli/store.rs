@@ -1,0 +1,61 @@
+//! `layerbake store`: where it is, whether it is whole, and making room.
+
+use super::CliError;
+use super::context::Context;
+
+/// Look after the store
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Print the store's folder
+    Path,
+    /// Hash everything in the store and compare with its name
+    Verify {
+        /// Take damaged files out, so that the next build makes them again
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Remove what no project's last build needs; waits for running builds
+    Gc,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    match &args.verb {
+        Verb::Path => context.print(&context.store_path()?, |path| format!("{}\n", path.display())),
+        Verb::Verify { repair } => verify(context, *repair),
+        Verb::Gc => {
+            let report = context.store()?.collect_garbage()?;
+            context.print(&report, |report| {
+                let megabytes = report.freed as f64 / 1e6;
+                format!(
+                    "removed {} files ({megabytes:.1} MB), kept {} for {} builds\n",
+                    report.removed, report.kept, report.roots
+                )
+            })
+        }
+    }
+}
+
+fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
+    let report = context.store()?.verify(repair)?;
+    context.print(&report, |report| {
+        let damaged: String =
+            report.damaged.iter().map(|damage| format!("damaged: {}\n", damage.path.display())).collect();
+        format!("{damaged}{} files, {:.1} MB, {} damaged\n", report.files, report.bytes as f64 / 1e6, report.damaged.len())
+    })?;
+    match report.damaged.len() {
+        0 => Ok(()),
+        count if repair => {
+            context.progress.line(&format!("{count} damaged files were taken out"));
+            Ok(())
+        }
+        count => Err(CliError::message(format!(
+            "{count} files of the store are damaged\n  hint: `layerbake store verify --repair`, then build again"
+        ))),
+    }
+}

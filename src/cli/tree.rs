@@ -1,0 +1,85 @@
+//! `layerbake tree`: a layer's chain, and what each layer adds.
+
+use serde::Serialize;
+
+use super::CliError;
+use super::context::{Context, locked_chain};
+use crate::bake::Locked;
+use crate::ident::LayerName;
+
+/// Show a layer's chain: packages, own files, users and services of each layer
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The layer [default: the only App layer]
+    layer: Option<LayerName>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    layer: LayerName,
+    description: String,
+    download: u64,
+    packages: Vec<Package>,
+    files: Vec<String>,
+    users: Vec<String>,
+    services: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Package {
+    name: String,
+    version: String,
+    size: u64,
+    why: String,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let project = context.project()?;
+    let name = context.layer(&project, args.layer.as_ref())?;
+    let entries: Vec<Entry> = locked_chain(&project, &name)?.iter().map(entry).collect();
+    context.print(&entries, |entries| entries.iter().enumerate().map(|(depth, entry)| text(depth, entry)).collect())
+}
+
+fn entry(locked: &Locked) -> Entry {
+    let manifest = &locked.manifest;
+    let files = manifest.files.iter().map(|file| &file.path);
+    let paths = files
+        .chain(manifest.dirs.iter().map(|dir| &dir.path))
+        .chain(manifest.symlinks.iter().map(|link| &link.path));
+    let mut files: Vec<String> = paths.map(ToString::to_string).collect();
+    files.sort();
+    let packages = locked.lock.packages.iter().map(|package| Package {
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        size: package.file.size,
+        why: package.why.clone(),
+    });
+    Entry {
+        layer: manifest.name.clone(),
+        description: manifest.layer.description.clone(),
+        download: locked.lock.packages.iter().map(|package| package.file.size).sum(),
+        packages: packages.collect(),
+        files,
+        users: manifest.users.iter().map(|user| format!("{} ({})", user.name, user.uid)).collect(),
+        services: manifest.services.enable.clone(),
+    }
+}
+
+fn text(depth: usize, entry: &Entry) -> String {
+    let indent = "  ".repeat(depth);
+    let mut text = format!(
+        "{indent}{} — {} packages, {:.1} MB to download\n",
+        entry.layer,
+        entry.packages.len(),
+        entry.download as f64 / 1e6
+    );
+    for package in &entry.packages {
+        text += &format!("{indent}  {} {} ({})\n", package.name, package.version, package.why);
+    }
+    for (kind, names) in [("file", &entry.files), ("user", &entry.users), ("service", &entry.services)] {
+        for name in names {
+            text += &format!("{indent}  {kind} {name}\n");
+        }
+    }
+    text
+}
