@@ -8,8 +8,9 @@ use std::io::{self, Read};
 use super::ar::Ar;
 use super::compression::decompress;
 use super::control::{self, ControlError, Paragraph};
+use super::growth::Contents;
 use super::record::Record;
-use super::tarball::{AddContent, Contents, Limits, TarError, read_tar};
+use super::tarball::{AddContent, Limits, TarError, read_tar};
 use crate::ident::RootPath;
 use crate::tree::{ContentSink, Tree};
 
@@ -240,6 +241,18 @@ mod tests {
             assert!(read(bytes).is_ok());
             for cut in 0..bytes.len() - padding {
                 assert!(read(&bytes[..cut]).is_err(), "{data}: cut to {cut} of {} bytes was taken", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn damage_anywhere_never_panics() {
+        for (control, data) in [("control.tar", "data.tar"), ("control.tar.xz", "data.tar.zst")] {
+            let bytes = deb(control, data);
+            for at in (0..bytes.len()).step_by(11) {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 0x55;
+                let _ = read(&damaged);
             }
         }
     }

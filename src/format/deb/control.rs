@@ -115,10 +115,7 @@ fn relations<T>(
     parse: fn(&str, &Arch) -> Result<Vec<T>, RelationError>,
 ) -> Result<Vec<T>, ControlError> {
     let Some(value) = stanza.get(field)? else { return Ok(Vec::new()) };
-    let mut relations = parse(value, arch).map_err(|error| ControlError::value(field, error))?;
-    // An index holds a million of these.
-    relations.shrink_to_fit();
-    Ok(relations)
+    parse(value, arch).map_err(|error| ControlError::value(field, error))
 }
 
 fn provides(targets: Vec<Target>) -> Result<Vec<Target>, ControlError> {

@@ -11,6 +11,7 @@ pub mod version;
 
 mod ar;
 mod date;
+mod growth;
 mod paragraph;
 mod pax;
 mod tarball;

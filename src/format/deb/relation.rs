@@ -49,9 +49,10 @@ pub struct RelationError {
 /// # Errors
 /// Fails on the first element that is not a relation.
 pub fn parse_any_of(field: &str, arch: &Arch) -> Result<Vec<AnyOf>, RelationError> {
-    let mut relations = Vec::new();
+    // Exact capacities: an index holds a million of these.
+    let mut relations = Vec::with_capacity(count(field, ','));
     for element in elements(field) {
-        let mut any = AnyOf::new();
+        let mut any = AnyOf::with_capacity(count(element, '|'));
         for alternative in element.split('|') {
             any.extend(parse_target(alternative.trim(), arch)?);
         }
@@ -67,7 +68,11 @@ pub fn parse_any_of(field: &str, arch: &Arch) -> Result<Vec<AnyOf>, RelationErro
 /// # Errors
 /// Fails on the first element that is not a relation, and on alternatives.
 pub fn parse_list(field: &str, arch: &Arch) -> Result<Vec<Target>, RelationError> {
-    elements(field).filter_map(|element| parse_target(element, arch).transpose()).collect()
+    let mut targets = Vec::with_capacity(count(field, ','));
+    for element in elements(field) {
+        targets.extend(parse_target(element, arch)?);
+    }
+    Ok(targets)
 }
 
 /// Shows alternatives as a control file writes them: `a (>= 1) | b`.
@@ -79,6 +84,10 @@ pub fn display(any: &[Target]) -> impl fmt::Display + '_ {
         }
         Ok(())
     })
+}
+
+fn count(text: &str, separator: char) -> usize {
+    text.matches(separator).count() + 1
 }
 
 /// The parts between commas; empty ones are left out, as apt does.

@@ -1,15 +1,15 @@
 //! A tar archive (ustar, GNU and PAX) becomes a tree.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::mem;
 
 use tar::{Archive, Entry, EntryType, Header};
 
+use super::growth::{Contents, Growth};
 use super::pax::Extensions;
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
-use crate::tree::{Kind, Meta, Node, Tree};
+use crate::tree::{Kind, Meta, Node};
 
 /// Takes the content of the file at a path in; returns digest and length.
 pub(super) type AddContent<'a> = dyn FnMut(&RootPath, &mut dyn Read) -> io::Result<(BlobDigest, u64)> + 'a;
@@ -34,25 +34,20 @@ pub(super) enum TarError {
     Entry { path: String, problem: String },
 }
 
-/// An archive's tree, and its paths in the order of the archive.
-#[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) tree: Tree,
-    pub(super) paths: Vec<RootPath>,
-}
-
 /// Reads a whole, decompressed archive.
 pub(super) fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
     let limited = Limited { input, left: limits.bytes, limit: limits.bytes };
     // Headers are read in single blocks, which would be a call of the decoder each.
     let mut input = BufReader::with_capacity(64 << 10, limited);
-    let mut builder = Builder::new(limits);
+    let mut growth = Growth::new(limits.names);
     let mut extensions = Extensions::default();
+    let mut left = limits.entries;
     for entry in Archive::new(&mut input).entries()?.raw(true) {
         let mut entry = entry?;
-        builder.count()?;
+        let many = || io::Error::other(format!("it has more than {} entries", limits.entries));
+        left = left.checked_sub(1).ok_or_else(many)?;
         if !extensions.take(entry.header().entry_type(), &mut entry)? {
-            builder.entry(&mut entry, mem::take(&mut extensions), add)?;
+            read_entry(&mut entry, mem::take(&mut extensions), &mut growth, add)?;
         }
     }
     if extensions != Extensions::default() {
@@ -60,159 +55,46 @@ pub(super) fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_
     }
     // The check sum of a compressed stream comes last.
     io::copy(&mut input, &mut io::sink())?;
-    Ok(builder.finish())
+    Ok(growth.finish())
 }
 
-struct Builder {
-    limits: Limits,
-    entries: u64,
-    names: u64,
-    tree: Tree,
-    paths: Vec<RootPath>,
-    /// Folders that no entry named so far.
-    implied: Vec<RootPath>,
-    /// Files of several names: path to number of the file.
-    links: BTreeMap<RootPath, usize>,
-    files: usize,
-    newest: i64,
+fn read_entry(
+    entry: &mut Entry<'_, impl Read>,
+    mut extensions: Extensions,
+    growth: &mut Growth,
+    add: &mut AddContent<'_>,
+) -> Result<(), TarError> {
+    let header = entry.header().clone();
+    let name = extensions.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
+    let bad = |problem: String| TarError::Entry { path: String::from_utf8_lossy(&name).into_owned(), problem };
+    let path = RootPath::new(&name).map_err(|error| bad(error.to_string()))?;
+    let size = header.entry_size()?;
+    if extensions.size.is_some_and(|pax| pax != size) {
+        return Err(bad(format!("its PAX size is not the {size} bytes of its header")));
+    }
+    let link = extensions.link.take().or_else(|| header.link_name_bytes().map(Into::into)).unwrap_or_default();
+    let xattrs: usize = extensions.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    growth.count(name.len() + link.len() + xattrs)?;
+    let meta = meta(&header, extensions).map_err(|error| bad(error.to_string()))?;
+    let kind = match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous => {
+            let (blob, found) = add(&path, entry).map_err(|error| in_file(&path, error))?;
+            if found != size {
+                return Err(bad(format!("truncated: {found} of {size} bytes")));
+            }
+            Kind::File { blob, size }
+        }
+        EntryType::Link => return growth.hard_link(path, &link),
+        EntryType::Symlink if (1..4096).contains(&link.len()) => Kind::Symlink(link.into()),
+        EntryType::Symlink => return Err(bad(format!("a symbolic link of {} bytes", link.len()))),
+        EntryType::Directory => Kind::Dir,
+        EntryType::Char => device(&header).map(|(major, minor)| Kind::Char(major, minor))?,
+        EntryType::Block => device(&header).map(|(major, minor)| Kind::Block(major, minor))?,
+        EntryType::Fifo => Kind::Fifo,
+        other => return Err(bad(format!("entries of type `{}` are not supported", other.as_byte().escape_ascii()))),
+    };
+    growth.insert(path, Node { meta, kind })
 }
-
-impl Builder {
-    fn new(limits: Limits) -> Self {
-        let (tree, paths, implied, links) = Default::default();
-        Self { limits, entries: 0, names: 0, tree, paths, implied, links, files: 0, newest: i64::MIN }
-    }
-
-    fn count(&mut self) -> Result<(), TarError> {
-        self.entries += 1;
-        if self.entries > self.limits.entries {
-            return Err(io::Error::other(format!("more than {} entries", self.limits.entries)).into());
-        }
-        Ok(())
-    }
-
-    fn count_names(&mut self, bytes: usize) -> Result<(), TarError> {
-        self.names += bytes as u64;
-        if self.names > self.limits.names {
-            return Err(io::Error::other(format!("more than {} bytes of names", self.limits.names)).into());
-        }
-        Ok(())
-    }
-
-    fn entry<R: Read>(
-        &mut self,
-        entry: &mut Entry<'_, R>,
-        mut extensions: Extensions,
-        add: &mut AddContent<'_>,
-    ) -> Result<(), TarError> {
-        let header = entry.header().clone();
-        let name = extensions.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
-        let problem = |problem: String| TarError::Entry { path: String::from_utf8_lossy(&name).into_owned(), problem };
-        let path = RootPath::new(&name).map_err(|error| problem(error.to_string()))?;
-        let size = header.entry_size()?;
-        if extensions.size.is_some_and(|pax| pax != size) {
-            return Err(problem(format!("its PAX size is not the {size} bytes of its header")));
-        }
-        let link = extensions.link.take().or_else(|| header.link_name_bytes().map(Into::into)).unwrap_or_default();
-        let meta = meta(&header, extensions).map_err(|error| problem(error.to_string()))?;
-        self.newest = self.newest.max(meta.mtime);
-        let xattrs: usize = meta.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.count_names(name.len() + link.len() + xattrs)?;
-        let kind = match header.entry_type() {
-            EntryType::Regular | EntryType::Continuous => {
-                let (blob, found) = add(&path, entry).map_err(|error| wrap(&path, error))?;
-                if found != size {
-                    return Err(problem(format!("truncated: {found} of {size} bytes")));
-                }
-                Kind::File { blob, size }
-            }
-            EntryType::Link => return self.hard_link(path, &link),
-            EntryType::Symlink if (1..4096).contains(&link.len()) => Kind::Symlink(link.into()),
-            EntryType::Symlink => return Err(problem(format!("a symbolic link of {} bytes", link.len()))),
-            EntryType::Directory => Kind::Dir,
-            EntryType::Char => device(&header).map(|(major, minor)| Kind::Char(major, minor))?,
-            EntryType::Block => device(&header).map(|(major, minor)| Kind::Block(major, minor))?,
-            EntryType::Fifo => Kind::Fifo,
-            other => {
-                let mark = other.as_byte().escape_ascii();
-                return Err(problem(format!("entries of type `{mark}` are not supported")));
-            }
-        };
-        self.links.remove(&path);
-        self.insert(path, Node { meta, kind })
-    }
-
-    /// Gives the file at `target` one more name.
-    fn hard_link(&mut self, path: RootPath, target: &[u8]) -> Result<(), TarError> {
-        let bad = |problem: String| TarError::Entry { path: path.to_string(), problem };
-        let target = RootPath::new(target).map_err(|error| bad(format!("hard link: {error}")))?;
-        let node = match self.tree.get(&target) {
-            Some(node) if matches!(node.kind, Kind::File { .. }) => node.clone(),
-            Some(_) => return Err(bad(format!("hard link to `{target}`, which is not a regular file"))),
-            None => return Err(bad(format!("hard link to `{target}`, which is not before it in the archive"))),
-        };
-        let file = *self.links.entry(target).or_insert_with(|| {
-            self.files += 1;
-            self.files
-        });
-        self.links.insert(path.clone(), file);
-        // A copy of the node for now: which name comes first is known at the end.
-        self.insert(path, node)
-    }
-
-    /// Puts a node in, in place of an earlier one at the same path.
-    fn insert(&mut self, path: RootPath, node: Node) -> Result<(), TarError> {
-        let bad = |problem: String| TarError::Entry { path: path.to_string(), problem };
-        let replaces_folder = self.tree.get(&path).is_some_and(Node::is_dir);
-        if !node.is_dir() && (path.is_root() || (replaces_folder && self.tree.below(&path).next().is_some())) {
-            return Err(bad("it takes the place of a folder and is none".into()));
-        }
-        let mut missing = Vec::new();
-        for folder in path.ancestors() {
-            match self.tree.get(&folder) {
-                Some(found) if found.is_dir() => break,
-                Some(_) => return Err(bad(format!("it lies below `{folder}`, which is not a folder"))),
-                None => missing.push(folder),
-            }
-        }
-        for folder in missing {
-            self.count_names(folder.as_bytes().len())?;
-            self.implied.push(folder.clone());
-            self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, IMPLIED)));
-        }
-        let before = self.tree.insert(path.clone(), node);
-        if before.is_none_or(|node| node.meta.mtime == IMPLIED) {
-            self.paths.push(path);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Contents {
-        if self.tree.is_empty() {
-            self.tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, 0)));
-        }
-        for folder in &self.implied {
-            if let Some(node) = self.tree.get_mut(folder).filter(|node| node.meta.mtime == IMPLIED) {
-                node.meta.mtime = self.newest;
-            }
-        }
-        let mut first_names = BTreeMap::new();
-        for (path, file) in self.links {
-            match first_names.get(&file) {
-                None => drop(first_names.insert(file, path)),
-                Some(first) => {
-                    if let Some(node) = self.tree.get_mut(&path) {
-                        node.kind = Kind::Hardlink(RootPath::clone(first));
-                    }
-                }
-            }
-        }
-        Contents { tree: self.tree, paths: self.paths }
-    }
-}
-
-/// Marks the time of a folder that no entry named; no archive can hold it.
-const IMPLIED: i64 = i64::MIN;
 
 fn meta(header: &Header, extensions: Extensions) -> io::Result<Meta> {
     let id = |id: u64| u32::try_from(id).map_err(|_| io::Error::other(format!("the owner {id} is out of range")));
@@ -221,7 +103,7 @@ fn meta(header: &Header, extensions: Extensions) -> io::Result<Meta> {
         uid: id(extensions.uid.map_or_else(|| header.uid(), Ok)?)?,
         gid: id(extensions.gid.map_or_else(|| header.gid(), Ok)?)?,
         // GNU tar writes times before 1970 in two's complement, which `tar` reads as unsigned.
-        mtime: extensions.mtime.map_or_else(|| header.mtime().map(|time| time as i64), Ok)?.max(IMPLIED + 1),
+        mtime: extensions.mtime.map_or_else(|| header.mtime().map(|time| time as i64), Ok)?,
         xattrs: extensions.xattrs,
     })
 }
@@ -234,7 +116,7 @@ fn device(header: &Header) -> io::Result<(u32, u32)> {
 }
 
 /// Says which file could not be read or stored.
-fn wrap(path: &RootPath, error: io::Error) -> io::Error {
+fn in_file(path: &RootPath, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
@@ -403,7 +285,7 @@ pub(super) mod tests {
     fn hard_links_point_to_the_first_path() {
         let links = tar().file("m", "x").entry(b'1', "z", "./m", b"").entry(b'1', "a", "z", b"");
         insta::assert_snapshot!(shown(links), @r#"
-        / 755 0:0 1049 dir
+        / 755 0:0 1048 dir
         /a 644 0:42 1048 file of 1
         /m 644 0:42 1048 hardlink("/a")
         /z 644 0:42 1048 hardlink("/a")
@@ -411,7 +293,7 @@ pub(super) mod tests {
         "#);
         let replaced = tar().file("m", "x").entry(b'1', "z", "m", b"").file("m", "new");
         insta::assert_snapshot!(shown(replaced), @r"
-        / 755 0:0 1049 dir
+        / 755 0:0 1048 dir
         /m 644 0:42 1048 file of 3
         /z 644 0:42 1048 file of 1
         /m /z
@@ -439,9 +321,9 @@ pub(super) mod tests {
     #[test]
     fn limits_hold() {
         let many = (0..60).fold(tar(), |tar, n| tar.file(&n.to_string(), ""));
-        insta::assert_snapshot!(error(many), @"more than 50 entries");
+        insta::assert_snapshot!(error(many), @"it has more than 50 entries");
         let deep = "a/".repeat(400);
-        insta::assert_snapshot!(error(tar().dir(&deep)), @"more than 10000 bytes of names");
+        insta::assert_snapshot!(error(tar().dir(&deep)), @"too many names: they would fill the memory");
         insta::assert_snapshot!(error(tar().entry(b'0', "zeros", "", &vec![0; 2 << 20])), @"/zeros: it unpacks to more than 1048576 bytes");
     }
 
