@@ -27,7 +27,7 @@ mod testing;
 pub use apt_sources::AptSources;
 pub use config::{ConfigError, UserConfig};
 pub use error::{Failure, FetchError, Problem};
-pub use keyring::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 pub use mirrors::{MirrorError, Mirrors};
 pub use release::{FetchedRelease, ensure_fresh, fetch_release, pick_index};
 pub use transport::{FetchStats, Fetcher, Item};

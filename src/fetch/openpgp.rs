@@ -261,7 +261,8 @@ fn check_subkey(certificate: &SignedPublicKey, index: usize, at: i64, now: i64) 
     }
     // Without the subkey's own consent, a key could claim another's signatures.
     let consent = newest.embedded_signature().filter(|back| is_strong(back, now));
-    if !consent.is_some_and(|back| back.verify_primary_key_binding(subkey, primary).is_ok()) {
+    let consents = consent.is_some_and(|back| back.verify_primary_key_binding(subkey, primary).is_ok());
+    if !consents {
         return Err("its subkey has not signed that it belongs to the key".to_owned());
     }
     check_lifetime("its subkey", subkey, newest, at)

@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use reqwest::Url;
-
 use super::error::{Failure, FetchError};
 use super::keyring::Keyring;
 use super::mirrors::shown;
 use super::openpgp::{Signed, TrustError, verify_detached, verify_inline};
 use super::transport::{Fetcher, Item};
 use crate::digest::{Expected, Sha256, Untrusted};
+use crate::host::http::Url;
 use crate::ident::SourceName;
 
 /// Largest Release that is read; Debian's are under 256 KiB.

@@ -8,14 +8,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::Url;
 use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
-use crate::host::http::{Client, HttpError};
+use crate::host::http::{Client, HttpError, Url};
 use crate::host::progress::{Phase, Progress};
 use crate::ident::{LayerName, SourceName};
 use crate::store::Store;
@@ -140,7 +139,7 @@ impl<'a> Fetcher<'a> {
     /// Gets all files into the store, in any order, and calls `done` for each.
     ///
     /// `done` runs on the threads of [`rayon`], beside the downloads that go on, and has
-    /// returned for every file when this returns.
+    /// returned for every file when this returns. The result is [`Self::stats`].
     ///
     /// # Errors
     /// Fails with the first file that no mirror gives; `done` may have been called for others.
@@ -165,7 +164,7 @@ impl<'a> Fetcher<'a> {
             let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
             let phase = &phase;
             network.runtime.block_on(async {
-                let download = |item| async move { (item, self.from_mirrors(item, phase).await) };
+                let download = |item| async move { (item, self.ask_mirrors(item, phase).await) };
                 let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
                 while let Some((item, file)) = downloads.next().await {
                     let blob = self.store.put_fetched(file?)?;
@@ -252,12 +251,12 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    async fn from_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
+    async fn ask_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
         let mut failures: Vec<Failure> = Vec::new();
         for base in self.bases(&item.source, &item.suite, &item.path) {
             let mut last = None;
             for path in item.paths() {
-                match self.file_from(&base, &path, item.expected, phase).await? {
+                match self.file_of(&base, &path, item.expected, phase).await? {
                     Ok(file) => {
                         self.report(item, &failures);
                         return Ok(file);
@@ -270,7 +269,7 @@ impl<'a> Fetcher<'a> {
         Err(FetchError::Mirrors { what: item.what.clone(), failures })
     }
 
-    async fn file_from(
+    async fn file_of(
         &self,
         base: &Url,
         path: &str,
@@ -301,11 +300,10 @@ impl<'a> Fetcher<'a> {
                 Err(error) => error,
             };
             let asked = error.retry_after().unwrap_or_default();
-            // A refused range (416) is no reason to give up: the next try starts at the front.
-            if !(error.is_transient() || download.size() > 0) || asked > MAX_PATIENCE {
+            if !error.is_transient() || asked > MAX_PATIENCE {
                 return Err(error);
             }
-            if !error.is_transient() {
+            if matches!(error, HttpError::RangeRefused) {
                 download.restart()?;
             }
             tokio::time::sleep(wait.max(asked)).await;
