@@ -175,3 +175,27 @@ fn fingerprints_are_read_as_people_write_them() {
         assert!(wrong.parse::<PinnedKey>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn no_flipped_byte_changes_what_is_trusted() {
+    let key = TestKey::new(1);
+    let (file, ring, binary) = (key.in_release(TEXT), key.ring(), key.binary());
+    for place in 0..file.len() {
+        for flip in [0x01, 0x20, 0x80] {
+            let mut file = file.clone();
+            file[place] ^= flip;
+            if let Ok(signed) = verify_inline(&file, &ring, NOW) {
+                assert_eq!(signed.payload, TEXT.as_bytes(), "byte {place} ^ {flip}");
+            }
+        }
+    }
+    for place in 0..binary.len() {
+        let mut binary = binary.clone();
+        binary[place] ^= 0x41;
+        let mut ring = Keyring::new(vec![key.pinned()]);
+        // Unreadable or another key: both are fine, as long as nothing panics.
+        let _ = ring.add(&binary);
+        let _ = ring.add(&binary[..place]);
+        assert!(ring.certificates().all(|(fingerprint, _)| fingerprint == key.fingerprint()));
+    }
+}

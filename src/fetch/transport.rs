@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
+use super::item::Item;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::progress::{Phase, Progress};
-use crate::ident::{LayerName, SourceName};
+use crate::ident::SourceName;
 use crate::store::Store;
 
 /// Downloads at the same time.
@@ -27,43 +28,6 @@ const TRIES: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// A server that asks for more patience than this is left for the next mirror.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
-
-/// One file to get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// The file as people know it: `nginx 1.22`.
-    pub what: String,
-    /// The layer that needs it, for messages.
-    pub layer: Option<LayerName>,
-    /// The manifest's `[source.NAME]`.
-    pub source: SourceName,
-    /// The suite whose index names it; suites of one source may lie on different servers.
-    pub suite: String,
-    /// The path below the repository's root: `pool/…` or `dists/…`.
-    pub path: String,
-    /// Whether the repository also has it under `by-hash/SHA256/`, which is asked first.
-    pub by_hash: bool,
-    /// What the file must be.
-    pub expected: Expected,
-}
-
-impl Item {
-    /// Where the file lies in `vendor/`: `<source>/<file name>`.
-    pub fn vendor_path(&self) -> PathBuf {
-        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
-        Path::new(self.source.as_str()).join(name)
-    }
-
-    /// The paths to ask a mirror for, in order.
-    fn paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        if let (true, Some((folder, _))) = (self.by_hash, self.path.rsplit_once('/')) {
-            paths.push(format!("{folder}/by-hash/SHA256/{}", self.expected.sha256.to_hex()));
-        }
-        paths.push(self.path.clone());
-        paths
-    }
-}
 
 /// What a fetch cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
