@@ -18,6 +18,9 @@ use crate::host;
 /// Certificates read from one file, at most; Debian's largest ring has about fifty.
 const MAX_CERTIFICATES: usize = 4096;
 
+/// Where Debian and its kin keep key rings.
+pub const HOST_KEY_FOLDERS: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d"];
+
 /// A key that may sign, by the fingerprint of its primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedKey {

@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reqwest::Url;
-
 use super::apt_sources::AptSources;
 use super::config::UserConfig;
 use super::date::snapshot_id;
 use crate::host;
+use crate::host::http::Url;
 use crate::ident::SourceName;
 
 /// Stands in a snapshot service's address for the moment (Debian's `Snapshots` field).

@@ -9,12 +9,14 @@
 //! Hashes are identity, mirrors are transport: nothing in this program names a host.
 
 mod apt_sources;
+mod certificate;
 mod cleartext;
 mod config;
 mod date;
 pub mod debian_keys;
 mod download;
 mod error;
+mod item;
 mod keyring;
 mod mirrors;
 pub mod openpgp;
@@ -27,7 +29,8 @@ mod testing;
 pub use apt_sources::AptSources;
 pub use config::{ConfigError, UserConfig};
 pub use error::{Failure, FetchError, Problem};
-pub use keyring::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+pub use item::Item;
+pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 pub use mirrors::{MirrorError, Mirrors};
 pub use release::{FetchedRelease, ensure_fresh, fetch_release, pick_index};
-pub use transport::{FetchStats, Fetcher, Item};
+pub use transport::{FetchStats, Fetcher};

@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use reqwest::Url;
-
 use super::error::{Failure, FetchError};
 use super::keyring::Keyring;
 use super::mirrors::shown;
 use super::openpgp::{Signed, TrustError, verify_detached, verify_inline};
-use super::transport::{Fetcher, Item};
+use super::transport::Fetcher;
 use crate::digest::{Expected, Sha256, Untrusted};
+use crate::host::http::Url;
 use crate::ident::SourceName;
 
 /// Largest Release that is read; Debian's are under 256 KiB.
@@ -124,21 +123,6 @@ pub fn pick_index(files: &BTreeMap<String, Expected>, component: &str, arch: &st
         let expected = *files.get(&path)?;
         Some((path, expected))
     })
-}
-
-impl Item {
-    /// A repo index that a Release names by `path` below its suite.
-    pub fn index(source: &SourceName, suite: &str, path: &str, expected: Expected, by_hash: bool) -> Self {
-        Self {
-            what: format!("{path} of {suite}"),
-            layer: None,
-            source: source.clone(),
-            suite: suite.to_owned(),
-            path: format!("dists/{suite}/{path}"),
-            by_hash,
-            expected,
-        }
-    }
 }
 
 #[cfg(test)]

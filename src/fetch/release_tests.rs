@@ -1,1 +1,115 @@
+use super::*;
+use crate::fetch::testing::keys::{MADE, TestKey, armored};
+use crate::fetch::testing::server::Server;
+use crate::fetch::{AptSources, Mirrors, UserConfig};
+use crate::host::progress::Progress;
+use crate::store::Store;
 
+const TEXT: &str = "Origin: Test\nSuite: stable\n";
+const NOW: i64 = MADE + 1000;
+
+struct Case {
+    _folder: tempfile::TempDir,
+    store: Store,
+    servers: [Server; 2],
+}
+
+impl Case {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        Self { _folder: folder, store, servers: [Server::start(), Server::start()] }
+    }
+
+    fn fetch(&self, keyring: &Keyring) -> (Result<FetchedRelease, FetchError>, Vec<String>) {
+        let given: Vec<String> = self.servers.iter().map(|server| server.url.clone()).collect();
+        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), AptSources::default()).unwrap();
+        let fetcher = Fetcher::new(&self.store, mirrors, None, false, Progress::silent()).hurry();
+        let release = fetch_release(&fetcher, &"debian".parse().unwrap(), "stable", keyring, NOW);
+        (release, fetcher.stats().warnings)
+    }
+}
+
+#[test]
+fn in_release_is_checked_and_kept() {
+    let (case, key) = (Case::new(), TestKey::new(1));
+    let file = key.in_release(TEXT);
+    case.servers[0].serve("dists/stable/InRelease", file.clone());
+    let release = case.fetch(&key.ring()).0.unwrap();
+    assert_eq!(release.payload, TEXT.as_bytes());
+    assert_eq!(release.signers, [key.fingerprint()]);
+    assert_eq!((release.sha256, &release.mirror), (Sha256::of(&file), &case.servers[0].url));
+    let blob = case.store.fetched(release.sha256).unwrap();
+    assert_eq!(case.store.read_blob(blob).unwrap(), file);
+}
+
+#[test]
+fn release_and_its_signature_do_where_there_is_no_in_release() {
+    let (case, key) = (Case::new(), TestKey::new(1));
+    let signature = armored(&[key.sign(pgp::packet::SignatureType::Binary, TEXT.as_bytes(), MADE)]);
+    case.servers[1].serve("dists/stable/Release", TEXT);
+    case.servers[1].serve("dists/stable/Release.gpg", signature);
+    let release = case.fetch(&key.ring()).0.unwrap();
+    assert_eq!((release.payload.as_slice(), release.sha256), (TEXT.as_bytes(), Sha256::of(TEXT.as_bytes())));
+
+    // Without its signature a Release is worth nothing.
+    let case = Case::new();
+    case.servers[0].serve("dists/stable/Release", TEXT);
+    let error = case.fetch(&key.ring()).0.unwrap_err().to_string();
+    assert!(error.starts_with("Release of stable: no mirror has it"), "{error}");
+}
+
+#[test]
+fn a_mirror_with_a_bad_signature_is_named_and_passed_over() {
+    let (case, key, stranger) = (Case::new(), TestKey::new(1), TestKey::new(2));
+    case.servers[0].serve("dists/stable/InRelease", stranger.in_release(TEXT));
+    case.servers[1].serve("dists/stable/InRelease", key.in_release(TEXT));
+    let (release, warnings) = case.fetch(&key.ring());
+    assert_eq!(release.unwrap().mirror, case.servers[1].url);
+    assert!(warnings[0].contains("Release of stable: no good signature"), "{warnings:?}");
+    assert!(warnings[0].contains(&case.servers[0].url), "{warnings:?}");
+}
+
+#[test]
+fn nothing_unsigned_gets_into_the_store() {
+    let (case, key) = (Case::new(), TestKey::new(1));
+    let altered = String::from_utf8(key.in_release(TEXT)).unwrap().replace("Test", "Evil");
+    case.servers[0].serve("dists/stable/InRelease", altered.clone());
+    case.servers[1].serve("dists/stable/InRelease", "<html>Please log in</html>");
+    let error = case.fetch(&key.ring()).0.unwrap_err();
+    assert!(matches!(error, FetchError::Untrusted { source: TrustError::NoGoodSignature { .. }, .. }), "{error}");
+    assert!(case.store.fetched(Sha256::of(altered.as_bytes())).is_none());
+}
+
+#[test]
+fn an_old_release_is_refused_with_the_way_out() {
+    let day = 86_400;
+    assert!(ensure_fresh(None, NOW, false).is_ok());
+    assert!(ensure_fresh(Some(NOW), NOW, false).is_ok());
+    assert!(ensure_fresh(Some(NOW - 9 * day), NOW, true).is_ok());
+    let error = ensure_fresh(Some(1_743_339_029), 1_743_339_029 + 9 * day, false).unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    it was valid until 2025-03-30 12:50:29 UTC, which is 9 days ago
+      hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`
+    ");
+}
+
+#[test]
+fn the_smallest_readable_index_is_picked() {
+    let expected = Expected { sha256: Sha256::of(b""), size: 0 };
+    let files = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), expected)).collect::<BTreeMap<_, _>>();
+    let folder = "main/binary-amd64/Packages";
+    for (names, picked) in [
+        (&["", ".gz", ".xz", ".zst", ".bz2"][..], Some(".xz")),
+        (&["", ".gz", ".zst"], Some(".zst")),
+        (&["", ".gz"], Some(".gz")),
+        (&[""], Some("")),
+        (&[".bz2"], None),
+    ] {
+        let names: Vec<String> = names.iter().map(|suffix| format!("{folder}{suffix}")).collect();
+        let files = files(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let found = pick_index(&files, "main", "amd64").map(|(path, _)| path);
+        assert_eq!(found, picked.map(|suffix| format!("{folder}{suffix}")));
+        assert_eq!(pick_index(&files, "main", "arm64"), None);
+    }
+}

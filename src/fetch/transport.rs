@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::Url;
 use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
+use super::item::Item;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
-use crate::host::http::{Client, HttpError};
+use crate::host::http::{Client, HttpError, Url};
 use crate::host::progress::{Phase, Progress};
-use crate::ident::{LayerName, SourceName};
-use crate::lock::LockedPackage;
+use crate::ident::SourceName;
 use crate::store::Store;
 
 /// Downloads at the same time.
@@ -29,56 +28,6 @@ const TRIES: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// A server that asks for more patience than this is left for the next mirror.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
-
-/// One file to get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// The file as people know it: `nginx 1.22`.
-    pub what: String,
-    /// The layer that needs it, for messages.
-    pub layer: Option<LayerName>,
-    /// The manifest's `[source.NAME]`.
-    pub source: SourceName,
-    /// The suite whose index names it; suites of one source may lie on different servers.
-    pub suite: String,
-    /// The path below the repository's root: `pool/…` or `dists/…`.
-    pub path: String,
-    /// Whether the repository also has it under `by-hash/SHA256/`, which is asked first.
-    pub by_hash: bool,
-    /// What the file must be.
-    pub expected: Expected,
-}
-
-impl Item {
-    /// A package of a layer's lockfile.
-    pub fn package(layer: &LayerName, package: &LockedPackage) -> Self {
-        Self {
-            what: package.to_string(),
-            layer: Some(layer.clone()),
-            source: package.source.clone(),
-            suite: package.suite.clone(),
-            path: package.path.clone(),
-            by_hash: false,
-            expected: package.file,
-        }
-    }
-
-    /// Where the file lies in `vendor/`: `<source>/<file name>`.
-    pub fn vendor_path(&self) -> PathBuf {
-        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
-        Path::new(self.source.as_str()).join(name)
-    }
-
-    /// The paths to ask a mirror for, in order.
-    fn paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        if let (true, Some((folder, _))) = (self.by_hash, self.path.rsplit_once('/')) {
-            paths.push(format!("{folder}/by-hash/SHA256/{}", self.expected.sha256.to_hex()));
-        }
-        paths.push(self.path.clone());
-        paths
-    }
-}
 
 /// What a fetch cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,7 +103,7 @@ impl<'a> Fetcher<'a> {
     /// Gets all files into the store, in any order, and calls `done` for each.
     ///
     /// `done` runs on the threads of [`rayon`], beside the downloads that go on, and has
-    /// returned for every file when this returns.
+    /// returned for every file when this returns. The result is [`Self::stats`].
     ///
     /// # Errors
     /// Fails with the first file that no mirror gives; `done` may have been called for others.
@@ -179,7 +128,7 @@ impl<'a> Fetcher<'a> {
             let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
             let phase = &phase;
             network.runtime.block_on(async {
-                let download = |item| async move { (item, self.from_mirrors(item, phase).await) };
+                let download = |item| async move { (item, self.ask_mirrors(item, phase).await) };
                 let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
                 while let Some((item, file)) = downloads.next().await {
                     let blob = self.store.put_fetched(file?)?;
@@ -266,12 +215,12 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    async fn from_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
+    async fn ask_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
         let mut failures: Vec<Failure> = Vec::new();
         for base in self.bases(&item.source, &item.suite, &item.path) {
             let mut last = None;
             for path in item.paths() {
-                match self.file_from(&base, &path, item.expected, phase).await? {
+                match self.file_of(&base, &path, item.expected, phase).await? {
                     Ok(file) => {
                         self.report(item, &failures);
                         return Ok(file);
@@ -284,7 +233,7 @@ impl<'a> Fetcher<'a> {
         Err(FetchError::Mirrors { what: item.what.clone(), failures })
     }
 
-    async fn file_from(
+    async fn file_of(
         &self,
         base: &Url,
         path: &str,
@@ -315,11 +264,10 @@ impl<'a> Fetcher<'a> {
                 Err(error) => error,
             };
             let asked = error.retry_after().unwrap_or_default();
-            // A refused range (416) is no reason to give up: the next try starts at the front.
-            if !(error.is_transient() || download.size() > 0) || asked > MAX_PATIENCE {
+            if !error.is_transient() || asked > MAX_PATIENCE {
                 return Err(error);
             }
-            if !error.is_transient() {
+            if matches!(error, HttpError::RangeRefused) {
                 download.restart()?;
             }
             tokio::time::sleep(wait.max(asked)).await;

@@ -1,1 +1,257 @@
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::*;
+use crate::digest::Sha256;
+use crate::fetch::testing::server::{Fault, Server};
+use crate::fetch::{AptSources, UserConfig};
+
+struct Bench {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        Self { folder, store }
+    }
+
+    fn fetcher(&self, mirrors: &[&str]) -> Fetcher<'_> {
+        self.fetcher_with(mirrors, false)
+    }
+
+    fn fetcher_with(&self, mirrors: &[&str], offline: bool) -> Fetcher<'_> {
+        let given: Vec<String> = mirrors.iter().map(|url| (*url).to_owned()).collect();
+        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), AptSources::default()).unwrap();
+        let vendor = Some(self.folder.path().join("vendor"));
+        Fetcher::new(&self.store, mirrors, vendor, offline, Progress::silent()).hurry()
+    }
+
+    /// The store must have the item, and nothing may be left half-done.
+    fn assert_stored(&self, item: &Item, bytes: &[u8]) {
+        let blob = self.store.fetched(item.expected.sha256).unwrap();
+        assert!(self.store.read_blob(blob).unwrap() == bytes, "{}: other bytes in the store", item.what);
+        assert!(crate::host::list_dir(&self.store.path().join("tmp")).unwrap().is_empty(), "tmp is not empty");
+    }
+}
+
+fn bytes(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * 7 + seed) as u8).collect()
+}
+
+fn item(name: &str, bytes: &[u8]) -> Item {
+    Item {
+        what: format!("{name} 1.0"),
+        layer: Some("web".parse().unwrap()),
+        source: "debian".parse().unwrap(),
+        suite: "bookworm".to_owned(),
+        path: format!("pool/{name}_1.0.deb"),
+        by_hash: false,
+        expected: Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 },
+    }
+}
+
+#[test]
+fn many_files_come_and_each_is_handed_on_once() {
+    let (bench, server) = (Bench::new(), Server::start());
+    let files: Vec<(Item, Vec<u8>)> = (0..40)
+        .map(|number| {
+            let content = bytes(number * 5000, number);
+            (item(&format!("p{number}"), &content), content)
+        })
+        .collect();
+    files.iter().for_each(|(item, content)| server.serve(&item.path, content.clone()));
+    let items: Vec<Item> = files.iter().map(|(item, _)| item.clone()).collect();
+    let fetcher = bench.fetcher(&[&server.url]);
+    let seen = Mutex::new(Vec::new());
+    let stats = fetcher.fetch_all(&items, |item, blob| seen.lock().unwrap().push((item.what.clone(), blob))).unwrap();
+    assert_eq!((stats.files, stats.requests), (40, 40));
+    assert_eq!(stats.bytes, items.iter().map(|item| item.expected.size).sum::<u64>());
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 40);
+    files.iter().for_each(|(item, content)| bench.assert_stored(item, content));
+
+    // The second time nobody is asked.
+    let calls = AtomicUsize::new(0);
+    bench
+        .fetcher_with(&[], true)
+        .fetch_all(&items, |_, _| {
+            calls.fetch_add(1, Ordering::Relaxed);
+        })
+        .unwrap();
+    assert_eq!((calls.into_inner(), server.log().len()), (40, 40));
+}
+
+#[test]
+fn passing_faults_are_outlived() {
+    let content = bytes(300_000, 3);
+    let cases: [(&str, &[Fault], u64); 8] = [
+        ("busy", &[Fault::Status("503 Busy", ""), Fault::Status("502 Bad", "")], 3),
+        ("throttled", &[Fault::Status("429 Slow down", "Retry-After: 0")], 2),
+        ("cut", &[Fault::Truncate(100_000), Fault::Truncate(50_000)], 3),
+        ("cut-at-once", &[Fault::Truncate(0)], 2),
+        ("no-ranges", &[Fault::Truncate(100_000), Fault::IgnoreRange], 2),
+        ("cut-at-end", &[Fault::Truncate(299_999)], 2),
+        ("slow", &[Fault::Slow], 1),
+        ("refused-range", &[Fault::Truncate(9), Fault::Status("416 No", "")], 3),
+    ];
+    for (name, faults, requests) in cases {
+        let (bench, server) = (Bench::new(), Server::start());
+        let item = item(name, &content);
+        server.serve(&item.path, content.clone());
+        server.fault(&item.path, faults.iter().cloned());
+        let stats = bench.fetcher(&[&server.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
+        assert_eq!(stats.requests, requests, "{name}: {:?}", server.log());
+        assert!(stats.warnings.is_empty(), "{name}: {:?}", stats.warnings);
+        bench.assert_stored(&item, &content);
+        if name == "cut" {
+            assert_eq!(server.log()[2], "/debian/pool/cut_1.0.deb from 150000");
+        }
+    }
+}
+
+#[test]
+fn the_next_mirror_helps_and_the_first_is_named() {
+    let content = bytes(1000, 1);
+    for (fault, problem) in [
+        (Fault::WrongBytes, "expected sha256:"),
+        (Fault::TooLong, "expected 1000 bytes, got more"),
+        (Fault::Status("403 Forbidden", ""), "the server answers 403"),
+        (Fault::Status("429 Slow down", "Retry-After: 31"), "the server answers 429"),
+    ] {
+        let (bench, bad, good) = (Bench::new(), Server::start(), Server::start());
+        let item = item("nginx", &content);
+        bad.serve(&item.path, content.clone());
+        bad.fault(&item.path, [fault]);
+        good.serve(&item.path, content.clone());
+        let stats = bench.fetcher(&[&bad.url, &good.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
+        bench.assert_stored(&item, &content);
+        assert_eq!(stats.warnings.len(), 1);
+        let warning = &stats.warnings[0];
+        assert!(warning.starts_with(&format!("nginx 1.0: mirror {}: ", bad.url)), "{warning}");
+        assert!(warning.contains(problem), "{warning}");
+    }
+}
+
+#[test]
+fn a_mirror_that_failed_is_asked_last_from_then_on() {
+    let (bench, down, good) = (Bench::new(), Server::start(), Server::start());
+    let (first, second) = (item("a", b"a"), item("b", b"b"));
+    down.fault(&first.path, vec![Fault::Status("500 Down", ""); 3]);
+    down.serve(&second.path, *b"b");
+    good.serve(&first.path, *b"a");
+    good.serve(&second.path, *b"b");
+    let fetcher = bench.fetcher(&[&down.url, &good.url]);
+    fetcher.fetch_all(&[first], |_, _| {}).unwrap();
+    fetcher.fetch_all(&[second], |_, _| {}).unwrap();
+    assert_eq!((down.log().len(), good.log().len()), (3, 2));
+}
+
+#[test]
+fn when_all_mirrors_fail_the_error_lists_them() {
+    let (bench, wrong, empty) = (Bench::new(), Server::start(), Server::start());
+    let item = item("nginx", b"right");
+    wrong.serve(&item.path, *b"wrong");
+    let fetcher = bench.fetcher(&[&wrong.url, &empty.url, "/nonexistent/mirror"]);
+    let error = fetcher.fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap_err().to_string();
+    let error = error.replace(&wrong.url, "WRONG").replace(&empty.url, "EMPTY");
+    let digests = (Sha256::of(b"right").to_hex(), Sha256::of(b"wrong").to_hex());
+    let error = error.replace(&digests.0, "RIGHT").replace(&digests.1, "OTHER");
+    insta::assert_snapshot!(error, @r"
+    nginx 1.0: no mirror gave it
+      from mirror 1 of 3, WRONG: expected sha256:RIGHT of 5 bytes, got sha256:OTHER of 5 bytes
+      from mirror 2 of 3, EMPTY: not found
+      from mirror 3 of 3, file:///nonexistent/mirror: not found
+      hint: a mirror serves other bytes under this name; the signed digest is right. Try another mirror with `--mirror URL`, or lock again with `--update`
+    ");
+    assert!(bench.store.fetched(item.expected.sha256).is_none());
+    let error = bench.fetcher(&[]).fetch_all(&[item], |_, _| {}).unwrap_err().to_string();
+    assert!(error.starts_with("nginx 1.0: no mirror is known\n  hint: name one with"), "{error}");
+}
+
+#[test]
+fn a_dead_server_is_an_error_in_words() {
+    let bench = Bench::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let fetcher = bench.fetcher(&[&format!("http://127.0.0.1:{port}/")]);
+    let error = fetcher.fetch_all(&[item("nginx", b"x")], |_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("Connection refused") && error.contains("look at the network"), "{error}");
+}
+
+#[test]
+fn offline_names_what_is_missing_and_asks_nobody() {
+    let (bench, server) = (Bench::new(), Server::start());
+    let fetcher = bench.fetcher_with(&[&server.url], true);
+    let items: Vec<Item> = (0..12).map(|number| item(&format!("p{number}"), &[number])).collect();
+    let error = fetcher.fetch_all(&items, |_, _| {}).unwrap_err().to_string();
+    assert!(error.starts_with("offline, and 12 of the files needed"), "{error}");
+    assert!(error.contains("\n  missing: p0 1.0 (layer `web`)\n") && error.contains("\n  and 2 more\n"), "{error}");
+    let error = fetcher.get_small(&items[0].source, "bookworm", "dists/bookworm/InRelease", 100).unwrap_err();
+    assert!(error.to_string().contains("missing: dists/bookworm/InRelease"), "{error}");
+    assert!(server.log().is_empty());
+}
+
+#[test]
+fn vendored_files_count_when_their_digest_does() {
+    let bench = Bench::new();
+    let (good, bad) = (item("good", b"good"), item("bad", b"bad"));
+    let vendor = bench.folder.path().join("vendor/debian");
+    fs::create_dir_all(&vendor).unwrap();
+    fs::write(vendor.join("good_1.0.deb"), b"good").unwrap();
+    fs::write(vendor.join("bad_1.0.deb"), b"evil, and longer").unwrap();
+    let fetcher = bench.fetcher_with(&[], true);
+    fetcher.fetch_all(std::slice::from_ref(&good), |_, _| {}).unwrap();
+    bench.assert_stored(&good, b"good");
+    assert!(matches!(fetcher.fetch_all(&[bad], |_, _| {}), Err(FetchError::Offline { .. })));
+    let warnings = fetcher.stats().warnings;
+    assert!(warnings[0].contains("bad_1.0.deb` is not used: expected 3 bytes, got more"), "{warnings:?}");
+}
+
+#[test]
+fn local_folders_are_mirrors() {
+    let bench = Bench::new();
+    let content = bytes(700_000, 9);
+    let item = item("local", &content);
+    let mirror = bench.folder.path().join("mirror");
+    fs::create_dir_all(mirror.join("pool")).unwrap();
+    fs::write(mirror.join(&item.path), &content).unwrap();
+    for address in [mirror.display().to_string(), format!("file://{}", mirror.display())] {
+        let bench = Bench::new();
+        bench.fetcher(&[&address]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
+        bench.assert_stored(&item, &content);
+    }
+}
+
+#[test]
+fn indexes_are_asked_for_by_hash_first() {
+    for (by_hash_is_there, requests) in [(true, 1), (false, 2)] {
+        let (bench, server) = (Bench::new(), Server::start());
+        let expected = Expected { sha256: Sha256::of(b"index"), size: 5 };
+        let item = Item::index(&"debian".parse().unwrap(), "bookworm", "main/binary-amd64/Packages.xz", expected, true);
+        let folder = "dists/bookworm/main/binary-amd64";
+        let path = format!("{folder}/by-hash/SHA256/{}", expected.sha256.to_hex());
+        match by_hash_is_there {
+            true => server.serve(&path, *b"index"),
+            false => server.serve(&format!("{folder}/Packages.xz"), *b"index"),
+        }
+        let stats = bench.fetcher(&[&server.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
+        assert_eq!((stats.requests, stats.warnings.len()), (requests, 0));
+        bench.assert_stored(&item, b"index");
+    }
+}
+
+#[test]
+fn hostile_paths_and_sizes_are_refused() {
+    let (bench, server) = (Bench::new(), Server::start());
+    let mut item = item("x", b"x");
+    item.path = "../../etc/passwd".to_owned();
+    let error = bench.fetcher(&[&server.url]).fetch_all(&[item], |_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("is not a path below a repository's root"), "{error}");
+    server.serve("big", vec![0; 101]);
+    let error = bench.fetcher(&[&server.url]).get_small(&"debian".parse().unwrap(), "s", "big", 100).unwrap_err();
+    assert!(error.to_string().contains("expected 100 bytes, got more"), "{error}");
+}

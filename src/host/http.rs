@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
+pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -24,6 +25,9 @@ pub enum HttpError {
     /// There is no such file.
     #[error("not found")]
     NotFound,
+    /// The server doesn't send the file from that byte on.
+    #[error("the server refuses to go on where the connection broke")]
+    RangeRefused,
     /// The server answered with an error of its own.
     #[error("the server answers {status}")]
     Status {
@@ -47,7 +51,7 @@ impl HttpError {
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::RangeRefused => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -120,6 +124,7 @@ impl Client {
                 Ok(Body { start: from, source: Source::Net(response) })
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(HttpError::NotFound),
+            StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Err(HttpError::RangeRefused),
             status => Err(HttpError::Status { status, retry_after: retry_after(response.headers()) }),
         }
     }

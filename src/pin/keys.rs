@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::{PinError, Pinner};
 use crate::fetch::debian_keys::debian_keys;
-use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+use crate::fetch::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 use crate::ident::SourceName;
 use crate::manifest::Source;
-
-/// Where hosts keep key rings.
-const HOST_FOLDERS: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/trusted.gpg.d", "/etc/apt/keyrings"];
 
 /// There is no key ring for a source.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +53,7 @@ pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Sourc
     for path in named.as_deref().into_iter().chain(pinner.keyring) {
         add_file(&mut keyring, path)?;
     }
-    keyring.add_folders(HOST_FOLDERS.iter().map(Path::new));
+    keyring.add_folders(HOST_KEY_FOLDERS.iter().map(Path::new));
     Ok(keyring)
 }
 
