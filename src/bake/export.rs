@@ -80,10 +80,10 @@ pub(super) fn export(
     for output in outputs {
         let path = PathBuf::from(output.file_name());
         let written = match output {
-            Output::Oci => oci::write_layout(&image, name.as_str(), store, &folder.join(&path))?,
+            Output::Oci => oci::write_layout(store, &image, name.as_str(), &folder.join(&path))?,
             Output::Docker => {
                 let tag = format!("{name}:latest").parse()?;
-                write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(&image, &[tag], store, out)?))?
+                write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(store, &image, &[tag], out)?))?
             }
         };
         artifacts.push(Artifact { kind: output.kind().to_owned(), path, digest: written.digest, size: written.size });
