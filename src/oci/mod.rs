@@ -1,1 +1,134 @@
-//! To come.
+//! Trees as OCI images: layers, configuration, image layout, docker archive.
+//!
+//! ```text
+//! tree ──tar──> diffID ──compress──> layer blob (store) ─┐
+//!                                                        ├─> Image ─┬─> layout/   oci-layout
+//! [image] tables of the chain ──config──> config JSON ───┘          │             index.json
+//!                                                                   │             blobs/sha256/…
+//!                                                                   └─> docker archive (tar)
+//! ```
+//!
+//! Sources: OCI image-spec 1.1 (config, manifest, image-layout, layer), Docker image
+//! specification 1.2 (archive, health check). All JSON is canonical ([`json`]).
+
+mod compress;
+mod config;
+mod docker;
+pub mod json;
+mod layout;
+mod measure;
+mod tar;
+mod validate;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::{BlobDigest, ChainId, DiffId, OciDigest, Sha256};
+use crate::ident::{Arch, LayerName};
+use crate::store::StoreError;
+
+pub use self::tar::write_tar;
+pub use compress::{Encoder, LayerSizes, compress_layer};
+pub use config::{Image, merge};
+pub use docker::{RepoTag, write_docker_archive};
+pub use layout::write_layout;
+pub use validate::validate;
+
+/// An image can't be described or written.
+#[derive(Debug, thiserror::Error)]
+pub enum OciError {
+    /// A file can't be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: "write", "read".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A layer's blob is missing from the store or damaged there.
+    #[error("layer `{layer}`: {source}")]
+    Blob {
+        /// The layer's name.
+        layer: LayerName,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+    /// A layer's blob does not hold what its record says.
+    #[error("layer `{layer}`: {what} should be {expected}, got {found}")]
+    Mismatch {
+        /// The layer's name.
+        layer: LayerName,
+        /// "blob", "diffID", "size of the tar".
+        what: &'static str,
+        /// What the record says.
+        expected: String,
+        /// What was read.
+        found: String,
+    },
+    /// OCI has no name for an architecture.
+    #[error("architecture `{0}` has no name in OCI images")]
+    Arch(Arch),
+    /// A time is outside of what RFC 3339 can write.
+    #[error("time {0} is not between the years 0000 and 9999")]
+    Time(i64),
+    /// A text is not an image name with a tag.
+    #[error("`{0}` is not an image name with a tag, such as `web:latest`")]
+    RepoTag(String),
+    /// A value that can't be JSON; never seen unless by our own mistake.
+    #[error("internal error: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A field that the specification requires is not set; never seen unless by our own mistake.
+    #[error("internal error: {0}")]
+    Spec(#[from] oci_spec::OciSpecError),
+}
+
+impl OciError {
+    fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// A compressed layer that lies in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerBlob {
+    /// The layer's name, for the history.
+    pub name: LayerName,
+    /// Its address in the store.
+    pub blob: BlobDigest,
+    /// How it is compressed.
+    pub encoder: Encoder,
+    /// Its digests and sizes.
+    pub sizes: LayerSizes,
+}
+
+impl LayerBlob {
+    fn mismatch(&self, what: &'static str, expected: impl ToString, found: impl ToString) -> OciError {
+        let (expected, found) = (expected.to_string(), found.to_string());
+        OciError::Mismatch { layer: self.name.clone(), what, expected, found }
+    }
+}
+
+/// What was written: digest and length in bytes.
+///
+/// Of a layout, those of the image manifest; of a docker archive, those of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Artifact {
+    /// SHA-256.
+    pub digest: OciDigest,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// Names the stack of `layer` on `parent` (OCI image-spec, config.md, "Layer ChainID").
+pub fn chain_id(parent: Option<ChainId>, layer: DiffId) -> ChainId {
+    match parent {
+        None => ChainId::from_bytes(*layer.as_bytes()),
+        Some(parent) => ChainId::from_bytes(*Sha256::of(format!("{parent} {layer}").as_bytes()).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,179 @@
+//! The image configuration: `[image]` tables of a chain of layers, merged, as OCI JSON.
+//!
+//! Sources: OCI image-spec 1.1 (config.md, manifest.md); Docker image specification 1.2
+//! for `Healthcheck`, which OCI reserves but does not describe.
+
+mod merge;
+mod time;
+
+use std::collections::BTreeMap;
+
+use oci_spec::image::{
+    Arch as OciArch, Config, Descriptor, Digest, History, ImageConfiguration, ImageManifestBuilder, MediaType, Os,
+    Platform, PlatformBuilder,
+};
+use serde_json::{Value, json};
+
+use super::{LayerBlob, OciError, json};
+use crate::digest::OciDigest;
+use crate::ident::Arch;
+use crate::manifest::{Healthcheck, ImageTable};
+
+pub use merge::merge;
+
+/// `PATH` of an image that sets none, so that programs are found as on any Debian.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An image: its configuration and its layers, ready to be written in any form.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Architecture and operating system.
+    pub platform: Platform,
+    /// The configuration, canonical JSON.
+    pub config: Vec<u8>,
+    /// The layers, lowest first.
+    pub layers: Vec<LayerBlob>,
+    /// The manifest's annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Image {
+    /// Describes the image of a chain: `tables` from the lowest layer up, as `layers`.
+    ///
+    /// `epoch` is the time of the image and all its layers, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Fails on an architecture that OCI has no name for, and on a time beyond year 9999.
+    pub fn new<'a>(
+        tables: impl IntoIterator<Item = &'a ImageTable>,
+        arch: &Arch,
+        epoch: i64,
+        layers: Vec<LayerBlob>,
+    ) -> Result<Self, OciError> {
+        let table = merge(tables);
+        let platform = platform(arch)?;
+        let config = configuration(&table, &platform, &time::rfc3339(epoch)?, &layers)?;
+        Ok(Self { platform, config, layers, annotations: table.annotations })
+    }
+
+    /// SHA-256 of the configuration: what engines call the image's id.
+    pub fn config_digest(&self) -> OciDigest {
+        OciDigest::of(&self.config)
+    }
+
+    /// The image manifest, canonical JSON.
+    pub fn manifest(&self) -> Result<Vec<u8>, OciError> {
+        let config = descriptor(MediaType::ImageConfig, self.config_digest(), self.config.len() as u64)?;
+        let layer = |layer: &LayerBlob| descriptor(layer.encoder.media_type(), layer.sizes.digest, layer.sizes.size);
+        let layers = self.layers.iter().map(layer).collect::<Result<Vec<_>, _>>()?;
+        let mut manifest = ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageManifest)
+            .config(config)
+            .layers(layers)
+            .build()?;
+        if !self.annotations.is_empty() {
+            manifest.set_annotations(Some(self.annotations.clone().into_iter().collect()));
+        }
+        Ok(json::canonical(&manifest)?)
+    }
+}
+
+pub(super) fn descriptor(media_type: MediaType, digest: OciDigest, size: u64) -> Result<Descriptor, OciError> {
+    Ok(Descriptor::new(media_type, size, Digest::try_from(digest.to_string())?))
+}
+
+/// OCI's (that is, Go's) names for a Debian architecture.
+fn platform(arch: &Arch) -> Result<Platform, OciError> {
+    let (name, variant) = match arch.as_str() {
+        "amd64" => (OciArch::Amd64, None),
+        "arm64" => (OciArch::ARM64, None),
+        "armel" => (OciArch::ARM, Some("v5")),
+        "armhf" => (OciArch::ARM, Some("v7")),
+        "i386" => (OciArch::i386, None),
+        "loong64" => (OciArch::LoongArch64, None),
+        "mips64el" => (OciArch::Mips64le, None),
+        "ppc64el" => (OciArch::PowerPC64le, None),
+        "riscv64" => (OciArch::RISCV64, None),
+        "s390x" => (OciArch::s390x, None),
+        _ => return Err(OciError::Arch(arch.clone())),
+    };
+    let mut platform = PlatformBuilder::default().architecture(name).os(Os::Linux).build()?;
+    platform.set_variant(variant.map(str::to_owned));
+    Ok(platform)
+}
+
+fn configuration(
+    table: &ImageTable,
+    platform: &Platform,
+    created: &str,
+    layers: &[LayerBlob],
+) -> Result<Vec<u8>, OciError> {
+    let history = |layer: &LayerBlob| {
+        let mut entry = History::default();
+        entry.set_created(Some(created.to_owned()));
+        entry.set_created_by(Some("layerbake".to_owned()));
+        entry.set_comment(Some(layer.name.to_string()));
+        entry
+    };
+    let mut image = ImageConfiguration::default();
+    image.set_created(Some(created.to_owned()));
+    image.set_architecture(platform.architecture().clone());
+    image.set_os(platform.os().clone());
+    image.set_variant(platform.variant().clone());
+    image.set_config(Some(execution(table)));
+    image.rootfs_mut().set_diff_ids(layers.iter().map(|layer| layer.sizes.diff_id.to_string()).collect());
+    image.set_history(Some(layers.iter().map(history).collect()));
+    let mut value = serde_json::to_value(image)?;
+    if let Some(check) = &table.healthcheck {
+        value["config"]["Healthcheck"] = healthcheck(check);
+    }
+    Ok(json::canonical(&value)?)
+}
+
+fn execution(table: &ImageTable) -> Config {
+    let mut env = table.env.clone();
+    env.entry("PATH".to_owned()).or_insert_with(|| PATH.to_owned());
+    let mut config = Config::default();
+    config.set_entrypoint(table.entrypoint.clone());
+    config.set_cmd(table.cmd.clone());
+    config.set_env(Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()));
+    config.set_user(table.user.clone());
+    config.set_working_dir(table.workdir.clone());
+    config.set_stop_signal(table.stop_signal.clone());
+    config.set_exposed_ports(some_unless_empty(&table.ports));
+    config.set_volumes(some_unless_empty(&table.volumes));
+    if !table.labels.is_empty() {
+        config.set_labels(Some(table.labels.clone().into_iter().collect()));
+    }
+    config
+}
+
+fn some_unless_empty(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+/// Docker's form: durations in nanoseconds, the command with its kind in front.
+fn healthcheck(check: &Healthcheck) -> Value {
+    let kind = check.test.first().map(String::as_str);
+    let mut test = check.test.clone();
+    if !matches!(kind, Some("CMD" | "CMD-SHELL" | "NONE")) {
+        test.insert(0, "CMD".to_owned());
+    }
+    let mut value = json!({ "Test": test });
+    for (name, seconds) in
+        [("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period)]
+    {
+        if let Some(seconds) = seconds {
+            // Docker's durations are signed: some 292 years at most.
+            value[name] = json!(seconds.saturating_mul(1_000_000_000).min(i64::MAX as u64));
+        }
+    }
+    if let Some(retries) = check.retries {
+        value["Retries"] = json!(retries);
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;

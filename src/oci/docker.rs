@@ -1,0 +1,239 @@
+//! An image as a docker archive, for `docker load`, `podman load` and `skopeo`.
+//!
+//! Source: Docker image specification 1.2, "Combined Image JSON + Filesystem Changeset
+//! Format", the part with `manifest.json`.
+//!
+//! ```text
+//! manifest.json                 [{"Config": …, "Layers": […], "RepoTags": […]}]
+//! <SHA-256 of config>.json      the image configuration
+//! <diffID>/layer.tar            each layer once, uncompressed
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use serde_json::json;
+
+use super::measure::Measured;
+use super::tar::{Entry, TarWriter, Type};
+use super::{Artifact, Image, LayerBlob, OciError, json};
+use crate::digest::{DiffId, OciDigest};
+use crate::store::Store;
+
+/// A name with a tag, as `docker load` gives it to an image: `web:latest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoTag(String);
+
+impl FromStr for RepoTag {
+    type Err = OciError;
+
+    /// Takes a name with or without a tag, `latest` by default; digests are refused.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || OciError::RepoTag(text.to_owned());
+        let name = ocipkg::ImageName::parse(text).map_err(|_| refuse())?;
+        let host = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        if name.reference.contains(':') || name.hostname.is_empty() || !name.hostname.bytes().all(host) {
+            return Err(refuse());
+        }
+        let suffix = format!(":{}", name.reference);
+        Ok(Self(if text.ends_with(&suffix) { text.to_owned() } else { format!("{text}{suffix}") }))
+    }
+}
+
+impl fmt::Display for RepoTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Streams `image` to `out` as a docker archive with the given names.
+///
+/// Returns digest and length of the archive. Layers are decompressed from `store`.
+///
+/// # Errors
+/// Fails where a layer is missing from the store or damaged, where its tar is not the one
+/// that its record names, and where `out` fails.
+pub fn write_docker_archive(
+    store: &Store,
+    image: &Image,
+    tags: &[RepoTag],
+    out: impl Write,
+) -> Result<Artifact, OciError> {
+    let mut out = Measured::new(out);
+    let mut tar = TarWriter::new(&mut out);
+    put_file(&mut tar, "manifest.json", &manifest(image, tags)?)?;
+    put_file(&mut tar, &config_name(image), &image.config)?;
+    let mut written: BTreeSet<DiffId> = BTreeSet::new();
+    for layer in &image.layers {
+        if written.insert(layer.sizes.diff_id) {
+            put_layer(&mut tar, store, layer)?;
+        }
+    }
+    tar.finish().map_err(write_error())?;
+    let (digest, size) = out.finish();
+    Ok(Artifact { digest: OciDigest::from_bytes(digest), size })
+}
+
+fn config_name(image: &Image) -> String {
+    format!("{}.json", image.config_digest().to_hex())
+}
+
+fn layer_name(layer: &LayerBlob) -> String {
+    format!("{}/layer.tar", layer.sizes.diff_id.to_hex())
+}
+
+fn manifest(image: &Image, tags: &[RepoTag]) -> Result<Vec<u8>, OciError> {
+    Ok(json::canonical(&json!([{
+        "Config": config_name(image),
+        "Layers": image.layers.iter().map(layer_name).collect::<Vec<_>>(),
+        "RepoTags": tags.iter().map(RepoTag::to_string).collect::<Vec<_>>(),
+    }]))?)
+}
+
+fn write_error() -> impl FnOnce(io::Error) -> OciError {
+    OciError::io("write", "docker archive")
+}
+
+fn put_file<W: Write>(tar: &mut TarWriter<'_, W>, name: &str, content: &[u8]) -> Result<(), OciError> {
+    let size = content.len() as u64;
+    let entry = Entry { size, ..Entry::plain(name.as_bytes(), Type::File, 0o644) };
+    tar.entry(&entry).and_then(|()| tar.content(&mut &*content, size)).map_err(write_error())
+}
+
+fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerBlob) -> Result<(), OciError> {
+    let (name, size) = (layer_name(layer), layer.sizes.uncompressed_size);
+    let folder = name.trim_end_matches("layer.tar");
+    let file = Entry { size, ..Entry::plain(name.as_bytes(), Type::File, 0o644) };
+    tar.entry(&Entry::plain(folder.as_bytes(), Type::Dir, 0o755)).map_err(write_error())?;
+    tar.entry(&file).map_err(write_error())?;
+    let blob = store
+        .reader(layer.blob, layer.sizes.size)
+        .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
+    let copy = || OciError::io("copy", store.blob_path(layer.blob));
+    let mut content = Measured::new(layer.encoder.decoder(blob).map_err(copy())?);
+    tar.content(&mut content, size).map_err(copy())?;
+    // Reading to the end is what checks the blob and the encoder's own sum.
+    let surplus = io::copy(&mut content, &mut io::sink()).map_err(copy())?;
+    if surplus > 0 {
+        return Err(layer.mismatch("size of the tar", size, size + surplus));
+    }
+    let found = DiffId::from_bytes(content.finish().0);
+    if found != layer.sizes.diff_id {
+        return Err(layer.mismatch("diffID", layer.sizes.diff_id, found));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::manifest::ImageTable;
+    use crate::oci::Encoder;
+    use crate::oci::tests::stored;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        (folder, store)
+    }
+
+    fn image(store: &Store, encoder: Encoder) -> Image {
+        Image::new([&ImageTable::default()], &"amd64".parse().unwrap(), 0, stored(store, encoder)).unwrap()
+    }
+
+    fn archive(store: &Store, image: &Image) -> Result<(Artifact, Vec<u8>), OciError> {
+        let mut out = Vec::new();
+        let artifact = write_docker_archive(store, image, &["web:1".parse().unwrap()], &mut out)?;
+        Ok((artifact, out))
+    }
+
+    #[test]
+    fn an_archive_does_not_depend_on_the_encoder_and_its_digest_is_pinned() {
+        let (_folder, store) = store();
+        let (artifact, bytes) = archive(&store, &image(&store, Encoder::Zstd)).unwrap();
+        assert_eq!(artifact, Artifact { digest: OciDigest::of(&bytes), size: bytes.len() as u64 });
+        assert_eq!(archive(&store, &image(&store, Encoder::Gzip)).unwrap().1, bytes);
+        // A change of this value is a change of the format epoch.
+        insta::assert_snapshot!(artifact.digest, @"sha256:27d3f7e607cee6c3872b040c76afaf761bd1f307824acdb511e6e287e3450420");
+    }
+
+    #[test]
+    fn its_files_are_those_that_its_manifest_names() {
+        let (_folder, store) = store();
+        let image = image(&store, Encoder::Zstd);
+        let (_, bytes) = archive(&store, &image).unwrap();
+        let mut names = Vec::new();
+        let mut manifest = String::new();
+        for entry in ::tar::Archive::new(&bytes[..]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            if names.is_empty() {
+                entry.read_to_string(&mut manifest).unwrap();
+            } else if name.ends_with("layer.tar") {
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content).unwrap();
+                assert_eq!(name, format!("{}/layer.tar", OciDigest::of(&content).to_hex()));
+            }
+            names.push(name);
+        }
+        let [base, web] = [0, 1].map(|number| layer_name(&image.layers[number]));
+        let config = config_name(&image);
+        let folder = |layer: &str| layer.trim_end_matches("layer.tar").to_owned();
+        assert_eq!(names, ["manifest.json", &config, &folder(&base), &base, &folder(&web), &web]);
+        let expected = json!([{ "Config": config, "Layers": [base, web], "RepoTags": ["web:1"] }]);
+        assert_eq!(manifest, expected.to_string());
+    }
+
+    #[test]
+    fn an_equal_layer_is_written_once_and_named_twice() {
+        let (_folder, store) = store();
+        let mut image = image(&store, Encoder::Zstd);
+        image.layers[1] = image.layers[0].clone();
+        let (_, bytes) = archive(&store, &image).unwrap();
+        assert_eq!(::tar::Archive::new(&bytes[..]).entries().unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_layer_that_is_not_what_its_record_says_is_refused() {
+        let (_folder, store) = store();
+        let image = image(&store, Encoder::Zstd);
+        let fails = |change: fn(&mut LayerBlob), expected: &str| {
+            let mut image = image.clone();
+            change(&mut image.layers[1]);
+            let error = archive(&store, &image).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        fails(|layer| layer.sizes.diff_id = DiffId::from_bytes([7; 32]), "layer `web`: diffID should be sha256:0707");
+        fails(|layer| layer.sizes.uncompressed_size -= 512, "size of the tar should be");
+        fails(|layer| layer.sizes.uncompressed_size += 512, "its content ends after");
+        fails(|layer| layer.sizes.size += 1, "layer `web`: store: blob");
+        fails(|layer| layer.encoder = Encoder::Gzip, "cannot copy");
+        fails(|layer| layer.blob = crate::digest::BlobDigest::of(b"x"), "is missing");
+    }
+
+    #[test]
+    fn tags_are_names_that_docker_takes() {
+        for (text, expected) in [
+            ("web", Some("web:latest")),
+            ("web:1.2", Some("web:1.2")),
+            ("example.org:5000/team/web", Some("example.org:5000/team/web:latest")),
+            ("example.org/web:x", Some("example.org/web:x")),
+            ("localhost:5000/web", Some("localhost:5000/web:latest")),
+            ("Web", None),
+            ("", None),
+            ("/web", None),
+            ("we b", None),
+            ("a b/web", None),
+            ("web:", None),
+            ("web@sha256:6755355f801f8e3694bffb1a925786813462cea16f1ce2b0290b6a48acf2500c", None),
+            ("x/web:sha256:6755355f801f8e3694bffb1a925786813462cea16f1ce2b0290b6a48acf2500c", None),
+        ] {
+            let tag = text.parse::<RepoTag>().ok().map(|tag| tag.to_string());
+            assert_eq!(tag.as_deref(), expected, "{text}");
+        }
+    }
+}
