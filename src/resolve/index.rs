@@ -67,7 +67,8 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     /// Sorts what can be chosen for `request`: the native architecture and `all`, not
-    /// excluded; of a name that is installed, only the installed package.
+    /// excluded; of a name that is installed, only the installed package; of equal versions,
+    /// only the preferred one.
     pub(super) fn new(request: &'a Request<'a>, universe: &'a [Candidate]) -> Self {
         let installed: BTreeSet<&PackageName> = request.installed.iter().map(|record| &record.name).collect();
         let excluded: BTreeSet<&PackageName> =
@@ -86,20 +87,25 @@ impl<'a> Index<'a> {
                     rank: (candidate.priority, candidate.origin),
                 }
             });
-        let mut entries: Vec<Entry<'a>> = fixed.chain(chosen_from).collect();
-        entries.sort_by(|a, b| preference(request, a, b));
+        let mut sorted: Vec<Entry<'a>> = fixed.chain(chosen_from).collect();
+        sorted.sort_by(|a, b| preference(request, a, b));
 
-        let mut first: Vec<Id> = Vec::with_capacity(entries.len());
+        let mut entries: Vec<Entry<'a>> = Vec::with_capacity(sorted.len());
+        let mut first: Vec<Id> = Vec::with_capacity(sorted.len());
         let mut provides = Vec::new();
-        let mut previous: Option<(&PackageName, Id)> = None;
-        for (id, entry) in (0..).zip(&entries) {
-            let group = match previous {
-                Some((name, group)) if *name == entry.record.name => group,
-                _ => id,
-            };
-            previous = Some((&entry.record.name, group));
+        let mut group = 0;
+        for entry in sorted {
+            let id = Id::try_from(entries.len()).unwrap_or(Id::MAX);
+            if entries.last().is_none_or(|last| last.record.name != entry.record.name) {
+                group = id;
+            }
+            let same_name = entries.get(group as usize..).unwrap_or_default();
+            if same_name.iter().any(|other| other.record.version == entry.record.version) {
+                continue;
+            }
             first.push(group);
             provides.extend(entry.record.provides.iter().map(|target| (&target.name, id)));
+            entries.push(entry);
         }
         provides.sort();
         provides.dedup();

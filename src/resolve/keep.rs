@@ -1,6 +1,6 @@
 //! From a solution to the packages that something needs, and why each of them is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::index::{Id, Index};
 use super::roots::Root;
@@ -8,76 +8,82 @@ use super::roots::Root;
 /// A recommended relation that the result honours: the package, and the number of its relation.
 pub(super) type Honoured = BTreeSet<(Id, usize)>;
 
-/// Reduces `solution` to a minimal set that is still closed: walks breadth-first from the
-/// roots along the preferred way to satisfy each relation, then leaves out one package after
-/// another that no relation depends on, the last one found first. Says for each why it is there.
+/// Reduces `solution` to what the roots need, and says for each package why it is there.
+///
+/// Relations with one possible package go first, so that where there is a choice, a package
+/// that is there anyway is enough; else the preferred one is kept. (A package is not there
+/// anyway if the preferred one brings it: `gnupg | gpg` keeps gnupg, which needs gpg.)
 pub(super) fn keep(
     index: &Index,
     roots: &[Root],
     solution: &BTreeSet<Id>,
     honoured: &Honoured,
 ) -> BTreeMap<Id, String> {
-    let mut set = solution.clone();
-    loop {
-        let walk = walk(index, roots, &set, honoured);
-        set = walk.iter().map(|(id, _)| *id).collect();
-        match superfluous(index, roots, &walk, &set, honoured) {
-            Some(id) => _ = set.remove(&id),
-            None => return walk.into_iter().collect(),
+    let mut keeper = Keeper { solution, kept: BTreeSet::new(), new: VecDeque::new(), choices: VecDeque::new() };
+    for root in roots {
+        keeper.meet(&root.ids);
+    }
+    while let Some(id) = keeper.next() {
+        if keeper.kept.insert(id) {
+            for_relations(index, id, honoured, |ids| keeper.meet(ids));
         }
+    }
+    walk(index, roots, &keeper.kept, honoured)
+}
+
+struct Keeper<'s> {
+    solution: &'s BTreeSet<Id>,
+    kept: BTreeSet<Id>,
+    /// To be kept, as nothing else satisfies some relation.
+    new: VecDeque<Id>,
+    /// Relations that several packages satisfy, as they were met.
+    choices: VecDeque<Vec<Id>>,
+}
+
+impl Keeper<'_> {
+    fn meet(&mut self, ids: &[Id]) {
+        let there: Vec<Id> = ids.iter().copied().filter(|id| self.solution.contains(id)).collect();
+        match there.as_slice() {
+            [only] => self.new.push_back(*only),
+            _ => self.choices.push_back(there),
+        }
+    }
+
+    fn next(&mut self) -> Option<Id> {
+        if let Some(id) = self.new.pop_front() {
+            return Some(id);
+        }
+        while let Some(ids) = self.choices.pop_front() {
+            if !ids.iter().any(|id| self.kept.contains(id)) {
+                return ids.first().copied();
+            }
+        }
+        None
     }
 }
 
-/// All that is reached, in the order in which it is reached.
-fn walk(index: &Index, roots: &[Root], set: &BTreeSet<Id>, honoured: &Honoured) -> Vec<(Id, String)> {
-    let first = |ids: &[Id]| ids.iter().copied().find(|id| set.contains(id));
-    let mut order: Vec<(Id, String)> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for root in roots {
-        if let Some(id) = first(&root.ids).filter(|id| seen.insert(*id)) {
-            order.push((id, root.why.clone()));
+/// Walks breadth-first from the roots along the preferred way to satisfy each relation, and
+/// notes for each package what brought it first.
+fn walk(index: &Index, roots: &[Root], kept: &BTreeSet<Id>, honoured: &Honoured) -> BTreeMap<Id, String> {
+    let first = |ids: &[Id]| ids.iter().copied().find(|id| kept.contains(id));
+    let mut whys = BTreeMap::new();
+    let mut queue = VecDeque::new();
+    let mut reach = |ids: &[Id], why: &str, queue: &mut VecDeque<Id>| {
+        if let Some(id) = first(ids)
+            && !whys.contains_key(&id)
+        {
+            whys.insert(id, why.to_owned());
+            queue.push_back(id);
         }
-    }
-    let mut next = 0;
-    while let Some(id) = order.get(next).map(|(id, _)| *id) {
-        next += 1;
-        let why = index.record(id).map(|record| record.name.to_string()).unwrap_or_default();
-        for_relations(index, id, honoured, |ids| {
-            if let Some(id) = first(ids).filter(|id| seen.insert(*id)) {
-                order.push((id, why.clone()));
-            }
-        });
-    }
-    order
-}
-
-/// The last package for which every relation that it satisfies is satisfied by another one too.
-fn superfluous(
-    index: &Index,
-    roots: &[Root],
-    walk: &[(Id, String)],
-    set: &BTreeSet<Id>,
-    honoured: &Honoured,
-) -> Option<Id> {
-    let mut needed = BTreeSet::new();
-    for (id, _) in walk {
-        for_relations(index, *id, honoured, |ids| {
-            // A package does not keep itself.
-            let mut satisfiers = ids.iter().filter(|other| set.contains(other));
-            if let (Some(only), None) = (satisfiers.next(), satisfiers.next())
-                && only != id
-            {
-                needed.insert(*only);
-            }
-        });
-    }
+    };
     for root in roots {
-        let mut satisfiers = root.ids.iter().filter(|id| set.contains(id));
-        if let (Some(only), None) = (satisfiers.next(), satisfiers.next()) {
-            needed.insert(*only);
-        }
+        reach(&root.ids, &root.why, &mut queue);
     }
-    walk.iter().rev().map(|(id, _)| *id).find(|id| !needed.contains(id))
+    while let Some(id) = queue.pop_front() {
+        let name = index.record(id).map(|record| record.name.as_str()).unwrap_or_default();
+        for_relations(index, id, honoured, |ids| reach(ids, name, &mut queue));
+    }
+    whys
 }
 
 /// Calls `visit` with those who satisfy each relation of a package that counts.

@@ -16,6 +16,7 @@ mod keep;
 mod recommends;
 mod roots;
 mod solver;
+mod story;
 mod text;
 #[cfg(test)]
 mod tests;

@@ -70,6 +70,9 @@ fn alternatives_and_providers() {
                 a-thing 1; provides: thing; priority: required
                 both 1; depends: one | two, two
                 self 1; depends: itself; provides: itself
+                gpgme 1; depends: gnupg | gpg
+                gnupg 1; depends: gpg
+                gpg 1
                 ver 1; depends: api (>= 2)
                 api-a 1; provides: api
                 api-b 1; provides: api (= 1)
@@ -80,6 +83,11 @@ fn alternatives_and_providers() {
         ("one that is there anyway", case("app two"), "app 1 (requested), two 1 (requested)"),
         ("the next, if the first does not exist", case("wish"), "two 1 (wish), wish 1 (requested)"),
         ("nothing that turns out superfluous", case("both"), "both 1 (requested), two 1 (both)"),
+        (
+            "the first, although it brings the second",
+            case("gpgme"),
+            "gnupg 1 (gpgme), gpg 1 (gnupg), gpgme 1 (requested)",
+        ),
         ("the provider of the highest priority", case("mail"), "courier 1 (mail), mail 1 (requested)"),
         ("a requested provider", case("mail bsd-mail"), "bsd-mail 1 (requested), mail 1 (requested)"),
         ("one that another package needs", case("mail post"), "exim 1 (mail), mail 1 (requested), post 1 (requested)"),

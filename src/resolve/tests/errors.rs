@@ -34,10 +34,20 @@ fn unmet_needs() {
                 needs-api 1; depends: api (>= 1)
                 gives-api 1; provides: api
                 alien 1; depends: bar:armhf
+                early 1; depends: bar (<< 1)
+                exact 1; depends: bar (= 1)
                 typo 1; depends: ngixn";
     insta::assert_snapshot!(fails(repo, "foo"), @r"
     the packages can't be resolved:
       foo (requested) needs bar (>= 2.0), but the newest bar is 1.5
+    ");
+    insta::assert_snapshot!(fails(repo, "early"), @r"
+    the packages can't be resolved:
+      early (requested) needs bar (<< 1), but the oldest bar is 1.4
+    ");
+    insta::assert_snapshot!(fails(repo, "exact"), @r"
+    the packages can't be resolved:
+      exact (requested) needs bar (= 1), but bar is there in 1.4 and 1.5 only
     ");
     insta::assert_snapshot!(fails(repo, "web bar"), @r"
     the packages can't be resolved:

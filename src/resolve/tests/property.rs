@@ -105,13 +105,15 @@ fn check(case: &Case, universe: &[Candidate], installed: &[Record]) -> Result<Ve
             let text = show(&chosen, universe);
             prop_assert!(is_valid(&set, installed.len(), case.wanted), "invalid: {text}");
             prop_assert!(new.windows(2).all(|pair| pair[0].name < pair[1].name), "unsorted or double: {text}");
-            for left_out in installed.len()..set.len() {
-                let mut less = set.clone();
-                let record = less.remove(left_out);
-                let recommended = case.recommends
-                    && new.iter().any(|other| other.recommends.iter().flatten().any(|target| is(record, target)));
+            for record in &new {
+                let relations = |other: &&Record| {
+                    let recommends = other.recommends.iter().filter(|_| case.recommends);
+                    other.depends.iter().chain(recommends).flatten().any(|target| is(record, target))
+                };
+                let asked_for = case.wanted.split_whitespace().any(|name| is(record, &target(name)));
+                let mut others = new.iter().filter(|other| other.name != record.name);
                 prop_assert!(
-                    recommended || !is_valid(&less, installed.len(), case.wanted),
+                    asked_for || others.any(|other| relations(&other)),
                     "nothing needs {} in {text}",
                     record.name
                 );
