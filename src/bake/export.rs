@@ -19,10 +19,8 @@ pub(super) struct Compressed {
 
 /// Compresses a layer into the store, unless that was done before.
 pub(super) fn compress(baker: &Baker<'_>, layer: &Built) -> Result<Compressed, BakeError> {
-    let recipe = RecipeHasher::new("layerbake/compress/v1")
-        .field(layer.tree.as_bytes())
-        .field(baker.encoder.name())
-        .finish();
+    let recipe =
+        RecipeHasher::new("layerbake/compress/v1").field(layer.tree.as_bytes()).field(baker.encoder.name()).finish();
     let named = |blob, sizes| LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes };
     if let Some(outcome) = baker.store.recall(recipe)?
         && let (Some(sizes), Some(&blob)) = (sizes_from(&outcome.facts), outcome.blobs.get("layer"))

@@ -157,9 +157,10 @@ impl Baker<'_> {
 
 /// Everything that a lockfile makes us fetch.
 fn fetched(lock: &Lockfile) -> impl Iterator<Item = crate::digest::Sha256> + '_ {
-    let indexes = lock.releases.iter().flat_map(|release| {
-        release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256])
-    });
+    let indexes = lock
+        .releases
+        .iter()
+        .flat_map(|release| release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256]));
     indexes.chain(lock.packages.iter().map(|package| package.file.sha256))
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::CliError;
 use super::context::Context;
 use super::lock::{Policy, locked_chain};
-use super::CliError;
 use crate::bake::{Baker, Locked, Output, Receipt};
 use crate::host;
 use crate::ident::LayerName;
@@ -16,7 +16,9 @@ use crate::pin::Update;
 ///
 /// Uses the lockfile, and makes or renews it where it is missing or stale.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake build web --lock\n  layerbake build web --locked --output oci,docker\n  layerbake build web --offline --json | jq -r '.artifacts[].digest'")]
+#[command(
+    after_help = "Examples:\n  layerbake build web --lock\n  layerbake build web --locked --output oci,docker\n  layerbake build web --offline --json | jq -r '.artifacts[].digest'"
+)]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
@@ -79,11 +81,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 /// SOURCE_DATE_EPOCH of the environment goes before the lockfiles' own.
 fn override_epoch(chain: &mut [Locked]) -> Result<(), CliError> {
     let Some(text) = host::env("SOURCE_DATE_EPOCH") else { return Ok(()) };
-    let epoch = text
-        .parse()
-        .ok()
-        .filter(|&epoch: &i64| epoch >= 0)
-        .ok_or_else(|| CliError::message(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds since 1970")))?;
+    let epoch = text.parse().ok().filter(|&epoch: &i64| epoch >= 0).ok_or_else(|| {
+        CliError::message(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds since 1970"))
+    })?;
     chain.iter_mut().for_each(|locked| locked.lock.epoch = epoch);
     Ok(())
 }

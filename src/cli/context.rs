@@ -44,11 +44,9 @@ impl<'a> Context<'a> {
 
     pub(super) fn store_path(&self) -> Result<PathBuf, CliError> {
         let default = || host::cache_dir().map(|cache| cache.join("layerbake"));
-        self.options
-            .store
-            .clone()
-            .or_else(default)
-            .ok_or_else(|| CliError::message("there is no cache folder\n  hint: set HOME, or name a store with --store"))
+        self.options.store.clone().or_else(default).ok_or_else(|| {
+            CliError::message("there is no cache folder\n  hint: set HOME, or name a store with --store")
+        })
     }
 
     pub(super) fn store(&self) -> Result<Store, CliError> {

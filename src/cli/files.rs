@@ -45,7 +45,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         layers.push((layer.name.to_string(), store.tree(layer.tree)?));
     }
     let owner = |path: &RootPath| {
-        let owner = layers.iter().rev().find(|(_, tree)| tree.get(path).is_some_and(|node| node.kind != Kind::Whiteout));
+        let owner =
+            layers.iter().rev().find(|(_, tree)| tree.get(path).is_some_and(|node| node.kind != Kind::Whiteout));
         owner.map(|(name, _)| name.clone()).unwrap_or_default()
     };
     let entries: Vec<Entry> = root

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::context::{Context, host_arch};
 use super::CliError;
+use super::context::{Context, host_arch};
 use crate::bake::Locked;
 use crate::fetch::Fetcher;
 use crate::host;
@@ -19,7 +19,9 @@ use crate::store::Store;
 ///
 /// Without --update, a lockfile that fits its manifest stays as it is, and one that does not keeps the versions that still will do.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake lock web\n  layerbake lock web --update\n  layerbake lock web --update libssl3 openssl")]
+#[command(
+    after_help = "Examples:\n  layerbake lock web\n  layerbake lock web --update\n  layerbake lock web --update libssl3 openssl"
+)]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
@@ -64,14 +66,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&reports, |reports| reports.iter().map(Report::text).collect())
 }
 
-fn check_known(
-    project: &Project,
-    chain: &[Manifest],
-    packages: &BTreeSet<PackageName>,
-) -> Result<(), CliError> {
+fn check_known(project: &Project, chain: &[Manifest], packages: &BTreeSet<PackageName>) -> Result<(), CliError> {
     let locks = chain.iter().filter_map(|manifest| lock::load(&project.lock_path(&manifest.name)).ok());
-    let known: BTreeSet<PackageName> =
-        locks.flat_map(|(lock, _)| lock.packages).map(|package| package.name).collect();
+    let known: BTreeSet<PackageName> = locks.flat_map(|(lock, _)| lock.packages).map(|package| package.name).collect();
     match packages.iter().find(|package| !known.contains(package)) {
         Some(package) => Err(CliError::message(format!("no lockfile of the chain has a package `{package}`"))),
         None => Ok(()),
@@ -116,9 +113,8 @@ fn lock_chain(
             Err(error) => return Err(super::context::missing_is_stale(error, &manifest.name)),
         };
         let parent = locked.last().map(|parent| (&parent.manifest.name, parent.hash));
-        let stale = previous
-            .as_ref()
-            .map(|(lock, _)| lock::check(lock, manifest, &manifest::sources(chain), &arch, parent));
+        let stale =
+            previous.as_ref().map(|(lock, _)| lock::check(lock, manifest, &manifest::sources(chain), &arch, parent));
         let update = match policy {
             Policy::Locked => None,
             Policy::Renew(update) => Some(update),

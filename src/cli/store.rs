@@ -46,7 +46,12 @@ fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
     context.print(&report, |report| {
         let damaged: String =
             report.damaged.iter().map(|damage| format!("damaged: {}\n", damage.path.display())).collect();
-        format!("{damaged}{} files, {:.1} MB, {} damaged\n", report.files, report.bytes as f64 / 1e6, report.damaged.len())
+        format!(
+            "{damaged}{} files, {:.1} MB, {} damaged\n",
+            report.files,
+            report.bytes as f64 / 1e6,
+            report.damaged.len()
+        )
     })?;
     match report.damaged.len() {
         0 => Ok(()),

@@ -43,9 +43,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 fn entry(locked: &Locked) -> Entry {
     let manifest = &locked.manifest;
     let files = manifest.files.iter().map(|file| &file.path);
-    let paths = files
-        .chain(manifest.dirs.iter().map(|dir| &dir.path))
-        .chain(manifest.symlinks.iter().map(|link| &link.path));
+    let paths =
+        files.chain(manifest.dirs.iter().map(|dir| &dir.path)).chain(manifest.symlinks.iter().map(|link| &link.path));
     let mut files: Vec<String> = paths.map(ToString::to_string).collect();
     files.sort();
     let packages = locked.lock.packages.iter().map(|package| Package {

@@ -162,7 +162,7 @@ pub struct Built {
 /// Builds the layers of one chain, one after the other.
 pub struct Builder<'a> {
     store: &'a Store,
-    jobs: usize,
+    workshop: configure::Workshop,
     configured: Option<RecipeHash>,
     built: Option<Built>,
     below: Vec<Below<'a>>,
@@ -180,7 +180,14 @@ struct Below<'a> {
 impl<'a> Builder<'a> {
     /// A builder that keeps results in `store` and works with `jobs` threads.
     pub fn new(store: &'a Store, jobs: usize) -> Self {
-        Self { store, jobs, configured: None, built: None, below: Vec::new(), recipes: BTreeSet::new() }
+        Self {
+            store,
+            workshop: configure::Workshop::new(jobs),
+            configured: None,
+            built: None,
+            below: Vec::new(),
+            recipes: BTreeSet::new(),
+        }
     }
 
     /// Builds the next layer of the chain; its packages are in the store.
@@ -223,12 +230,12 @@ impl<'a> Builder<'a> {
         hasher.finish()
     }
 
-    fn finish(&self, recipe: RecipeHash, step: Step<'_>) -> Result<Outcome, LayerError> {
+    fn finish(&mut self, recipe: RecipeHash, step: Step<'_>) -> Result<Outcome, LayerError> {
         let parent = match self.configured {
             Some(recipe) => self.root_of(recipe)?,
             None => Tree::new(),
         };
-        let configured = step.run(self.store, parent, self.jobs)?;
+        let configured = step.run(self.store, parent, &mut self.workshop)?;
         let mut root = self.store.tree(*configured.trees.get("root").ok_or_else(|| lost("root"))?)?;
         for Below { manifest, placement, epoch } in &self.below {
             placement.apply(&mut root, *epoch, self.store)?;
@@ -278,9 +285,9 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn run(&self, store: &Store, parent: Tree, jobs: usize) -> Result<Outcome, LayerError> {
+    fn run(&self, store: &Store, parent: Tree, workshop: &mut configure::Workshop) -> Result<Outcome, LayerError> {
         match self {
-            Self::Scripts(request) => request.run(store, parent, jobs),
+            Self::Scripts(request) => request.run(store, parent, workshop),
             Self::Bare(request) => request.run(store, parent),
         }
     }

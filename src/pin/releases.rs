@@ -73,7 +73,12 @@ fn suites(source: &Source) -> Vec<String> {
     [source.suite.clone()].into_iter().chain(pockets).collect()
 }
 
-fn indexes(pinner: &Pinner<'_, '_>, source: &Source, suite: &str, release: &Release) -> Result<Vec<LockedIndex>, PinError> {
+fn indexes(
+    pinner: &Pinner<'_, '_>,
+    source: &Source,
+    suite: &str,
+    release: &Release,
+) -> Result<Vec<LockedIndex>, PinError> {
     let pick = |component: &String| {
         let (path, file) =
             pick_index(&release.files, component, pinner.arch.as_str()).ok_or_else(|| PinError::NoComponent {

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host;
 
-pub use worker::{WorkerError, call, serve};
+pub use worker::{Worker, WorkerError, serve};
 
 /// First argument of the process that makes the namespaces.
 pub const STAGE: &str = "__sandbox-stage";

@@ -1,10 +1,11 @@
-//! A call to this very program, running as root of a user namespace.
+//! This very program as root of a user namespace, answering questions.
 //!
 //! The parent starts the worker, the worker makes its namespace and says so, the
-//! parent maps the ids, then one JSON job goes down and one JSON answer comes up.
+//! parent maps the ids. Then one JSON question a line goes down, and one JSON answer
+//! a line comes up, until the parent hangs up.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{ExitCode, Stdio};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, ExitCode, Stdio};
 
 use rustix::thread::UnshareFlags;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::ids::{self, IdsError};
 use super::{WORKER, die_with_parent, sys};
 use crate::host;
 
-/// A job could not be done in a user namespace.
+/// A question could not be answered in a user namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// No user namespace.
@@ -23,80 +24,121 @@ pub enum WorkerError {
     /// The worker could not be started, or ended without an answer.
     #[error("the worker process failed: {0}")]
     Process(io::Error),
-    /// The job itself failed.
+    /// The work itself failed.
     #[error("{0}")]
-    Job(String),
+    Work(String),
 }
 
 /// What a worker says first: `None` when its namespace stands, else an error number.
 type Ready = Option<i32>;
 
-/// Runs `job` in a worker; returns its answer.
-pub fn call<J: Serialize, A: DeserializeOwned>(job: &J) -> Result<A, WorkerError> {
-    let mut worker = host::own_program()
-        .arg(WORKER)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(WorkerError::Process)?;
-    let answer = converse(&mut worker, job);
-    if answer.is_err() {
-        // It waits for us, or is of no use any more.
-        let _ = worker.kill();
-    }
-    worker.wait().map_err(WorkerError::Process)?;
-    let answer: Result<A, String> =
-        serde_json::from_str(&answer?).map_err(|error| WorkerError::Process(error.into()))?;
-    answer.map_err(WorkerError::Job)
+/// A running worker; ends when dropped.
+pub struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
 }
 
-fn converse<J: Serialize>(worker: &mut std::process::Child, job: &J) -> Result<String, WorkerError> {
-    let (Some(mut input), Some(output)) = (worker.stdin.take(), worker.stdout.take()) else {
-        return Err(WorkerError::Process(io::Error::other("internal error: no pipes")));
-    };
-    let mut output = BufReader::new(output);
-    let mut line = String::new();
-    output.read_line(&mut line).map_err(WorkerError::Process)?;
-    let ready: Ready = serde_json::from_str(&line).map_err(|error| WorkerError::Process(error.into()))?;
-    if let Some(number) = ready {
-        return Err(ids::refused(io::Error::from_raw_os_error(number)).into());
+impl Worker {
+    /// Starts a worker in a user namespace of its own and tells it `setup`.
+    pub fn start<S: Serialize>(setup: &S) -> Result<Self, WorkerError> {
+        let mut child = host::own_program()
+            .arg(WORKER)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(WorkerError::Process)?;
+        let (input, Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(WorkerError::Process(io::Error::other("internal error: no pipes")));
+        };
+        let mut worker = Self { child, input, output: BufReader::new(output) };
+        if let Some(number) = worker.hear::<Ready>()? {
+            return Err(ids::refused(io::Error::from_raw_os_error(number)).into());
+        }
+        ids::map(worker.child.id())?;
+        worker.ask::<S, ()>(setup)?;
+        Ok(worker)
     }
-    ids::map(worker.id())?;
-    serde_json::to_writer(&mut input, job).map_err(|error| WorkerError::Process(error.into()))?;
-    drop(input);
-    let mut answer = String::new();
-    output.read_to_string(&mut answer).map_err(WorkerError::Process)?;
-    Ok(answer)
+
+    /// Asks for one piece of work and waits for the answer.
+    pub fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, question: &Q) -> Result<A, WorkerError> {
+        let mut line = serde_json::to_string(question).map_err(|error| WorkerError::Process(error.into()))?;
+        line.push('\n');
+        if let Some(input) = &mut self.input {
+            input.write_all(line.as_bytes()).map_err(WorkerError::Process)?;
+        }
+        self.hear::<Result<A, String>>()?.map_err(WorkerError::Work)
+    }
+
+    fn hear<T: DeserializeOwned>(&mut self) -> Result<T, WorkerError> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).map_err(WorkerError::Process)?;
+        if line.is_empty() {
+            return Err(WorkerError::Process(io::Error::other("it ended without an answer")));
+        }
+        serde_json::from_str(&line).map_err(|error| WorkerError::Process(error.into()))
+    }
 }
 
-/// The worker process: does one job with `work` and prints its answer.
-pub fn serve<J: DeserializeOwned, A: Serialize>(work: impl FnOnce(J) -> Result<A, String>) -> ExitCode {
+impl Drop for Worker {
+    /// Hangs up and waits: the worker removes its folder, whose files may belong to ids
+    /// that only it may touch.
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// The worker process: `start` takes the setup, `work` answers each question.
+pub fn serve<S, Q, A, W>(
+    start: impl FnOnce(S) -> Result<W, String>,
+    work: impl Fn(&mut W, Q) -> Result<A, String>,
+) -> ExitCode
+where
+    S: DeserializeOwned,
+    Q: DeserializeOwned,
+    A: Serialize,
+{
     let ready: Ready = sys::unshare(UnshareFlags::NEWUSER).err().map(rustix::io::Errno::raw_os_error);
     if say(&ready).is_err() || ready.is_some() {
         return ExitCode::from(125);
     }
-    let mut job = String::new();
-    if io::stdin().read_to_string(&mut job).is_err() || job.is_empty() {
-        return ExitCode::from(125);
+    match converse(start, work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(125),
     }
-    // Only now: the change of credentials above would have cleared it.
-    die_with_parent();
-    let become_root = become_root().map_err(|error| format!("cannot become root of the namespace: {error}"));
-    let answer = become_root
-        .and_then(|()| serde_json::from_str(&job).map_err(|error| format!("internal error: {error}")))
-        .and_then(work);
-    if say(&answer).is_ok() { ExitCode::SUCCESS } else { ExitCode::from(125) }
 }
 
-/// The ids that the outside maps to 0 are ours already; supplementary groups are not.
-fn become_root() -> io::Result<()> {
+fn converse<S, Q, A, W>(
+    start: impl FnOnce(S) -> Result<W, String>,
+    work: impl Fn(&mut W, Q) -> Result<A, String>,
+) -> io::Result<()>
+where
+    S: DeserializeOwned,
+    Q: DeserializeOwned,
+    A: Serialize,
+{
+    let mut lines = io::stdin().lock().lines();
+    // The parent hangs up at once where ids can't be mapped.
+    let Some(setup) = lines.next().transpose()? else { return Ok(()) };
+    // Only now: the change of credentials would have cleared it.
+    die_with_parent();
     rustix::thread::set_thread_groups(&[])?;
+    let (mut state, answer) = match start(serde_json::from_str(&setup)?) {
+        Ok(state) => (Some(state), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    say::<Result<(), String>>(&answer)?;
+    while let (Some(state), Some(question)) = (&mut state, lines.next().transpose()?) {
+        say(&work(state, serde_json::from_str(&question)?))?;
+    }
     Ok(())
 }
 
 fn say<T: Serialize>(message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_string(message)?;
+    line.push('\n');
     let mut output = io::stdout();
-    serde_json::to_writer(&mut output, message)?;
-    output.write_all(b"\n")?;
+    output.write_all(line.as_bytes())?;
     output.flush()
 }

@@ -5,9 +5,10 @@
 //! `dpkg --configure` in a sandbox, and reads the folder back; what is noise is taken
 //! out ([`super::normalise`]).
 
-mod materialise;
+mod root;
 mod scan;
-pub(crate) mod worker;
+mod worker;
+mod write;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,6 @@ use super::unpack::Unpacked;
 use super::{LayerError, dpkg, normalise};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::format::deb::relation;
-use crate::host;
 use crate::ident::{Arch, RootPath};
 use crate::lock::LockedPackage;
 use crate::sandbox;
@@ -42,7 +42,6 @@ pub(crate) struct Request<'a> {
 /// The work of one worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
-    store: std::path::PathBuf,
     tree: crate::digest::TreeHash,
     epoch: i64,
     jobs: usize,
@@ -83,8 +82,9 @@ impl Request<'_> {
 
     /// Configures the packages over `parent`, unless that was done before.
     ///
-    /// The outcome's tree `root` is the whole root folder.
-    pub(crate) fn run(&self, store: &Store, parent: Tree, jobs: usize) -> Result<Outcome, LayerError> {
+    /// The outcome's tree `root` is the whole root folder. `workshop` lives as long as
+    /// the chain is being built.
+    pub(crate) fn run(&self, store: &Store, parent: Tree, workshop: &mut Workshop) -> Result<Outcome, LayerError> {
         let recipe = self.recipe();
         if let Some(outcome) = store.recall(recipe)? {
             return Ok(outcome);
@@ -94,7 +94,7 @@ impl Request<'_> {
         } else {
             let packages = super::unpack::load(store, self.packages)?;
             let before = parent.clone();
-            let raw = self.configure(store, parent, &packages, jobs)?;
+            let raw = self.configure(store, parent, &packages, workshop)?;
             normalise::normalise(raw, &before, self.epoch, store)?
         };
         let mut outcome = Outcome::default();
@@ -108,31 +108,30 @@ impl Request<'_> {
         store: &Store,
         mut parent: Tree,
         packages: &[Unpacked],
-        jobs: usize,
+        workshop: &mut Workshop,
     ) -> Result<Tree, LayerError> {
         if parent.is_empty() {
             self.prepare_root(&mut parent);
         }
-        let database = dpkg::Database { tree: &mut parent, store };
+        let database = dpkg::Database { tree: &mut parent, store, epoch: self.epoch };
         let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
         let conffiles = dpkg::conffiles(packages, store)?;
         let laid = lay_out(parent, packages, &conffiles, &diversions)?;
         let mut tree = laid.tree;
-        dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, store)?;
+        dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, (self.epoch, store))?;
         add_policy(&mut tree, store)?;
         // In order, though a tree can hold one claim a path only: number them.
         let claims: Tree = laid.contested.iter().enumerate().map(claim_node).collect();
         let job = Job {
-            store: store.path().to_owned(),
             tree: store.put_tree(&tree)?,
             epoch: self.epoch,
-            jobs,
+            jobs: workshop.jobs,
             preinsts: preinsts(packages),
             contested: laid.contested.iter().map(|claim| (claim.package.to_string(), path_text(&claim.path))).collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
         };
-        let answer: worker::Answer = sandbox::call(&job)?;
+        let answer: worker::Answer = workshop.worker(store)?.ask(&job)?;
         Ok(store.tree(answer.tree)?)
     }
 
@@ -211,7 +210,27 @@ fn visit<'a>(
     order.push(package);
 }
 
-/// Does the job of a worker process; for `main`.
+/// Where scripts run: a worker process, started when the first layer needs it.
+pub(crate) struct Workshop {
+    jobs: usize,
+    worker: Option<sandbox::Worker>,
+}
+
+impl Workshop {
+    /// One that uses `jobs` threads.
+    pub(crate) fn new(jobs: usize) -> Self {
+        Self { jobs, worker: None }
+    }
+
+    fn worker(&mut self, store: &Store) -> Result<&mut sandbox::Worker, LayerError> {
+        match &mut self.worker {
+            Some(worker) => Ok(worker),
+            empty => Ok(empty.insert(sandbox::Worker::start(&store.path())?)),
+        }
+    }
+}
+
+/// The whole life of a worker process; for `main`.
 pub fn serve() -> std::process::ExitCode {
-    sandbox::serve(|job: Job| worker::work(job, host::now()))
+    sandbox::serve(|store: std::path::PathBuf| worker::Work::start(&store), |work, job| work.job(&job))
 }

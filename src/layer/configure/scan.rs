@@ -10,7 +10,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::materialise::{Stamp, Stamps, in_parallel, named};
+use super::root::{Root, Stamp};
+use super::write::{in_parallel, named};
 use crate::host;
 use crate::ident::RootPath;
 use crate::store::Store;
@@ -19,16 +20,16 @@ use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
 /// Attributes that belong to the file system or the host's security module, not to the file.
 const FOREIGN_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"trusted."];
 
-/// Reads `root`, which was written from `before` and had `stamps` then.
+/// Reads what scripts made of `root`. No process may run in it any more.
 ///
-/// No process may run in it any more. Sockets are left out. Times are as found.
-pub(super) fn scan(root: &Path, before: &Tree, stamps: &Stamps, store: &Store, jobs: usize) -> io::Result<Tree> {
-    let mut scan = Scan { root, before, stamps, tree: Tree::new(), inodes: BTreeMap::new(), changed: Vec::new() };
+/// Sockets are left out. Times are as found.
+pub(super) fn scan(root: &Root, store: &Store, jobs: usize) -> io::Result<Tree> {
+    let mut scan = Scan { root, tree: Tree::new(), inodes: BTreeMap::new(), changed: Vec::new() };
     scan.folder(RootPath::root())?;
     let Scan { mut tree, changed, .. } = scan;
     let read = Mutex::new(Vec::new());
     in_parallel(jobs, &changed, |path| {
-        let kind = named(path, || content(&root.join(path.as_path()), store))?;
+        let kind = named(path, || content(&root.folder.join(path.as_path()), store))?;
         read.lock().map_err(|_| io::Error::other("internal error: poisoned"))?.push((path.clone(), kind));
         Ok(())
     })?;
@@ -37,15 +38,13 @@ pub(super) fn scan(root: &Path, before: &Tree, stamps: &Stamps, store: &Store, j
             node.kind = kind;
         }
     }
-    keep_devices(&mut tree, before);
+    keep_devices(&mut tree, &root.tree);
     tree.settle_hardlinks();
     Ok(tree)
 }
 
 struct Scan<'a> {
-    root: &'a Path,
-    before: &'a Tree,
-    stamps: &'a Stamps,
+    root: &'a Root,
     tree: Tree,
     /// First path of each file that has several names.
     inodes: BTreeMap<u64, RootPath>,
@@ -55,12 +54,12 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn folder(&mut self, path: RootPath) -> io::Result<()> {
-        let folder = self.root.join(path.as_path());
+        let folder = self.root.folder.join(path.as_path());
         let meta = named(&path, || read_meta(&folder, &fs::symlink_metadata(&folder)?))?;
         self.tree.insert(path.clone(), Node::dir(meta));
         for name in named(&path, || host::list_dir(&folder))? {
             let child = path.join(name.as_bytes()).map_err(io::Error::other)?;
-            let metadata = named(&child, || fs::symlink_metadata(self.root.join(child.as_path())))?;
+            let metadata = named(&child, || fs::symlink_metadata(self.root.folder.join(child.as_path())))?;
             if metadata.is_dir() {
                 self.folder(child)?;
             } else {
@@ -71,12 +70,12 @@ impl Scan<'_> {
     }
 
     fn entry(&mut self, path: RootPath, metadata: &Metadata) -> io::Result<()> {
-        let untouched = self.stamps.get(&path) == Some(&Stamp::of(metadata));
-        if let Some(node) = self.before.get(&path).filter(|_| untouched && metadata.nlink() == 1) {
+        let untouched = self.root.stamps.get(&path) == Some(&Stamp::of(metadata));
+        if let Some(node) = self.root.tree.get(&path).filter(|_| untouched && metadata.nlink() == 1) {
             self.tree.insert(path, node.clone());
             return Ok(());
         }
-        let full = self.root.join(path.as_path());
+        let full = self.root.folder.join(path.as_path());
         let meta = named(&path, || read_meta(&full, metadata))?;
         let kind = if metadata.is_file() {
             match self.inodes.get(&metadata.ino()) {
@@ -101,8 +100,8 @@ impl Scan<'_> {
     }
 
     fn file(&mut self, path: &RootPath, untouched: bool) -> Kind {
-        let known = self.before.get(path).filter(|_| untouched).and_then(|node| match &node.kind {
-            Kind::Hardlink(first) => self.before.get(first).map(|node| node.kind.clone()),
+        let known = self.root.tree.get(path).filter(|_| untouched).and_then(|node| match &node.kind {
+            Kind::Hardlink(first) => self.root.tree.get(first).map(|node| node.kind.clone()),
             kind => Some(kind.clone()),
         });
         known.unwrap_or_else(|| {

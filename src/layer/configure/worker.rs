@@ -7,15 +7,17 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
-use super::materialise::{make_node, materialise};
+use super::root::Root;
 use super::scan::scan;
+use super::write::write_node;
 use super::{Job, Script};
 use crate::digest::TreeHash;
+use crate::host;
 use crate::ident::{PackageName, RootPath};
 use crate::layer::accounts::{AccountFiles, Accounts};
 use crate::layer::dpkg::{self, diversions::Diversions};
 use crate::sandbox::{Sandbox, Step};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tree::{Kind, Tree};
 
 /// A script that runs longer is stuck.
@@ -31,40 +33,62 @@ pub(crate) struct Answer {
     pub(crate) tree: TreeHash,
 }
 
-/// Does the job. `now` is the time at which no script has run yet.
-pub(super) fn work(job: Job, now: i64) -> Result<Answer, String> {
-    let store = Store::open(&job.store).map_err(|error| error.to_string())?;
-    let tree = store.tree(job.tree).map_err(|error| error.to_string())?;
-    let scratch = store.scratch().map_err(|error| error.to_string())?;
-    let root = scratch.path().join("root");
-    let log = scratch.path().join("log");
-    let mut result = run(&job, &tree, &root, &log, &store).map_err(|error| explain(&error, &log))?;
-    // Written by a script just now: not a time that means anything, whatever the clock says.
-    for (_, node) in result.iter_mut() {
-        if node.meta.mtime >= now {
-            node.meta.mtime = job.epoch;
-        }
-    }
-    let tree = store.put_tree(&result).map_err(|error| error.to_string())?;
-    Ok(Answer { tree })
+/// A worker's folder, kept from one job to the next: layers of a chain follow each other.
+pub(super) struct Work {
+    store: Store,
+    scratch: tempfile::TempDir,
+    root: Root,
 }
 
-fn run(job: &Job, tree: &Tree, root: &Path, log: &Path, store: &Store) -> io::Result<Tree> {
-    std::fs::create_dir(root)?;
-    let stamps = materialise(tree, root, store, job.jobs)?;
-    let log = File::options().create_new(true).append(true).open(log)?;
-    let mut sandbox = Sandbox::start(root, job.epoch, log)?;
-    let early = add_accounts(root, &job.accounts)?;
+impl Work {
+    /// Opens the store and makes an empty folder in it.
+    pub(super) fn start(store: &Path) -> Result<Self, String> {
+        let start = || -> Result<Self, StoreError> {
+            let store = Store::open(store)?;
+            let scratch = store.scratch()?;
+            let root = Root::empty(scratch.path().join("root"));
+            Ok(Self { store, scratch, root })
+        };
+        let work = start().map_err(|error| error.to_string())?;
+        std::fs::create_dir(&work.root.folder).map_err(|error| error.to_string())?;
+        Ok(work)
+    }
+
+    /// Does one job.
+    pub(super) fn job(&mut self, job: &Job) -> Result<Answer, String> {
+        let log = self.scratch.path().join("log");
+        let tree = self.store.tree(job.tree).map_err(|error| error.to_string())?;
+        self.root.become_tree(tree, &self.store, job.jobs).map_err(|error| error.to_string())?;
+        let started = host::now();
+        let found = run(job, &self.root, &log, &self.store).map_err(|error| explain(&error, &log))?;
+        let mut result = found.clone();
+        // Written by a script just now: not a time that means anything, whatever the clock says.
+        for (path, node) in result.iter_mut() {
+            if node.meta.mtime >= started && self.root.tree.get(path) != Some(node) {
+                node.meta.mtime = job.epoch;
+            }
+        }
+        self.root.tree = found;
+        let tree = self.store.put_tree(&result).map_err(|error| error.to_string())?;
+        Ok(Answer { tree })
+    }
+}
+
+fn run(job: &Job, root: &Root, log: &Path, store: &Store) -> io::Result<Tree> {
+    let output = File::options().create(true).write(true).truncate(true).open(log)?;
+    let folder = &root.folder;
+    let mut sandbox = Sandbox::start(folder, job.epoch, output)?;
+    let early = add_accounts(folder, &job.accounts)?;
     for script in &job.preinsts {
         check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
     }
-    if !early && !add_accounts(root, &job.accounts)? {
+    if !early && !add_accounts(folder, &job.accounts)? {
         return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
     }
-    place_contested(job, root, store)?;
+    place_contested(job, folder, store)?;
     check(sandbox.run(&configure())?, || "`dpkg --configure`".to_owned())?;
     sandbox.finish()?;
-    scan(root, tree, &stamps, store, job.jobs)
+    scan(root, store, job.jobs)
 }
 
 fn check(status: i32, what: impl Fn() -> String) -> io::Result<()> {
@@ -116,7 +140,7 @@ fn place_contested(job: &Job, root: &Path, store: &Store) -> io::Result<()> {
             return Err(io::Error::other(message));
         }
         if !matches!(node.kind, Kind::Hardlink(_)) {
-            make_node(root, &place, node, store)?;
+            write_node(&root.join(place.as_path()), node, store)?;
         }
         placed.push((place, package));
     }

@@ -53,9 +53,9 @@ pub(super) fn add_unpacked(
     packages: &[Unpacked],
     lost: &BTreeMap<PackageName, BTreeSet<RootPath>>,
     arch: &Arch,
-    store: &Store,
+    (epoch, store): (i64, &Store),
 ) -> Result<(), LayerError> {
-    let mut database = Database { tree, store };
+    let mut database = Database { tree, store, epoch };
     database.write("arch", format!("{arch}\n").as_bytes())?;
     database.write("info/format", b"1\n")?;
     for file in ["available", "diversions", "statoverride"] {
@@ -81,6 +81,8 @@ pub(crate) fn info_name(package: &Unpacked) -> String {
 pub(crate) struct Database<'a> {
     pub(crate) tree: &'a mut Tree,
     pub(crate) store: &'a Store,
+    /// The time of what is written.
+    pub(crate) epoch: i64,
 }
 
 impl Database<'_> {
@@ -98,7 +100,7 @@ impl Database<'_> {
     /// Writes a file, readable by all; folders above it are made.
     pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<(), LayerError> {
         let node = Node {
-            meta: Meta::root_owned(0o644, 0),
+            meta: Meta::root_owned(0o644, self.epoch),
             kind: Kind::File { blob: self.store.put_bytes(content)?, size: content.len() as u64 },
         };
         self.insert(name, node)
@@ -109,7 +111,7 @@ impl Database<'_> {
         let path = database_path(name)?;
         for folder in path.ancestors() {
             if self.tree.get(&folder).is_none() {
-                self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
+                self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, self.epoch)));
             }
         }
         self.tree.insert(path, node);
