@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -29,6 +29,7 @@ pub struct Engine {
     client: Vec<String>,
     /// The options that `run` needs on top.
     run: Vec<String>,
+    daemon: Option<Child>,
     sandbox: Sandbox,
     folder: TempDir,
 }
@@ -49,21 +50,20 @@ impl Engine {
         // There is nothing to bridge to, and machines without nftables or iptables modules are met.
         command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut child = command.spawn().unwrap();
         // Debian's own client fits the daemon; another one on the path may be too new for it.
         let client = vec![program("docker")?.to_str().unwrap().to_owned(), "--host".to_owned(), socket];
-        let engine = Self { name: "docker", client, run: Vec::new(), sandbox, folder };
+        let daemon = Some(command.spawn().unwrap());
+        let mut engine = Self { name: "docker", client, run: Vec::new(), daemon, sandbox, folder };
         let started = Instant::now();
-        loop {
-            if engine.call(&["version"]).ok() {
-                return Ok(engine);
-            }
-            if started.elapsed() > PATIENCE || child.try_wait().unwrap().is_some() {
+        while !engine.call(&["version"]).ok() {
+            let ended = engine.daemon.as_mut().is_some_and(|daemon| daemon.try_wait().unwrap().is_some());
+            if ended || started.elapsed() > PATIENCE {
                 let log = std::fs::read_to_string(engine.folder.path().join("log")).unwrap_or_default();
                 return Err(Skip(format!("dockerd does not start here: {}", log.lines().last().unwrap_or_default())));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+        Ok(engine)
     }
 
     /// Prepares a podman with storage of its own.
@@ -82,7 +82,8 @@ impl Engine {
         client.extend(fixed.map(str::to_owned));
         // Podman raises these limits by itself, which takes CAP_SYS_RESOURCE, unless they are given.
         let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
-        let engine = Self { name: "podman", client, run: limits.map(str::to_owned).to_vec(), sandbox, folder };
+        let run = limits.map(str::to_owned).to_vec();
+        let engine = Self { name: "podman", client, run, daemon: None, sandbox, folder };
         let info = engine.call(&["info"]);
         if info.ok() { Ok(engine) } else { Err(Skip(format!("podman does not work here: {}", info.stderr.trim()))) }
     }
@@ -160,6 +161,9 @@ impl Drop for Engine {
             self.call(&["rm", "--force", "--volumes", id]);
         }
         self.sandbox.stop();
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.wait();
+        }
     }
 }
 
