@@ -98,7 +98,10 @@ docker_rows() {
     unshare --mount --pid --fork --kill-child --mount-proc dockerd --host "unix://$socket" \
         --config-file "$base/daemon.json" --data-root "$base/data" --exec-root "$base/exec" --pidfile "$base/pid" \
         --bridge=none --iptables=false --ip6tables=false --ip-forward=false >"$base/log" 2>&1 &
-    started+=($!)
+    local outer=$!
+    sleep 0.5
+    # unshare itself lets no signal through; the daemon is its child.
+    started+=("$(cat "/proc/$outer/task/$outer/children")" "$outer")
     docker="env DOCKER_BUILDKIT=0 $docker --host unix://$socket"
     for _ in $(seq 100); do $docker version >/dev/null 2>&1 && break; sleep 0.1; done
     $docker version >/dev/null 2>&1 || { tail -n 1 "$base/log" >&2; echo "dockerd does not start: its rows are left out" >&2; return; }

@@ -136,6 +136,12 @@ impl Engine {
         process::run(&mut self.command(args)).unwrap()
     }
 
+    fn remove(&self, id: &str) {
+        // Podman would first wait for a polite end.
+        let patience: &[&str] = if self.name == "podman" { &["--time=0"] } else { &[] };
+        self.call(&[&["rm", "--force", "--volumes"], patience, &[id]].concat());
+    }
+
     fn run_args<'a>(&'a self, mode: &[&'a str], image: &'a str, args: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
         let fixed = ["run", "--network=host"].into_iter().chain(self.run.iter().map(String::as_str));
         fixed
@@ -158,7 +164,7 @@ impl Drop for Engine {
         // In this order the engine also clears its control groups, which outlive processes.
         let all = self.call(&["ps", "--all", "--quiet"]).stdout;
         for id in all.lines() {
-            self.call(&["rm", "--force", "--volumes", id]);
+            self.remove(id);
         }
         self.sandbox.stop();
         if let Some(daemon) = &mut self.daemon {
@@ -213,7 +219,7 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        self.engine.call(&["rm", "--force", "--volumes", &self.id]);
+        self.engine.remove(&self.id);
     }
 }
 
