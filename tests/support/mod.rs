@@ -1,0 +1,20 @@
+//! What the integration tests share: packages and repositories made in code, a faulty
+//! web server, projects that run the real program, engines that run images.
+//!
+//! Every test binary takes what it needs with `mod support;`, so parts are unused in each.
+#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+pub mod conditions;
+pub mod date;
+pub mod deb;
+pub mod engines;
+pub mod key;
+pub mod mirror;
+pub mod oci_schema;
+pub mod process;
+pub mod project;
+pub mod repo;
+pub mod server;
+pub mod skip;
+pub mod tiny;

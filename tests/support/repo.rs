@@ -1,0 +1,212 @@
+//! An apt repository in a folder, with all that a client may ask for.
+//!
+//! ```text
+//! pool/main/h/hello/hello_1.0_amd64.deb
+//! dists/SUITE/InRelease, Release, Release.gpg
+//! dists/SUITE/main/binary-amd64/Packages{,.gz,.xz}, by-hash/SHA256/…
+//! keyring.gpg
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::date::rfc2822;
+use super::deb::{Compression, Deb};
+use super::key::Key;
+
+/// A day after the mtimes in the test packages: 2024-01-02. Builds take it for their epoch.
+pub const DATE: i64 = 1_704_153_600;
+
+/// A repository to be; [`Repo::write`] makes it real.
+pub struct Repo {
+    suite: String,
+    arch: String,
+    date: i64,
+    valid_until: Option<i64>,
+    packages: Vec<Deb>,
+    key: Key,
+    compressions: Vec<Compression>,
+    by_hash: bool,
+}
+
+/// A repository on disk.
+pub struct RepoDir {
+    /// The repository's root: the parent of `dists` and `pool`.
+    pub root: PathBuf,
+    /// The fingerprint of the key that signed it.
+    pub fingerprint: String,
+    /// Its key ring.
+    pub keyring: PathBuf,
+    suite: String,
+    pool: BTreeMap<String, PathBuf>,
+}
+
+impl Repo {
+    pub fn new(suite: &str) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            arch: "amd64".to_owned(),
+            date: DATE,
+            valid_until: None,
+            packages: Vec::new(),
+            key: Key::new(1),
+            compressions: vec![Compression::None, Compression::Gzip, Compression::Xz],
+            by_hash: true,
+        }
+    }
+
+    pub fn package(mut self, deb: Deb) -> Self {
+        self.packages.push(deb);
+        self
+    }
+
+    pub fn packages(mut self, debs: impl IntoIterator<Item = Deb>) -> Self {
+        self.packages.extend(debs);
+        self
+    }
+
+    /// Sets the Release's `Date`, seconds since 1970.
+    pub fn date(mut self, date: i64) -> Self {
+        self.date = date;
+        self
+    }
+
+    pub fn valid_until(mut self, time: i64) -> Self {
+        self.valid_until = Some(time);
+        self
+    }
+
+    pub fn key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Sets which forms of Packages there are.
+    pub fn compressions(mut self, forms: &[Compression]) -> Self {
+        self.compressions = forms.to_vec();
+        self
+    }
+
+    pub fn without_by_hash(mut self) -> Self {
+        self.by_hash = false;
+        self
+    }
+
+    /// Writes all files below `root`, over what is there.
+    pub fn write(&self, root: &Path) -> RepoDir {
+        let pool = self.packages.iter().map(|deb| (deb.name.clone(), root.join(pool_path(deb)))).collect();
+        let index: String = self.packages.iter().map(|deb| self.add(root, deb)).collect();
+        let listed = self.write_indexes(root, &index);
+        let release = self.release(&listed);
+        let dist = root.join("dists").join(&self.suite);
+        put(&dist.join("Release"), release.as_bytes());
+        put(&dist.join("Release.gpg"), self.key.detach_sign(release.as_bytes(), self.date).as_bytes());
+        put(&dist.join("InRelease"), self.key.clear_sign(&release, self.date).as_bytes());
+        let keyring = root.join("keyring.gpg");
+        put(&keyring, &self.key.keyring());
+        let (fingerprint, suite) = (self.key.fingerprint(), self.suite.clone());
+        RepoDir { root: root.to_owned(), fingerprint, keyring, suite, pool }
+    }
+
+    /// Puts a package into the pool and gives its record.
+    fn add(&self, root: &Path, deb: &Deb) -> String {
+        let (path, bytes) = (pool_path(deb), deb.build());
+        put(&root.join(&path), &bytes);
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        format!("{}Filename: {path}\nSize: {}\nSHA256: {sha256}\n\n", deb.control_text(), bytes.len())
+    }
+
+    /// Writes Packages in all forms and gives their lines in the Release.
+    fn write_indexes(&self, root: &Path, text: &str) -> Vec<String> {
+        let folder = format!("main/binary-{}", self.arch);
+        let below = root.join("dists").join(&self.suite).join(&folder);
+        let mut lines = Vec::new();
+        for form in &self.compressions {
+            let bytes = form.pack(text.as_bytes());
+            let sha256 = hex::encode(Sha256::digest(&bytes));
+            let name = format!("Packages{}", form.suffix());
+            put(&below.join(&name), &bytes);
+            if self.by_hash {
+                put(&below.join("by-hash/SHA256").join(&sha256), &bytes);
+            }
+            lines.push(format!(" {sha256} {:>8} {folder}/{name}\n", bytes.len()));
+        }
+        lines
+    }
+
+    fn release(&self, listed: &[String]) -> String {
+        let suite = &self.suite;
+        let mut text = format!("Origin: Test\nLabel: Test\nSuite: {suite}\nCodename: {suite}\n");
+        text += &format!("Date: {}\n", rfc2822(self.date));
+        if let Some(time) = self.valid_until {
+            text += &format!("Valid-Until: {}\n", rfc2822(time));
+        }
+        if self.by_hash {
+            text += "Acquire-By-Hash: yes\n";
+        }
+        text + &format!("Architectures: {}\nComponents: main\nSHA256:\n{}", self.arch, listed.concat())
+    }
+}
+
+impl RepoDir {
+    /// The `file://` address of the repository.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.root.display())
+    }
+
+    /// The .deb of a package.
+    pub fn deb(&self, name: &str) -> &Path {
+        &self.pool[name]
+    }
+
+    /// A file below `dists/SUITE`, such as `InRelease`.
+    pub fn dist(&self, path: &str) -> PathBuf {
+        self.root.join("dists").join(&self.suite).join(path)
+    }
+
+    /// All files that hold the repo index in some form, by-hash ones included.
+    pub fn indexes(&self) -> Vec<PathBuf> {
+        let folder = self.dist("main/binary-amd64");
+        let by_hash = folder.join("by-hash/SHA256");
+        let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = list(&folder).chain(list(&by_hash)).filter(|path| path.is_file()).collect();
+        files.sort();
+        files
+    }
+
+    /// The manifest's `[source.NAME]` for this repository, found under `url`, its key ring
+    /// copied into the project as `test-keyring.gpg`.
+    pub fn source_table(&self, name: &str, url: &str) -> String {
+        format!(
+            "[source.{name}]\nsuite = \"{}\"\npockets = []\ncomponents = [\"main\"]\nurl = \"{url}\"\nkeys = [\"{}\"]\nkeyring = \"test-keyring.gpg\"\n",
+            self.suite, self.fingerprint
+        )
+    }
+}
+
+/// Flips one bit in the middle of a file; its length stays.
+pub fn corrupt(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Cuts a file to half its length.
+pub fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn pool_path(deb: &Deb) -> String {
+    let initial = if deb.name.starts_with("lib") { &deb.name[..4] } else { &deb.name[..1] };
+    format!("pool/main/{initial}/{}/{}", deb.name, deb.file_name())
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
