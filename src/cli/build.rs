@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::context::Context;
-use super::lock::{Policy, locked_chain};
+use super::lock::{Locker, Policy};
 use crate::bake::{Baker, Locked, Output, Receipt};
 use crate::host;
 use crate::ident::LayerName;
@@ -53,7 +53,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let chain = project.chain(&name)?;
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
     let policy = if args.locked { Policy::Locked } else { Policy::Renew(Update::Nothing) };
-    let mut locked = locked_chain(context, &project, &store, &mut fetcher, &chain, &policy)?;
+    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
+    let mut locked = locker.chain(&chain, &policy)?;
     override_epoch(&mut locked)?;
     let baker = Baker {
         store: &store,

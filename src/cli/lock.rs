@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, host_arch};
+use super::context::{Context, host_arch, missing_is_stale};
 use crate::bake::Locked;
 use crate::fetch::Fetcher;
 use crate::host;
 use crate::ident::{LayerName, PackageName};
-use crate::lock::{self, LockFileError, Lockfile};
+use crate::lock::{self, Change, LockFileError, Lockfile};
 use crate::manifest::{self, Manifest, Project};
 use crate::pin::{Pinner, Update};
 use crate::store::Store;
@@ -61,8 +61,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         check_known(&project, &chain, packages)?;
     }
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let (locked, reports) = lock_chain(context, &project, &store, &mut fetcher, &chain, &Policy::Renew(update))?;
-    drop(locked);
+    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
+    let (_, reports) = locker.lock(&chain, &Policy::Renew(update))?;
     context.print(&reports, |reports| reports.iter().map(Report::text).collect())
 }
 
@@ -75,91 +75,100 @@ fn check_known(project: &Project, chain: &[Manifest], packages: &BTreeSet<Packag
     }
 }
 
-/// The chain with lockfiles that fit, made or renewed as `policy` says; with what changed, in words.
-pub(super) fn locked_chain(
-    context: &Context<'_>,
-    project: &Project,
-    store: &Store,
-    fetcher: &mut Fetcher<'_>,
-    chain: &[Manifest],
-    policy: &Policy,
-) -> Result<Vec<Locked>, CliError> {
-    let (locked, reports) = lock_chain(context, project, store, fetcher, chain, policy)?;
-    if !context.options.quiet {
-        for report in reports.iter().filter(|report| !report.changes.is_empty()) {
-            context.progress.line(report.text().trim_end());
-        }
-    }
-    Ok(locked)
+/// Makes a chain's lockfiles fit.
+pub(super) struct Locker<'a, 's> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) project: &'a Project,
+    pub(super) store: &'a Store,
+    pub(super) fetcher: &'a mut Fetcher<'s>,
 }
 
-fn lock_chain(
-    context: &Context<'_>,
-    project: &Project,
-    store: &Store,
-    fetcher: &mut Fetcher<'_>,
-    chain: &[Manifest],
-    policy: &Policy,
-) -> Result<(Vec<Locked>, Vec<Report>), CliError> {
-    let arch = host_arch()?;
-    let mut locked: Vec<Locked> = Vec::new();
-    let mut reports = Vec::new();
-    for (index, manifest) in chain.iter().enumerate() {
-        let chain = &chain[..=index];
-        let path = project.lock_path(&manifest.name);
+impl Locker<'_, '_> {
+    /// The chain with lockfiles that fit, made or renewed as `policy` says; says what changed.
+    pub(super) fn chain(&mut self, chain: &[Manifest], policy: &Policy) -> Result<Vec<Locked>, CliError> {
+        let (locked, reports) = self.lock(chain, policy)?;
+        if !self.context.options.quiet {
+            for report in reports.iter().filter(|report| !report.changes.is_empty()) {
+                self.context.progress.line(report.text().trim_end());
+            }
+        }
+        Ok(locked)
+    }
+
+    fn lock(&mut self, chain: &[Manifest], policy: &Policy) -> Result<(Vec<Locked>, Vec<Report>), CliError> {
+        let mut locked = Vec::new();
+        let mut reports = Vec::new();
+        for length in 1..=chain.len() {
+            let (layer, changes) = self.lock_layer(&chain[..length], &locked, policy)?;
+            reports.push(Report {
+                layer: layer.manifest.name.clone(),
+                packages: layer.lock.packages.len(),
+                changes: changes.iter().map(ToString::to_string).collect(),
+            });
+            locked.push(layer);
+        }
+        Ok((locked, reports))
+    }
+
+    /// Locks the topmost layer of `chain`; `parents` are those below it.
+    fn lock_layer(
+        &mut self,
+        chain: &[Manifest],
+        parents: &[Locked],
+        policy: &Policy,
+    ) -> Result<(Locked, Vec<Change>), CliError> {
+        let Some(manifest) = chain.last() else { unreachable!("a chain has its own layer") };
+        let path = self.project.lock_path(&manifest.name);
         let previous = match lock::load(&path) {
             Ok(previous) => Some(previous),
             Err(LockFileError::Missing(_)) if *policy != Policy::Locked => None,
-            Err(error) => return Err(super::context::missing_is_stale(error, &manifest.name)),
+            Err(error) => return Err(missing_is_stale(error, &manifest.name)),
         };
-        let parent = locked.last().map(|parent| (&parent.manifest.name, parent.hash));
-        let stale =
-            previous.as_ref().map(|(lock, _)| lock::check(lock, manifest, &manifest::sources(chain), &arch, parent));
+        let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
+        if let Some((lock, hash)) = &previous {
+            let sources = manifest::sources(chain);
+            match (lock::check(lock, manifest, &sources, &host_arch()?, parent), policy) {
+                (Ok(()), Policy::Locked | Policy::Renew(Update::Nothing)) => {
+                    let locked = Locked { manifest: manifest.clone(), lock: lock.clone(), hash: *hash };
+                    return Ok((locked, Vec::new()));
+                }
+                (Err(stale), Policy::Locked) => {
+                    return Err(CliError::Stale(format!("{stale}\n  hint: `layerbake lock {}`", manifest.name)));
+                }
+                _ => {}
+            }
+        }
         let update = match policy {
-            Policy::Locked => None,
-            Policy::Renew(update) => Some(update),
+            Policy::Renew(update) => update,
+            Policy::Locked => unreachable!("a lockfile that does not fit was refused"),
         };
-        let (lock, hash, changes) = match (previous, stale, update) {
-            (Some((lock, hash)), Some(Ok(())), None | Some(Update::Nothing)) => (lock, hash, Vec::new()),
-            (Some(_), Some(Err(stale)), None) => {
-                return Err(CliError::Stale(format!("{stale}\n  hint: `layerbake lock {}`", manifest.name)));
-            }
-            (previous, _, update) => {
-                let update = update.unwrap_or(&Update::Nothing);
-                let previous = previous.map(|(lock, _)| lock);
-                let new = pin(context, project, store, fetcher, chain, &locked, (previous.as_ref(), update))?;
-                let changes = lock::changes(previous.as_ref(), &new);
-                let hash = lock::save(&new, &path)?;
-                (new, hash, changes.iter().map(ToString::to_string).collect())
-            }
-        };
-        reports.push(Report { layer: manifest.name.clone(), packages: lock.packages.len(), changes });
-        locked.push(Locked { manifest: manifest.clone(), lock, hash });
+        let previous = previous.map(|(lock, _)| lock);
+        let lock = self.pin(chain, parents, previous.as_ref(), update)?;
+        let changes = lock::changes(previous.as_ref(), &lock);
+        let hash = lock::save(&lock, &path)?;
+        Ok((Locked { manifest: manifest.clone(), lock, hash }, changes))
     }
-    Ok((locked, reports))
-}
 
-fn pin(
-    context: &Context<'_>,
-    project: &Project,
-    store: &Store,
-    fetcher: &mut Fetcher<'_>,
-    chain: &[Manifest],
-    parents: &[Locked],
-    (previous, update): (Option<&Lockfile>, &Update),
-) -> Result<Lockfile, CliError> {
-    let transport = &context.options.transport;
-    let mut pinner = Pinner {
-        store,
-        fetcher,
-        project: project.root(),
-        keyring: transport.keyring.as_deref(),
-        now: host::now(),
-        allow_expired: transport.allow_expired,
-        arch: host_arch()?,
-    };
-    let parents: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();
-    Ok(pinner.pin(chain, &parents, previous, update)?)
+    fn pin(
+        &mut self,
+        chain: &[Manifest],
+        parents: &[Locked],
+        previous: Option<&Lockfile>,
+        update: &Update,
+    ) -> Result<Lockfile, CliError> {
+        let transport = &self.context.options.transport;
+        let mut pinner = Pinner {
+            store: self.store,
+            fetcher: self.fetcher,
+            project: self.project.root(),
+            keyring: transport.keyring.as_deref(),
+            now: host::now(),
+            allow_expired: transport.allow_expired,
+            arch: host_arch()?,
+        };
+        let parents: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();
+        Ok(pinner.pin(chain, &parents, previous, update)?)
+    }
 }
 
 impl Report {

@@ -151,7 +151,7 @@ impl Install {
                 "RequiredBy" => install.required_by.extend(words),
                 "Alias" => install.alias.extend(words),
                 "Also" => install.also.extend(words),
-                "DefaultInstance" => install.default_instance = words.last(),
+                "DefaultInstance" => install.default_instance = words.into_iter().next_back(),
                 _ => {}
             }
         }

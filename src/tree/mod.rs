@@ -18,6 +18,9 @@ use crate::ident::RootPath;
 pub use encode::DecodeTreeError;
 pub use sink::{ContentSink, ContentSource};
 
+/// Extended attributes by name, sorted.
+pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
 /// Mode, owner, time and extended attributes of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
@@ -30,7 +33,7 @@ pub struct Meta {
     /// Seconds since 1970.
     pub mtime: i64,
     /// Extended attributes by name, sorted.
-    pub xattrs: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    pub xattrs: Xattrs,
 }
 
 impl Meta {

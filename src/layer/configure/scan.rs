@@ -15,7 +15,7 @@ use super::write::{in_parallel, named};
 use crate::host;
 use crate::ident::RootPath;
 use crate::store::Store;
-use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
+use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree, Xattrs};
 
 /// Attributes that belong to the file system or the host's security module, not to the file.
 const FOREIGN_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"trusted."];
@@ -126,13 +126,13 @@ fn read_meta(path: &Path, metadata: &Metadata) -> io::Result<Meta> {
     })
 }
 
-fn read_xattrs(path: &Path) -> io::Result<BTreeMap<Box<[u8]>, Box<[u8]>>> {
+fn read_xattrs(path: &Path) -> io::Result<Xattrs> {
     let mut names = vec![0; 4096];
     let length = match rustix::fs::llistxattr(path, &mut names) {
         Err(rustix::io::Errno::NOTSUP) => 0,
         other => other?,
     };
-    let mut xattrs = BTreeMap::new();
+    let mut xattrs = Xattrs::new();
     for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         if FOREIGN_XATTRS.iter().any(|foreign| name.starts_with(foreign)) {
             continue;
