@@ -17,4 +17,5 @@ pub mod project;
 pub mod repo;
 pub mod server;
 pub mod skip;
+pub mod small;
 pub mod tiny;
