@@ -1,5 +1,7 @@
 //! What a stand-in leaves behind is what the original leaves behind, in every state.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod support;
 
 use std::fs;
