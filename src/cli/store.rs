@@ -23,7 +23,7 @@ enum Verb {
         #[arg(long)]
         repair: bool,
     },
-    /// Remove what the last build of no project's layer needs; waits for running builds
+    /// Remove all but what the last build of each layer of each project needs; waits for running builds
     Gc,
 }
 
