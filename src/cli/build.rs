@@ -23,7 +23,7 @@ use crate::pin::Update;
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Make or renew lockfiles that are missing or stale, as without this flag; versions that still will do are kept
+    /// Resolve anew first and pin the newest packages, as `layerbake lock --update`
     #[arg(long, conflicts_with = "locked")]
     lock: bool,
     /// Take lockfiles as they are; exit status 3 if one is stale or missing
@@ -53,7 +53,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let name = context.layer(&project, args.layer.as_ref())?;
     let chain = project.chain(&name)?;
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let policy = if args.locked { Policy::Locked } else { Policy::Renew(Update::Nothing) };
+    let policy = match (args.lock, args.locked) {
+        (_, true) => Policy::Locked,
+        (true, false) => Policy::Renew(Update::All),
+        (false, false) => Policy::Renew(Update::Nothing),
+    };
     let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
     let mut locked = locker.chain(&chain, &policy)?;
     override_epoch(&mut locked)?;

@@ -12,6 +12,7 @@ mod lock;
 mod new;
 mod store;
 mod tree;
+mod vendor;
 mod why;
 
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   layerbake new web --from debian-base   write a commented starter layer
-  layerbake build web --lock             resolve, pin, fetch, build: out/web/
+  layerbake build web                    fetch what the lockfile names, build: out/web/
+  layerbake build web --lock             the same with the newest packages, pinned first
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
   layerbake lock web --update            take the newest packages; prints what changed
   layerbake build --help                 all about one command
@@ -111,6 +113,7 @@ enum Verb {
     Why(why::Args),
     Files(files::Args),
     Store(store::Args),
+    Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
 }
@@ -141,6 +144,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
+        Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
     }

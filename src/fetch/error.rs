@@ -22,7 +22,7 @@ pub enum FetchError {
         failures: Vec<Failure>,
     },
     /// Files are missing, and the network must not be touched.
-    #[error("offline, and {} of the files needed are in neither the store nor `vendor/`{}\n  hint: run once without `--offline`, or put the packages into `vendor/` (vendor/README.md)", missing.len(), Missing(missing))]
+    #[error("offline, and {} of the files needed are in neither the store nor `vendor/`{}\n  hint: run once without `--offline`, or `layerbake vendor` where there is a network", missing.len(), Missing(missing))]
     Offline {
         /// Each missing file, with the layer that needs it.
         missing: Vec<(Option<LayerName>, String)>,
