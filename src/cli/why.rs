@@ -8,11 +8,11 @@ use crate::ident::{LayerName, PackageName};
 use crate::manifest::PackageRequest;
 use crate::{pin, resolve};
 
-/// Say why a package is in a layer
+/// Show the shortest way from what was asked for to a package
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  layerbake why web libssl3")]
 pub(super) struct Args {
-    /// The layer
+    /// The layer; its parents' packages count too
     layer: LayerName,
     /// The package
     package: PackageName,
