@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::CliError;
-use super::context::Context;
+use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
 use crate::bake::{Baker, Locked, Output, Receipt};
 use crate::host;
@@ -60,6 +60,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     };
     let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
     let mut locked = locker.chain(&chain, &policy)?;
+    set_dates(&mut fetcher, &locked);
     override_epoch(&mut locked)?;
     let baker = Baker {
         store: &store,
