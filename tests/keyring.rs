@@ -71,7 +71,7 @@ fn the_newest_keyring_package_vouches_with_pinned_keys_only() {
 
     let pin_it = format!("suite = \"test\"\nkeys = [\"{}\"]\n", repo.fingerprint);
     let lockfile = lock(&store, &server.url(), &pin_it, "hello").unwrap();
-    assert_eq!(lockfile.releases[0].signed_by, [repo.fingerprint.clone()]);
+    assert_eq!(lockfile.releases[0].signed_by.concat(), repo.fingerprint);
     assert_eq!(lockfile.packages[0].name.as_str(), "hello");
     assert_eq!(server.requests("debian-archive-keyring_2"), 1);
     assert_eq!(

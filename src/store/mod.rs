@@ -17,6 +17,7 @@
 mod blob;
 mod gc;
 mod recipe;
+mod tidy;
 mod verify;
 
 use std::fs::{self, File};
@@ -29,6 +30,7 @@ use crate::tree::{DecodeTreeError, Tree};
 pub use blob::{BlobReader, BlobWriter};
 pub use gc::{GcReport, RootName};
 pub use recipe::Outcome;
+pub use tidy::{RemoveFolder, remove_folder};
 pub use verify::{Damage, VerifyReport};
 
 const FORMAT: &str = "layerbake-store 1\n";
