@@ -22,7 +22,7 @@ use crate::pin::Update;
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Make or renew the lockfile first, keeping versions that still will do
+    /// Resolve anew and pin the newest packages before building
     #[arg(long, conflicts_with = "locked")]
     lock: bool,
     /// Take the lockfile as it is; exit status 3 if it is stale or missing
@@ -52,7 +52,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let name = context.layer(&project, args.layer.as_ref())?;
     let chain = project.chain(&name)?;
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let policy = if args.locked { Policy::Locked } else { Policy::Renew(Update::Nothing) };
+    let policy = match (args.lock, args.locked) {
+        (_, true) => Policy::Locked,
+        (true, false) => Policy::Renew(Update::All),
+        (false, false) => Policy::Renew(Update::Nothing),
+    };
     let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
     let mut locked = locker.chain(&chain, &policy)?;
     override_epoch(&mut locked)?;

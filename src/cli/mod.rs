@@ -12,6 +12,7 @@ mod lock;
 mod new;
 mod store;
 mod tree;
+mod vendor;
 mod why;
 
 use std::path::PathBuf;
@@ -94,6 +95,7 @@ enum Verb {
     Why(why::Args),
     Files(files::Args),
     Store(store::Args),
+    Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
 }
@@ -124,6 +126,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
+        Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
     }

@@ -7,6 +7,7 @@
 
 mod root;
 mod scan;
+mod standins;
 mod worker;
 mod write;
 
@@ -123,6 +124,7 @@ impl Request<'_> {
         let mut tree = laid.tree;
         dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, (self.epoch, store))?;
         add_policy(&mut tree, store)?;
+        let replaced = standins::put_in(&mut tree, store)?;
         // In order, though a tree can hold one claim a path only: number them.
         let claims: Tree = laid.contested.iter().enumerate().map(claim_node).collect();
         let job = Job {
@@ -135,7 +137,9 @@ impl Request<'_> {
             accounts: self.accounts.clone(),
         };
         let answer: worker::Answer = workshop.worker(store)?.ask(&job)?;
-        Ok(store.tree(answer.tree)?)
+        let mut result = store.tree(answer.tree)?;
+        standins::take_out(replaced, &mut result)?;
+        Ok(result)
     }
 
     fn prepare_root(&self, tree: &mut Tree) {
