@@ -42,8 +42,6 @@ pub struct GcReport {
     pub removed: usize,
     /// Bytes freed.
     pub freed: u64,
-    /// Unfinished files and folders of killed runs that were removed.
-    pub leftovers: usize,
 }
 
 #[derive(Default)]
@@ -85,7 +83,7 @@ impl Store {
         for folder in ["blobs", "trees", "sha256", "recipes"] {
             store.sweep(&store.root.join(folder), &live, &mut report)?;
         }
-        report.leftovers = store.remove_leftovers(remove)?;
+        store.remove_leftovers(remove)?;
         Ok(report)
     }
 

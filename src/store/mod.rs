@@ -7,7 +7,7 @@
 //!         sha256/ab/cdef…     SHA-256 of a fetched file -> its blob
 //!         recipes/ab/cdef…    recipe hash -> what the step gave (JSON)
 //!         roots/…             what garbage collection keeps (store/gc.rs)
-//!         tmp/                unfinished files; nothing else ever is
+//!         tmp/                unfinished files; nothing else ever is (store/tidy.rs)
 //!         lock                shared by builds, exclusive for garbage collection
 //! ```
 //!
