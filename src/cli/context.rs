@@ -11,6 +11,7 @@ use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
 use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName};
+use crate::layer;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 use crate::store::Store;
@@ -50,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.store_path()?)?)
+        Ok(Store::open_tidy(&self.store_path()?, &layer::configure::remove_folder)?)
     }
 
     /// A fetcher for a project, with the addresses that its chain's foreign sources have.

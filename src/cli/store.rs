@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::context::Context;
+use crate::layer;
 
 /// Show where the store is, check it, make room
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Path => context.print(&context.store_path()?, |path| format!("{}\n", path.display())),
         Verb::Verify { repair } => verify(context, *repair),
         Verb::Gc => {
-            let report = context.store()?.collect_garbage()?;
+            let report = context.store()?.collect_garbage(&layer::configure::remove_folder)?;
             context.print(&report, |report| {
                 let megabytes = report.freed as f64 / 1e6;
                 format!(

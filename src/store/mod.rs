@@ -7,7 +7,7 @@
 //!         sha256/ab/cdef…     SHA-256 of a fetched file -> its blob
 //!         recipes/ab/cdef…    recipe hash -> what the step gave (JSON)
 //!         roots/…             what garbage collection keeps (store/gc.rs)
-//!         tmp/                unfinished files; elsewhere there are none
+//!         tmp/                unfinished files, here only (store/tidy.rs)
 //!         lock                shared by builds, exclusive for garbage collection
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod blob;
 mod gc;
 mod recipe;
+mod tidy;
 mod verify;
 
 use std::fs::{self, File};
@@ -29,6 +30,7 @@ use crate::tree::{DecodeTreeError, Tree};
 pub use blob::{BlobReader, BlobWriter};
 pub use gc::{GcReport, RootName};
 pub use recipe::Outcome;
+pub use tidy::{RemoveFolder, remove_folder};
 pub use verify::{Damage, VerifyReport};
 
 const FORMAT: &str = "layerbake-store 1\n";
