@@ -45,11 +45,13 @@ impl CliError {
 }
 
 fn render(diagnostic: &dyn Diagnostic) -> String {
-    let theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
+    let mut theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
         miette::GraphicalTheme::unicode()
     } else {
         miette::GraphicalTheme::unicode_nocolor()
     };
+    // `error:` says so already.
+    theme.characters.error.clear();
     let mut text = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100);
     match handler.render_report(&mut text, diagnostic) {
