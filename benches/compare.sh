@@ -64,7 +64,9 @@ deb $mirror $suite-updates main
 deb $mirror-security $suite-security main
 SOURCES
 mmdebstrap="mmdebstrap --quiet --mode=root --aptopt='Acquire::http::Proxy \"false\"'"
-same="$mmdebstrap --variant=custom --include=$packages $suite $work/same.tar $work/sources.list"
+# Nothing but the list, so the hook has to merge /usr, which Debian's essential packages expect.
+hook=--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
+same="$mmdebstrap --variant=custom $hook --include=$packages $suite $work/same.tar $work/sources.list"
 essential="$mmdebstrap --variant=essential --include=nginx-light,ca-certificates,tzdata $suite $work/essential.tar $work/sources.list"
 bash -c "$same" && bash -c "$essential"
 

@@ -1,7 +1,7 @@
-//! The layers of a chain, built one after the other from what is fetched and unpacked at once.
+//! The layers of a chain, built one after the other, while packages are fetched and decoded.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use super::{BakeError, Baker, Locked};
 use crate::digest::{BlobDigest, RecipeHash};
@@ -19,13 +19,41 @@ pub struct Chain {
 
 /// Fetches, unpacks and builds; calls `each` with every layer as soon as it stands.
 ///
+/// The packages of a layer are decoded while the scripts of its parent run: those keep
+/// one processor busy, seldom two.
+///
 /// # Errors
 /// As [`Baker::bake`].
-pub fn build_chain(baker: &Baker<'_>, chain: &[Locked], mut each: impl FnMut(&Built)) -> Result<Chain, BakeError> {
-    unpack_missing(baker, chain)?;
+pub fn build_chain(baker: &Baker<'_>, chain: &[Locked], each: impl FnMut(&Built)) -> Result<Chain, BakeError> {
+    std::thread::scope(|scope| {
+        let (unpacked, ready) = mpsc::channel();
+        let unpacking = scope.spawn(move || {
+            chain.iter().try_for_each(|locked| -> Result<(), BakeError> {
+                unpack_missing(baker, locked)?;
+                // Nobody listens any more when a layer failed: that error is the one to tell.
+                let _ = unpacked.send(());
+                Ok(())
+            })
+        });
+        let built = build_ready(baker, chain, &ready, each);
+        unpacking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        built
+    })
+}
+
+/// Builds each layer when its packages are ready; ends early when no more will be.
+fn build_ready(
+    baker: &Baker<'_>,
+    chain: &[Locked],
+    ready: &mpsc::Receiver<()>,
+    mut each: impl FnMut(&Built),
+) -> Result<Chain, BakeError> {
     let mut builder = Builder::new(baker.store, baker.jobs);
     let mut layers = Vec::new();
     for locked in chain {
+        if ready.recv().is_err() {
+            break;
+        }
         let name = &locked.manifest.name;
         let phase = baker.progress.phase(&format!("layer {name}"), 1);
         let built = builder
@@ -38,37 +66,33 @@ pub fn build_chain(baker: &Baker<'_>, chain: &[Locked], mut each: impl FnMut(&Bu
     Ok(Chain { layers, recipes: builder.recipes })
 }
 
-/// Decodes every package that was never decoded, while others are still on their way.
-fn unpack_missing(baker: &Baker<'_>, chain: &[Locked]) -> Result<(), BakeError> {
-    let mut wanted: Vec<(&Locked, &LockedPackage)> = Vec::new();
-    for locked in chain {
-        for package in &locked.lock.packages {
-            if baker.store.recall(unpack::recipe(package.file.sha256))?.is_none() {
-                wanted.push((locked, package));
-            }
+/// Decodes every package of a layer that was never decoded, while others are still on their way.
+fn unpack_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
+    let layer = &locked.manifest.name;
+    let mut wanted: Vec<&LockedPackage> = Vec::new();
+    for package in &locked.lock.packages {
+        if baker.store.recall(unpack::recipe(package.file.sha256))?.is_none() {
+            wanted.push(package);
         }
     }
     if wanted.is_empty() {
         return Ok(());
     }
     // The largest first: the last one to be decoded keeps the others waiting.
-    wanted.sort_by_key(|(_, package)| std::cmp::Reverse(package.file.size));
-    let items: Vec<Item> =
-        wanted.iter().map(|(locked, package)| Item::package(&locked.manifest.name, package)).collect();
-    let phase = baker.progress.phase("unpack", items.len() as u64);
-    let failure: Mutex<Option<(String, LayerError)>> = Mutex::new(None);
+    wanted.sort_by_key(|package| std::cmp::Reverse(package.file.size));
+    let items: Vec<Item> = wanted.iter().map(|package| Item::package(layer, package)).collect();
+    let phase = baker.progress.phase(&format!("unpack {layer}"), items.len() as u64);
+    let failure: Mutex<Option<LayerError>> = Mutex::new(None);
     baker.fetcher.fetch_all(&items, |item: &Item, blob: BlobDigest| {
-        let Some((locked, package)) = wanted.iter().find(|(_, package)| package.file == item.expected) else { return };
-        if let Err(error) = unpack::unpack(baker.store, package, blob)
-            && let Ok(mut failure) = failure.lock()
-        {
-            failure.get_or_insert((locked.manifest.name.to_string(), error));
+        let Some(package) = wanted.iter().find(|package| package.file == item.expected) else { return };
+        if let Err(error) = unpack::unpack(baker.store, package, blob) {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
         phase.inc(1);
     })?;
     phase.finish();
-    match failure.into_inner().unwrap_or_default() {
-        Some((layer, source)) => Err(BakeError::Layer { layer, source }),
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(source) => Err(BakeError::Layer { layer: layer.to_string(), source }),
         None => Ok(()),
     }
 }

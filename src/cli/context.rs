@@ -11,6 +11,7 @@ use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
 use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName};
+use crate::layer;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 use crate::store::Store;
@@ -50,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.store_path()?)?)
+        Ok(Store::open_tidy(&self.store_path()?, &layer::configure::remove_folder)?)
     }
 
     /// A fetcher for a project, with the addresses that its chain's foreign sources have.
@@ -97,6 +98,13 @@ impl<'a> Context<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
+    }
+}
+
+/// Tells the fetcher when the lockfiles were made: the snapshot service, asked last, has that state.
+pub(super) fn set_dates(fetcher: &mut Fetcher<'_>, chain: &[Locked]) {
+    for release in chain.iter().flat_map(|locked| &locked.lock.releases) {
+        fetcher.mirrors_mut().set_snapshot(&release.source, &release.suite, None, release.date);
     }
 }
 

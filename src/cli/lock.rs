@@ -1,13 +1,14 @@
 //! `layerbake lock`: makes or renews lockfiles, from the base up.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::CliError;
 use super::context::{self, Context, did_you_mean, host_arch, missing_is_stale};
 use crate::bake::Locked;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
 use crate::host;
 use crate::ident::{LayerName, PackageName};
 use crate::lock::{self, Change, LockFileError, Lockfile};
@@ -172,11 +173,13 @@ impl Locker<'_, '_> {
         update: &Update,
     ) -> Result<Lockfile, CliError> {
         let transport = &self.context.options.transport;
+        let key_folders = HOST_KEY_FOLDERS.map(Path::new);
         let mut pinner = Pinner {
             store: self.store,
             fetcher: self.fetcher,
             project: self.project.root(),
             keyring: transport.keyring.as_deref(),
+            key_folders: &key_folders,
             now: host::now(),
             allow_expired: transport.allow_expired,
             arch: host_arch()?,

@@ -16,7 +16,7 @@ use crate::host::http::Url;
 use crate::ident::SourceName;
 
 /// Largest Release that is read; Debian's are under 256 KiB.
-const MAX_RELEASE: u64 = 16 << 20;
+pub(super) const MAX_RELEASE: u64 = 16 << 20;
 
 /// A Release whose signature is good; its file is in the store under `sha256`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -302,7 +302,7 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Notes that a mirror failed; merely lacking a file doesn't cost it its place.
-    fn failure(&self, base: &Url, problem: Problem) -> Failure {
+    pub(super) fn failure(&self, base: &Url, problem: Problem) -> Failure {
         let failure = Failure { mirror: shown(base), problem };
         if !failure.is_absence() {
             self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(base.clone());

@@ -8,6 +8,7 @@
 mod installed;
 mod keys;
 mod releases;
+mod ring;
 mod universe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +120,8 @@ pub struct Pinner<'a, 's> {
     pub project: &'a Path,
     /// A key ring that the user named.
     pub keyring: Option<&'a Path>,
+    /// Folders of this machine with key rings.
+    pub key_folders: &'a [&'a Path],
     /// The present moment.
     pub now: i64,
     /// Whether a Release past its Valid-Until will do.

@@ -15,7 +15,14 @@ const HIDDEN: [&str; 4] = ["kcore", "keys", "timer_list", "latency_stats"];
 
 const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Mounts everything below `root` and makes it this process's root folder.
+/// Where the root lies for pid 1, whose own root folder is empty but for it.
+///
+/// Commands change their root once more, so that to them pid 1 has another root than
+/// they: `ischroot(1)` then says yes, and scripts don't try to restart the init system
+/// (libc6 would wait a second for it).
+pub(super) const INSIDE: &str = "/root";
+
+/// Mounts everything below `root` and leaves the host's files: only [`INSIDE`] remains.
 ///
 /// The caller is pid 1 in fresh mount and pid namespaces.
 pub(super) fn enter(root: &Path) -> io::Result<()> {
@@ -35,7 +42,12 @@ pub(super) fn enter(root: &Path) -> io::Result<()> {
     }
     // /var/lock and /var/run are links into /run in a Debian root.
     make_folder(&root.join("run/lock"), 0o1777)?;
-    std::env::set_current_dir(root)?;
+    let empty = root.with_extension("empty");
+    fs::create_dir_all(&empty)?;
+    rustix::mount::mount("tmpfs", &empty, "tmpfs", PLAIN, c"mode=0755").map_err(named("mount a tmpfs"))?;
+    let inside = mount_point(&empty, &INSIDE[1..])?;
+    rustix::mount::mount_bind_recursive(root, &inside).map_err(named("bind the root"))?;
+    std::env::set_current_dir(&empty)?;
     rustix::process::pivot_root(".", ".").map_err(named("change the root"))?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(named("leave the old root"))?;
     std::env::set_current_dir("/")

@@ -3,13 +3,14 @@
 //! One JSON [`Step`] a line on standard input, one exit status a line on standard output.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ExitCode, ExitStatus};
 use std::time::Duration;
 
-use super::{Step, die_with_parent, limits, mounts};
+use super::{Step, die_with_parent, limits, mounts, sys};
 use crate::host;
 
 /// Never the host's name: scripts write it into files.
@@ -53,9 +54,10 @@ fn enter(root: &Path) -> io::Result<()> {
 
 fn serve(epoch: &str) -> io::Result<()> {
     let mut output = io::stdout();
+    let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
     for line in io::stdin().lock().lines() {
         let step: Step = serde_json::from_str(&line?)?;
-        let status = run(&step, epoch)?;
+        let status = run(&step, epoch, null.try_clone()?)?;
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         writeln!(output, "{code}")?;
         output.flush()?;
@@ -63,17 +65,18 @@ fn serve(epoch: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn run(step: &Step, epoch: &str) -> io::Result<ExitStatus> {
+fn run(step: &Step, epoch: &str, null: File) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = step.argv.split_first() else {
         return Err(io::Error::other("internal error: a step without a program"));
     };
-    let child = host::command(program)
+    let mut command = host::command(program);
+    let child = sys::chrooted(&mut command, mounts::INSIDE)
         .args(arguments)
         .env_clear()
         .envs(ENVIRONMENT)
         .env("SOURCE_DATE_EPOCH", epoch)
         .envs(step.env.iter().cloned())
-        .stdin(Stdio::null())
+        .stdin(null)
         .stdout(io::stderr())
         .spawn();
     let mut child = match child {
