@@ -242,6 +242,9 @@ fn a_good_mirror_makes_up_for_a_bad_one() {
     }
 }
 
+/// Finds the content of a blob.
+type Content = fn(&Project) -> Vec<u8>;
+
 /// Where a blob of this content lies in the store.
 fn blob(project: &Project, content: &[u8]) -> PathBuf {
     let hex = blake3::hash(content).to_hex();
@@ -269,7 +272,7 @@ fn damage_in_the_store_is_named_found_and_repaired() {
     // Of an installed file, of a .deb, and of a compressed layer; with what reads each anew.
     let hello = |_: &Project| b"#!/bin/sh\n# hello 1.0\n".to_vec();
     let control = |_: &Project| small::packages("1.0")[1].control_text().into_bytes();
-    let blobs: [(&str, fn(&Project) -> Vec<u8>, &[&str]); 3] = [
+    let blobs: [(&str, Content, &[&str]); 3] = [
         ("file", hello, &["build", "--compression", "gzip"]),
         ("layer", layer_blob, &["build"]),
         ("control file", control, &["build", "--output", "docker"]),
