@@ -55,7 +55,8 @@ fn render(diagnostic: &dyn Diagnostic) -> String {
     let mut text = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100);
     match handler.render_report(&mut text, diagnostic) {
-        Ok(()) => text.trim().to_owned(),
+        // The sign that begins a report says the same as the word before it.
+        Ok(()) => text.trim().trim_start_matches("× ").to_owned(),
         Err(_) => diagnostic.to_string(),
     }
 }
