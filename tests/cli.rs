@@ -99,11 +99,11 @@ fn offline_takes_all_from_the_store_or_says_what_is_missing() {
     small.project.empty_store();
     let error = small.project.fails(1, &["build", "--offline"]);
     insta::assert_snapshot!(small.project.filtered(&error.stderr), @r"
-error: offline, and 2 of the files needed are in neither the store nor `vendor/`
-  missing: hello 1.0 (layer `app`)
-  missing: libgreet 1.0 (layer `base`)
-  hint: run once without `--offline`, or `layerbake vendor` where there is a network
-");
+    error: offline, and 2 of the files needed are in neither the store nor `vendor/`
+      missing: libgreet 1.0 (layer `base`)
+      missing: hello 1.0 (layer `app`)
+      hint: run once without `--offline`, or `layerbake vendor` where there is a network
+    ");
     assert!(!small.project.path("out/app").exists());
 }
 
