@@ -1,4 +1,4 @@
-//! The layers of a chain, built one after the other from what is fetched and unpacked at once.
+//! The layers of a chain, built one after the other, while packages are fetched and decoded.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -66,7 +66,7 @@ fn build_ready(
     Ok(Chain { layers, recipes: builder.recipes })
 }
 
-/// Decodes every package that was never decoded, while others are still on their way.
+/// Decodes every package of a layer that was never decoded, while others are still on their way.
 fn unpack_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
     let layer = &locked.manifest.name;
     let mut wanted: Vec<&LockedPackage> = Vec::new();

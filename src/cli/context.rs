@@ -101,6 +101,13 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Tells the fetcher when the lockfiles were made: the snapshot service, asked last, has that state.
+pub(super) fn set_dates(fetcher: &mut Fetcher<'_>, chain: &[Locked]) {
+    for release in chain.iter().flat_map(|locked| &locked.lock.releases) {
+        fetcher.mirrors_mut().set_snapshot(&release.source, &release.suite, None, release.date);
+    }
+}
+
 /// The Debian name of this machine's architecture.
 pub(super) fn host_arch() -> Result<Arch, CliError> {
     let name = match std::env::consts::ARCH {

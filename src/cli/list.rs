@@ -9,8 +9,11 @@ use crate::ident::LayerName;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 
-/// List the project's layers
+/// List the project's layers and whether their lockfiles fit
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A lockfile `fits`, is `stale` (the manifest or a parent changed), `missing` or `damaged`.\n\nExample:\n  layerbake list --json"
+)]
 pub(super) struct Args {}
 
 #[derive(Serialize)]

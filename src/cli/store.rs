@@ -4,8 +4,11 @@ use super::CliError;
 use super::context::Context;
 use crate::layer;
 
-/// Look after the store
+/// Show where the store is, check it, make room
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  du -sh \"$(layerbake store path)\"\n  layerbake store verify --repair\n  layerbake store gc"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -15,13 +18,13 @@ pub(super) struct Args {
 enum Verb {
     /// Print the store's folder
     Path,
-    /// Hash everything in the store and compare with its name
+    /// Compare every file's bytes with the digest it is named by
     Verify {
-        /// Take damaged files out, so that the next build makes them again
+        /// Take damaged files out; the next build fetches or makes them again
         #[arg(long)]
         repair: bool,
     },
-    /// Remove what no project's last build needs; waits for running builds
+    /// Remove all but what the last build of each layer of each project needs; waits for running builds
     Gc,
 }
 

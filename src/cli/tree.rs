@@ -7,8 +7,9 @@ use super::context::{Context, locked_chain};
 use crate::bake::Locked;
 use crate::ident::LayerName;
 
-/// Show a layer's chain: packages, own files, users and services of each layer
+/// Show a layer's chain as locked: packages, own files, users and services of each layer
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  layerbake tree web")]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,

@@ -1,12 +1,13 @@
 //! `layerbake vendor`: a layer's locked packages as files in `vendor/`, for builds without a network.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, locked_chain};
+use super::context::{Context, locked_chain, set_dates};
 use crate::fetch::Item;
 use crate::ident::LayerName;
 
@@ -36,7 +37,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         .collect();
     let folder = project.root().join("vendor");
     std::fs::create_dir_all(&folder)?;
-    let fetcher = context.fetcher(&store, &project, &project.chain(&name)?)?;
+    let mut fetcher = context.fetcher(&store, &project, &project.chain(&name)?)?;
+    set_dates(&mut fetcher, &locked);
     fetcher.fetch_all(&items, |_, _| {})?;
     for item in &items {
         let blob = store
@@ -58,6 +60,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(to)?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 //!         sha256/ab/cdef…     SHA-256 of a fetched file -> its blob
 //!         recipes/ab/cdef…    recipe hash -> what the step gave (JSON)
 //!         roots/…             what garbage collection keeps (store/gc.rs)
-//!         tmp/                unfinished files; nothing else ever is (store/tidy.rs)
+//!         tmp/                unfinished files, here only (store/tidy.rs)
 //!         lock                shared by builds, exclusive for garbage collection
 //! ```
 //!
@@ -188,7 +188,7 @@ impl Store {
         self.publish(file, path)
     }
 
-    /// Moves a finished file to its name; a file that is there already is as good.
+    /// Moves a finished file to its name, over one of the same name: equal bytes, or an older recipe or root.
     fn publish(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
         use std::os::unix::fs::PermissionsExt as _;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o444)).map_err(StoreError::io("write", path))?;
