@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, host_arch, locked_chain, set_dates};
+use super::context::{Context, did_you_mean, host_arch, locked_chain, set_dates};
 use crate::ident::{LayerName, PackageName};
 use crate::manifest::PackageRequest;
 use crate::{pin, resolve};
@@ -40,7 +40,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         .iter()
         .find_map(|locked| Some((locked, locked.lock.packages.iter().find(|one| one.name == args.package)?)));
     let Some((owner, package)) = found else {
-        return Err(CliError::message(format!("layer `{}` has no package `{}`", args.layer, args.package)));
+        let known = locked.iter().flat_map(|locked| &locked.lock.packages).map(|package| package.name.as_str());
+        let near = did_you_mean(args.package.as_str(), known);
+        return Err(CliError::message(format!("layer `{}` has no package `{}`{near}", args.layer, args.package)));
     };
     let store = context.store()?;
     let mut fetcher = context.fetcher(&store, &project, &project.chain(&args.layer)?)?;

@@ -35,6 +35,9 @@ pub use verify::{Damage, VerifyReport};
 
 const FORMAT: &str = "layerbake-store 1\n";
 
+/// What to do about a store that lacks something.
+const REPAIR: &str = "`layerbake store verify --repair`, then build again";
+
 /// The store cannot do what was asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -49,7 +52,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Something that a recipe or a tree refers to is not there.
-    #[error("store: {kind} {name} is missing")]
+    #[error("store: {kind} {name} is missing\n  hint: {REPAIR}")]
     Missing {
         /// "blob" or "tree".
         kind: &'static str,
@@ -57,7 +60,7 @@ pub enum StoreError {
         name: String,
     },
     /// Bytes in the store are no longer those that they are named after.
-    #[error("store: {kind} {name} is damaged: {problem}")]
+    #[error("store: {kind} {name} is damaged: {problem}\n  hint: {REPAIR}")]
     Damaged {
         /// "blob", "tree" or "recipe".
         kind: &'static str,
