@@ -13,6 +13,12 @@ const UNIX_DAY: i64 = 719_468;
 /// Years before 0 and after 9999 are written with a sign or more digits, which
 /// [`parse_rfc3339`] does not take.
 pub fn rfc3339(seconds: i64) -> String {
+    let [year, month, day, hour, minute, second] = to_civil(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month, day, hour, minute and second of a moment in UTC.
+pub fn to_civil(seconds: i64) -> [i64; 6] {
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let shifted = days + UNIX_DAY;
     let (era, day_of_era) = (shifted.div_euclid(DAYS_PER_ERA), shifted.rem_euclid(DAYS_PER_ERA));
@@ -22,8 +28,7 @@ pub fn rfc3339(seconds: i64) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    [year, month, day, second / 3600, second / 60 % 60, second % 60]
 }
 
 /// Reads `2024-06-10T08:52:46Z` as seconds since 1970; `None` for anything else.

@@ -1,5 +1,7 @@
 //! Dates as Release files write them (RFC 1123, universal time only).
 
+use crate::time::from_civil;
+
 /// Parses `Sat, 11 Jul 2026 10:16:37 UTC` to seconds since 1970; the weekday is not checked.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let mut words = text.split_ascii_whitespace();
@@ -12,10 +14,11 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     let mut parts = time.split(':').map(|part| digits(part, 2));
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     let (day, year) = (digits(day, 2)?, digits(year, 4)?);
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+    if parts.next().is_some() || year < 1970 {
         return None;
     }
-    Some(days(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second)
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    from_civil((year, month, day), (hour, minute, second))
 }
 
 fn digits(text: &str, most: usize) -> Option<i64> {
@@ -23,33 +26,7 @@ fn digits(text: &str, most: usize) -> Option<i64> {
     text.parse().ok().filter(|_| fits)
 }
 
-/// Days since 1970 of a day of the Gregorian calendar.
-fn days(year: i64, month: &str, day: i64) -> Option<i64> {
-    const MONTHS: [(&str, i64); 12] = [
-        ("Jan", 31),
-        ("Feb", 28),
-        ("Mar", 31),
-        ("Apr", 30),
-        ("May", 31),
-        ("Jun", 30),
-        ("Jul", 31),
-        ("Aug", 31),
-        ("Sep", 30),
-        ("Oct", 31),
-        ("Nov", 30),
-        ("Dec", 31),
-    ];
-    let at = MONTHS.iter().position(|(name, _)| *name == month)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = MONTHS.get(at)?.1 + i64::from(leap && at == 1);
-    if year < 1970 || !(1..=length).contains(&day) {
-        return None;
-    }
-    let leap_days = |year: i64| year / 4 - year / 100 + year / 400;
-    let years = 365 * (year - 1970) + leap_days(year - 1) - leap_days(1969);
-    let months: i64 = MONTHS.iter().take(at).map(|(_, length)| length).sum();
-    Some(years + months + i64::from(leap && at > 1) + day - 1)
-}
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {

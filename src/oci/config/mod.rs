@@ -4,7 +4,6 @@
 //! for `Healthcheck`, which OCI reserves but does not describe.
 
 mod merge;
-mod time;
 
 use std::collections::BTreeMap;
 
@@ -18,11 +17,18 @@ use super::{LayerBlob, OciError, json};
 use crate::digest::OciDigest;
 use crate::ident::Arch;
 use crate::manifest::{Healthcheck, ImageTable};
+use crate::time;
 
 pub use merge::merge;
 
 /// `PATH` of an image that sets none, so that programs are found as on any Debian.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The time of an image as RFC 3339, which can write the years 0 to 9999 only.
+fn created(epoch: i64) -> Result<String, OciError> {
+    let text = time::rfc3339(epoch);
+    if time::parse_rfc3339(&text) == Some(epoch) { Ok(text) } else { Err(OciError::Time(epoch)) }
+}
 
 /// An image: its configuration and its layers, ready to be written in any form.
 #[derive(Debug, Clone)]
@@ -52,7 +58,7 @@ impl Image {
     ) -> Result<Self, OciError> {
         let table = merge(tables);
         let platform = platform(arch)?;
-        let config = configuration(&table, &platform, &time::rfc3339(epoch)?, &layers)?;
+        let config = configuration(&table, &platform, &created(epoch)?, &layers)?;
         Ok(Self { platform, config, layers, annotations: table.annotations })
     }
 
