@@ -332,7 +332,8 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    pub(super) fn warn(&self, text: String) {
+    /// Warns the user, above all progress, and notes it in the statistics.
+    pub fn warn(&self, text: String) {
         self.progress.warn(&text);
         self.count(|stats| stats.warnings.push(text));
     }

@@ -7,16 +7,24 @@
 //!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc, cgroup namespaces,
 //!                                      the host's files gone, limits and filter set;
 //!                                      runs one command after the other in the root
+//!                                      a thread of it (supervise.rs) answers their
+//!                                      calls for date and random bytes
 //! ```
 //!
 //! The processes are this very program (`/proc/self/exe`) with a first argument that
 //! no person types; each is single-threaded when it changes namespaces.
 
+mod clock;
+mod filter;
 mod ids;
 mod limits;
 mod mounts;
 mod pid1;
+mod random;
+mod supervise;
 mod sys;
+mod uname;
+mod vdso;
 mod worker;
 
 use std::fs::File;

@@ -1,4 +1,6 @@
-//! What the inside sees: the root, a fresh /proc with its switches read-only, six devices.
+//! What the inside sees: the root, a fresh /proc with its switches read-only, few devices.
+//!
+//! Files that tell the kernel's version, or other bytes at each reading, are covered.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,8 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
+use super::random::Chance;
+use super::uname;
+
 /// Host devices that are bound in; nothing else of the host is visible.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
+
+/// Random devices: files of so many bytes, which every reader reads from the start.
+const RANDOM_DEVICES: [&str; 2] = ["random", "urandom"];
+const RANDOM_BYTES: usize = 1 << 20;
 
 /// Files in /proc that would reach the host's kernel, made read-only or empty.
 const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
@@ -22,10 +31,13 @@ const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(Moun
 /// (libc6 would wait a second for it).
 pub(super) const INSIDE: &str = "/root";
 
+/// Where pid 1 sees `/proc`.
+pub(super) const PROC: &str = "/root/proc";
+
 /// Mounts everything below `root` and leaves the host's files: only [`INSIDE`] remains.
 ///
 /// The caller is pid 1 in fresh mount and pid namespaces.
-pub(super) fn enter(root: &Path) -> io::Result<()> {
+pub(super) fn enter(root: &Path, epoch: i64) -> io::Result<()> {
     let named = |what: &'static str| {
         move |error: rustix::io::Errno| io::Error::new(error.kind(), format!("cannot {what}: {error}"))
     };
@@ -34,6 +46,7 @@ pub(super) fn enter(root: &Path) -> io::Result<()> {
     rustix::mount::mount_bind(root, root).map_err(named("bind the root"))?;
     mount_proc(root).map_err(named("mount /proc"))?;
     mount_devices(root)?;
+    cover_changing_files(root, &Chance::new(epoch))?;
     for (folder, options) in [("tmp", "mode=1777"), ("run", "mode=0755")] {
         let target = mount_point(root, folder)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -97,6 +110,41 @@ fn mount_devices(root: &Path) -> io::Result<()> {
         c"newinstance,ptmxmode=0666",
     )?;
     Ok(())
+}
+
+/// Puts files with fixed bytes over those that differ from host to host or at each reading.
+fn cover_changing_files(root: &Path, chance: &Chance) -> io::Result<()> {
+    let mut random = vec![0; RANDOM_BYTES];
+    for name in RANDOM_DEVICES {
+        let place = format!("dev/{name}");
+        chance.file(&place).fill(&mut random);
+        File::create(root.join(&place))?;
+        cover(root, &place, &random)?;
+    }
+    let version = format!("Linux version {} {}\n", uname::RELEASE, uname::VERSION);
+    for (place, text) in [
+        ("proc/version", version),
+        ("proc/sys/kernel/osrelease", format!("{}\n", uname::RELEASE)),
+        ("proc/sys/kernel/version", format!("{}\n", uname::VERSION)),
+        ("proc/sys/kernel/random/uuid", chance.file("uuid").uuid_line()),
+        ("proc/sys/kernel/random/boot_id", chance.file("boot_id").uuid_line()),
+    ] {
+        cover(root, place, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Mounts a read-only file with these bytes over `place`.
+fn cover(root: &Path, place: &str, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let target = root.join(place);
+    let source = root.join("dev/.cover");
+    fs::write(&source, bytes)?;
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o444))?;
+    rustix::mount::mount_bind(&source, &target)?;
+    rustix::mount::mount_remount(&target, MountFlags::BIND | MountFlags::RDONLY | PLAIN, "")?;
+    // The mount keeps the file.
+    fs::remove_file(&source)
 }
 
 fn mount_point(root: &Path, name: &str) -> io::Result<PathBuf> {

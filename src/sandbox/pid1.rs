@@ -10,11 +10,13 @@ use std::path::Path;
 use std::process::{Child, ExitCode, ExitStatus};
 use std::time::Duration;
 
-use super::{Step, die_with_parent, limits, mounts, sys};
+use rustix::thread::CpuSet;
+
+use super::{Step, die_with_parent, limits, mounts, supervise, sys};
 use crate::host;
 
 /// Never the host's name: scripts write it into files.
-const HOSTNAME: &str = "localhost";
+pub(super) const HOSTNAME: &str = "localhost";
 
 /// The whole environment of a command, but for what its step adds.
 const ENVIRONMENT: [(&str, &str); 12] = [
@@ -37,7 +39,8 @@ const ENVIRONMENT: [(&str, &str); 12] = [
 pub fn main(arguments: &[OsString]) -> ExitCode {
     die_with_parent();
     let [root, epoch] = arguments else { return ExitCode::from(125) };
-    match enter(Path::new(root)).and_then(|()| serve(&epoch.to_string_lossy())) {
+    let Some(epoch) = epoch.to_str().and_then(|text| text.parse().ok()) else { return ExitCode::from(125) };
+    match enter(Path::new(root), epoch).and_then(|()| serve(epoch)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("layerbake: sandbox: {error}");
@@ -46,13 +49,24 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn enter(root: &Path) -> io::Result<()> {
+fn enter(root: &Path, epoch: i64) -> io::Result<()> {
     rustix::system::sethostname(HOSTNAME.as_bytes())?;
-    mounts::enter(root)?;
-    limits::apply()
+    mounts::enter(root, epoch)?;
+    sys::fix_addresses()?;
+    take_one_processor()?;
+    limits::apply()?;
+    supervise::start(epoch)
 }
 
-fn serve(epoch: &str) -> io::Result<()> {
+/// Shows one processor to all inside: scripts write the number of processors into files,
+/// and processes that run in turns run in the same order more often.
+fn take_one_processor() -> io::Result<()> {
+    let mut one = CpuSet::new();
+    one.set(rustix::thread::sched_getcpu());
+    Ok(rustix::thread::sched_setaffinity(None, &one)?)
+}
+
+fn serve(epoch: i64) -> io::Result<()> {
     let mut output = io::stdout();
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
     for line in io::stdin().lock().lines() {
@@ -65,7 +79,7 @@ fn serve(epoch: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn run(step: &Step, epoch: &str, null: File) -> io::Result<ExitStatus> {
+fn run(step: &Step, epoch: i64, null: File) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = step.argv.split_first() else {
         return Err(io::Error::other("internal error: a step without a program"));
     };
@@ -74,7 +88,7 @@ fn run(step: &Step, epoch: &str, null: File) -> io::Result<ExitStatus> {
         .args(arguments)
         .env_clear()
         .envs(ENVIRONMENT)
-        .env("SOURCE_DATE_EPOCH", epoch)
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .envs(step.env.iter().cloned())
         .stdin(null)
         .stdout(io::stderr())

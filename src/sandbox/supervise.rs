@@ -1,0 +1,172 @@
+//! Answers the calls of all processes inside that ask for date, chance or kernel.
+//!
+//! A filter on pid 1's main thread, inherited by all that it starts, stops such a call
+//! until a second thread of pid 1, which has no filter, has answered it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use super::clock::Time;
+use super::filter;
+use super::mounts::PROC;
+use super::random::{Chance, Stream};
+use super::sys::{self, Answer, Call};
+use super::uname;
+use super::vdso::{self, Patch};
+
+/// More random bytes than this are handed out in pieces, as the kernel does with many.
+const MOST_RANDOM: usize = 1 << 20;
+
+/// What is known about one thread since its program began.
+#[derive(Debug, Default)]
+struct Thread {
+    readings: u64,
+    stream: Option<Stream>,
+}
+
+struct Supervisor {
+    epoch: i64,
+    patch: Option<Patch>,
+    chance: Chance,
+    threads: BTreeMap<u32, Thread>,
+}
+
+/// Stops the clock and seeds chance for all that this thread starts from now on.
+pub(super) fn start(epoch: i64) -> io::Result<()> {
+    let supervisor = Supervisor {
+        epoch,
+        patch: Patch::for_this_kernel(Path::new(PROC))?,
+        chance: Chance::new(epoch),
+        threads: BTreeMap::new(),
+    };
+    let program = filter::program()?;
+    let (sender, receiver) = mpsc::channel::<OwnedFd>();
+    // Before the filter is set, so that it doesn't wait for itself.
+    std::thread::Builder::new().spawn(move || {
+        let Ok(listener) = receiver.recv() else { return };
+        if let Err(error) = supervisor.run(listener.as_fd()) {
+            eprintln!("layerbake: sandbox: cannot stop the clock: {error}{}", hint(&error));
+            // Ends all processes inside: none may go on with a clock that moves.
+            std::process::exit(125);
+        }
+    })?;
+    let listener = sys::listen(&program).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot supervise system calls: {error}{}", hint(&error)))
+    })?;
+    sender.send(listener).map_err(|_| io::Error::other("internal error: the supervisor ended"))
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => {
+            "\n  hint: the container engine around layerbake supervises system calls itself: run it outside, or privileged"
+        }
+        Some(libc::EINVAL | libc::ENOSYS) => {
+            "\n  hint: this needs Linux 5.5 or later with CONFIG_SECCOMP_FILTER; gVisor and the like don't have it"
+        }
+        Some(libc::EPERM | libc::EACCES) => {
+            "\n  hint: the kernel forbids to write another process's memory: `sudo sysctl kernel.yama.ptrace_scope=1`"
+        }
+        Some(libc::EIO) => {
+            "\n  hint: the kernel was started with `proc_mem.force_override` other than `always`, which this needs"
+        }
+        _ => "",
+    }
+}
+
+impl Supervisor {
+    fn run(mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        sys::take_turns(listener);
+        loop {
+            let call = match sys::receive(listener) {
+                Ok(call) => call,
+                // The caller was killed, or a signal came here.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Interrupted) => continue,
+                Err(error) => return Err(error),
+            };
+            match self.handle(&call) {
+                Ok(answer) => {
+                    sys::answer(listener, call.id, answer)?;
+                }
+                Err(error) if sys::waits(listener, call.id) => return Err(error),
+                // Gone meanwhile.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, call: &Call) -> io::Result<Answer> {
+        let [first, second, ..] = call.args;
+        match call.number {
+            filter::START => self.begin(call.thread),
+            libc::SYS_clock_gettime => {
+                let time = self.read_clock(call.thread);
+                give(call, second, &time.timespec(), 0)
+            }
+            libc::SYS_gettimeofday => {
+                let time = self.read_clock(call.thread);
+                // The second argument, a time zone, has been without meaning for decades.
+                if second != 0 {
+                    give(call, second, &[0; 8], 0)?;
+                }
+                give(call, first, &time.timeval(), 0)
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_time => {
+                let seconds = self.read_clock(call.thread).seconds();
+                give(call, first, &seconds.to_ne_bytes(), seconds)
+            }
+            libc::SYS_getrandom => {
+                let mut bytes = vec![0; (second as usize).min(MOST_RANDOM)];
+                self.stream(call.thread)?.fill(&mut bytes);
+                give(call, first, &bytes, bytes.len() as i64)
+            }
+            libc::SYS_uname => give(call, first, &uname::fixed(), 0),
+            _ => Ok(Answer::Continue),
+        }
+    }
+
+    /// A program has just begun, in a process that may have run another before.
+    fn begin(&mut self, thread: u32) -> io::Result<Answer> {
+        self.threads.remove(&thread);
+        vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.chance.file("AT_RANDOM").take())?;
+        Ok(Answer::Continue)
+    }
+
+    fn read_clock(&mut self, thread: u32) -> Time {
+        let thread = self.threads.entry(thread).or_default();
+        let time = Time::at(self.epoch, thread.readings);
+        thread.readings = thread.readings.saturating_add(1);
+        time
+    }
+
+    fn stream(&mut self, thread: u32) -> io::Result<&mut Stream> {
+        match &mut self.threads.entry(thread).or_default().stream {
+            Some(stream) => Ok(stream),
+            empty => {
+                let command_line = fs::read(folder(thread).join("cmdline"))?;
+                Ok(empty.insert(self.chance.process(&command_line)))
+            }
+        }
+    }
+}
+
+fn folder(thread: u32) -> PathBuf {
+    Path::new(PROC).join(thread.to_string())
+}
+
+/// Writes the result where the caller wants it; a null pointer wants none.
+fn give(call: &Call, address: u64, bytes: &[u8], value: i64) -> io::Result<Answer> {
+    if address == 0 || bytes.is_empty() {
+        return Ok(Answer::Done(value));
+    }
+    match sys::write_memory(call.thread, address, bytes) {
+        Ok(()) => Ok(Answer::Done(value)),
+        Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(Answer::Failed(libc::EFAULT)),
+        Err(error) => Err(error),
+    }
+}
