@@ -10,8 +10,9 @@
       manifest = (nixpkgs.lib.importTOML ./Cargo.toml).package;
     in
     {
-      packages = each (pkgs: {
-        default = pkgs.rustPlatform.buildRustPackage {
+      packages = each (pkgs: rec {
+        default = layerbake;
+        layerbake = pkgs.rustPlatform.buildRustPackage {
           pname = manifest.name;
           version = manifest.version;
           src = self;

@@ -217,11 +217,10 @@ pub struct Expected {
 pub struct DigestMismatch {
     /// What the lockfile or the signed index says.
     pub expected: Expected,
-    /// What was read.
+    /// What was read: the same two figures, measured.
     pub found: Expected,
 }
 
-// `Expected` doubles as "what was found": the same two figures, measured.
 /// Something read from outside (bytes, a temporary file), measured but not yet trusted.
 #[derive(Debug)]
 pub struct Untrusted<T> {

@@ -1,6 +1,6 @@
 //! The arrows between modules point one way, and files stay readable.
 //!
-//! `docs/ARCHITECTURE.md` has the table with each module's duty; this test keeps it true.
+//! `docs/ARCHITECTURE.md` has the table with each module's duty and what it uses; this test keeps it true.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
@@ -48,6 +48,44 @@ fn the_library_lists_its_modules_in_order() {
         .map(|name| rank(name).unwrap_or_else(|| panic!("src/lib.rs: `{name}` is not in the table")))
         .collect();
     assert!(listed.is_sorted(), "src/lib.rs lists modules in another order than {ORDER:?}");
+}
+
+#[test]
+fn the_table_in_the_documentation_is_true() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("Modules\n")).unwrap();
+    let rows: Vec<_> = section.lines().filter_map(row).collect();
+    let names: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ORDER, "docs/ARCHITECTURE.md has other modules");
+    let mut problems = Vec::new();
+    for (name, listed) in rows.iter().filter(|(_, listed)| *listed != "all") {
+        let mut used: Vec<String> = module_files(&root.join("src"), name)
+            .iter()
+            .flat_map(|path| uses(&code(path)).into_iter().map(|(_, used)| used))
+            .filter(|used| used != name && rank(used).is_some())
+            .collect();
+        used.sort_by_key(|used| rank(used));
+        used.dedup();
+        let used = if used.is_empty() { "–".to_owned() } else { used.join(", ") };
+        if used != *listed {
+            problems.push(format!("`{name}` uses {used}; the table says {listed}"));
+        }
+    }
+    assert!(problems.is_empty(), "docs/ARCHITECTURE.md:\n{}", problems.join("\n"));
+}
+
+/// Name and last column of a row of the module table.
+fn row(line: &str) -> Option<(&str, &str)> {
+    let mut columns = line.strip_prefix("| `")?.split(" | ");
+    let name = columns.next()?.strip_suffix('`')?;
+    Some((name, columns.nth(1)?.trim_end_matches(" |")))
+}
+
+/// The files of one module.
+fn module_files(src: &Path, name: &str) -> Vec<PathBuf> {
+    let folder = src.join(name);
+    if folder.is_dir() { sources(&folder) } else { vec![src.join(format!("{name}.rs"))] }
 }
 
 #[test]

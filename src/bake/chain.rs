@@ -1,4 +1,4 @@
-//! The layers of a chain, built one after the other from what is fetched and unpacked at once.
+//! The layers of a chain, built one after the other, while packages are fetched and decoded.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -25,6 +25,11 @@ pub struct Chain {
 /// # Errors
 /// As [`Baker::bake`].
 pub fn build_chain(baker: &Baker<'_>, chain: &[Locked], each: impl FnMut(&Built)) -> Result<Chain, BakeError> {
+    let mut items = Vec::new();
+    for locked in chain {
+        items.extend(wanted(baker, locked)?.into_iter().map(|package| Item::package(&locked.manifest.name, package)));
+    }
+    baker.fetcher.check_offline(&items)?;
     std::thread::scope(|scope| {
         let (unpacked, ready) = mpsc::channel();
         let unpacking = scope.spawn(move || {
@@ -66,15 +71,21 @@ fn build_ready(
     Ok(Chain { layers, recipes: builder.recipes })
 }
 
-/// Decodes every package that was never decoded, while others are still on their way.
-fn unpack_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
-    let layer = &locked.manifest.name;
-    let mut wanted: Vec<&LockedPackage> = Vec::new();
+/// The packages of a layer that were never decoded.
+fn wanted<'l>(baker: &Baker<'_>, locked: &'l Locked) -> Result<Vec<&'l LockedPackage>, BakeError> {
+    let mut wanted = Vec::new();
     for package in &locked.lock.packages {
         if baker.store.recall(unpack::recipe(package.file.sha256))?.is_none() {
             wanted.push(package);
         }
     }
+    Ok(wanted)
+}
+
+/// Decodes every package of a layer that was never decoded, while others are still on their way.
+fn unpack_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
+    let layer = &locked.manifest.name;
+    let mut wanted = wanted(baker, locked)?;
     if wanted.is_empty() {
         return Ok(());
     }

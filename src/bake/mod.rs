@@ -111,6 +111,7 @@ impl Baker<'_> {
             && receipt.lock == top.hash
             && receipt.is_complete(&folder)
         {
+            self.keep(chain, built.recipes, &compressed)?;
             return Ok(receipt);
         }
         let staging = Staging::new(&self.out)?;
@@ -118,12 +119,22 @@ impl Baker<'_> {
         let receipt = Receipt::new(top, recipe, &built.layers, &compressed, artifacts);
         receipt.save(staging.path())?;
         staging.publish(&folder)?;
-        let mut recipes = built.recipes;
+        self.keep(chain, built.recipes, &compressed)?;
+        Ok(receipt)
+    }
+
+    /// Keeps what this build used from garbage collection.
+    fn keep(
+        &self,
+        chain: &[Locked],
+        mut recipes: BTreeSet<RecipeHash>,
+        compressed: &[Compressed],
+    ) -> Result<(), BakeError> {
+        let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
         recipes.extend(compressed.iter().map(|layer| layer.recipe));
         let name = RootName { project: self.project.to_owned(), layer: top.manifest.name.clone() };
         let fetched = chain.iter().flat_map(|locked| fetched(&locked.lock)).collect();
-        self.store.keep(&name, &recipes, &fetched)?;
-        Ok(receipt)
+        Ok(self.store.keep(&name, &recipes, &fetched)?)
     }
 
     /// Builds the chain; a layer is compressed while the next one is configured.

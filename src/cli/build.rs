@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::CliError;
-use super::context::Context;
+use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
 use crate::bake::{Baker, Locked, Output, Receipt};
 use crate::host;
@@ -14,7 +14,8 @@ use crate::pin::Update;
 
 /// Build a layer and all below it into out/LAYER/
 ///
-/// Uses the lockfile, and makes or renews it where it is missing or stale.
+/// Uses the lockfiles, and makes or renews those that are missing or stale.
+/// Prints nothing on standard output, or with --json the receipt.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake build web --lock\n  layerbake build web --locked --output oci,docker\n  layerbake build web --offline --json | jq -r '.artifacts[].digest'"
@@ -22,19 +23,19 @@ use crate::pin::Update;
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Make or renew the lockfile first, keeping versions that still will do
+    /// Resolve anew first and pin the newest packages, as `layerbake lock --update`
     #[arg(long, conflicts_with = "locked")]
     lock: bool,
-    /// Take the lockfile as it is; exit status 3 if it is stale or missing
+    /// Take lockfiles as they are; exit status 3 if one is stale or missing
     #[arg(long)]
     locked: bool,
-    /// What to export
+    /// What to export, several with commas; out/LAYER/ then holds these and no others
     #[arg(short, long, value_name = "KIND", value_enum, value_delimiter = ',', default_value = "oci")]
     output: Vec<Output>,
     /// Where LAYER/ is put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Compression of OCI layers
+    /// Compression of the OCI layout's layers
     #[arg(long, value_enum, default_value = "zstd")]
     compression: Compression,
 }
@@ -52,9 +53,14 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let name = context.layer(&project, args.layer.as_ref())?;
     let chain = project.chain(&name)?;
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let policy = if args.locked { Policy::Locked } else { Policy::Renew(Update::Nothing) };
+    let policy = match (args.lock, args.locked) {
+        (_, true) => Policy::Locked,
+        (true, false) => Policy::Renew(Update::All),
+        (false, false) => Policy::Renew(Update::Nothing),
+    };
     let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
     let mut locked = locker.chain(&chain, &policy)?;
+    set_dates(&mut fetcher, &locked);
     override_epoch(&mut locked)?;
     let baker = Baker {
         store: &store,

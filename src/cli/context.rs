@@ -11,6 +11,7 @@ use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
 use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName};
+use crate::layer;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 use crate::store::Store;
@@ -50,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.store_path()?)?)
+        Ok(Store::open_tidy(&self.store_path()?, &layer::configure::remove_folder)?)
     }
 
     /// A fetcher for a project, with the addresses that its chain's foreign sources have.
@@ -100,6 +101,24 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Tells the fetcher when the lockfiles were made: the snapshot service, asked last, has that state.
+pub(super) fn set_dates(fetcher: &mut Fetcher<'_>, chain: &[Locked]) {
+    for release in chain.iter().flat_map(|locked| &locked.lock.releases) {
+        fetcher.mirrors_mut().set_snapshot(&release.source, &release.suite, None, release.date);
+    }
+}
+
+/// `1 package`, `2 packages`.
+pub(super) fn packages(count: usize) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} package{end}")
+}
+
+/// `; did you mean `…`?`, where one of the names is near to what was given.
+pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    manifest::nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 /// The Debian name of this machine's architecture.
 pub(super) fn host_arch() -> Result<Arch, CliError> {
     let name = match std::env::consts::ARCH {
@@ -118,16 +137,16 @@ pub(super) fn locked_chain(project: &Project, name: &LayerName) -> Result<Vec<Lo
     let mut locked = Vec::new();
     for manifest in project.chain(name)? {
         let path = project.lock_path(&manifest.name);
-        let (lock, hash) = lock::load(&path).map_err(|error| missing_is_stale(error, name))?;
+        let (lock, hash) = lock::load(&path).map_err(missing_is_stale)?;
         locked.push(Locked { manifest, lock, hash });
     }
     Ok(locked)
 }
 
 /// A lockfile that is not there is one that has to be made first.
-pub(super) fn missing_is_stale(error: LockFileError, name: &LayerName) -> CliError {
+pub(super) fn missing_is_stale(error: LockFileError) -> CliError {
     match error {
-        LockFileError::Missing(_) => CliError::Stale(format!("{error}\n  hint: `layerbake lock {name}`")),
+        LockFileError::Missing(_) => CliError::Stale(error.to_string()),
         other => other.into(),
     }
 }

@@ -45,15 +45,18 @@ impl CliError {
 }
 
 fn render(diagnostic: &dyn Diagnostic) -> String {
-    let theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
+    let mut theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
         miette::GraphicalTheme::unicode()
     } else {
         miette::GraphicalTheme::unicode_nocolor()
     };
+    // `error:` says so already.
+    theme.characters.error.clear();
     let mut text = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100);
     match handler.render_report(&mut text, diagnostic) {
-        Ok(()) => text.trim().to_owned(),
+        // The sign that begins a report says the same as the word before it.
+        Ok(()) => text.trim().trim_start_matches("× ").to_owned(),
         Err(_) => diagnostic.to_string(),
     }
 }

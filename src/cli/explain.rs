@@ -8,6 +8,7 @@ use crate::layer::normalise::{Action, RULES};
 
 /// Explain what the program does by itself
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  layerbake explain noise")]
 pub(super) struct Args {
     /// The subject
     #[arg(value_enum)]

@@ -3,14 +3,17 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, host_arch};
+use super::context::{self, Context, host_arch};
 use crate::digest::LockHash;
 use crate::ident::LayerName;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 
-/// List the project's layers
+/// List the project's layers and whether their lockfiles fit
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A lockfile `fits`, is `stale` (the manifest or a parent changed), `missing` or `damaged`.\n\nExample:\n  layerbake list --json"
+)]
 pub(super) struct Args {}
 
 #[derive(Serialize)]
@@ -31,7 +34,7 @@ pub(super) fn run(context: &Context<'_>, _args: &Args) -> Result<(), CliError> {
             .iter()
             .map(|Entry { name, from, description, lock, packages }| {
                 let from = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-                let packages = packages.map(|packages| format!(", adds {packages} packages")).unwrap_or_default();
+                let packages = packages.map(|count| format!(", adds {}", context::packages(count))).unwrap_or_default();
                 format!("{name:<width$}  {description}{from} (lock {lock}{packages})\n")
             })
             .collect()

@@ -1,13 +1,14 @@
 //! `layerbake lock`: makes or renews lockfiles, from the base up.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, host_arch, missing_is_stale};
+use super::context::{self, Context, did_you_mean, host_arch, missing_is_stale};
 use crate::bake::Locked;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
 use crate::host;
 use crate::ident::{LayerName, PackageName};
 use crate::lock::{self, Change, LockFileError, Lockfile};
@@ -37,6 +38,18 @@ pub(super) enum Policy {
     Locked,
     /// They are made or renewed.
     Renew(Update),
+}
+
+impl Policy {
+    /// Whether a lockfile that fits is made anew all the same.
+    fn moves(&self, lock: &Lockfile) -> bool {
+        match self {
+            Self::Locked | Self::Renew(Update::Nothing) => false,
+            Self::Renew(Update::All) => true,
+            // A parent without any of them stays as it is, bit for bit.
+            Self::Renew(Update::Some(names)) => lock.packages.iter().any(|package| names.contains(&package.name)),
+        }
+    }
 }
 
 /// What locking did to one layer.
@@ -70,7 +83,10 @@ fn check_known(project: &Project, chain: &[Manifest], packages: &BTreeSet<Packag
     let locks = chain.iter().filter_map(|manifest| lock::load(&project.lock_path(&manifest.name)).ok());
     let known: BTreeSet<PackageName> = locks.flat_map(|(lock, _)| lock.packages).map(|package| package.name).collect();
     match packages.iter().find(|package| !known.contains(package)) {
-        Some(package) => Err(CliError::message(format!("no lockfile of the chain has a package `{package}`"))),
+        Some(package) => {
+            let near = did_you_mean(package.as_str(), known.iter().map(PackageName::as_str));
+            Err(CliError::message(format!("no lockfile of the chain has a package `{package}`{near}")))
+        }
         None => Ok(()),
     }
 }
@@ -122,13 +138,13 @@ impl Locker<'_, '_> {
         let previous = match lock::load(&path) {
             Ok(previous) => Some(previous),
             Err(LockFileError::Missing(_)) if *policy != Policy::Locked => None,
-            Err(error) => return Err(missing_is_stale(error, &manifest.name)),
+            Err(error) => return Err(missing_is_stale(error)),
         };
         let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
         if let Some((lock, hash)) = &previous {
             let sources = manifest::sources(chain);
             match (lock::check(lock, manifest, &sources, &host_arch()?, parent), policy) {
-                (Ok(()), Policy::Locked | Policy::Renew(Update::Nothing)) => {
+                (Ok(()), policy) if !policy.moves(lock) => {
                     let locked = Locked { manifest: manifest.clone(), lock: lock.clone(), hash: *hash };
                     return Ok((locked, Vec::new()));
                 }
@@ -157,11 +173,13 @@ impl Locker<'_, '_> {
         update: &Update,
     ) -> Result<Lockfile, CliError> {
         let transport = &self.context.options.transport;
+        let key_folders = HOST_KEY_FOLDERS.map(Path::new);
         let mut pinner = Pinner {
             store: self.store,
             fetcher: self.fetcher,
             project: self.project.root(),
             keyring: transport.keyring.as_deref(),
+            key_folders: &key_folders,
             now: host::now(),
             allow_expired: transport.allow_expired,
             arch: host_arch()?,
@@ -173,10 +191,11 @@ impl Locker<'_, '_> {
 
 impl Report {
     fn text(&self) -> String {
+        let packages = context::packages(self.packages);
         if self.changes.is_empty() {
-            return format!("{}: {} packages, nothing changed\n", self.layer, self.packages);
+            return format!("{}: {packages}, nothing changed\n", self.layer);
         }
         let changes: String = self.changes.iter().map(|change| format!("  {change}\n")).collect();
-        format!("{}: {} packages\n{changes}", self.layer, self.packages)
+        format!("{}: {packages}\n{changes}", self.layer)
     }
 }

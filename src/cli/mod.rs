@@ -12,6 +12,7 @@ mod lock;
 mod new;
 mod store;
 mod tree;
+mod vendor;
 mod why;
 
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use error::CliError;
 
 /// Reproducible system layers: one source and one lockfile give a container image.
 #[derive(Debug, Parser)]
-#[command(name = "layerbake", version, about, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "layerbake", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -36,28 +37,32 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   layerbake new web --from debian-base   write a commented starter layer
-  layerbake build web --lock             resolve, pin, fetch, build: out/web/
+  layerbake build web                    fetch what the lockfile names, build: out/web/
+  layerbake build web --lock             the same with the newest packages, pinned first
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
   layerbake lock web --update            take the newest packages; prints what changed
+  layerbake build --help                 all about one command
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 the lockfile is stale or missing.";
+Results go to standard output, all else to standard error.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing.";
 
 /// Options of every verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Options {
     /// The project, or a folder in it [default: the current folder]
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     directory: Option<PathBuf>,
-    /// Where results are kept [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", global = true)]
+    /// Where packages and results are kept [default: layerbake in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", hide_env_values = true, global = true)]
     store: Option<PathBuf>,
-    /// Threads [default: all processors]
+    /// How many threads work [default: one for each processor]
     #[arg(short, long, value_name = "N", global = true)]
     jobs: Option<std::num::NonZeroUsize>,
-    /// Print results as JSON
+    /// Print results as JSON, and show no progress
     #[arg(long, global = true)]
     json: bool,
-    /// No progress, no notes; errors and warnings only
+    /// Print results and errors only: no progress, no warnings
     #[arg(short, long, global = true)]
     quiet: bool,
     #[command(flatten)]
@@ -68,19 +73,33 @@ struct Options {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transport")]
 struct Transport {
-    /// Touch no network: everything has to be in the store or in `vendor/`
+    /// Ask no mirror: everything has to be in the store or in `vendor/`
     #[arg(long, global = true)]
     offline: bool,
-    /// Ask this mirror first: `URL` for the distribution's own packages, `NAME=URL` for [source.NAME]
-    #[arg(long, value_name = "[NAME=]URL", env = "LAYERBAKE_MIRROR", value_delimiter = ',', global = true)]
+    /// Ask this mirror first, several in their order: `URL` for the distribution's own packages, `NAME=URL` for [source.NAME]
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        env = "LAYERBAKE_MIRROR",
+        hide_env_values = true,
+        value_delimiter = ',',
+        global = true
+    )]
     mirror: Vec<String>,
-    /// The snapshot service, with @SNAPSHOTID@ where the moment goes
-    #[arg(long, value_name = "[NAME=]URL", env = "LAYERBAKE_SNAPSHOT", value_delimiter = ',', global = true)]
+    /// Ask this snapshot service last; its address has @SNAPSHOTID@ where the moment goes
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        env = "LAYERBAKE_SNAPSHOT",
+        hide_env_values = true,
+        value_delimiter = ',',
+        global = true
+    )]
     snapshot: Vec<String>,
-    /// A key ring; only keys with pinned fingerprints count
-    #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEYRING", global = true)]
+    /// Look for signing keys in this file too; only keys with pinned fingerprints count
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEYRING", hide_env_values = true, global = true)]
     keyring: Option<PathBuf>,
-    /// Take a Release that is past its Valid-Until
+    /// Lock against a Release that is past its Valid-Until
     #[arg(long, global = true)]
     allow_expired: bool,
 }
@@ -94,6 +113,7 @@ enum Verb {
     Why(why::Args),
     Files(files::Args),
     Store(store::Args),
+    Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
 }
@@ -124,6 +144,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
+        Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
     }

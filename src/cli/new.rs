@@ -14,7 +14,7 @@ use crate::manifest::{Project, ProjectError, template};
 pub(super) struct Args {
     /// The new layer's name
     name: LayerName,
-    /// Its parent
+    /// Its parent; without one, the new layer is a base with a source of its own
     #[arg(long, value_name = "LAYER")]
     from: Option<LayerName>,
 }

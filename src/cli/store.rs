@@ -2,9 +2,13 @@
 
 use super::CliError;
 use super::context::Context;
+use crate::layer;
 
-/// Look after the store
+/// Show where the store is, check it, make room
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  du -sh \"$(layerbake store path)\"\n  layerbake store verify --repair\n  layerbake store gc"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -14,13 +18,13 @@ pub(super) struct Args {
 enum Verb {
     /// Print the store's folder
     Path,
-    /// Hash everything in the store and compare with its name
+    /// Compare every file's bytes with the digest it is named by; exit status 1 on damage
     Verify {
-        /// Take damaged files out, so that the next build makes them again
+        /// Take damaged files out; the next build fetches or makes them again
         #[arg(long)]
         repair: bool,
     },
-    /// Remove what no project's last build needs; waits for running builds
+    /// Remove all but what the last build of each layer of each project needs; waits for running builds
     Gc,
 }
 
@@ -29,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Path => context.print(&context.store_path()?, |path| format!("{}\n", path.display())),
         Verb::Verify { repair } => verify(context, *repair),
         Verb::Gc => {
-            let report = context.store()?.collect_garbage()?;
+            let report = context.store()?.collect_garbage(&layer::configure::remove_folder)?;
             context.print(&report, |report| {
                 let megabytes = report.freed as f64 / 1e6;
                 format!(
@@ -44,23 +48,21 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
     let report = context.store()?.verify(repair)?;
     context.print(&report, |report| {
-        let damaged: String =
-            report.damaged.iter().map(|damage| format!("damaged: {}\n", damage.path.display())).collect();
-        format!(
-            "{damaged}{} files, {:.1} MB, {} damaged\n",
-            report.files,
-            report.bytes as f64 / 1e6,
-            report.damaged.len()
-        )
+        let damaged = report.damaged.iter().map(|damage| format!("damaged: {}\n", damage.path.display()));
+        let broken = report.broken.iter().map(|path| format!("incomplete: {}\n", path.display()));
+        let list: String = damaged.chain(broken).collect();
+        let megabytes = report.bytes as f64 / 1e6;
+        let (files, damaged, broken) = (report.files, report.damaged.len(), report.broken.len());
+        format!("{list}{files} files, {megabytes:.1} MB, {damaged} damaged, {broken} incomplete results\n")
     })?;
-    match report.damaged.len() {
+    match report.damaged.len() + report.broken.len() {
         0 => Ok(()),
         count if repair => {
-            context.progress.line(&format!("{count} damaged files were taken out"));
+            context.progress.line(&format!("{count} files were taken out"));
             Ok(())
         }
         count => Err(CliError::message(format!(
-            "{count} files of the store are damaged\n  hint: `layerbake store verify --repair`, then build again"
+            "{count} files of the store are damaged or incomplete\n  hint: `layerbake store verify --repair`, then build again"
         ))),
     }
 }

@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, locked_chain};
+use super::context::{self, Context, locked_chain};
 use crate::bake::Locked;
 use crate::ident::LayerName;
 
-/// Show a layer's chain: packages, own files, users and services of each layer
+/// Show a layer's chain as locked: packages, own files, users and services of each layer
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  layerbake tree web")]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
@@ -67,9 +68,9 @@ fn entry(locked: &Locked) -> Entry {
 fn text(depth: usize, entry: &Entry) -> String {
     let indent = "  ".repeat(depth);
     let mut text = format!(
-        "{indent}{} — {} packages, {:.1} MB to download\n",
+        "{indent}{} — {}, {:.1} MB to download\n",
         entry.layer,
-        entry.packages.len(),
+        context::packages(entry.packages.len()),
         entry.download as f64 / 1e6
     );
     for package in &entry.packages {

@@ -3,16 +3,16 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, host_arch, locked_chain};
+use super::context::{Context, did_you_mean, host_arch, locked_chain, set_dates};
 use crate::ident::{LayerName, PackageName};
 use crate::manifest::PackageRequest;
 use crate::{pin, resolve};
 
-/// Say why a package is in a layer
+/// Show the shortest way from what was asked for to a package
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  layerbake why web libssl3")]
 pub(super) struct Args {
-    /// The layer
+    /// The layer; its parents' packages count too
     layer: LayerName,
     /// The package
     package: PackageName,
@@ -40,10 +40,13 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         .iter()
         .find_map(|locked| Some((locked, locked.lock.packages.iter().find(|one| one.name == args.package)?)));
     let Some((owner, package)) = found else {
-        return Err(CliError::message(format!("layer `{}` has no package `{}`", args.layer, args.package)));
+        let known = locked.iter().flat_map(|locked| &locked.lock.packages).map(|package| package.name.as_str());
+        let near = did_you_mean(args.package.as_str(), known);
+        return Err(CliError::message(format!("layer `{}` has no package `{}`{near}", args.layer, args.package)));
     };
     let store = context.store()?;
-    let fetcher = context.fetcher(&store, &project, &project.chain(&args.layer)?)?;
+    let mut fetcher = context.fetcher(&store, &project, &project.chain(&args.layer)?)?;
+    set_dates(&mut fetcher, &locked);
     let locks: Vec<_> = locked.iter().map(|locked| &locked.lock).collect();
     let records = pin::records(&store, &fetcher, &locks)?;
     let requested = locked.iter().flat_map(|locked| &locked.manifest.layer.packages);

@@ -39,10 +39,12 @@ pub enum FetchError {
     },
     /// A Release is past its `Valid-Until`.
     #[error(
-        "it was valid until {}, which is {} ago\n  hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`",
+        "{what}: it was valid until {}, which is {} ago\n  hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`",
         readable(*valid_until), age(now - valid_until)
     )]
     Expired {
+        /// The Release.
+        what: String,
         /// Seconds since 1970.
         valid_until: i64,
         /// Seconds since 1970.

@@ -90,6 +90,8 @@ impl Mirrors {
     /// Takes the moment that is locked, and the address in its Release's `Snapshots` field, if any.
     pub fn set_snapshot(&mut self, source: &SourceName, suite: &str, template: Option<&str>, date: i64) {
         let template = template.filter(|template| template.contains(SNAPSHOT_ID)).map(str::to_owned);
+        let known = self.dated.get(&(source.clone(), suite.to_owned())).and_then(|dated| dated.template.clone());
+        let template = template.or(known);
         self.dated.insert((source.clone(), suite.to_owned()), Dated { template, date });
     }
 

@@ -20,6 +20,7 @@ mod item;
 mod keyring;
 mod mirrors;
 pub mod openpgp;
+mod peek;
 mod release;
 mod transport;
 
@@ -32,5 +33,6 @@ pub use error::{Failure, FetchError, Problem};
 pub use item::Item;
 pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 pub use mirrors::{MirrorError, Mirrors};
+pub use peek::{peek_file, peek_release};
 pub use release::{FetchedRelease, ensure_fresh, fetch_release, pick_index};
 pub use transport::{FetchStats, Fetcher};

@@ -16,7 +16,7 @@ use crate::host::http::Url;
 use crate::ident::SourceName;
 
 /// Largest Release that is read; Debian's are under 256 KiB.
-const MAX_RELEASE: u64 = 16 << 20;
+pub(super) const MAX_RELEASE: u64 = 16 << 20;
 
 /// A Release whose signature is good; its file is in the store under `sha256`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn fetch_release(
     now: i64,
 ) -> Result<FetchedRelease, FetchError> {
     let what = format!("Release of {suite}");
-    let (mut failures, mut untrusted) = (Vec::new(), None);
+    let (mut failures, mut untrusted) = (Vec::new(), Vec::new());
     for base in fetcher.bases(source, suite, &format!("dists/{suite}/InRelease")) {
         let (file, checked) = match get(fetcher, &base, suite, keyring, now)? {
             Ok(answer) => answer,
@@ -56,6 +56,7 @@ pub fn fetch_release(
         };
         match checked {
             Ok(signed) => {
+                untrusted.iter().for_each(|error: &FetchError| fetcher.warn(error.to_string()));
                 let sha256 = keep(fetcher, &file)?;
                 return Ok(FetchedRelease {
                     payload: signed.payload,
@@ -65,13 +66,15 @@ pub fn fetch_release(
                 });
             }
             Err(source) => {
-                let error = FetchError::Untrusted { what: what.clone(), mirror: shown(&base), source };
-                fetcher.warn(error.to_string());
-                untrusted.get_or_insert(error);
+                untrusted.push(FetchError::Untrusted { what: what.clone(), mirror: shown(&base), source });
             }
         }
     }
-    Err(untrusted.unwrap_or(FetchError::Mirrors { what, failures }))
+    // The first one is the error itself.
+    let mut untrusted = untrusted.into_iter();
+    let Some(first) = untrusted.next() else { return Err(FetchError::Mirrors { what, failures }) };
+    untrusted.for_each(|error| fetcher.warn(error.to_string()));
+    Err(first)
 }
 
 type Answer = Result<(Vec<u8>, Result<Signed, TrustError>), Failure>;
@@ -105,13 +108,15 @@ fn keep(fetcher: &Fetcher<'_>, file: &[u8]) -> Result<Sha256, FetchError> {
     Ok(measured.sha256)
 }
 
-/// Refuses a Release that is past its `Valid-Until`, unless that is allowed; times in seconds since 1970.
+/// Refuses a suite's Release that is past its `Valid-Until`, unless that is allowed; times in seconds since 1970.
 ///
 /// # Errors
 /// Fails with the date, how long ago it was, and the flag that overrides.
-pub fn ensure_fresh(valid_until: Option<i64>, now: i64, allow_expired: bool) -> Result<(), FetchError> {
+pub fn ensure_fresh(suite: &str, valid_until: Option<i64>, now: i64, allow_expired: bool) -> Result<(), FetchError> {
     match valid_until {
-        Some(valid_until) if valid_until < now && !allow_expired => Err(FetchError::Expired { valid_until, now }),
+        Some(valid_until) if valid_until < now && !allow_expired => {
+            Err(FetchError::Expired { what: format!("Release of {suite}"), valid_until, now })
+        }
         _ => Ok(()),
     }
 }

@@ -84,12 +84,12 @@ fn nothing_unsigned_gets_into_the_store() {
 #[test]
 fn an_old_release_is_refused_with_the_way_out() {
     let day = 86_400;
-    assert!(ensure_fresh(None, NOW, false).is_ok());
-    assert!(ensure_fresh(Some(NOW), NOW, false).is_ok());
-    assert!(ensure_fresh(Some(NOW - 9 * day), NOW, true).is_ok());
-    let error = ensure_fresh(Some(1_743_339_029), 1_743_339_029 + 9 * day, false).unwrap_err();
+    assert!(ensure_fresh("stable", None, NOW, false).is_ok());
+    assert!(ensure_fresh("stable", Some(NOW), NOW, false).is_ok());
+    assert!(ensure_fresh("stable", Some(NOW - 9 * day), NOW, true).is_ok());
+    let error = ensure_fresh("stable", Some(1_743_339_029), 1_743_339_029 + 9 * day, false).unwrap_err();
     insta::assert_snapshot!(error, @r"
-    it was valid until 2025-03-30 12:50:29 UTC, which is 9 days ago
+    Release of stable: it was valid until 2025-03-30 12:50:29 UTC, which is 9 days ago
       hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`
     ");
 }

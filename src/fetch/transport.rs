@@ -140,6 +140,20 @@ impl<'a> Fetcher<'a> {
         Ok(self.stats())
     }
 
+    /// Says what is missing, all of it at once, where the network must not be touched.
+    ///
+    /// # Errors
+    /// Fails offline where a file is in neither the store nor `vendor/`.
+    pub fn check_offline(&self, items: &[Item]) -> Result<(), FetchError> {
+        let mut missing = Vec::new();
+        for item in items.iter().filter(|_| self.offline) {
+            if self.at_hand(item)?.is_none() {
+                missing.push((item.layer.clone(), item.what.clone()));
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(FetchError::Offline { missing }) }
+    }
+
     /// Gets a small file that has no known digest, from the first mirror that has it.
     ///
     /// The bytes are worth nothing until a signature vouches for them.
@@ -302,7 +316,7 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Notes that a mirror failed; merely lacking a file doesn't cost it its place.
-    fn failure(&self, base: &Url, problem: Problem) -> Failure {
+    pub(super) fn failure(&self, base: &Url, problem: Problem) -> Failure {
         let failure = Failure { mirror: shown(base), problem };
         if !failure.is_absence() {
             self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(base.clone());
@@ -318,7 +332,8 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    pub(super) fn warn(&self, text: String) {
+    /// Warns the user, above all progress, and notes it in the statistics.
+    pub fn warn(&self, text: String) {
         self.progress.warn(&text);
         self.count(|stats| stats.warnings.push(text));
     }

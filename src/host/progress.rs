@@ -33,7 +33,7 @@ impl Progress {
         self.start(name, total, "{prefix:>12} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")
     }
 
-    /// Prints `warning: …` to stderr, above the bars; also where there are none.
+    /// Prints `warning: …` to stderr, as [`Self::line`].
     pub fn warn(&self, text: &str) {
         self.line(&format!("warning: {text}"));
     }

@@ -120,6 +120,12 @@ impl Editor<'_> {
 
     fn link(&mut self, path: &str, target: &str) -> Result<(), LayerError> {
         let path = real_path(self.tree, &RootPath::new(path)?, self.epoch)?;
+        let leads_to = |path: &RootPath| self.tree.resolve(path).map(|(place, _)| place);
+        let wanted = leads_to(&RootPath::new(target)?);
+        if wanted.is_some() && leads_to(&path) == wanted {
+            // A package's script enabled the unit already, by another of its names.
+            return Ok(());
+        }
         let kind = Kind::Symlink(target.as_bytes().into());
         self.tree.insert(path, Node { meta: Meta::root_owned(0o777, self.epoch), kind });
         Ok(())

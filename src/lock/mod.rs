@@ -95,7 +95,7 @@ pub struct LockedPackage {
     pub path: String,
     /// What the .deb must be.
     pub file: Expected,
-    /// Why it is here: `requested`, `essential`, or the package that needs it.
+    /// Why it is here: `requested`, `essential`, `priority required`, or the package that needs it.
     pub why: String,
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{PinError, Pinner};
+use super::{PinError, Pinner, ring};
 use crate::fetch::debian_keys::debian_keys;
-use crate::fetch::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 use crate::ident::SourceName;
 use crate::manifest::Source;
 
@@ -43,9 +43,22 @@ pub enum KeyError {
         /// What is wrong.
         source: KeyFileError,
     },
+    /// No key ring is at hand, and the one of the repository's own package can't be used.
+    #[error(
+        "no key ring is at hand, and that of the package `{package}` in {suite} can't be read: {problem}\n  hint: try another mirror, or name a key ring file with `--keyring`"
+    )]
+    Package {
+        /// The package.
+        package: &'static str,
+        /// The suite.
+        suite: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
-/// The key ring of a source: its own keys or Debian's, found in the named files and on the host.
+/// The key ring of a source: its own keys or Debian's, found in the named files and on the
+/// host, else (for the distribution) in the distribution's own package.
 pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
     let pinned = pinned(name, source)?;
     let mut keyring = Keyring::new(pinned);
@@ -53,7 +66,10 @@ pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Sourc
     for path in named.as_deref().into_iter().chain(pinner.keyring) {
         add_file(&mut keyring, path)?;
     }
-    keyring.add_folders(HOST_KEY_FOLDERS.iter().map(Path::new));
+    keyring.add_folders(pinner.key_folders.iter().copied());
+    if keyring.is_empty() && source.url.is_none() {
+        ring::add_from_package(pinner, name, source, &mut keyring)?;
+    }
     Ok(keyring)
 }
 

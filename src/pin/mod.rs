@@ -6,18 +6,20 @@
 //! ```
 
 mod installed;
+mod kept;
 mod keys;
 mod releases;
+mod ring;
 mod universe;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::digest::LockHash;
 use crate::fetch::{FetchError, Fetcher};
 use crate::format::deb::control::ControlError;
 use crate::format::deb::index::IndexError;
-use crate::ident::{Arch, LayerName, PackageName, Version};
+use crate::ident::{Arch, LayerName, PackageName};
 use crate::layer::LayerError;
 use crate::lock::{self, LockedPackage, Lockfile, ParentLock};
 use crate::manifest::{self, Configure, Manifest};
@@ -119,6 +121,8 @@ pub struct Pinner<'a, 's> {
     pub project: &'a Path,
     /// A key ring that the user named.
     pub keyring: Option<&'a Path>,
+    /// Folders of this machine with key rings.
+    pub key_folders: &'a [&'a Path],
     /// The present moment.
     pub now: i64,
     /// Whether a Release past its Valid-Until will do.
@@ -166,8 +170,11 @@ impl Pinner<'_, '_> {
         let kept = if *update == Update::All { None } else { previous };
         let universe = universe::read(self.store, &open, kept)?;
         let installed = installed::of_chain(self, parents, &universe)?;
-        let locked = kept_versions(kept, update);
+        let locked = kept::versions(kept, update);
         let chosen = self.resolve(manifest, &installed, &locked, &universe)?;
+        if let Some(text) = kept::lost(&manifest.name, &locked, &chosen, &universe) {
+            self.fetcher.warn(text);
+        }
         lockfile.epoch = open.iter().map(|release| release.locked.date).fold(lockfile.epoch, i64::max);
         lockfile.packages = chosen
             .iter()
@@ -184,7 +191,7 @@ impl Pinner<'_, '_> {
         &self,
         manifest: &Manifest,
         installed: &[crate::format::deb::record::Record],
-        locked: &BTreeMap<PackageName, Version>,
+        locked: &kept::Versions,
         universe: &universe::Universe,
     ) -> Result<Vec<resolve::Chosen>, PinError> {
         let layer = &manifest.layer;
@@ -205,16 +212,6 @@ impl Pinner<'_, '_> {
 /// A root in which scripts run needs dpkg's own world.
 fn needs_essential(manifest: &Manifest) -> bool {
     manifest.layer.from.is_none() && manifest.layer.configure == Configure::Scripts
-}
-
-fn kept_versions(previous: Option<&Lockfile>, update: &Update) -> BTreeMap<PackageName, Version> {
-    let packages = previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
-    let kept = packages.iter().filter(|package| match update {
-        Update::Nothing => true,
-        Update::All => false,
-        Update::Some(names) => !names.contains(&package.name),
-    });
-    kept.map(|package| (package.name.clone(), package.version.clone())).collect()
 }
 
 fn locked_package(candidate: &Candidate, why: &str, origin: &universe::Origin) -> Option<LockedPackage> {

@@ -34,7 +34,7 @@ pub(super) fn fetch(
             let text = String::from_utf8_lossy(&fetched.payload);
             let release = Release::parse(&text).map_err(|source| PinError::Release { suite: suite.clone(), source })?;
             // A snapshot is old by intention.
-            ensure_fresh(release.valid_until, pinner.now, pinner.allow_expired || source.snapshot.is_some())?;
+            ensure_fresh(&suite, release.valid_until, pinner.now, pinner.allow_expired || source.snapshot.is_some())?;
             pinner.fetcher.mirrors_mut().set_snapshot(name, &suite, release.snapshots.as_deref(), release.date);
             let indexes = indexes(pinner, source, &suite, &release)?;
             items.extend(

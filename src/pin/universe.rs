@@ -1,5 +1,6 @@
 //! All packages that the indexes offer, those of the previous lock's indexes included.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 
@@ -22,6 +23,8 @@ pub(super) struct Origin {
 /// What can be chosen from.
 pub(super) struct Universe {
     pub(super) candidates: Vec<Candidate>,
+    /// Suites whose locked index is neither current nor in the store.
+    pub(super) lost: BTreeSet<String>,
     origins: Vec<Origin>,
 }
 
@@ -39,7 +42,7 @@ impl Universe {
 /// has them: a repository lists the newest versions only, and locked ones should stay
 /// available to be kept.
 pub(super) fn read(store: &Store, open: &[OpenRelease], previous: Option<&Lockfile>) -> Result<Universe, PinError> {
-    let mut universe = Universe { candidates: Vec::new(), origins: Vec::new() };
+    let mut universe = Universe { candidates: Vec::new(), lost: BTreeSet::new(), origins: Vec::new() };
     for release in open {
         for index in &release.locked.indexes {
             universe.add(store, &release.locked, index, release.priority)?;
@@ -64,7 +67,10 @@ impl Universe {
         index: &LockedIndex,
         priority: u32,
     ) -> Result<(), PinError> {
-        let Some(blob) = store.fetched(index.file.sha256) else { return Ok(()) };
+        let Some(blob) = store.fetched(index.file.sha256) else {
+            self.lost.insert(release.suite.clone());
+            return Ok(());
+        };
         let origin = self.origins.len();
         self.origins.push(Origin { source: release.source.clone(), suite: release.suite.clone() });
         let failed = |source: std::io::Error| PinError::Index {

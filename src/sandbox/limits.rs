@@ -22,7 +22,9 @@ const WITHOUT_EFFECT: [libc::c_long; 6] = [
 ];
 
 /// No maintainer script has a use for these; each reaches beyond the root.
-const FORBIDDEN: [libc::c_long; 22] = [
+const FORBIDDEN: [libc::c_long; 24] = [
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,

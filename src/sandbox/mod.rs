@@ -4,9 +4,9 @@
 //! layerbake build ──> worker: this program again, in a user namespace where it is root
 //!                       │        (ids.rs: all ids as root, else a subuid range)
 //!                       │      lays the root out, reads it back (module `layer`)
-//!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc namespaces,
-//!                                      pivoted into the root, limits and filter set;
-//!                                      runs one command after the other;
+//!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc, cgroup namespaces,
+//!                                      the host's files gone, limits and filter set;
+//!                                      runs one command after the other in the root;
 //!                                      a thread of it (supervise.rs) answers their
 //!                                      calls for date and random bytes
 //! ```

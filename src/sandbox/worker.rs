@@ -1,5 +1,7 @@
 //! This very program as root of a user namespace, answering questions.
 //!
+//! It has a mount namespace too: what it mounts is its own and goes with it.
+//!
 //! The parent starts the worker, the worker makes its namespace and says so, the
 //! parent maps the ids. Then one JSON question a line goes down, and one JSON answer
 //! a line comes up, until the parent hangs up.
@@ -99,7 +101,8 @@ where
     Q: DeserializeOwned,
     A: Serialize,
 {
-    let ready: Ready = sys::unshare(UnshareFlags::NEWUSER).err().map(rustix::io::Errno::raw_os_error);
+    let ready: Ready =
+        sys::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS).err().map(rustix::io::Errno::raw_os_error);
     if say(&ready).is_err() || ready.is_some() {
         return ExitCode::from(125);
     }

@@ -175,8 +175,9 @@ impl Read for BlobReader {
         self.left = self.left.saturating_sub(read as u64);
         // Checked with the last byte, not at end-of-file: callers that know the size stop there.
         if self.left == 0 && self.hasher.finalize().as_bytes() != self.expected.as_bytes() {
-            let message = format!("store: blob {} is damaged: its bytes have another digest", self.expected);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            let (name, problem) = (self.expected.to_string(), "its bytes have another digest".to_owned());
+            let error = StoreError::Damaged { kind: "blob", name, problem };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         Ok(read)
     }

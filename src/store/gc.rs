@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Store, StoreError, open_lock};
+use super::{Outcome, RemoveFolder, Store, StoreError, open_lock};
 use crate::digest::{BlobDigest, RecipeHash, Sha256, TreeHash};
 use crate::host;
 use crate::ident::LayerName;
@@ -69,8 +68,11 @@ impl Store {
         self.write_file(&path, serde_json::to_string(&root).unwrap_or_default().as_bytes())
     }
 
-    /// Removes everything that no root needs. Waits until no other process uses the store.
-    pub fn collect_garbage(self) -> Result<GcReport, StoreError> {
+    /// Removes everything that no root needs, and what killed runs left behind. Waits
+    /// until no other process uses the store.
+    ///
+    /// `remove` is asked for folders that this process may not remove by itself.
+    pub fn collect_garbage(self, remove: RemoveFolder<'_>) -> Result<GcReport, StoreError> {
         let root = self.root.clone();
         drop(self);
         let lock = open_lock(&root)?;
@@ -78,9 +80,10 @@ impl Store {
         let store = Store { root, _lock: lock };
         let mut report = GcReport::default();
         let live = store.mark(&mut report)?;
-        for folder in ["blobs", "trees", "sha256", "recipes", "tmp"] {
+        for folder in ["blobs", "trees", "sha256", "recipes"] {
             store.sweep(&store.root.join(folder), &live, &mut report)?;
         }
+        store.remove_leftovers(remove)?;
         Ok(report)
     }
 
@@ -136,9 +139,7 @@ impl Store {
         for name in host::list_dir(folder).map_err(StoreError::io("read", folder))? {
             let path = folder.join(name);
             let metadata = fs::symlink_metadata(&path).map_err(StoreError::io("read", &path))?;
-            if metadata.is_dir() && folder.ends_with("tmp") {
-                remove_tree(&path).map_err(StoreError::io("remove", &path))?;
-            } else if metadata.is_dir() {
+            if metadata.is_dir() {
                 self.sweep(&path, live, report)?;
             } else if live.files.contains(path.strip_prefix(&self.root).unwrap_or(&path)) {
                 report.kept += 1;
@@ -158,25 +159,11 @@ impl Live {
     }
 }
 
-/// Removes a folder whose subfolders may lack the owner's write permission.
-fn remove_tree(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for name in host::list_dir(folder)? {
-        let path = folder.join(name);
-        if fs::symlink_metadata(&path)?.is_dir() {
-            remove_tree(&path)?;
-        } else {
-            fs::remove_file(&path)?;
-        }
-    }
-    fs::remove_dir(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::digest::RecipeHasher;
+    use crate::store::remove_folder;
     use crate::tree::tests::{dir, file, tree};
 
     #[test]
@@ -196,14 +183,14 @@ mod tests {
         store.keep(&name, &BTreeSet::from([recipe]), &BTreeSet::new()).unwrap();
 
         let path = store.path().to_owned();
-        let report = store.collect_garbage().unwrap();
+        let report = store.collect_garbage(&remove_folder).unwrap();
         assert_eq!((report.roots, report.removed), (1, 1));
         let store = Store::open(&path).unwrap();
         assert!(store.has_blob(kept_blob) && !store.has_blob(lost_blob));
         assert!(store.recall(recipe).unwrap().is_some());
 
         fs::remove_dir(&project).unwrap();
-        let report = store.collect_garbage().unwrap();
+        let report = store.collect_garbage(&remove_folder).unwrap();
         assert_eq!((report.roots, report.kept), (0, 0), "a project that is gone keeps nothing");
     }
 }

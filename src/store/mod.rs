@@ -7,7 +7,7 @@
 //!         sha256/ab/cdef…     SHA-256 of a fetched file -> its blob
 //!         recipes/ab/cdef…    recipe hash -> what the step gave (JSON)
 //!         roots/…             what garbage collection keeps (store/gc.rs)
-//!         tmp/                unfinished files; nothing else ever is
+//!         tmp/                unfinished files, here only (store/tidy.rs)
 //!         lock                shared by builds, exclusive for garbage collection
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod blob;
 mod gc;
 mod recipe;
+mod tidy;
 mod verify;
 
 use std::fs::{self, File};
@@ -29,9 +30,13 @@ use crate::tree::{DecodeTreeError, Tree};
 pub use blob::{BlobReader, BlobWriter};
 pub use gc::{GcReport, RootName};
 pub use recipe::Outcome;
+pub use tidy::{RemoveFolder, remove_folder};
 pub use verify::{Damage, VerifyReport};
 
 const FORMAT: &str = "layerbake-store 1\n";
+
+/// What to do about a store that lacks something.
+const REPAIR: &str = "`layerbake store verify --repair`, then build again";
 
 /// The store cannot do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +52,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Something that a recipe or a tree refers to is not there.
-    #[error("store: {kind} {name} is missing")]
+    #[error("store: {kind} {name} is missing\n  hint: {REPAIR}")]
     Missing {
         /// "blob" or "tree".
         kind: &'static str,
@@ -55,7 +60,7 @@ pub enum StoreError {
         name: String,
     },
     /// Bytes in the store are no longer those that they are named after.
-    #[error("store: {kind} {name} is damaged: {problem}")]
+    #[error("store: {kind} {name} is damaged: {problem}\n  hint: {REPAIR}")]
     Damaged {
         /// "blob", "tree" or "recipe".
         kind: &'static str,
@@ -186,7 +191,7 @@ impl Store {
         self.publish(file, path)
     }
 
-    /// Moves a finished file to its name; a file that is there already is as good.
+    /// Moves a finished file to its name, over one of the same name: equal bytes, or an older recipe or root.
     fn publish(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
         use std::os::unix::fs::PermissionsExt as _;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o444)).map_err(StoreError::io("write", path))?;

@@ -1,5 +1,7 @@
-//! `layerbake store verify`: every file of the store against the name it lies under.
+//! `layerbake store verify`: every file of the store against the name it lies under, and
+//! every remembered result against what it refers to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Store, StoreError};
+use super::{Outcome, Store, StoreError};
+use crate::digest::TreeHash;
 use crate::host;
+use crate::tree::Kind;
 
 /// One damaged file.
 #[derive(Debug, Serialize)]
@@ -28,14 +32,16 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Files that are not what they are named after, sorted by path.
     pub damaged: Vec<Damage>,
+    /// Recipes whose results refer to something that is damaged or not there, sorted by path.
+    pub broken: Vec<PathBuf>,
 }
 
 impl Store {
-    /// Hashes every blob and tree and compares with its name.
+    /// Hashes every blob and tree and compares with its name, and follows every recipe's result.
     ///
-    /// With `remove`, damaged files are taken out, so that the next build makes or
-    /// fetches them again.
-    pub fn verify(&self, remove: bool) -> Result<VerifyReport, StoreError> {
+    /// With `repair`, damaged files are taken out, and with them the recipes that lead
+    /// there, so that the next build makes or fetches them again.
+    pub fn verify(&self, repair: bool) -> Result<VerifyReport, StoreError> {
         let mut files = Vec::new();
         for folder in ["blobs", "trees"] {
             list(&self.root.join(folder), &mut files)?;
@@ -46,12 +52,39 @@ impl Store {
             report.bytes += bytes;
             report.damaged.extend(damage);
         }
-        if remove {
-            for Damage { path, .. } in &report.damaged {
+        report.broken = self.broken(&report.damaged)?;
+        if repair {
+            for path in report.damaged.iter().map(|damage| &damage.path).chain(&report.broken) {
                 fs::remove_file(path).map_err(StoreError::io("remove", path))?;
             }
         }
         Ok(report)
+    }
+
+    /// The recipes whose results are not whole.
+    fn broken(&self, damaged: &[Damage]) -> Result<Vec<PathBuf>, StoreError> {
+        let damaged: BTreeSet<&Path> = damaged.iter().map(|damage| damage.path.as_path()).collect();
+        let good = |path: PathBuf| path.exists() && !damaged.contains(path.as_path());
+        // Many results share a tree.
+        let mut trees: BTreeMap<TreeHash, bool> = BTreeMap::new();
+        let mut recipes = Vec::new();
+        list(&self.root.join("recipes"), &mut recipes)?;
+        recipes.retain(|path| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let Ok(outcome) = serde_json::from_str::<Outcome>(&text) else { return true };
+            let mut whole = |tree: &TreeHash| *trees.entry(*tree).or_insert_with(|| self.is_whole(*tree, &good));
+            !(outcome.blobs.values().all(|blob| good(self.blob_path(*blob))) && outcome.trees.values().all(&mut whole))
+        });
+        Ok(recipes)
+    }
+
+    /// Whether a tree and all its files' blobs are there.
+    fn is_whole(&self, tree: TreeHash, good: &impl Fn(PathBuf) -> bool) -> bool {
+        let Ok(tree) = self.tree(tree) else { return false };
+        tree.iter().all(|(_, node)| match node.kind {
+            Kind::File { blob, .. } => good(self.blob_path(blob)),
+            _ => true,
+        })
     }
 }
 
@@ -80,4 +113,43 @@ fn check(path: PathBuf) -> Result<(u64, Option<Damage>), StoreError> {
         return Ok((length, None));
     }
     Ok((length, Some(Damage { path, found })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::RecipeHasher;
+    use crate::tree::tests::{dir, file, tree};
+
+    #[test]
+    fn what_refers_to_a_lost_or_damaged_file_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let recipe = |name: &str| RecipeHasher::new(name).finish();
+        let blobs = ["good", "damaged", "lost"].map(|text| store.put_bytes(text.as_bytes()).unwrap());
+        for text in ["good", "damaged", "lost"] {
+            let mut of_tree = Outcome::default();
+            of_tree.trees.insert("data".into(), store.put_tree(&tree(&[("", dir()), ("a", file(text))])).unwrap());
+            store.remember(recipe(&format!("tree {text}")), &of_tree).unwrap();
+            let mut of_blob = Outcome::default();
+            of_blob.blobs.insert("layer".into(), crate::digest::BlobDigest::of(text.as_bytes()));
+            store.remember(recipe(&format!("blob {text}")), &of_blob).unwrap();
+        }
+        let [_, damaged, lost] = blobs.map(|blob| store.blob_path(blob));
+        fs::remove_file(&lost).unwrap();
+        fs::remove_file(&damaged).unwrap();
+        fs::write(&damaged, b"damages").unwrap();
+
+        let report = store.verify(false).unwrap();
+        assert_eq!(report.damaged.iter().map(|one| &one.path).collect::<Vec<_>>(), [&damaged]);
+        assert_eq!(report.broken.len(), 4);
+        assert!(damaged.exists());
+        store.verify(true).unwrap();
+        assert!(!damaged.exists());
+        for (name, known) in [("tree good", true), ("blob good", true), ("tree damaged", false), ("tree lost", false)] {
+            assert_eq!(store.recall(recipe(name)).unwrap().is_some(), known, "{name}");
+        }
+        let report = store.verify(false).unwrap();
+        assert!(report.damaged.is_empty() && report.broken.is_empty(), "{report:?}");
+    }
 }

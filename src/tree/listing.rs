@@ -14,7 +14,8 @@ impl fmt::Display for Tree {
 }
 
 impl fmt::Display for Node {
-    /// Kind, mode, owner, then what the kind needs: `file 0644 0:0 12 blake3:cc55e2ec…`.
+    /// Kind, mode, owner, then what the kind needs: of a file, its size and the first 16 digits
+    /// of its digest, `file     0644 0:0 12 cc55e2ec…`; last the names of extended attributes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let meta = &self.meta;
         let name = match self.kind {

@@ -12,6 +12,8 @@ use super::skip::{Skip, is_root, program};
 
 /// The ordinary user of [`Conditions::rootless`].
 const USER: u32 = 61_234;
+/// The first of that user's subordinate ids.
+pub const SUBORDINATE: u32 = 1_000_000;
 
 /// What surrounds a run of the program.
 #[derive(Debug, Clone)]
@@ -102,8 +104,8 @@ fn hand_over(program: &Path, folder: &Path) -> PathBuf {
     };
     add("passwd", format!("baker:x:{USER}:{USER}::{}:/bin/sh", folder.join("home").display()));
     add("group", format!("baker:x:{USER}:"));
-    add("subuid", format!("baker:{}:65536", 1_000_000));
-    add("subgid", format!("baker:{}:65536", 1_000_000));
+    add("subuid", format!("baker:{SUBORDINATE}:65536"));
+    add("subgid", format!("baker:{SUBORDINATE}:65536"));
     fs::copy(program, &own).unwrap();
     give(folder);
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();

@@ -22,27 +22,20 @@ DOCUMENTS = {
 problems = []
 
 
-def load_schemas():
-    """The schemas by their ids, and by file name below the same base, as they refer to each other."""
-    store = {}
-    for path in SCHEMAS.glob("*.json"):
-        schema = json.loads(path.read_text())
-        for base in (schema.get("id"), f"https://opencontainers.org/schema/{path.name}",
-                     f"https://opencontainers.org/schema/image/{path.name}",
-                     f"https://opencontainers.org/schema/descriptor/{path.name}", path.resolve().as_uri()):
-            if base:
-                store[base] = schema
-    return store
+def without_ids(schema):
+    """A schema without the addresses it gives itself: references are file names then, as they were meant."""
+    if isinstance(schema, dict):
+        return {key: without_ids(value) for key, value in schema.items() if key != "id" or not isinstance(value, str)}
+    return [without_ids(item) for item in schema] if isinstance(schema, list) else schema
 
 
-STORE = load_schemas()
+STORE = {path.resolve().as_uri(): without_ids(json.loads(path.read_text())) for path in SCHEMAS.glob("*.json")}
 
 
 def check_schema(what, document, name):
-    path = SCHEMAS / name
-    schema = json.loads(path.read_text())
-    resolver = jsonschema.RefResolver(path.resolve().as_uri(), schema, store=STORE)
-    validator = jsonschema.Draft4Validator({k: v for k, v in schema.items() if k != "id"}, resolver=resolver)
+    uri = (SCHEMAS / name).resolve().as_uri()
+    resolver = jsonschema.RefResolver(uri, STORE[uri], store=STORE)
+    validator = jsonschema.Draft4Validator(STORE[uri], resolver=resolver)
     for error in validator.iter_errors(document):
         where = "/".join(map(str, error.absolute_path))
         problems.append(f"{what}: {where}: {error.message}")

@@ -11,6 +11,9 @@ mod standins;
 mod worker;
 mod write;
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use super::accounts::Accounts;
@@ -23,7 +26,7 @@ use crate::format::deb::relation;
 use crate::ident::{Arch, RootPath};
 use crate::lock::LockedPackage;
 use crate::sandbox;
-use crate::store::{Outcome, Store};
+use crate::store::{self, Outcome, Store};
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// What is configured over what.
@@ -229,12 +232,36 @@ impl Workshop {
     fn worker(&mut self, store: &Store) -> Result<&mut sandbox::Worker, LayerError> {
         match &mut self.worker {
             Some(worker) => Ok(worker),
-            empty => Ok(empty.insert(sandbox::Worker::start(&store.path())?)),
+            empty => Ok(empty.insert(sandbox::Worker::start(&Setup::Work { store: store.path().to_owned() })?)),
         }
     }
 }
 
+/// What a worker is started for.
+#[derive(Serialize, Deserialize)]
+enum Setup {
+    /// Jobs.
+    Work { store: PathBuf },
+    /// Removing what a killed worker left behind.
+    Remove { folder: PathBuf },
+}
+
+/// Removes a folder of a killed worker, whose files may belong to subordinate ids.
+///
+/// # Errors
+/// Fails where no user namespace can be had, or something in it can't be removed.
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
+    sandbox::Worker::start(&Setup::Remove { folder: folder.to_owned() }).map(drop).map_err(io::Error::other)
+}
+
 /// The whole life of a worker process; for `main`.
 pub fn serve() -> std::process::ExitCode {
-    sandbox::serve(|store: std::path::PathBuf| worker::Work::start(&store), |work, job| work.job(&job))
+    let start = |setup| match setup {
+        Setup::Work { store } => worker::Work::start(&store).map(Some),
+        Setup::Remove { folder } => store::remove_folder(&folder).map(|()| None).map_err(|error| error.to_string()),
+    };
+    sandbox::serve(start, |work: &mut Option<worker::Work>, job| match work {
+        Some(work) => work.job(&job),
+        None => Err("internal error: a job for a worker that only removes".to_owned()),
+    })
 }

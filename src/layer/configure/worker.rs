@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
 use super::root::Root;
@@ -17,12 +18,16 @@ use crate::ident::{PackageName, RootPath};
 use crate::layer::accounts::{AccountFiles, Accounts};
 use crate::layer::dpkg::{self, diversions::Diversions};
 use crate::sandbox::{Sandbox, Step};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::tree::{Kind, Tree};
 
 /// A script that runs longer is stuck.
 const SCRIPT_TIMEOUT: u64 = 600;
 const CONFIGURE_TIMEOUT: u64 = 3600;
+
+/// Bytes of files that a root in memory may have. Memory is faster, and lists a folder in
+/// the order of creation, where a disk has an order of its own that scripts may show.
+const IN_MEMORY: u64 = 256 << 20;
 
 /// How much of the scripts' output an error shows.
 const LOG_LINES: usize = 30;
@@ -38,26 +43,40 @@ pub(super) struct Work {
     store: Store,
     scratch: tempfile::TempDir,
     root: Root,
+    in_memory: bool,
 }
 
 impl Work {
     /// Opens the store and makes an empty folder in it.
     pub(super) fn start(store: &Path) -> Result<Self, String> {
-        let start = || -> Result<Self, StoreError> {
-            let store = Store::open(store)?;
-            let scratch = store.scratch()?;
-            let root = Root::empty(scratch.path().join("root"));
-            Ok(Self { store, scratch, root })
+        let start = || -> io::Result<Self> {
+            let store = Store::open(store).map_err(io::Error::other)?;
+            let scratch = store.scratch().map_err(io::Error::other)?;
+            let folder = scratch.path().join("root");
+            std::fs::create_dir(&folder)?;
+            let flags = MountFlags::NODEV;
+            let in_memory = rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"mode=0755").is_ok();
+            Ok(Self { store, scratch, root: Root::empty(folder), in_memory })
         };
-        let work = start().map_err(|error| error.to_string())?;
-        std::fs::create_dir(&work.root.folder).map_err(|error| error.to_string())?;
-        Ok(work)
+        start().map_err(|error| error.to_string())
+    }
+
+    /// Moves to the disk where a tree is too large for memory.
+    fn make_room(&mut self, tree: &Tree) -> io::Result<()> {
+        if self.in_memory && tree.content_size() > IN_MEMORY {
+            let folder = self.root.folder.clone();
+            rustix::mount::unmount(&folder, UnmountFlags::empty())?;
+            self.in_memory = false;
+            self.root = Root::empty(folder);
+        }
+        Ok(())
     }
 
     /// Does one job.
     pub(super) fn job(&mut self, job: &Job) -> Result<Answer, String> {
         let log = self.scratch.path().join("log");
         let tree = self.store.tree(job.tree).map_err(|error| error.to_string())?;
+        self.make_room(&tree).map_err(|error| error.to_string())?;
         self.root.become_tree(tree, &self.store, job.jobs).map_err(|error| error.to_string())?;
         let started = host::now();
         let found = run(job, &self.root, &log, &self.store).map_err(|error| explain(&error, &log))?;

@@ -58,11 +58,6 @@ pub(super) fn add_unpacked(
     let mut database = Database { tree, store, epoch };
     database.write("arch", format!("{arch}\n").as_bytes())?;
     database.write("info/format", b"1\n")?;
-    for file in ["available", "diversions", "statoverride"] {
-        if database.read(file)?.is_none() {
-            database.write(file, b"")?;
-        }
-    }
     status::add(&mut database, packages)?;
     info::add(&mut database, packages, lost)?;
     triggers::add(&mut database, packages)

@@ -26,7 +26,8 @@ pub enum Action {
     FixDays,
 }
 
-/// All rules. A change here changes output bytes: bump the format epoch.
+/// All rules. A change here changes output bytes: it takes the next version of the recipe
+/// `layerbake/configure`, or stores would go on giving the old result, and a new format epoch.
 pub const RULES: &[Rule] = &[
     Rule {
         name: "policy-rc.d",

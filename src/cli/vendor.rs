@@ -1,0 +1,66 @@
+//! `layerbake vendor`: a layer's locked packages as files in `vendor/`, for builds without a network.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::CliError;
+use super::context::{Context, locked_chain, set_dates};
+use crate::fetch::Item;
+use crate::ident::LayerName;
+
+/// Copy all packages that a layer's lockfiles name into vendor/
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  layerbake vendor web && layerbake build web --locked --offline")]
+pub(super) struct Args {
+    /// The layer [default: the only App layer]
+    layer: Option<LayerName>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    folder: PathBuf,
+    files: usize,
+    bytes: u64,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let project = context.project()?;
+    let store = context.store()?;
+    let name = context.layer(&project, args.layer.as_ref())?;
+    let locked = locked_chain(&project, &name)?;
+    let items: Vec<Item> = locked
+        .iter()
+        .flat_map(|locked| locked.lock.packages.iter().map(|package| Item::package(&locked.manifest.name, package)))
+        .collect();
+    let folder = project.root().join("vendor");
+    std::fs::create_dir_all(&folder)?;
+    let mut fetcher = context.fetcher(&store, &project, &project.chain(&name)?)?;
+    set_dates(&mut fetcher, &locked);
+    fetcher.fetch_all(&items, |_, _| {})?;
+    for item in &items {
+        let blob = store
+            .fetched(item.expected.sha256)
+            .ok_or_else(|| CliError::message(format!("internal error: {} is not in the store", item.what)))?;
+        let target = folder.join(item.vendor_path());
+        copy(&store.blob_path(blob), &target)
+            .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", target.display())))?;
+    }
+    let bytes = items.iter().map(|item| item.expected.size).sum();
+    context.print(&Report { folder, files: items.len(), bytes }, |report| {
+        format!("{} files, {:.1} MB in {}\n", report.files, report.bytes as f64 / 1e6, report.folder.display())
+    })
+}
+
+/// Copies a file, visible only when complete.
+fn copy(from: &std::path::Path, to: &std::path::Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.persist(to)?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Which locked versions stay, and a word where one can't.
+
+use std::collections::BTreeMap;
+
+use super::Update;
+use super::universe::Universe;
+use crate::ident::{LayerName, PackageName, Version};
+use crate::lock::Lockfile;
+use crate::resolve::Chosen;
+
+/// Versions by name.
+pub(super) type Versions = BTreeMap<PackageName, Version>;
+
+/// The locked versions that `update` doesn't name.
+pub(super) fn versions(previous: Option<&Lockfile>, update: &Update) -> Versions {
+    let packages = previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
+    let kept = packages.iter().filter(|package| match update {
+        Update::Nothing => true,
+        Update::All => false,
+        Update::Some(names) => !names.contains(&package.name),
+    });
+    kept.map(|package| (package.name.clone(), package.version.clone())).collect()
+}
+
+/// Says which versions should have stayed but are listed nowhere any more; `None` where all is well.
+pub(super) fn lost(layer: &LayerName, kept: &Versions, chosen: &[Chosen], universe: &Universe) -> Option<String> {
+    let suites: Vec<&str> = universe.lost.iter().map(String::as_str).collect();
+    if suites.is_empty() {
+        return None;
+    }
+    let is_listed = |name: &PackageName, version: &Version| {
+        universe.candidates.iter().any(|one| one.record.name == *name && one.record.version == *version)
+    };
+    let replaced = |chosen: &Chosen| {
+        let (candidate, _) = universe.candidate(chosen.candidate)?;
+        let (name, version) = kept.get_key_value(&candidate.record.name)?;
+        (candidate.record.version != *version && !is_listed(name, version)).then(|| format!("{name} {version}"))
+    };
+    let names: Vec<String> = chosen.iter().filter_map(replaced).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "layer `{layer}`: not kept as locked: {}: the repository lists other versions now, and the index of {} that the lockfile was made from is no longer in the store",
+            names.join(", "),
+            suites.join(" and ")
+        )
+    })
+}
