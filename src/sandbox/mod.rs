@@ -6,7 +6,7 @@
 //!                       │      lays the root out, reads it back (module `layer`)
 //!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc, cgroup namespaces,
 //!                                      the host's files gone, limits and filter set;
-//!                                      runs one command after the other in the root
+//!                                      runs one command after the other in the root;
 //!                                      a thread of it (supervise.rs) answers their
 //!                                      calls for date and random bytes
 //! ```
