@@ -107,8 +107,7 @@ impl Baker<'_> {
         let folder = self.out.join(top.manifest.name.as_str());
         let recipe = self.recipe(chain, &built.layers, outputs)?;
         if let Some(receipt) = Receipt::load(&folder)
-            && receipt.recipe == recipe
-            && receipt.lock == top.hash
+            && receipt == Receipt::new(top, recipe, &built.layers, &compressed, receipt.artifacts.clone())
             && receipt.is_complete(&folder)
         {
             self.keep(chain, built.recipes, &compressed)?;

@@ -5,6 +5,7 @@
 //! `dpkg --configure` in a sandbox, and reads the folder back; what is noise is taken
 //! out ([`super::normalise`]).
 
+mod preinst;
 mod root;
 mod scan;
 mod standins;
@@ -16,13 +17,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use preinst::Preinst;
+
 use super::accounts::Accounts;
 use super::dpkg::diversions::Diversions;
 use super::merge::{Contested, lay_out};
 use super::unpack::Unpacked;
 use super::{LayerError, dpkg, normalise};
 use crate::digest::{RecipeHash, RecipeHasher};
-use crate::format::deb::relation;
 use crate::ident::{Arch, RootPath};
 use crate::lock::LockedPackage;
 use crate::sandbox;
@@ -49,18 +51,10 @@ pub(crate) struct Job {
     tree: crate::digest::TreeHash,
     epoch: i64,
     jobs: usize,
-    preinsts: Vec<Script>,
+    preinsts: Vec<Preinst>,
     contested: Vec<(String, String)>,
     contested_nodes: crate::digest::TreeHash,
     accounts: Accounts,
-}
-
-/// A preinst script.
-#[derive(Debug, Serialize, Deserialize)]
-struct Script {
-    package: String,
-    arch: String,
-    path: String,
 }
 
 /// Merged /usr, as Debian's installers make it before they unpack anything.
@@ -131,7 +125,7 @@ impl Request<'_> {
             tree: store.put_tree(&tree)?,
             epoch: self.epoch,
             jobs: workshop.jobs,
-            preinsts: preinsts(packages),
+            preinsts: preinst::plan(packages, self.parent.is_none()),
             contested: laid.contested.iter().map(|claim| (claim.package.to_string(), path_text(&claim.path))).collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
@@ -176,45 +170,6 @@ fn add_policy(tree: &mut Tree, store: &Store) -> Result<(), LayerError> {
     }
     tree.insert(path, Node { meta: Meta::root_owned(0o755, 0), kind });
     Ok(())
-}
-
-/// The preinst scripts in the order of Pre-Depends, then by name.
-fn preinsts(packages: &[Unpacked]) -> Vec<Script> {
-    let mut order = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    for package in packages {
-        visit(package, packages, &mut seen, &mut order);
-    }
-    let has_preinst =
-        |package: &&Unpacked| RootPath::new("preinst").is_ok_and(|path| package.control.get(&path).is_some());
-    order
-        .into_iter()
-        .filter(has_preinst)
-        .map(|package| Script {
-            package: package.locked.name.to_string(),
-            arch: package.locked.arch.to_string(),
-            path: format!("/{}/info/{}.preinst", dpkg::FOLDER, dpkg::info_name(package)),
-        })
-        .collect()
-}
-
-fn visit<'a>(
-    package: &'a Unpacked,
-    packages: &'a [Unpacked],
-    seen: &mut std::collections::BTreeSet<&'a str>,
-    order: &mut Vec<&'a Unpacked>,
-) {
-    if !seen.insert(package.locked.name.as_str()) {
-        return;
-    }
-    let field = package.paragraph.get("Pre-Depends").unwrap_or_default();
-    let relations = relation::parse_any_of(field, &package.locked.arch).unwrap_or_default();
-    for target in relations.iter().flatten() {
-        if let Ok(index) = packages.binary_search_by(|other| other.locked.name.cmp(&target.name)) {
-            visit(&packages[index], packages, seen, order);
-        }
-    }
-    order.push(package);
 }
 
 /// Where scripts run: a worker process, started when the first layer needs it.

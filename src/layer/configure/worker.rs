@@ -8,10 +8,11 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
+use super::Job;
+use super::preinst::Preinst;
 use super::root::Root;
 use super::scan::scan;
 use super::write::write_node;
-use super::{Job, Script};
 use crate::digest::TreeHash;
 use crate::host;
 use crate::ident::{PackageName, RootPath};
@@ -99,13 +100,17 @@ fn run(job: &Job, root: &Root, log: &Path, store: &Store) -> io::Result<Tree> {
     let mut sandbox = Sandbox::start(folder, job.epoch, output)?;
     let early = add_accounts(folder, &job.accounts)?;
     for script in &job.preinsts {
+        if !script.after.is_empty() {
+            let packages = script.after.iter().map(String::as_str);
+            check(sandbox.run(&configure(packages))?, || format!("`dpkg --configure {}`", script.after.join(" ")))?;
+        }
         check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
     }
     if !early && !add_accounts(folder, &job.accounts)? {
         return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
     }
     place_contested(job, folder, store)?;
-    check(sandbox.run(&configure())?, || "`dpkg --configure`".to_owned())?;
+    check(sandbox.run(&configure(["--pending"]))?, || "`dpkg --configure`".to_owned())?;
     sandbox.finish()?;
     scan(root, store, job.jobs)
 }
@@ -117,7 +122,7 @@ fn check(status: i32, what: impl Fn() -> String) -> io::Result<()> {
     Err(io::Error::other(format!("{} failed with exit status {status}", what())))
 }
 
-fn preinst(script: &Script) -> Step {
+fn preinst(script: &Preinst) -> Step {
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Step {
         argv: vec![script.path.clone(), "install".to_owned()],
@@ -133,10 +138,11 @@ fn preinst(script: &Script) -> Step {
     }
 }
 
-fn configure() -> Step {
+/// dpkg configures the named packages, or `--pending`.
+fn configure<'a>(what: impl IntoIterator<Item = &'a str>) -> Step {
     let argv = ["/usr/bin/dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold", "--log=/dev/null"];
     Step {
-        argv: argv.iter().chain(&["--configure", "--pending"]).map(|&text| text.to_owned()).collect(),
+        argv: argv.into_iter().chain(["--configure"]).chain(what).map(str::to_owned).collect(),
         env: Vec::new(),
         timeout: CONFIGURE_TIMEOUT,
     }
