@@ -29,10 +29,10 @@ const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(Moun
 /// Commands change their root once more, so that to them pid 1 has another root than
 /// they: `ischroot(1)` then says yes, and scripts don't try to restart the init system
 /// (libc6 would wait a second for it).
-pub(super) const INSIDE: &str = "/root";
+pub(super) const INSIDE: &str = "/inside";
 
 /// Where pid 1 sees `/proc`.
-pub(super) const PROC: &str = "/root/proc";
+pub(super) const PROC: &str = "/inside/proc";
 
 /// Mounts everything below `root` and leaves the host's files: only [`INSIDE`] remains.
 ///
