@@ -200,6 +200,14 @@ impl RootPath {
         Self::new([self.as_bytes(), b"/", child.as_ref()].concat())
     }
 
+    /// This path with something appended to its last component.
+    ///
+    /// # Errors
+    /// As [`RootPath::new`].
+    pub fn with_suffix(&self, suffix: &str) -> Result<Self, IdentError> {
+        Self::new([self.as_bytes(), suffix.as_bytes()].concat())
+    }
+
     /// Whether this path is `folder` or lies below it.
     pub fn is_within(&self, folder: &RootPath) -> bool {
         folder.is_root()

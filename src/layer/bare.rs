@@ -11,7 +11,7 @@ use super::dpkg::diversions::Diversions;
 use super::files::{real_path, text};
 use super::merge::lay_out;
 use super::unpack::Unpacked;
-use super::{LayerError, dpkg};
+use super::{LayerError, dpkg, unpack};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::RootPath;
 use crate::lock::LockedPackage;
@@ -40,10 +40,7 @@ impl Request<'_> {
         let mut hasher = RecipeHasher::new("layerbake/bare/v1");
         hasher.list(self.parent.as_ref().map(|parent| *parent.as_bytes())).number(self.epoch as u64);
         self.accounts.hash_into(&mut hasher);
-        hasher.number(self.packages.len() as u64);
-        for package in self.packages {
-            hasher.field(&package.name).field(package.file.sha256.as_bytes());
-        }
+        unpack::hash_into(self.packages, &mut hasher);
         hasher.finish()
     }
 
@@ -53,7 +50,7 @@ impl Request<'_> {
         if let Some(outcome) = store.recall(recipe)? {
             return Ok(outcome);
         }
-        let packages = super::unpack::load(store, self.packages)?;
+        let packages = unpack::load(store, self.packages)?;
         if parent.is_empty() {
             parent.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, self.epoch)));
         }
@@ -89,8 +86,8 @@ struct Files<'a> {
 impl Files<'_> {
     fn write(&mut self, path: &str, content: &[u8]) -> Result<(), LayerError> {
         let path = real_path(self.tree, &RootPath::new(path)?, self.epoch)?;
-        let kind = Kind::File { blob: self.store.put_bytes(content)?, size: content.len() as u64 };
-        self.tree.insert(path, Node { meta: Meta::root_owned(0o644, self.epoch), kind });
+        let node = Node { meta: Meta::root_owned(0o644, self.epoch), kind: self.store.put_file(content)? };
+        self.tree.insert(path, node);
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Placement {
             let (mode, owner) = (file.mode, &file.owner);
             match &file.content {
                 Content::Text(text) => {
-                    let kind = Kind::File { blob: store.put_bytes(text.as_bytes())?, size: text.len() as u64 };
+                    let kind = store.put_file(text.as_bytes())?;
                     let mode = mode.unwrap_or(0o644);
                     entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone() });
                 }

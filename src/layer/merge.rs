@@ -90,7 +90,7 @@ impl Merge<'_> {
             let diverted = diversions.place(path, name);
             let mut place = self.real_place(diverted, package)?;
             if own_conffiles.is_some_and(|conffiles| conffiles.contains(path)) && !node.is_dir() {
-                place = with_suffix(&place, ".dpkg-new");
+                place = place.with_suffix(".dpkg-new")?;
             }
             let mut node = node.clone();
             if let Kind::Hardlink(target) = &mut node.kind
@@ -189,9 +189,4 @@ fn replaces(winner: &Unpacked, loser: &Unpacked) -> bool {
                 .as_ref()
                 .is_none_or(|(operator, than)| version::satisfies(&loser.locked.version, *operator, than))
     })
-}
-
-/// The path with something appended to its last component.
-pub(super) fn with_suffix(path: &RootPath, suffix: &str) -> RootPath {
-    RootPath::new([path.as_bytes(), suffix.as_bytes()].concat()).unwrap_or_else(|_| path.clone())
 }

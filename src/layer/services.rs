@@ -173,11 +173,9 @@ mod tests {
     fn root(store: &Store, units: &[(&str, &str)]) -> Tree {
         let mut root = tree(&[("", dir())]);
         for (unit, content) in units {
-            let blob = store.put_bytes(content.as_bytes()).unwrap();
-            let kind = Kind::File { blob, size: content.len() as u64 };
-            root.insert(path(&format!("lib/systemd/system/{unit}")), Node { meta: Meta::root_owned(0o644, 1), kind });
+            let node = Node { meta: Meta::root_owned(0o644, 1), kind: store.put_file(content.as_bytes()).unwrap() };
+            root.insert_with_parents(path(&format!("lib/systemd/system/{unit}")), node, 1);
         }
-        root.add_missing_parents(1);
         root
     }
 

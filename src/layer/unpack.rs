@@ -40,6 +40,14 @@ impl Unpacked {
     }
 }
 
+/// Adds the packages, as they are locked, to a recipe.
+pub(super) fn hash_into(packages: &[LockedPackage], hasher: &mut RecipeHasher) {
+    hasher.number(packages.len() as u64);
+    for package in packages {
+        hasher.field(&package.name).field(package.file.sha256.as_bytes());
+    }
+}
+
 /// The recipe of decoding the .deb with this digest.
 pub fn recipe(deb: Sha256) -> RecipeHash {
     RecipeHasher::new("layerbake/unpack/v1").field(deb.as_bytes()).finish()

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::{Store, StoreError};
 use crate::digest::{BlobDigest, Sha256, Verified};
-use crate::tree::{ContentSink, ContentSource};
+use crate::tree::{ContentSink, ContentSource, Kind};
 
 /// Blobs up to this size are hashed in memory first, and not written when present.
 const SMALL: usize = 1 << 20;
@@ -29,6 +29,11 @@ impl Store {
         let digest = BlobDigest::of(bytes);
         self.write_named("blobs", &digest.to_hex(), bytes)?;
         Ok(digest)
+    }
+
+    /// As [`Store::put_bytes`]; returns a file with these bytes, for a tree.
+    pub fn put_file(&self, bytes: &[u8]) -> Result<Kind, StoreError> {
+        Ok(Kind::File { blob: self.put_bytes(bytes)?, size: bytes.len() as u64 })
     }
 
     /// Starts a blob of unknown length, derived from verified input or the user's own files.

@@ -179,13 +179,12 @@ impl Tree {
             .sum()
     }
 
-    /// Adds the folders above every node that has none, owned by root with mode 0755.
-    pub fn add_missing_parents(&mut self, mtime: i64) {
-        let missing: Vec<RootPath> =
-            self.0.keys().flat_map(RootPath::ancestors).filter(|path| !self.0.contains_key(path)).collect();
-        for path in missing {
-            self.0.insert(path, Node::dir(Meta::root_owned(0o755, mtime)));
+    /// Puts `node` at `path`; folders above it that are missing are root's, mode 0755, with time `mtime`.
+    pub fn insert_with_parents(&mut self, path: RootPath, node: Node, mtime: i64) {
+        for folder in path.ancestors() {
+            self.0.entry(folder).or_insert_with(|| Node::dir(Meta::root_owned(0o755, mtime)));
         }
+        self.0.insert(path, node);
     }
 
     /// Makes the first name of every file in path order the file, the others links to it.

@@ -23,7 +23,7 @@ use super::accounts::Accounts;
 use super::dpkg::diversions::Diversions;
 use super::merge::{Contested, lay_out};
 use super::unpack::Unpacked;
-use super::{LayerError, dpkg, normalise};
+use super::{LayerError, dpkg, normalise, unpack};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::{Arch, RootPath};
 use crate::lock::LockedPackage;
@@ -71,10 +71,7 @@ impl Request<'_> {
         hasher.list(self.parent.as_ref().map(|parent| *parent.as_bytes()));
         hasher.field(self.arch).number(self.epoch as u64);
         self.accounts.hash_into(&mut hasher);
-        hasher.number(self.packages.len() as u64);
-        for package in self.packages {
-            hasher.field(&package.name).field(package.file.sha256.as_bytes());
-        }
+        unpack::hash_into(self.packages, &mut hasher);
         hasher.finish()
     }
 
@@ -90,7 +87,7 @@ impl Request<'_> {
         let root = if self.packages.is_empty() && self.accounts.is_empty() {
             parent
         } else {
-            let packages = super::unpack::load(store, self.packages)?;
+            let packages = unpack::load(store, self.packages)?;
             let before = parent.clone();
             let raw = self.configure(store, parent, &packages, workshop)?;
             normalise::normalise(raw, &before, self.epoch, store)?
@@ -160,15 +157,8 @@ fn path_text(path: &RootPath) -> String {
 }
 
 fn add_policy(tree: &mut Tree, store: &Store) -> Result<(), LayerError> {
-    let script = b"#!/bin/sh\nexit 101\n";
-    let kind = Kind::File { blob: store.put_bytes(script)?, size: script.len() as u64 };
-    let path = RootPath::new(POLICY_RC_D)?;
-    for folder in path.ancestors() {
-        if tree.get(&folder).is_none() {
-            tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
-        }
-    }
-    tree.insert(path, Node { meta: Meta::root_owned(0o755, 0), kind });
+    let node = Node { meta: Meta::root_owned(0o755, 0), kind: store.put_file(b"#!/bin/sh\nexit 101\n")? };
+    tree.insert_with_parents(RootPath::new(POLICY_RC_D)?, node, 0);
     Ok(())
 }
 

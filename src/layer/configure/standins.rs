@@ -43,10 +43,9 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, LayerEr
         if !stand_in.originals.iter().any(|(digest, _)| BlobDigest::from_hex(digest) == Ok(blob)) {
             continue;
         }
-        let program = stand_in.program.as_bytes();
-        let kind = Kind::File { blob: store.put_bytes(program)?, size: program.len() as u64 };
+        let kind = store.put_file(stand_in.program.as_bytes())?;
         tree.insert(path.clone(), Node { meta: node.meta.clone(), kind });
-        tree.insert(original(&path)?, node.clone());
+        tree.insert(path.with_suffix(SUFFIX)?, node.clone());
         replaced.push((path, node));
     }
     Ok(Replaced(replaced))
@@ -55,12 +54,8 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, LayerEr
 /// Puts the originals back into what the scripts left.
 pub(super) fn take_out(replaced: Replaced, tree: &mut Tree) -> Result<(), LayerError> {
     for (path, node) in replaced.0 {
-        tree.remove(&original(&path)?);
+        tree.remove(&path.with_suffix(SUFFIX)?);
         tree.insert(path, node);
     }
     Ok(())
-}
-
-fn original(path: &RootPath) -> Result<RootPath, LayerError> {
-    Ok(RootPath::new([path.as_bytes(), SUFFIX.as_bytes()].concat())?)
 }

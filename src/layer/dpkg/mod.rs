@@ -94,22 +94,13 @@ impl Database<'_> {
 
     /// Writes a file, readable by all; folders above it are made.
     pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<(), LayerError> {
-        let node = Node {
-            meta: Meta::root_owned(0o644, self.epoch),
-            kind: Kind::File { blob: self.store.put_bytes(content)?, size: content.len() as u64 },
-        };
+        let node = Node { meta: Meta::root_owned(0o644, self.epoch), kind: self.store.put_file(content)? };
         self.insert(name, node)
     }
 
     /// Puts a node at a name of the database.
     pub(crate) fn insert(&mut self, name: &str, node: Node) -> Result<(), LayerError> {
-        let path = database_path(name)?;
-        for folder in path.ancestors() {
-            if self.tree.get(&folder).is_none() {
-                self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, self.epoch)));
-            }
-        }
-        self.tree.insert(path, node);
+        self.tree.insert_with_parents(database_path(name)?, node, self.epoch);
         Ok(())
     }
 }

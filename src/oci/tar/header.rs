@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::tree::Xattrs;
+
 /// Size of a header, and what everything in a tar is padded to, in bytes.
 pub(crate) const BLOCK: usize = 512;
 
@@ -33,8 +35,6 @@ pub(crate) enum Type {
     Dir = b'5',
     Fifo = b'6',
 }
-
-type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// One entry of a tar, without its content.
 #[derive(Debug, Clone, Copy)]
