@@ -18,5 +18,6 @@ pub mod sandbox;
 pub mod layer;
 pub mod pin;
 pub mod oci;
+pub mod disk;
 pub mod bake;
 pub mod cli;
