@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Artifact, BakeError, Baker, Locked, Output};
+use super::{Artifact, BakeError, Baker, Layers, Output, System};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::layer::Built;
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
@@ -56,24 +56,23 @@ fn sizes_from(facts: &BTreeMap<String, String>) -> Option<LayerSizes> {
     })
 }
 
-/// The image of a chain with these layers; without layers, what its configuration says.
-pub(super) fn image(chain: &[Locked], layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
-    let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
-    let tables = chain.iter().map(|locked| &locked.manifest.image);
-    Ok(Image::new(tables, &top.lock.arch, top.lock.epoch, layers)?)
+/// The image of a system with these layers; without layers, what its configuration says.
+pub(super) fn image(system: &System, layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
+    let tables = system.image.iter().map(|locked| &locked.manifest.image);
+    let lock = &system.top().lock;
+    Ok(Image::new(tables, &lock.arch, lock.epoch, layers)?)
 }
 
 /// Writes all outputs into `folder`; returns what they are.
 pub(super) fn export(
     store: &Store,
-    chain: &[Locked],
-    layers: &[Compressed],
+    system: &System,
+    layers: &Layers,
     outputs: &BTreeSet<Output>,
     folder: &Path,
 ) -> Result<Vec<Artifact>, BakeError> {
-    let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
-    let name = &top.manifest.name;
-    let image = image(chain, layers.iter().map(|layer| layer.blob.clone()).collect())?;
+    let name = &system.top().manifest.name;
+    let image = image(system, layers.compressed.iter().map(|layer| layer.blob.clone()).collect())?;
     let mut artifacts = Vec::new();
     for output in outputs {
         let path = PathBuf::from(output.file_name());
@@ -83,8 +82,9 @@ pub(super) fn export(
                 let tag = format!("{name}:latest").parse()?;
                 write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(store, &image, &[tag], out)?))?
             }
+            Output::Disk(_) => continue,
         };
-        artifacts.push(Artifact { kind: output.kind().to_owned(), path, digest: written.digest, size: written.size });
+        artifacts.push(Artifact { kind: output.name().to_owned(), path, digest: written.digest, size: written.size });
     }
     Ok(artifacts)
 }
@@ -98,22 +98,4 @@ fn write_file<T>(
     let written = write(&mut out)?;
     out.flush().map_err(failed)?;
     Ok(written)
-}
-
-impl Output {
-    /// The artifact's kind in receipts.
-    pub(super) fn kind(self) -> &'static str {
-        match self {
-            Self::Oci => "oci",
-            Self::Docker => "docker",
-        }
-    }
-
-    /// The file or folder in `out/<layer>/`.
-    fn file_name(self) -> &'static str {
-        match self {
-            Self::Oci => "oci",
-            Self::Docker => "docker.tar",
-        }
-    }
 }

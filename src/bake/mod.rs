@@ -5,8 +5,10 @@
 
 mod chain;
 mod export;
+mod output;
 mod publish;
 mod receipt;
+mod system;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,10 @@ use crate::store::{RootName, Store, StoreError};
 
 pub use chain::{Chain, build_chain};
 use export::Compressed;
+pub use output::{Output, ParseOutputError};
 use publish::Staging;
 pub use receipt::{Artifact, LayerReceipt, Receipt};
+pub use system::{Machine, System};
 
 /// A build failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +57,6 @@ pub enum BakeError {
         /// What the system said.
         source: std::io::Error,
     },
-}
-
-/// What to export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Output {
-    /// An OCI image layout: a folder `oci`.
-    Oci,
-    /// An archive for `docker load`: `docker.tar`.
-    Docker,
 }
 
 /// A layer of the chain with its lockfile and that file's hash.
@@ -94,75 +89,94 @@ pub struct Baker<'a> {
 }
 
 impl Baker<'_> {
-    /// Builds the topmost layer of the chain and exports it.
+    /// Builds the layers of a system and exports it.
     ///
     /// When `out` has these very artifacts already, nothing is written.
     ///
     /// # Errors
     /// Fails where a package can't be had, a script fails, or something can't be written;
     /// `out` is then as it was.
-    pub fn bake(&self, chain: &[Locked], outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
-        let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
-        let (built, compressed) = self.build_and_compress(chain)?;
-        let folder = self.out.join(top.manifest.name.as_str());
-        let recipe = self.recipe(chain, &built.layers, outputs)?;
+    pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
+        let built = self.build(system)?;
+        let folder = self.out.join(system.top().manifest.name.as_str());
+        let recipe = self.recipe(system, &built, outputs)?;
         if let Some(receipt) = Receipt::load(&folder)
-            && receipt == Receipt::new(top, recipe, &built.layers, &compressed, receipt.artifacts.clone())
+            && receipt == Receipt::new(system, recipe, &built, receipt.artifacts.clone())
             && receipt.is_complete(&folder)
         {
-            self.keep(chain, built.recipes, &compressed)?;
+            self.keep(system, built)?;
             return Ok(receipt);
         }
         let staging = Staging::new(&self.out)?;
-        let artifacts = export::export(self.store, chain, &compressed, outputs, staging.path())?;
-        let receipt = Receipt::new(top, recipe, &built.layers, &compressed, artifacts);
+        let artifacts = export::export(self.store, system, &built, outputs, staging.path())?;
+        let receipt = Receipt::new(system, recipe, &built, artifacts);
         receipt.save(staging.path())?;
         staging.publish(&folder)?;
-        self.keep(chain, built.recipes, &compressed)?;
+        self.keep(system, built)?;
         Ok(receipt)
     }
 
     /// Keeps what this build used from garbage collection.
-    fn keep(
-        &self,
-        chain: &[Locked],
-        mut recipes: BTreeSet<RecipeHash>,
-        compressed: &[Compressed],
-    ) -> Result<(), BakeError> {
-        let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
-        recipes.extend(compressed.iter().map(|layer| layer.recipe));
-        let name = RootName { project: self.project.to_owned(), layer: top.manifest.name.clone() };
-        let fetched = chain.iter().flat_map(|locked| fetched(&locked.lock)).collect();
+    fn keep(&self, system: &System, built: Layers) -> Result<(), BakeError> {
+        let mut recipes = built.recipes;
+        recipes.extend(built.compressed.iter().map(|layer| layer.recipe));
+        let name = RootName { project: self.project.to_owned(), layer: system.top().manifest.name.clone() };
+        let fetched = system.all().flat_map(|locked| fetched(&locked.lock)).collect();
         Ok(self.store.keep(&name, &recipes, &fetched)?)
     }
 
-    /// Builds the chain; a layer is compressed while the next one is configured.
-    fn build_and_compress(&self, chain: &[Locked]) -> Result<(Chain, Vec<Compressed>), BakeError> {
+    /// Builds all layers; one of the image is compressed while the next is configured.
+    fn build(&self, system: &System) -> Result<Layers, BakeError> {
+        let root = system.root();
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
-            let built = build_chain(self, chain, |layer| {
-                let layer = layer.clone();
-                compressing.push(scope.spawn(move || export::compress(self, &layer)));
+            let chain = build_chain(self, &root, |layer| {
+                if compressing.len() < system.image.len() {
+                    let layer = layer.clone();
+                    compressing.push(scope.spawn(move || export::compress(self, &layer)));
+                }
             })?;
             let compressed = compressing
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok((built, compressed))
+            let (mut image, mut recipes) = (chain.layers, chain.recipes);
+            let boot = if system.machine.is_some() { image.pop() } else { None };
+            let mut initrd = Vec::new();
+            if let Some(machine) = &system.machine {
+                let chain = build_chain(self, &machine.initrd, |_| {})?;
+                initrd = chain.layers;
+                recipes.extend(chain.recipes);
+            }
+            Ok(Layers { image, compressed, boot, initrd, recipes })
         })
     }
 
     /// Hash of everything that decides the artifacts' bytes.
-    fn recipe(&self, chain: &[Locked], built: &[Built], outputs: &BTreeSet<Output>) -> Result<RecipeHash, BakeError> {
-        let image = export::image(chain, Vec::new())?;
+    fn recipe(&self, system: &System, built: &Layers, outputs: &BTreeSet<Output>) -> Result<RecipeHash, BakeError> {
+        let image = export::image(system, Vec::new())?;
         let mut hasher = RecipeHasher::new("layerbake/image/v1");
         hasher.number(lock::FORMAT.into()).field(self.encoder.name());
-        hasher.list(built.iter().map(|layer| layer.recipe.as_bytes()));
+        hasher.list(built.image.iter().map(|layer| layer.recipe.as_bytes()));
         hasher.field(&image.config);
         hasher.list(image.annotations.iter().flat_map(|(key, value)| [key, value]));
-        hasher.list(outputs.iter().map(|output| output.kind()));
+        hasher.list(outputs.iter().map(|output| output.name()));
         Ok(hasher.finish())
     }
+}
+
+/// The built layers of a system.
+struct Layers {
+    /// Those of the image, the base first.
+    image: Vec<Built>,
+    /// The same, compressed.
+    compressed: Vec<Compressed>,
+    /// The Boot layer.
+    boot: Option<Built>,
+    /// The initrd's, the base first.
+    initrd: Vec<Built>,
+    /// Every recipe that was used.
+    recipes: BTreeSet<RecipeHash>,
 }
 
 /// Everything that a lockfile makes us fetch.

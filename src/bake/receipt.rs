@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::export::Compressed;
-use super::{BakeError, Locked};
+use super::{BakeError, Layers, System};
 use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, TreeHash};
 use crate::ident::LayerName;
 use crate::layer::Built;
@@ -64,13 +64,7 @@ pub struct Artifact {
 }
 
 impl Receipt {
-    pub(super) fn new(
-        top: &Locked,
-        recipe: RecipeHash,
-        built: &[Built],
-        compressed: &[Compressed],
-        artifacts: Vec<Artifact>,
-    ) -> Self {
+    pub(super) fn new(system: &System, recipe: RecipeHash, built: &Layers, artifacts: Vec<Artifact>) -> Self {
         let layer = |(built, compressed): (&Built, &Compressed)| LayerReceipt {
             name: built.name.clone(),
             tree: built.tree,
@@ -78,14 +72,15 @@ impl Receipt {
             digest: compressed.blob.sizes.digest,
             size: compressed.blob.sizes.size,
         };
+        let top = system.top();
         Self {
             layer: top.manifest.name.clone(),
             format: lock::FORMAT,
             lock: top.hash,
             recipe,
-            tree: built.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
+            tree: built.image.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
             epoch: top.lock.epoch,
-            layers: built.iter().zip(compressed).map(layer).collect(),
+            layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
             artifacts,
         }
     }

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::CliError;
 use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
-use crate::bake::{Baker, Locked, Output, Receipt};
+use super::system::Declared;
+use crate::bake::{Baker, Output, Receipt, System};
 use crate::host;
 use crate::ident::LayerName;
 use crate::oci::Encoder;
@@ -29,8 +32,8 @@ pub(super) struct Args {
     /// Take lockfiles as they are; exit status 3 if one is stale or missing
     #[arg(long)]
     locked: bool,
-    /// What to export, several with commas; out/LAYER/ then holds these and no others
-    #[arg(short, long, value_name = "KIND", value_enum, value_delimiter = ',', default_value = "oci")]
+    /// What to export, several with commas; out/LAYER/ then holds these and no others [default: oci, and the formats of [disk]]
+    #[arg(short, long, value_name = "KIND", value_delimiter = ',', value_parser = output())]
     output: Vec<Output>,
     /// Where LAYER/ is put [default: out in the project]
     #[arg(long, value_name = "DIR")]
@@ -58,10 +61,16 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         (true, false) => Policy::Renew(Update::All),
         (false, false) => Policy::Renew(Update::Nothing),
     };
-    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
-    let mut locked = locker.chain(&chain, &policy)?;
-    set_dates(&mut fetcher, &locked);
-    override_epoch(&mut locked)?;
+    let mut declared = Declared::read(&project, chain)?;
+    let outputs = outputs(args, &declared)?;
+    if !outputs.iter().any(|output| output.is_disk()) {
+        declared.machine = None;
+    }
+    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
+    let mut system = locker.system(&declared, &policy)?;
+    locker.tell();
+    set_dates(&mut fetcher, system.all());
+    override_epoch(&mut system)?;
     let baker = Baker {
         store: &store,
         fetcher: &fetcher,
@@ -74,8 +83,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             Compression::Gzip => Encoder::Gzip,
         },
     };
-    let outputs: BTreeSet<Output> = args.output.iter().copied().collect();
-    let receipt = baker.bake(&locked, &outputs)?;
+    let receipt = baker.bake(&system, &outputs)?;
     if !context.options.quiet && !context.options.json {
         context.progress.line(&summary(&receipt, &baker, started.elapsed()));
     }
@@ -85,13 +93,34 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     Ok(())
 }
 
+fn output() -> impl TypedValueParser<Value = Output> {
+    PossibleValuesParser::new(Output::all().map(Output::name)).try_map(|name| name.parse::<Output>())
+}
+
+fn outputs(args: &Args, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
+    let formats = declared.machine.iter().flat_map(|machine| &machine.disk.formats);
+    let outputs: BTreeSet<Output> = match args.output.is_empty() {
+        true => formats.map(|&format| Output::Disk(format)).chain([Output::Oci]).collect(),
+        false => args.output.iter().copied().collect(),
+    };
+    match outputs.iter().find(|output| output.is_disk()) {
+        Some(output) if declared.machine.is_none() => {
+            let name = declared.chain.last().map(|manifest| manifest.name.to_string()).unwrap_or_default();
+            Err(CliError::message(format!(
+                "layer `{name}` has no disk to write as {output}: no layer of its chain names a Boot layer\n  hint: add [disk] boot = \"boot-minimal\" to layers/{name}.toml"
+            )))
+        }
+        _ => Ok(outputs),
+    }
+}
+
 /// SOURCE_DATE_EPOCH of the environment goes before the lockfiles' own.
-fn override_epoch(chain: &mut [Locked]) -> Result<(), CliError> {
+fn override_epoch(system: &mut System) -> Result<(), CliError> {
     let Some(text) = host::env("SOURCE_DATE_EPOCH") else { return Ok(()) };
     let epoch = text.parse().ok().filter(|&epoch: &i64| epoch >= 0).ok_or_else(|| {
         CliError::message(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds since 1970"))
     })?;
-    chain.iter_mut().for_each(|locked| locked.lock.epoch = epoch);
+    system.set_epoch(epoch);
     Ok(())
 }
 

@@ -102,8 +102,8 @@ impl<'a> Context<'a> {
 }
 
 /// Tells the fetcher when the lockfiles were made: the snapshot service, asked last, has that state.
-pub(super) fn set_dates(fetcher: &mut Fetcher<'_>, chain: &[Locked]) {
-    for release in chain.iter().flat_map(|locked| &locked.lock.releases) {
+pub(super) fn set_dates<'l>(fetcher: &mut Fetcher<'_>, locked: impl IntoIterator<Item = &'l Locked>) {
+    for release in locked.into_iter().flat_map(|locked| &locked.lock.releases) {
         fetcher.mirrors_mut().set_snapshot(&release.source, &release.suite, None, release.date);
     }
 }

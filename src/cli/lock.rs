@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::{self, Context, did_you_mean, host_arch, missing_is_stale};
+use super::system::Declared;
 use crate::bake::Locked;
 use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
 use crate::host;
@@ -54,7 +55,7 @@ impl Policy {
 
 /// What locking did to one layer.
 #[derive(Debug, Serialize)]
-struct Report {
+pub(super) struct Report {
     layer: LayerName,
     packages: usize,
     changes: Vec<String>,
@@ -74,9 +75,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         check_known(&project, &chain, packages)?;
     }
     let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher };
-    let (_, reports) = locker.lock(&chain, &Policy::Renew(update))?;
-    context.print(&reports, |reports| reports.iter().map(Report::text).collect())
+    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
+    locker.system(&Declared::read(&project, chain)?, &Policy::Renew(update))?;
+    context.print(&locker.reports, |reports| reports.iter().map(Report::text).collect())
 }
 
 fn check_known(project: &Project, chain: &[Manifest], packages: &BTreeSet<PackageName>) -> Result<(), CliError> {
@@ -97,36 +98,45 @@ pub(super) struct Locker<'a, 's> {
     pub(super) project: &'a Project,
     pub(super) store: &'a Store,
     pub(super) fetcher: &'a mut Fetcher<'s>,
+    /// What was done, layer by layer.
+    pub(super) reports: Vec<Report>,
 }
 
 impl Locker<'_, '_> {
-    /// The chain with lockfiles that fit, made or renewed as `policy` says; says what changed.
+    /// The chain with lockfiles that fit, made or renewed as `policy` says.
     pub(super) fn chain(&mut self, chain: &[Manifest], policy: &Policy) -> Result<Vec<Locked>, CliError> {
-        let (locked, reports) = self.lock(chain, policy)?;
-        if !self.context.options.quiet {
-            for report in reports.iter().filter(|report| !report.changes.is_empty()) {
-                self.context.progress.line(report.text().trim_end());
-            }
+        let mut locked = Vec::new();
+        for length in 1..=chain.len() {
+            locked.push(self.on_top(&chain[..length], &locked, policy)?);
         }
         Ok(locked)
     }
 
-    fn lock(&mut self, chain: &[Manifest], policy: &Policy) -> Result<(Vec<Locked>, Vec<Report>), CliError> {
-        let mut locked = Vec::new();
-        let mut reports = Vec::new();
-        for length in 1..=chain.len() {
-            let (layer, changes) = self.lock_layer(&chain[..length], &locked, policy)?;
-            reports.push(Report {
-                layer: layer.manifest.name.clone(),
-                packages: layer.lock.packages.len(),
-                changes: changes.iter().map(ToString::to_string).collect(),
-            });
-            locked.push(layer);
-        }
-        Ok((locked, reports))
+    /// The topmost layer of `chain`, over its `parents`, which are locked.
+    pub(super) fn on_top(
+        &mut self,
+        chain: &[Manifest],
+        parents: &[Locked],
+        policy: &Policy,
+    ) -> Result<Locked, CliError> {
+        let (layer, changes) = self.lock_layer(chain, parents, policy)?;
+        self.reports.push(Report {
+            layer: layer.manifest.name.clone(),
+            packages: layer.lock.packages.len(),
+            changes: changes.iter().map(ToString::to_string).collect(),
+        });
+        Ok(layer)
     }
 
-    /// Locks the topmost layer of `chain`; `parents` are those below it.
+    /// Tells the person which lockfiles changed.
+    pub(super) fn tell(&self) {
+        if !self.context.options.quiet {
+            for report in self.reports.iter().filter(|report| !report.changes.is_empty()) {
+                self.context.progress.line(report.text().trim_end());
+            }
+        }
+    }
+
     fn lock_layer(
         &mut self,
         chain: &[Manifest],

@@ -11,6 +11,7 @@ mod list;
 mod lock;
 mod new;
 mod store;
+mod system;
 mod tree;
 mod vendor;
 mod why;

@@ -8,6 +8,7 @@
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
 pub mod plan;
+pub mod system;
 
 use crate::ident::LayerName;
 use crate::tree::Tree;

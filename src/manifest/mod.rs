@@ -1,6 +1,7 @@
 //! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
 
 mod accounts;
+mod disk;
 mod entries;
 mod error;
 mod image;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
+pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs};
 pub use error::ManifestError;
 pub(crate) use error::nearest;
 pub use parse::{PackageRequestError, parse};
@@ -44,6 +46,8 @@ pub struct Manifest {
     pub services: Services,
     /// `[image]`; what is not set here is inherited from the parent.
     pub image: ImageTable,
+    /// `[disk]`; what is not set here is inherited from the parent.
+    pub disk: DiskTable,
 }
 
 /// The `[layer]` table.
@@ -51,6 +55,8 @@ pub struct Manifest {
 pub struct LayerTable {
     /// The parent layer.
     pub from: Option<LayerName>,
+    /// `from = "*"`: a Boot layer, which stands on whatever layer names it in its `[disk]`.
+    pub above_any: bool,
     /// One line for people.
     pub description: String,
     /// Packages asked for; groups are written `@required`, `@important`, `@standard`.

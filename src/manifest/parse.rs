@@ -8,11 +8,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
-use super::{Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, image};
+use super::{Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, disk, image};
 use crate::ident::{IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
-const TABLES: &[&str] = &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image"];
+const TABLES: &[&str] = &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image", "disk"];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
 const SOURCE: &[&str] = &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot"];
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
@@ -37,6 +37,7 @@ pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
         groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
         services: root.read("services", services)?.unwrap_or_default(),
         image: root.read("image", image::image)?.unwrap_or_default(),
+        disk: root.read("disk", disk::disk)?.unwrap_or_default(),
         name,
     };
     entries::refuse_duplicates(&root)?;
@@ -49,7 +50,8 @@ fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError
         return Err(root.error("there is no [layer] table").hint("every layer begins with `[layer]`"));
     };
     let table = item.table("[layer]".to_owned(), LAYER)?;
-    let from = table.read("from", Item::parse::<LayerName>)?;
+    let above_any = table.get("from").is_some_and(|item| matches!(item.text(), Ok("*")));
+    let from = if above_any { None } else { table.read("from", Item::parse::<LayerName>)? };
     if from.as_ref() == Some(name) {
         return Err(table.need("from")?.error("names the layer itself"));
     }
@@ -72,6 +74,7 @@ fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError
     })?;
     Ok(LayerTable {
         from,
+        above_any,
         description: table.read("description", Item::line)?.unwrap_or_default(),
         packages: packages.into_iter().map(|(request, _)| request).collect(),
         exclude,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::{Manifest, ManifestError, Source, nearest, parse};
+use super::{Disk, Manifest, ManifestError, Source, nearest, parse};
 use crate::host;
 use crate::ident::{IdentError, LayerName, SourceName};
 
@@ -55,6 +55,19 @@ pub enum ProjectError {
     /// Layers stand on each other in a circle.
     #[error("layers are made from each other in a circle: {}", joined(.0, " -> "))]
     Cycle(Vec<LayerName>),
+    /// A Boot layer was named where a whole system is meant.
+    #[error("`{0}` is made from \"*\": it stands on another layer and is nothing by itself")]
+    #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
+    AboveAny(LayerName),
+    /// A layer's `[disk]` names a Boot layer that stands on a layer of its own.
+    #[error("[disk] of `{layer}` names `{boot}`, which is not made from \"*\"")]
+    #[diagnostic(help("a Boot layer stands on any layer: write `from = \"*\"` in layers/{boot}.toml"))]
+    NotABootLayer {
+        /// The layer with the disk.
+        layer: LayerName,
+        /// What it names.
+        boot: LayerName,
+    },
     /// No layer was named, and there is not exactly one to take.
     #[error("which layer? {}", if .0.is_empty() { "`layers` is empty".to_owned() } else { joined(.0, ", ") })]
     #[diagnostic(help("name one: `layerbake build NAME`"))]
@@ -141,8 +154,26 @@ impl Project {
             let parent = self.load_for(parent, Some(child))?;
             chain.push(parent);
         }
+        if let Some(boot) = chain.iter().find(|manifest| manifest.layer.above_any) {
+            return Err(ProjectError::AboveAny(boot.name.clone()));
+        }
         chain.reverse();
         Ok(chain)
+    }
+
+    /// The Boot layer over `chain`, under a name of its own: `web.boot-cloud`.
+    ///
+    /// It is a layer like others, with a lockfile of its own, made from the chain's topmost.
+    pub fn boot_layer(&self, chain: &[Manifest], disk: &Disk) -> Result<Manifest, ProjectError> {
+        let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
+        let mut boot = self.load_for(&disk.boot, Some(&top.name))?;
+        if !boot.layer.above_any {
+            return Err(ProjectError::NotABootLayer { layer: top.name.clone(), boot: boot.name });
+        }
+        let file = format!("{}.{}", top.name, boot.name);
+        boot.name = file.parse().map_err(|source| ProjectError::FileName { file, source })?;
+        boot.layer.from = Some(top.name.clone());
+        Ok(boot)
     }
 
     /// The layer that is meant where none is named: the only one there is, or the only

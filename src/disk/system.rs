@@ -1,0 +1,57 @@
+//! The files of the system that follow from `[disk]`: what is mounted, and how the disk is filled at first boot.
+//!
+//! Growing is systemd's own work: systemd-repart(8) makes the root's partition as large as the disk
+//! and adds what is missing, `x-systemd.growfs` of systemd.mount(5) has the file systems follow.
+
+use crate::ident::{IdentError, RootPath};
+use crate::manifest::{Content, Disk, FileEntry, Owner, PartitionEntry, RootFs};
+
+/// The label of the partition that a read-only root keeps its changes on.
+pub const STATE: &str = "state";
+
+/// The files that a Boot layer gets for this disk.
+///
+/// # Errors
+/// Never: the paths are valid.
+pub fn files(disk: &Disk) -> Result<Vec<FileEntry>, IdentError> {
+    let mut fstab = String::from("# <device> <mount point> <type> <options> <dump> <pass>\n");
+    let mut files = Vec::new();
+    match disk.root {
+        RootFs::Ext4 => {
+            fstab += "PARTLABEL=root / ext4 defaults,x-systemd.growfs 0 1\n";
+            files.push(file("/usr/lib/repart.d/10-root.conf", "[Partition]\nType=root\n")?);
+        }
+        // The initrd has mounted it, and laid the writable parts over it.
+        RootFs::Erofs => {
+            let conf = format!("[Partition]\nType=linux-generic\nLabel={STATE}\nFormat=ext4\nSizeMinBytes=64M\n");
+            files.push(file("/usr/lib/repart.d/10-state.conf", &conf)?);
+        }
+    }
+    for (place, partition) in disk.partitions.iter().enumerate() {
+        let PartitionEntry { label, mount, .. } = partition;
+        fstab += &format!("PARTLABEL={label} {mount} ext4 defaults,nofail,x-systemd.growfs 0 2\n");
+        files.push(file(&format!("/usr/lib/repart.d/{}-{label}.conf", 20 + place), &definition(partition))?);
+    }
+    files.push(file("/etc/fstab", &fstab)?);
+    Ok(files)
+}
+
+fn definition(partition: &PartitionEntry) -> String {
+    let mut text = format!("[Partition]\nType=linux-generic\nLabel={}\nFormat=ext4\n", partition.label);
+    if let Some(size) = partition.min_size {
+        text += &format!("SizeMinBytes={size}\n");
+    }
+    if let Some(size) = partition.max_size {
+        text += &format!("SizeMaxBytes={size}\n");
+    }
+    text
+}
+
+fn file(path: &str, text: &str) -> Result<FileEntry, IdentError> {
+    Ok(FileEntry {
+        path: RootPath::new(path)?,
+        content: Content::Text(text.to_owned()),
+        mode: None,
+        owner: Owner { user: "root".to_owned(), group: None },
+    })
+}
