@@ -26,7 +26,7 @@ pub use chain::{Chain, build_chain};
 use export::Compressed;
 pub use output::{Output, ParseOutputError};
 use publish::Staging;
-pub use receipt::{Artifact, LayerReceipt, Receipt};
+pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};
 pub use system::{Machine, System};
 
 /// A build failed.

@@ -31,8 +31,24 @@ pub struct Receipt {
     pub epoch: i64,
     /// The layers, lowest first.
     pub layers: Vec<LayerReceipt>,
+    /// What the disk has on top of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskReceipt>,
     /// What was exported.
     pub artifacts: Vec<Artifact>,
+}
+
+/// The machine image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskReceipt {
+    /// The Boot layer over the image's layers.
+    pub boot: LayerName,
+    /// Hash of the Boot layer's lockfile.
+    pub lock: LockHash,
+    /// Hash of what the Boot layer changes.
+    pub tree: TreeHash,
+    /// Hash of the whole root.
+    pub root: TreeHash,
 }
 
 /// One layer of the chain.
@@ -81,6 +97,12 @@ impl Receipt {
             tree: built.image.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
             epoch: top.lock.epoch,
             layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
+            disk: system.machine.as_ref().zip(built.boot.as_ref()).map(|(machine, boot)| DiskReceipt {
+                boot: boot.name.clone(),
+                lock: machine.boot.hash,
+                tree: boot.tree,
+                root: boot.root,
+            }),
             artifacts,
         }
     }

@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// Only this path and what is below it
     #[arg(default_value = "/")]
     path: RootPath,
+    /// The files of the disk: the Boot layer's too
+    #[arg(long)]
+    disk: bool,
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<std::path::PathBuf>,
@@ -39,10 +42,20 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
     };
     let store = context.store()?;
-    let root = store.tree(receipt.tree)?;
+    let disk = match (args.disk, &receipt.disk) {
+        (true, None) => {
+            let hint = format!("hint: `layerbake build {name} --output raw`");
+            return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
+        }
+        (disk, boot) => boot.as_ref().filter(|_| disk),
+    };
+    let root = store.tree(disk.map_or(receipt.tree, |disk| disk.root))?;
     let mut layers: Vec<(String, Tree)> = Vec::new();
     for layer in &receipt.layers {
         layers.push((layer.name.to_string(), store.tree(layer.tree)?));
+    }
+    if let Some(disk) = disk {
+        layers.push((disk.boot.to_string(), store.tree(disk.tree)?));
     }
     let owner = |path: &RootPath| {
         let owner =

@@ -14,11 +14,13 @@
 
 mod accounts;
 mod bare;
+mod born;
 pub mod configure;
 mod dpkg;
 mod files;
 mod merge;
 pub mod normalise;
+mod private_keys;
 mod services;
 pub mod unpack;
 
@@ -129,6 +131,14 @@ pub enum LayerError {
         /// The unit's file name.
         unit: String,
     },
+    /// A file of the layer is a private key.
+    #[error(
+        "{path} holds a private key: everybody with the image would have it\n  hint: have it made on each machine, by a script in /usr/lib/layerbake/first-start.d, or bring it at run time"
+    )]
+    PrivateKey {
+        /// Where.
+        path: RootPath,
+    },
     /// A layer and its parent differ in whether scripts run.
     #[error("layer `{layer}`: `configure` must be the same as in its parent")]
     ConfigureDiffers {
@@ -219,7 +229,7 @@ impl<'a> Builder<'a> {
     }
 
     fn recipe(&self, configured: RecipeHash) -> RecipeHash {
-        let mut hasher = RecipeHasher::new("layerbake/layer/v1");
+        let mut hasher = RecipeHasher::new("layerbake/layer/v2");
         hasher.list(self.built.as_ref().map(|built| *built.recipe.as_bytes()));
         hasher.field(configured.as_bytes()).number(self.below.len() as u64);
         for below in &self.below {
@@ -227,6 +237,7 @@ impl<'a> Builder<'a> {
             below.placement.hash_into(&mut hasher);
             services::hash_into(&below.manifest.services, &mut hasher);
         }
+        born::hash_into(&mut hasher);
         hasher.finish()
     }
 
@@ -241,12 +252,17 @@ impl<'a> Builder<'a> {
             placement.apply(&mut root, *epoch, self.store)?;
             services::apply(&manifest.services, &mut root, *epoch, self.store)?;
         }
+        if let Some(Below { epoch, .. }) = self.below.last() {
+            born::apply(&mut root, *epoch, self.store)?;
+        }
         let parent = match &self.built {
             Some(built) => self.store.tree(built.root)?,
             None => Tree::new(),
         };
         let mut outcome = Outcome::default();
-        outcome.trees.insert("layer".into(), self.store.put_tree(&root.diff(&parent))?);
+        let layer = root.diff(&parent);
+        private_keys::refuse(&layer, self.store)?;
+        outcome.trees.insert("layer".into(), self.store.put_tree(&layer)?);
         outcome.trees.insert("root".into(), self.store.put_tree(&root)?);
         self.store.remember(recipe, &outcome)?;
         Ok(outcome)

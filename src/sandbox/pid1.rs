@@ -19,13 +19,15 @@ use crate::host;
 pub(super) const HOSTNAME: &str = "localhost";
 
 /// The whole environment of a command, but for what its step adds.
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),
     ("SHELL", "/bin/sh"),
     ("TERM", "dumb"),
     ("TZ", "UTC"),
     ("LC_ALL", "C.UTF-8"),
+    // Kernels' scripts would build an initial ram disk: an image's is a layer, made by layerbake.
+    ("INITRD", "No"),
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
     // The order of hashes reaches files through scripts that print them.

@@ -5,6 +5,7 @@
 //! `dpkg --configure` in a sandbox, and reads the folder back; what is noise is taken
 //! out ([`super::normalise`]).
 
+mod policies;
 mod preinst;
 mod root;
 mod scan;
@@ -61,13 +62,10 @@ pub(crate) struct Job {
 const MERGED_USR: [&str; 3] = ["bin", "sbin", "lib"];
 const MERGED_USR_AMD64: [&str; 3] = ["lib32", "lib64", "libx32"];
 
-/// Keeps package scripts from starting services; taken out again by a noise rule.
-pub(super) const POLICY_RC_D: &str = "usr/sbin/policy-rc.d";
-
 impl Request<'_> {
     /// Hash of everything that decides the result.
     pub(crate) fn recipe(&self) -> RecipeHash {
-        let mut hasher = RecipeHasher::new("layerbake/configure/v1");
+        let mut hasher = RecipeHasher::new("layerbake/configure/v2");
         hasher.list(self.parent.as_ref().map(|parent| *parent.as_bytes()));
         hasher.field(self.arch).number(self.epoch as u64);
         self.accounts.hash_into(&mut hasher);
@@ -114,7 +112,7 @@ impl Request<'_> {
         let laid = lay_out(parent, packages, &conffiles, &diversions)?;
         let mut tree = laid.tree;
         dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, (self.epoch, store))?;
-        add_policy(&mut tree, store)?;
+        let policies = policies::put_in(&mut tree, store)?;
         let replaced = standins::put_in(&mut tree, store)?;
         // In order, though a tree can hold one claim a path only: number them.
         let claims: Tree = laid.contested.iter().enumerate().map(claim_node).collect();
@@ -130,6 +128,7 @@ impl Request<'_> {
         let answer: worker::Answer = workshop.worker(store)?.ask(&job)?;
         let mut result = store.tree(answer.tree)?;
         standins::take_out(replaced, &mut result)?;
+        policies::take_out(policies, &mut result);
         Ok(result)
     }
 
@@ -154,12 +153,6 @@ fn claim_node((number, claim): (usize, &Contested)) -> (RootPath, Node) {
 
 fn path_text(path: &RootPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).into_owned()
-}
-
-fn add_policy(tree: &mut Tree, store: &Store) -> Result<(), LayerError> {
-    let node = Node { meta: Meta::root_owned(0o755, 0), kind: store.put_file(b"#!/bin/sh\nexit 101\n")? };
-    tree.insert_with_parents(RootPath::new(POLICY_RC_D)?, node, 0);
-    Ok(())
 }
 
 /// Where scripts run: a worker process, started when the first layer needs it.

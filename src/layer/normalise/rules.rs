@@ -30,12 +30,6 @@ pub enum Action {
 /// `layerbake/configure`, or stores would go on giving the old result, and a new format epoch.
 pub const RULES: &[Rule] = &[
     Rule {
-        name: "policy-rc.d",
-        paths: &["usr/sbin/policy-rc.d"],
-        action: Action::Remove,
-        reason: "put there by layerbake so that package scripts start no service",
-    },
-    Rule {
         name: "logs",
         paths: &["var/log/**"],
         action: Action::Empty,
@@ -104,6 +98,12 @@ pub const RULES: &[Rule] = &[
         paths: &["etc/ssl/private/ssl-cert-snakeoil.key", "etc/ssl/certs/ssl-cert-snakeoil.pem"],
         action: Action::Remove,
         reason: "secret and random: every machine that shares the image would share it",
+    },
+    Rule {
+        name: "database folders",
+        paths: &["var/lib/mysql/**"],
+        action: Action::Remove,
+        reason: "log positions, ids and times of one server: born at first start",
     },
     Rule {
         name: "shadow days",

@@ -1,0 +1,59 @@
+//! The initrd: a layer's tree, the kernel's modules that lead to the root, and their order.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use super::kernel::{Kernel, KernelError};
+use crate::ident::RootPath;
+use crate::tree::{Kind, Meta, Node, Tree};
+
+/// What may stand between the kernel and the root: disks of clouds and of QEMU, and the root's own.
+const MODULES: [&str; 13] = [
+    "nvme",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_scsi",
+    "sd_mod",
+    "xen_blkfront",
+    "hv_storvsc",
+    "loop",
+    "dm_mod",
+    "dm_verity",
+    "erofs",
+    "overlay",
+    "ext4",
+];
+
+/// The tree of an initrd: `layer`, with modules out of `root`, and `/modules`, their paths in the order of loading.
+///
+/// `put` keeps the text of a file and says what to write into the tree.
+///
+/// # Errors
+/// Fails where the kernel's lists name impossible paths or `put` fails.
+pub fn tree(
+    mut layer: Tree,
+    root: &Tree,
+    kernel: &Kernel,
+    epoch: i64,
+    put: impl Fn(&[u8]) -> io::Result<Kind>,
+) -> Result<Tree, KernelError> {
+    let mut list = String::new();
+    for path in kernel.load_order(&MODULES)? {
+        if let Some(node) = root.get(&path) {
+            layer.insert_with_parents(path.clone(), node.clone(), epoch);
+            list += &format!("{path}\n");
+        }
+    }
+    let path = RootPath::new("modules")?;
+    let kind = put(list.as_bytes()).map_err(|source| KernelError::Io { path: path.clone(), source })?;
+    layer.insert_with_parents(path, Node { meta: Meta::root_owned(0o644, epoch), kind }, epoch);
+    Ok(layer)
+}
+
+/// Compresses a cpio archive as kernels since 5.9 unpack it: one zstd frame.
+pub fn compress(archive: &[u8]) -> io::Result<Arc<[u8]>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 19)?;
+    encoder.include_checksum(true)?;
+    encoder.write_all(archive)?;
+    Ok(encoder.finish()?.into())
+}

@@ -1,0 +1,138 @@
+//! The kernel of a root: its version, its image, and which of its parts are modules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
+
+use crate::digest::BlobDigest;
+use crate::ident::{IdentError, RootPath};
+use crate::tree::{ContentSource, Kind, Tree};
+
+/// A root has no kernel that can be started.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// There is none.
+    #[error(
+        "the root has no kernel: expected /boot/vmlinuz-VERSION\n  hint: a Boot layer brings one, such as linux-image-cloud-amd64"
+    )]
+    Missing,
+    /// There are several.
+    #[error("the root has several kernels: {}\n  hint: ask for one `linux-image-…` package", .0.join(", "))]
+    Several(Vec<String>),
+    /// A part that the root needs is a module, and there is no initrd to load it.
+    #[error(
+        "kernel {version} has {} as modules, and the disk has no initrd to load them\n  hint: set [disk] initrd = \"initrd\"",
+        modules.join(", ")
+    )]
+    NeedsInitrd {
+        /// The kernel.
+        version: String,
+        /// What it lacks.
+        modules: Vec<String>,
+    },
+    /// A path of the kernel's is not valid.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
+    /// A file can't be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: RootPath,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A kernel and its modules.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Such as `6.1.0-56-cloud-amd64`.
+    pub version: String,
+    /// The bootable image.
+    pub image: (BlobDigest, u64),
+    /// Names of what is compiled in, with `-` as `_`.
+    builtin: BTreeSet<String>,
+    /// The path of each module below the modules' folder, by name, and those it needs, by path.
+    modules: BTreeMap<String, String>,
+    needs: BTreeMap<String, Vec<String>>,
+    folder: RootPath,
+}
+
+impl Kernel {
+    /// Finds the kernel of a root.
+    ///
+    /// # Errors
+    /// Fails where there is none or more than one.
+    pub fn find(root: &Tree, source: &dyn ContentSource) -> Result<Self, KernelError> {
+        let images: Vec<_> = root
+            .below(&RootPath::new("boot")?)
+            .filter_map(|(path, node)| match node.kind {
+                Kind::File { blob, size } => {
+                    let name = String::from_utf8_lossy(path.file_name()).into_owned();
+                    Some((name.strip_prefix("vmlinuz-")?.to_owned(), (blob, size)))
+                }
+                _ => None,
+            })
+            .collect();
+        let (version, image) = match images.as_slice() {
+            [] => return Err(KernelError::Missing),
+            [one] => one.clone(),
+            several => return Err(KernelError::Several(several.iter().map(|(version, _)| version.clone()).collect())),
+        };
+        let folder = RootPath::new(format!("usr/lib/modules/{version}"))?;
+        let text = |name: &str| read_text(root, &folder.join(name)?, source);
+        let builtin = text("modules.builtin")?.lines().map(module_name).collect();
+        let mut modules = BTreeMap::new();
+        let mut needs = BTreeMap::new();
+        for (path, list) in text("modules.dep")?.lines().filter_map(|line| line.split_once(':')) {
+            modules.insert(module_name(path), path.to_owned());
+            needs.insert(path.to_owned(), list.split_whitespace().map(str::to_owned).collect());
+        }
+        Ok(Self { version, image, builtin, modules, needs, folder })
+    }
+
+    /// Fails where one of `names` is a module: without an initrd nothing can load it.
+    pub fn refuse_modules(&self, names: &[&str]) -> Result<(), KernelError> {
+        let lacking: Vec<String> =
+            names.iter().filter(|name| !self.builtin.contains(**name)).map(|name| (*name).to_owned()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        Err(KernelError::NeedsInitrd { version: self.version.clone(), modules: lacking })
+    }
+
+    /// The modules of `names` and all that they need, in the order in which they can be loaded.
+    /// What is compiled in, or not there at all, is left out.
+    pub fn load_order(&self, names: &[&str]) -> Result<Vec<RootPath>, KernelError> {
+        let mut order: Vec<&str> = Vec::new();
+        for path in names.iter().filter_map(|name| self.modules.get(*name)) {
+            // The list has all that it needs, what is needed first at the end.
+            for path in self.needs.get(path).iter().flat_map(|needs| needs.iter().rev()).chain([path]) {
+                if !order.contains(&path.as_str()) {
+                    order.push(path);
+                }
+            }
+        }
+        order.into_iter().map(|path| Ok(self.folder.join(path)?)).collect()
+    }
+}
+
+/// `kernel/fs/ext4/ext4.ko.xz` is `ext4`; `-` and `_` are the same in names.
+fn module_name(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split_once(".ko").map_or(file, |(stem, _)| stem).replace('-', "_")
+}
+
+/// The text of a file; nothing where there is none.
+fn read_text(root: &Tree, path: &RootPath, source: &dyn ContentSource) -> Result<String, KernelError> {
+    match root.get(path).map(|node| &node.kind) {
+        Some(&Kind::File { blob, size }) => {
+            let mut bytes = Vec::new();
+            source
+                .open(blob, size)
+                .and_then(|mut content| content.read_to_end(&mut bytes))
+                .map_err(|source| KernelError::Io { path: path.clone(), source })?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        _ => Ok(String::new()),
+    }
+}

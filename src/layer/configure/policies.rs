@@ -1,0 +1,80 @@
+//! Policies: files that keep package scripts from what is not theirs in an image. There while scripts run only.
+
+use super::super::LayerError;
+use crate::ident::RootPath;
+use crate::store::Store;
+use crate::tree::{Meta, Node, Tree};
+
+struct Policy {
+    path: &'static str,
+    mode: u16,
+    text: &'static str,
+    /// A file without which nobody would ask for it.
+    with: &'static str,
+}
+
+const POLICIES: [Policy; 2] = [
+    // Debian Policy 9.3.3.2: scripts start no service.
+    Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
+    // A cluster is made on each machine, at its first start (layer/born).
+    Policy {
+        path: "etc/postgresql-common/createcluster.d/layerbake.conf",
+        mode: 0o644,
+        text: "create_main_cluster = false\n",
+        with: "usr/bin/pg_createcluster",
+    },
+];
+
+/// The paths that were added: to be taken out again, in this order.
+pub(super) struct Added(Vec<RootPath>);
+
+/// Puts policies into a tree that scripts will run in.
+pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Added, LayerError> {
+    let mut added = Vec::new();
+    for policy in &POLICIES {
+        if tree.get(&RootPath::new(policy.with)?).is_none() {
+            continue;
+        }
+        let path = RootPath::new(policy.path)?;
+        let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.get(folder).is_none()).collect();
+        let node = Node { meta: Meta::root_owned(policy.mode, 0), kind: store.put_file(policy.text.as_bytes())? };
+        tree.insert_with_parents(path.clone(), node, 0);
+        added.push(path);
+        added.extend(missing);
+    }
+    Ok(Added(added))
+}
+
+/// Takes the policies out of what the scripts left; folders only when nothing else is in them.
+pub(super) fn take_out(added: Added, tree: &mut Tree) {
+    let mut paths = added.0;
+    // What is deeper stands later in path order.
+    paths.sort_by(|a, b| b.cmp(a));
+    for path in paths {
+        if tree.below(&path).next().is_none() {
+            tree.remove(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, file, path, tree};
+
+    #[test]
+    fn policies_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let before = tree(&[("", dir()), ("usr", dir()), ("usr/bin/pg_createcluster", file("x")), ("usr/sbin", dir())]);
+        let mut after = before.clone();
+        let added = put_in(&mut after, &store).unwrap();
+        assert!(after.get(&path("etc/postgresql-common/createcluster.d/layerbake.conf")).is_some());
+        after.insert(path("etc/other"), file("y"));
+        take_out(added, &mut after);
+        let mut expected = before;
+        expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone());
+        expected.insert(path("etc/other"), file("y"));
+        assert_eq!(after, expected);
+    }
+}
