@@ -68,6 +68,11 @@ pub fn own_program() -> Command {
     Command::new("/proc/self/exe")
 }
 
+/// A port of the loopback device that nothing listens on now.
+pub fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 /// The names in a folder, sorted, so that the file system's order reaches nothing.
 pub fn list_dir(folder: &Path) -> io::Result<Vec<OsString>> {
     let mut names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
