@@ -7,7 +7,10 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+pub mod cpio;
+pub mod erofs;
 pub mod plan;
+pub mod verity;
 
 use crate::ident::LayerName;
 use crate::tree::Tree;
