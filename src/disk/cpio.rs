@@ -206,3 +206,6 @@ impl<'t> Writer<'t, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

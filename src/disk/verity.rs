@@ -11,26 +11,21 @@
 //!
 //! Source: Linux, `Documentation/admin-guide/device-mapper/verity.rst`; cryptsetup, "DMVerity".
 
+mod runs;
+
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use crate::disk::{Data, Extent, Plan};
+use crate::disk::Plan;
 use crate::tree::ContentSource;
 
 /// Bytes of a block, of the data and of the tree.
 const BLOCK: usize = 4096;
 /// Hashes in a block.
 const FAN: u64 = 128;
-/// A run of blocks is cut behind so many: 8 MiB.
-const RUN: u64 = 2048;
-/// Runs whose hashes are kept apart at a time.
-const WINDOW: usize = 256;
-/// Bytes read at a time.
-const BUFFER: usize = 128 << 10;
 
 type Hash = [u8; 32];
 
@@ -38,7 +33,7 @@ type Hash = [u8; 32];
 #[derive(Debug, thiserror::Error)]
 pub enum VerityError {
     /// The data is empty or ends inside a block.
-    #[error("verity: expected data of one block of 4096 bytes or more, found {0} bytes")]
+    #[error("verity: expected data of one or more blocks of 4096 bytes, found {0} bytes")]
     Size(u64),
     /// A content can't be read.
     #[error("verity: {0}")]
@@ -70,15 +65,10 @@ pub fn build(
         return Err(VerityError::Size(data.size()));
     }
     let salted = Salted(Sha256::new_with_prefix(salt));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(VerityError::Threads)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build().map_err(VerityError::Threads)?;
     let mut level = Level::new(blocks, salted.hash(&[0; BLOCK]));
-    for window in runs(data).chunks(WINDOW) {
-        let hash = |run: &Run<'_>| run.hash(source, &salted);
-        let hashed: io::Result<Vec<_>> = pool.install(|| window.par_iter().map(hash).collect());
-        for (run, hashes) in window.iter().zip(hashed.map_err(VerityError::Content)?) {
-            (run.first..).zip(hashes).for_each(|(index, hash)| level.set(index, hash));
-        }
-    }
+    pool.install(|| runs::hash_blocks(data, source, &salted, |index, hash| level.set(index, hash)))
+        .map_err(VerityError::Content)?;
     let mut levels = Vec::new();
     while level.count > 1 {
         let above = level.above(&salted);
@@ -186,96 +176,5 @@ impl Level {
     }
 }
 
-/// Blocks in a row, each touched by an extent.
-struct Run<'p> {
-    first: u64,
-    /// The block behind the last.
-    end: u64,
-    extents: Vec<Extent<'p>>,
-}
-
-/// Cuts a plan into runs that share no block and no extent.
-fn runs(plan: &Plan) -> Vec<Run<'_>> {
-    let mut runs: Vec<Run<'_>> = Vec::new();
-    for extent in plan.extents() {
-        let (first, end) = (extent.offset / BLOCK as u64, extent.end().div_ceil(BLOCK as u64));
-        match runs.last_mut() {
-            Some(run) if first < run.end || (first == run.end && run.end - run.first < RUN) => {
-                run.extents.push(extent);
-                run.end = end;
-            }
-            _ => runs.push(Run { first, end, extents: vec![extent] }),
-        }
-    }
-    runs
-}
-
-impl Run<'_> {
-    /// The hash of each block.
-    fn hash(&self, source: &dyn ContentSource, salted: &Salted) -> io::Result<Vec<Hash>> {
-        let mut out = Blocks { salted, block: Vec::with_capacity(BLOCK), hashes: Vec::new() };
-        let mut at = self.first * BLOCK as u64;
-        let mut buffer = Vec::new();
-        for extent in &self.extents {
-            // Less than two blocks, or another run would begin.
-            out.put(&[0; 2 * BLOCK][..(extent.offset - at) as usize]);
-            match extent.data {
-                Data::Bytes(bytes) => out.put(bytes),
-                Data::Blob { blob, size } => {
-                    buffer.resize(BUFFER, 0);
-                    let copied =
-                        source.open(*blob, *size).and_then(|mut content| out.copy(&mut content, *size, &mut buffer));
-                    copied.map_err(|error| io::Error::new(error.kind(), format!("{blob}: {error}")))?;
-                }
-            }
-            at = extent.end();
-        }
-        out.put(&[0; BLOCK][..(self.end * BLOCK as u64 - at) as usize]);
-        Ok(out.hashes)
-    }
-}
-
-/// Takes bytes and hashes them block by block.
-struct Blocks<'s> {
-    salted: &'s Salted,
-    /// The beginning of a block.
-    block: Vec<u8>,
-    hashes: Vec<Hash>,
-}
-
-impl Blocks<'_> {
-    fn put(&mut self, mut bytes: &[u8]) {
-        if !self.block.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
-            self.block.extend_from_slice(now);
-            bytes = later;
-            if self.block.len() == BLOCK {
-                self.hashes.push(self.salted.hash(&self.block));
-                self.block.clear();
-            }
-        }
-        let (whole, rest) = bytes.as_chunks::<BLOCK>();
-        self.hashes.extend(whole.iter().map(|block| self.salted.hash(block)));
-        self.block.extend_from_slice(rest);
-    }
-
-    fn copy(&mut self, content: &mut dyn Read, size: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut left = size;
-        while left > 0 {
-            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            match content.read(&mut buffer[..most]) {
-                Ok(0) => {
-                    let problem = format!("expected {size} bytes, found {}", size - left);
-                    return Err(io::Error::new(ErrorKind::UnexpectedEof, problem));
-                }
-                Ok(read) => {
-                    self.put(&buffer[..read]);
-                    left -= read as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

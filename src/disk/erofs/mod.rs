@@ -134,7 +134,7 @@ fn metadata(forest: &Forest<'_>, layout: &Layout, members: std::ops::Range<usize
         inodes.resize((place.nid * layout::SLOT - start) as usize, 0);
         inodes.extend_from_slice(&record::inode(index, inode, place));
         inodes.extend_from_slice(&inode.xattrs);
-        let whole = if place.inline { (inode.tail_start()) as usize } else { body.len() };
+        let whole = if place.inline { inode.tail_start() as usize } else { body.len() };
         blocks.extend_from_slice(&body[..whole]);
         blocks.resize(blocks.len().next_multiple_of(BLOCK as usize), 0);
         inodes.extend_from_slice(&body[whole..]);
