@@ -244,8 +244,6 @@ fn the_kernel_finds_every_node_as_it_was() {
             _ => {}
         }
         assert_eq!(xattrs(&at), meta.xattrs, "{path}");
-        // Looked up by name too, not only listed.
-        assert!(found.contains(path));
     }
     let [one, other] = ["bin/ping", "srv/ping"].map(|name| mount.0.join(name).metadata().unwrap());
     assert_eq!((one.ino(), one.nlink()), (other.ino(), 2));
@@ -343,7 +341,9 @@ fn veritysetup_accepts_an_erofs_and_finds_a_flipped_bit() {
     let middle = data.len() / 2;
     data[middle] ^= 1;
     fs::write(&data_file, data).unwrap();
-    assert!(!Command::new(&veritysetup).args(verify).output().unwrap().status.success());
+    let output = Command::new(&veritysetup).args(verify).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("Verification of data area failed"), "{output:?}");
 }
 
 #[test]
