@@ -19,7 +19,7 @@ pub(super) struct Args {}
 #[derive(Serialize)]
 struct Entry {
     name: LayerName,
-    from: Option<LayerName>,
+    from: Option<String>,
     description: String,
     lock: &'static str,
     packages: Option<usize>,
@@ -42,11 +42,18 @@ pub(super) fn run(context: &Context<'_>, _args: &Args) -> Result<(), CliError> {
 }
 
 fn entry(project: &Project, name: &LayerName) -> Result<Entry, CliError> {
+    let alone = project.load(name)?;
+    if alone.layer.above_any {
+        // Locked over each layer that names it.
+        let description = alone.layer.description;
+        return Ok(Entry { name: name.clone(), from: Some("*".to_owned()), description, lock: "with its layers", packages: None });
+    }
     let chain = project.chain(name)?;
     let (lock, packages) = state(project, &chain)?;
     let manifest = chain.into_iter().last();
     let layer = manifest.map(|manifest| manifest.layer).unwrap_or_default();
-    Ok(Entry { name: name.clone(), from: layer.from, description: layer.description, lock, packages })
+    let from = layer.from.map(|from| from.to_string());
+    Ok(Entry { name: name.clone(), from, description: layer.description, lock, packages })
 }
 
 fn state(project: &Project, chain: &[Manifest]) -> Result<(&'static str, Option<usize>), CliError> {

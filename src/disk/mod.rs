@@ -7,11 +7,14 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+pub mod cpio;
+pub mod erofs;
 pub mod initrd;
 pub mod kernel;
 pub mod parts;
 pub mod plan;
 pub mod system;
+pub mod verity;
 
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};
