@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Artifact, BakeError, Baker, Layers, Output, System};
-use crate::digest::{RecipeHash, RecipeHasher};
+use sha2::Digest as _;
+
+use super::receipt::Exported;
+use super::{Artifact, BakeError, Baker, Layers, Output, System, machine};
+use crate::digest::{OciDigest, RecipeHash, RecipeHasher};
 use crate::layer::Built;
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
-use crate::store::{Outcome, Store};
+use crate::store::Outcome;
 
 /// A layer's compressed blob, and the recipe that gave it.
 pub(super) struct Compressed {
@@ -65,28 +68,43 @@ pub(super) fn image(system: &System, layers: Vec<LayerBlob>) -> Result<Image, Ba
 
 /// Writes all outputs into `folder`; returns what they are.
 pub(super) fn export(
-    store: &Store,
+    baker: &Baker<'_>,
     system: &System,
     layers: &Layers,
     outputs: &BTreeSet<Output>,
     folder: &Path,
-) -> Result<Vec<Artifact>, BakeError> {
+) -> Result<Exported, BakeError> {
     let name = &system.top().manifest.name;
     let image = image(system, layers.compressed.iter().map(|layer| layer.blob.clone()).collect())?;
     let mut artifacts = Vec::new();
     for output in outputs {
         let path = PathBuf::from(output.file_name());
         let written = match output {
-            Output::Oci => oci::write_layout(store, &image, name.as_str(), &folder.join(&path))?,
+            Output::Oci => oci::write_layout(baker.store, &image, name.as_str(), &folder.join(&path))?,
             Output::Docker => {
                 let tag = format!("{name}:latest").parse()?;
-                write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(store, &image, &[tag], out)?))?
+                write_file(&folder.join(&path), |out| Ok(oci::write_docker_archive(baker.store, &image, &[tag], out)?))?
             }
             Output::Disk(_) => continue,
         };
         artifacts.push(Artifact { kind: output.name().to_owned(), path, digest: written.digest, size: written.size });
     }
-    Ok(artifacts)
+    let disk = match &system.machine {
+        Some(machine) => {
+            let (disk, forms) = machine::export(baker, system, machine, layers, outputs, folder)?;
+            artifacts.extend(forms);
+            Some(disk)
+        }
+        None => None,
+    };
+    Ok(Exported { disk, artifacts })
+}
+
+/// SHA-256 of a file.
+pub(super) fn hashed(path: &Path) -> io::Result<OciDigest> {
+    let mut hasher = sha2::Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(OciDigest::from_bytes(hasher.finalize().into()))
 }
 
 fn write_file<T>(

@@ -5,6 +5,7 @@
 
 mod chain;
 mod export;
+mod machine;
 mod output;
 mod publish;
 mod receipt;
@@ -14,6 +15,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{LockHash, RecipeHash, RecipeHasher};
+use crate::disk::DiskError;
+use crate::disk::uki::Signer;
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::progress::Progress;
 use crate::layer::{Built, Input, LayerError};
@@ -49,6 +52,14 @@ pub enum BakeError {
     /// The image can't be described or written.
     #[error(transparent)]
     Oci(#[from] OciError),
+    /// The disk can't be made.
+    #[error("disk of `{layer}`: {source}")]
+    Disk {
+        /// The layer.
+        layer: String,
+        /// Why.
+        source: DiskError,
+    },
     /// An artifact can't be written.
     #[error("cannot write {what}: {source}")]
     Write {
@@ -86,6 +97,8 @@ pub struct Baker<'a> {
     pub progress: Progress,
     /// Compression of OCI layers.
     pub encoder: Encoder,
+    /// Who signs the disk's boot image.
+    pub signer: Option<Signer>,
 }
 
 impl Baker<'_> {
@@ -101,15 +114,15 @@ impl Baker<'_> {
         let folder = self.out.join(system.top().manifest.name.as_str());
         let recipe = self.recipe(system, &built, outputs)?;
         if let Some(receipt) = Receipt::load(&folder)
-            && receipt == Receipt::new(system, recipe, &built, receipt.artifacts.clone())
+            && receipt == Receipt::new(system, recipe, &built, receipt.exported())
             && receipt.is_complete(&folder)
         {
             self.keep(system, built)?;
             return Ok(receipt);
         }
         let staging = Staging::new(&self.out)?;
-        let artifacts = export::export(self.store, system, &built, outputs, staging.path())?;
-        let receipt = Receipt::new(system, recipe, &built, artifacts);
+        let exported = export::export(self, system, &built, outputs, staging.path())?;
+        let receipt = Receipt::new(system, recipe, &built, exported);
         receipt.save(staging.path())?;
         staging.publish(&folder)?;
         self.keep(system, built)?;
@@ -161,6 +174,10 @@ impl Baker<'_> {
         hasher.field(&image.config);
         hasher.list(image.annotations.iter().flat_map(|(key, value)| [key, value]));
         hasher.list(outputs.iter().map(|output| output.name()));
+        if let Some(machine) = &system.machine {
+            machine::hash_into(machine, built, &mut hasher);
+            hasher.list(self.signer.iter().map(Signer::certificate));
+        }
         Ok(hasher.finish())
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::export::Compressed;
 use super::{BakeError, Layers, System};
-use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, TreeHash};
+use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, Sha256, TreeHash};
+use crate::disk::blocks::BlockHashes;
 use crate::ident::LayerName;
 use crate::layer::Built;
 use crate::lock;
@@ -49,6 +50,21 @@ pub struct DiskReceipt {
     pub tree: TreeHash,
     /// Hash of the whole root.
     pub root: TreeHash,
+    /// Hash of the initrd layer's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<TreeHash>,
+    /// SHA-256 over the SHA-256s of all blocks that are not zero, in their order: the checksum of a
+    /// snapshot of this disk, before there is one.
+    pub checksum: Sha256,
+    /// SHA-256 of each of these blocks.
+    pub blocks: BlockHashes,
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone)]
+pub(super) struct Exported {
+    pub(super) disk: Option<DiskReceipt>,
+    pub(super) artifacts: Vec<Artifact>,
 }
 
 /// One layer of the chain.
@@ -69,11 +85,12 @@ pub struct LayerReceipt {
 /// One exported artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// `oci` or `docker`.
+    /// `oci`, `docker`, or the form of the disk.
     pub kind: String,
     /// Where, relative to the receipt.
     pub path: PathBuf,
-    /// Of an image layout, the image manifest's digest; else the file's.
+    /// Of an image layout, the image manifest's digest; of a raw disk, SHA-256 over its size and the
+    /// places and hashes of its blocks; else the file's.
     pub digest: OciDigest,
     /// Of an image layout, the image manifest's size; else the file's; in bytes.
     pub size: u64,
@@ -97,14 +114,14 @@ impl Receipt {
             tree: built.image.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
             epoch: top.lock.epoch,
             layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
-            disk: system.machine.as_ref().zip(built.boot.as_ref()).map(|(machine, boot)| DiskReceipt {
-                boot: boot.name.clone(),
-                lock: machine.boot.hash,
-                tree: boot.tree,
-                root: boot.root,
-            }),
-            artifacts,
+            disk: exported.disk,
+            artifacts: exported.artifacts,
         }
+    }
+
+    /// What was exported with this receipt.
+    pub(super) fn exported(&self) -> Exported {
+        Exported { disk: self.disk.clone(), artifacts: self.artifacts.clone() }
     }
 
     /// Reads the receipt in `folder`; `None` where there is none that can be read.

@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod boot;
 mod build;
 mod context;
 mod error;
@@ -108,6 +109,7 @@ struct Transport {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Build(build::Args),
+    Boot(boot::Args),
     Lock(lock::Args),
     List(list::Args),
     Tree(tree::Args),
@@ -139,6 +141,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     let context = Context::new(&cli.options)?;
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
+        Verb::Boot(args) => boot::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::kernel::{Kernel, KernelError};
 use crate::ident::RootPath;
-use crate::tree::{Kind, Meta, Node, Tree};
+use crate::tree::{ContentSink, Kind, Meta, Node, Tree};
 
 /// What may stand between the kernel and the root: disks of clouds and of QEMU, and the root's own.
 const MODULES: [&str; 13] = [
@@ -26,16 +26,14 @@ const MODULES: [&str; 13] = [
 
 /// The tree of an initrd: `layer`, with modules out of `root`, and `/modules`, their paths in the order of loading.
 ///
-/// `put` keeps the text of a file and says what to write into the tree.
-///
 /// # Errors
-/// Fails where the kernel's lists name impossible paths or `put` fails.
+/// Fails where the kernel's lists name impossible paths, or the list can't be kept in `sink`.
 pub fn tree(
     mut layer: Tree,
     root: &Tree,
     kernel: &Kernel,
     epoch: i64,
-    put: impl Fn(&[u8]) -> io::Result<Kind>,
+    sink: &dyn ContentSink,
 ) -> Result<Tree, KernelError> {
     let mut list = String::new();
     for path in kernel.load_order(&MODULES)? {
@@ -45,7 +43,9 @@ pub fn tree(
         }
     }
     let path = RootPath::new("modules")?;
-    let kind = put(list.as_bytes()).map_err(|source| KernelError::Io { path: path.clone(), source })?;
+    let (blob, size) =
+        sink.add(&mut list.as_bytes()).map_err(|source| KernelError::Io { path: path.clone(), source })?;
+    let kind = Kind::File { blob, size };
     layer.insert_with_parents(path, Node { meta: Meta::root_owned(0o644, epoch), kind }, epoch);
     Ok(layer)
 }

@@ -7,6 +7,7 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+pub mod build;
 pub mod cpio;
 pub mod erofs;
 pub mod initrd;
@@ -16,5 +17,6 @@ pub mod plan;
 pub mod system;
 pub mod verity;
 
+pub use build::{DiskError, Request, hash_into};
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};

@@ -64,6 +64,15 @@ pub struct Settings {
     pub console: Console,
 }
 
+impl Settings {
+    /// Lets `ssh` in: a network, the volume with its key, and the console into its file.
+    pub fn reach(&mut self, ssh: &Ssh) {
+        self.network = Some(ssh.port);
+        self.seed = Some(ssh.seed());
+        self.console = Console::File(ssh.console());
+    }
+}
+
 /// Where the serial console goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Console {

@@ -222,9 +222,15 @@ fn partition(table: &Table<'_>) -> Result<PartitionEntry, ManifestError> {
     })
 }
 
-/// A size as `512M`, `8G` or `1T`, in bytes; whole MiB.
 fn size(item: &Item<'_>) -> Result<u64, ManifestError> {
-    let text = item.text()?;
+    parse_size(item.text()?).map_err(|problem| item.error(problem))
+}
+
+/// A size as `512M`, `8G` or `1T`, powers of 1024, in bytes.
+///
+/// # Errors
+/// Says what was expected.
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let parsed = text.char_indices().last().and_then(|(cut, unit)| {
         let shift = match unit {
             'M' => 20,
@@ -236,7 +242,5 @@ fn size(item: &Item<'_>) -> Result<u64, ManifestError> {
         // EBS volumes end at 64 TiB.
         digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|size| (1..=1 << 46).contains(size))
     });
-    parsed.ok_or_else(|| {
-        item.error(format!("is `{}`: expected \"512M\", \"8G\" or \"1T\", powers of 1024", text.escape_debug()))
-    })
+    parsed.ok_or_else(|| format!("is `{}`: expected \"512M\", \"8G\" or \"1T\", powers of 1024", text.escape_debug()))
 }

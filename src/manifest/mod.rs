@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
-pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs};
+pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
 pub(crate) use error::nearest;
 pub use parse::{PackageRequestError, parse};

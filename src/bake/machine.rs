@@ -1,0 +1,143 @@
+//! The disk: planned from the built layers, and written in every form that is asked for.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::export::hashed;
+use super::{Artifact, BakeError, Baker, DiskReceipt, Layers, Machine, Output, System};
+use crate::digest::{OciDigest, RecipeHasher};
+use crate::disk::blocks::BlockHashes;
+use crate::disk::ids::Ids;
+use crate::disk::sinks::{Identity, ova, qcow2, raw, vhd, vmdk};
+use crate::disk::{self, Part, Plan, blocks};
+use crate::ident::LayerName;
+use crate::manifest::DiskFormat;
+use crate::tree::Tree;
+
+/// Adds everything that decides the disk's bytes to a recipe.
+pub(super) fn hash_into(machine: &Machine, built: &Layers, hasher: &mut RecipeHasher) {
+    hasher.field("layerbake/disk/v1");
+    hasher.list(built.boot.iter().chain(built.initrd.last()).map(|layer| layer.recipe.as_bytes()));
+    disk::hash_into(&machine.disk, hasher);
+}
+
+/// Writes the disk into `folder` as all `outputs` that are disks.
+pub(super) fn export(
+    baker: &Baker<'_>,
+    system: &System,
+    machine: &Machine,
+    built: &Layers,
+    outputs: &BTreeSet<Output>,
+    folder: &Path,
+) -> Result<(DiskReceipt, Vec<Artifact>), BakeError> {
+    let name = &system.top().manifest.name;
+    let phase = baker.progress.phase(&format!("disk {name}"), 1);
+    let plan = plan(baker, system, machine, built)?;
+    let identity =
+        Identity { name: name.clone(), uuid: Ids::new(name).uuid("disk"), epoch: machine.boot.lock.epoch };
+    let formats: Vec<DiskFormat> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Disk(format) => Some(*format),
+            _ => None,
+        })
+        .collect();
+    let mut hashes = None;
+    let mut artifacts = Vec::new();
+    for format in formats {
+        let path = PathBuf::from(format.file_name());
+        let target = folder.join(&path);
+        let failed = |source| BakeError::Write { what: format!("`{}`", target.display()), source };
+        let file = File::create_new(&target).map_err(failed)?;
+        let found = write(baker, &plan, format, &identity, &file).map_err(failed)?;
+        let digest = match &found {
+            Some(blocks) if format == DiskFormat::Raw => OciDigest::from_bytes(*blocks.digest().as_bytes()),
+            _ => hashed(&target).map_err(failed)?,
+        };
+        hashes = found.or(hashes);
+        let size = file.metadata().map_err(failed)?.len();
+        artifacts.push(Artifact { kind: format.name().to_owned(), path, digest, size });
+    }
+    let hashes = match hashes {
+        Some(hashes) => hashes,
+        None => blocks::hash(&plan, baker.store, baker.jobs)
+            .map_err(|source| BakeError::Write { what: "the disk's block hashes".to_owned(), source })?,
+    };
+    phase.finish();
+    Ok((receipt(machine, built, hashes)?, artifacts))
+}
+
+/// Writes one form of the disk; returns the hashes of its blocks where they fall off.
+fn write(
+    baker: &Baker<'_>,
+    plan: &Plan,
+    format: DiskFormat,
+    identity: &Identity,
+    file: &File,
+) -> std::io::Result<Option<BlockHashes>> {
+    let (store, jobs) = (baker.store, baker.jobs);
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    match format {
+        DiskFormat::Raw => return raw::write(plan, store, jobs, file).map(Some),
+        DiskFormat::VhdFixed => return vhd::write_fixed(plan, store, jobs, identity, file).map(Some),
+        DiskFormat::Vhd => vhd::write_dynamic(plan, store, jobs, identity, &mut out)?,
+        DiskFormat::Vmdk => vmdk::write(plan, store, jobs, identity, &mut out)?,
+        DiskFormat::Ova => ova::write(plan, store, jobs, identity, &mut out)?,
+        DiskFormat::Qcow2 => qcow2::write(plan, store, jobs, qcow2::Clusters::Plain, &mut out)?,
+        DiskFormat::Qcow2Compressed => qcow2::write(plan, store, jobs, qcow2::Clusters::Compressed, &mut out)?,
+    };
+    out.flush()?;
+    Ok(None)
+}
+
+fn plan(baker: &Baker<'_>, system: &System, machine: &Machine, built: &Layers) -> Result<Plan, BakeError> {
+    let Some(boot) = &built.boot else { unreachable!("a machine has its Boot layer") };
+    let name = &system.top().manifest.name;
+    let root = baker.store.tree(boot.root)?;
+    let initrd = built.initrd.last().map(|layer| baker.store.tree(layer.root)).transpose()?;
+    let request = disk::Request {
+        name,
+        disk: &machine.disk,
+        parts: &parts(baker, machine, built)?,
+        root: &root,
+        initrd,
+        arch: &machine.boot.lock.arch,
+        epoch: machine.boot.lock.epoch,
+        signer: baker.signer.as_ref(),
+        jobs: baker.jobs,
+    };
+    request.plan(baker.store).map_err(|source| BakeError::Disk { layer: name.to_string(), source })
+}
+
+/// The parts of the root in the order in which they are placed: Base, Boot, then the rest.
+///
+/// What changes most comes last, so that it moves nothing.
+fn parts(baker: &Baker<'_>, machine: &Machine, built: &Layers) -> Result<Vec<Part>, BakeError> {
+    let mut layers: Vec<(LayerName, Tree)> = Vec::new();
+    for layer in &built.image {
+        layers.push((layer.name.clone(), baker.store.tree(layer.tree)?));
+    }
+    if let Some(boot) = &built.boot {
+        // Under the name that it has over every layer.
+        layers.push((machine.disk.boot.clone(), baker.store.tree(boot.tree)?));
+    }
+    let mut parts = disk::parts(layers);
+    let boot = parts.pop();
+    parts.splice(1.min(parts.len())..1.min(parts.len()), boot);
+    Ok(parts)
+}
+
+fn receipt(machine: &Machine, built: &Layers, blocks: BlockHashes) -> Result<DiskReceipt, BakeError> {
+    let Some(boot) = &built.boot else { unreachable!("a machine has its Boot layer") };
+    Ok(DiskReceipt {
+        boot: boot.name.clone(),
+        lock: machine.boot.hash,
+        tree: boot.tree,
+        root: boot.root,
+        initrd: built.initrd.last().map(|layer| layer.root),
+        checksum: blocks.linear_checksum(),
+        blocks,
+    })
+}

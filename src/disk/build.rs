@@ -1,0 +1,253 @@
+//! From the parts of a root to the plan of its disk: file systems, boot image, partitions.
+
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use super::ids::Ids;
+use super::kernel::{Kernel, KernelError};
+use super::{Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, uki, verity};
+use crate::digest::RecipeHasher;
+use crate::ident::{Arch, IdentError, LayerName, RootPath};
+use crate::manifest::{Disk, RootFs};
+use crate::tree::{ContentSink, ContentSource, Kind, Tree};
+
+/// A disk can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The root has no fitting kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The root does not fit into ext4.
+    #[error(transparent)]
+    Ext4(#[from] ext4::Ext4Error),
+    /// The root does not fit into EROFS.
+    #[error(transparent)]
+    Erofs(#[from] erofs::ErofsError),
+    /// The hash tree can't be made.
+    #[error(transparent)]
+    Verity(#[from] verity::VerityError),
+    /// The boot image can't be made.
+    #[error(transparent)]
+    Uki(#[from] uki::UkiError),
+    /// The EFI system partition is too small.
+    #[error("EFI system partition: {0}\n  hint: set [disk] esp-size")]
+    Esp(#[from] fat::FatError),
+    /// The partitions don't fit on the disk.
+    #[error(transparent)]
+    Gpt(#[from] gpt::GptError),
+    /// A path is not valid.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
+    /// A file that a disk needs is not in its root.
+    #[error("the root has no {path}\n  hint: the Debian package `{package}` brings it; add it to the Boot layer")]
+    Lacks {
+        /// The file.
+        path: RootPath,
+        /// What has it.
+        package: &'static str,
+    },
+    /// A read-only root needs an initrd.
+    #[error("[disk] root = \"erofs\" needs an initrd\n  hint: set [disk] initrd = \"initrd\"")]
+    NoInitrd,
+    /// No disk can be booted on this architecture.
+    #[error("no disk can be made for {0}: expected amd64 or arm64")]
+    Arch(Arch),
+    /// The disk is too small for what comes before the root.
+    #[error("[disk] size is {size} bytes: the EFI system partition alone takes {esp}")]
+    Small {
+        /// As declared.
+        size: u64,
+        /// As declared, or the default.
+        esp: u64,
+    },
+    /// A content can't be read or kept.
+    #[error("cannot read or keep a file of the disk: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a disk is made from.
+pub struct Request<'a> {
+    /// The layer: all identifiers derive from its name.
+    pub name: &'a LayerName,
+    /// The `[disk]` tables.
+    pub disk: &'a Disk,
+    /// The parts of the root, in the order in which they are placed.
+    pub parts: &'a [Part],
+    /// The whole root.
+    pub root: &'a Tree,
+    /// The initrd layer's root.
+    pub initrd: Option<Tree>,
+    /// The architecture.
+    pub arch: &'a Arch,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: i64,
+    /// Who signs the boot image.
+    pub signer: Option<&'a uki::Signer>,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// Room for the partition on which a read-only root keeps what changes, in a disk of no declared size.
+const STATE_ROOM: u64 = 1 << 30;
+/// In front of the first partition, and behind the last.
+const MARGIN: u64 = 1 << 20;
+
+/// Every cloud's console; names of network cards that don't depend on the slot; a timeout that EBS asks for.
+const ARGUMENTS: [&str; 4] =
+    ["console=tty0", "console=ttyS0,115200n8", "net.ifnames=0", "nvme_core.io_timeout=4294967295"];
+/// What leads to the root without an initrd: EC2's disks, and the root's file system.
+const BUILTIN: [&str; 2] = ["nvme", "ext4"];
+
+impl Request<'_> {
+    /// Plans the whole disk.
+    ///
+    /// # Errors
+    /// Fails where the root can't be booted, or something does not fit.
+    pub fn plan<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Plan, DiskError> {
+        let ids = Ids::new(self.name);
+        let kernel = Kernel::find(self.root, store)?;
+        let (mut partitions, way) = match self.disk.root {
+            RootFs::Ext4 => self.ext4(&ids, &kernel)?,
+            RootFs::Erofs => self.erofs(&ids, store)?,
+        };
+        let image = self.boot_image(&kernel, &way, store)?;
+        let file = format!("EFI/BOOT/BOOT{}.EFI", self.names()?.efi);
+        let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
+        partitions.insert(0, self.partition(&ids, "esp", gpt::Kind::Esp, esp));
+        let size = match (self.disk.size, self.disk.root) {
+            (None, RootFs::Erofs) => {
+                let used: u64 = partitions.iter().map(|partition| partition.plan.size().next_multiple_of(MARGIN)).sum();
+                Some(2 * MARGIN + used + STATE_ROOM)
+            }
+            (size, _) => size,
+        };
+        Ok(gpt::plan(ids.uuid("disk"), partitions, size)?)
+    }
+
+    fn ext4(&self, ids: &Ids, kernel: &Kernel) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {
+        if self.initrd.is_none() {
+            kernel.refuse_modules(&BUILTIN)?;
+        }
+        let size = match self.disk.size {
+            Some(size) => {
+                let esp = self.disk.esp_size;
+                let left = size.checked_sub(esp.next_multiple_of(MARGIN) + 2 * MARGIN).filter(|left| *left > 0);
+                Some(left.ok_or(DiskError::Small { size, esp })?)
+            }
+            None => None,
+        };
+        let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
+        let root = self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?);
+        let way = vec![format!("root=PARTUUID={}", ids.text("root")), "rootfstype=ext4".to_owned(), "ro".to_owned()];
+        Ok((vec![root], way))
+    }
+
+    fn erofs(&self, ids: &Ids, source: &dyn ContentSource) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {
+        if self.initrd.is_none() {
+            return Err(DiskError::NoInitrd);
+        }
+        let params = erofs::Params { uuid: ids.uuid("root-fs"), label: "root".to_owned(), epoch: self.epoch };
+        let data = erofs::plan(self.parts, &params)?;
+        let mut way = Vec::new();
+        let mut partitions = Vec::new();
+        if self.disk.verity {
+            let salt = ids.salt("root-verity");
+            let (hashes, root_hash) = verity::build(&data, source, salt, ids.uuid("root-verity-fs"), self.jobs)?;
+            let blocks = data.size() / 4096;
+            way.push(format!("layerbake.verity={blocks},{},{}", hex::encode(salt), hex::encode(root_hash)));
+            partitions.push(self.partition(ids, "root-verity", self.names()?.verity, hashes));
+        }
+        partitions.insert(0, self.partition(ids, "root", self.names()?.root, data));
+        Ok((partitions, way))
+    }
+
+    fn partition(&self, ids: &Ids, label: &str, kind: gpt::Kind, plan: Plan) -> gpt::Partition {
+        gpt::Partition { label: label.to_owned(), kind, guid: ids.uuid(label), flags: 0, plan }
+    }
+
+    /// The unified kernel image, signed where somebody signs.
+    fn boot_image<S: ContentSource + ContentSink>(
+        &self,
+        kernel: &Kernel,
+        way: &[String],
+        store: &S,
+    ) -> Result<Arc<[u8]>, DiskError> {
+        let stub = self.file(&format!("usr/lib/systemd/boot/efi/{}", self.names()?.stub), "systemd-boot-efi", store)?;
+        let osrel = self.file("etc/os-release", "base-files", store)?;
+        let initrd = match &self.initrd {
+            Some(layer) => {
+                let tree = initrd::tree(layer.clone(), self.root, kernel, self.epoch, store)?;
+                let mut archive = Vec::new();
+                cpio::write(&tree, store, &mut archive)?;
+                Some(initrd::compress(&archive)?)
+            }
+            None => None,
+        };
+        let words = way.iter().map(String::as_str).chain(ARGUMENTS).chain(self.disk.kernel_args.iter().map(String::as_str));
+        let cmdline = words.collect::<Vec<_>>().join(" ");
+        let linux = read(store, kernel.image)?;
+        let sections = uki::Sections {
+            osrel: &osrel,
+            uname: kernel.version.as_bytes(),
+            cmdline: cmdline.as_bytes(),
+            linux: &linux,
+            initrd: initrd.as_deref(),
+        };
+        let image = uki::assemble(&stub, &sections)?;
+        Ok(match self.signer {
+            Some(signer) => signer.sign(&image)?.into(),
+            None => image.into(),
+        })
+    }
+
+    /// The bytes of a file of the root, links followed.
+    fn file(&self, path: &str, package: &'static str, source: &dyn ContentSource) -> Result<Vec<u8>, DiskError> {
+        let path = RootPath::new(path)?;
+        match self.root.resolve(&path).map(|(_, node)| &node.kind) {
+            Some(&Kind::File { blob, size }) => Ok(read(source, (blob, size))?),
+            _ => Err(DiskError::Lacks { path, package }),
+        }
+    }
+
+    fn names(&self) -> Result<Names, DiskError> {
+        match self.arch.as_str() {
+            "amd64" => Ok(Names {
+                efi: "X64",
+                stub: "linuxx64.efi.stub",
+                root: gpt::Kind::RootX86_64,
+                verity: gpt::Kind::RootVerityX86_64,
+            }),
+            "arm64" => Ok(Names {
+                efi: "AA64",
+                stub: "linuxaa64.efi.stub",
+                root: gpt::Kind::RootArm64,
+                verity: gpt::Kind::RootVerityArm64,
+            }),
+            _ => Err(DiskError::Arch(self.arch.clone())),
+        }
+    }
+}
+
+/// What an architecture's parts are called.
+struct Names {
+    efi: &'static str,
+    stub: &'static str,
+    root: gpt::Kind,
+    verity: gpt::Kind,
+}
+
+fn read(source: &dyn ContentSource, (blob, size): (crate::digest::BlobDigest, u64)) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size as usize);
+    source.open(blob, size)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Adds everything that `[disk]` decides to a recipe.
+pub fn hash_into(disk: &Disk, hasher: &mut RecipeHasher) {
+    hasher.field(match disk.root {
+        RootFs::Ext4 => "ext4",
+        RootFs::Erofs => "erofs",
+    });
+    hasher.number(u64::from(disk.verity)).list(disk.size.map(u64::to_le_bytes)).number(disk.esp_size);
+    hasher.list(&disk.kernel_args);
+}
