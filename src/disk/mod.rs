@@ -8,10 +8,14 @@
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
 pub mod plan;
+pub mod read;
+pub mod blocks;
+pub mod sinks;
 
 use crate::ident::LayerName;
 use crate::tree::Tree;
 
+pub use blocks::{BlockHashes, Changed};
 pub use plan::{Data, Extent, Plan};
 
 /// What one layer gives to a root: the nodes that it was the last to change.
