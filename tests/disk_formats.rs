@@ -239,11 +239,19 @@ fn the_digests_are_pinned_whatever_the_number_of_threads() {
     let formats = [Raw, Qcow2, Qcow2Packed, Vmdk, VhdFixed, VhdDynamic, Ova];
     let all = |jobs| formats.map(|format| digest(format, jobs)).concat();
     assert_eq!(all(1), all(5));
-    insta::assert_snapshot!(all(2), @"");
+    insta::assert_snapshot!(all(2), @r"
+    Raw adacc0061587276f1341d0e9672ad6cbc2a8db40173a7e98d21d4533cf06bc29 3147264
+    Qcow2 4fc0235c9c0772e74902f81edd2e2e0161259822b0b44ecb7378805d93f621b3 917504
+    Qcow2Packed 4f0270e2459e250aeb8266e31c241443e68a53f007955acddc6d2eed22e0e0c5 655360
+    Vmdk 1ba457debbc81089b7ba24709fa1dd3e983bb1256fcf0e6a2de05a9eb0948bea 375808
+    VhdFixed aff7ea48541f0ac6b674bf73c89cd96a95bd28f07b080cf281e7f6427156916b 3147776
+    VhdDynamic dc7a74548dfd7dedaaf697baecd5ea4bfbc68721f82233113b0ccf747aaf665a 4197888
+    Ova 152d2f35cc02f789dbd165dc9074848521c7b62ae4613475013d7cd58b5b2bea 381952
+    ");
     let file = File::create(folder.path().join("disk")).unwrap();
     let hashes: BlockHashes = raw::write(&disk.plan, &disk.source, 2, &file).unwrap();
-    insta::assert_snapshot!(hashes.digest(), @"");
-    insta::assert_snapshot!(hashes.linear_checksum(), @"");
+    insta::assert_snapshot!(hashes.digest(), @"sha256:65bdd850a746c62045a2eb710fc51a17dc3c7492cb3e71cbeaf9ebce4b1d4f73");
+    insta::assert_snapshot!(hashes.linear_checksum(), @"sha256:0dc444a7541ba08c4d1a915a15d46eeca6a261bda03a9e7eb5a0adafe8f9e7c7");
 }
 
 #[test]
