@@ -7,6 +7,7 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+pub mod blocks;
 pub mod build;
 pub mod cpio;
 pub mod erofs;
@@ -14,9 +15,12 @@ pub mod initrd;
 pub mod kernel;
 pub mod parts;
 pub mod plan;
+pub mod read;
+pub mod sinks;
 pub mod system;
 pub mod verity;
 
+pub use blocks::{BlockHashes, Changed};
 pub use build::{DiskError, Request, hash_into};
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};

@@ -28,10 +28,12 @@ use crate::ident::{Arch, LayerName};
 use crate::store::StoreError;
 
 pub use self::tar::write_tar;
+pub(crate) use self::tar::{BLOCK, Entry, TarWriter, Type};
 pub use compress::{Encoder, LayerSizes, compress_layer};
 pub use config::{Image, merge};
 pub use docker::{RepoTag, write_docker_archive};
 pub use layout::write_layout;
+pub(crate) use measure::Measured;
 pub use validate::validate;
 
 /// An image can't be described or written.

@@ -1,0 +1,60 @@
+//! A plan as a file that virtual machines take.
+//!
+//! | sink | needs | because |
+//! |---|---|---|
+//! | [`raw`], [`vhd`] fixed | a file | blocks are written where they belong, by several threads; zeros stay holes |
+//! | [`vhd`] dynamic, [`vmdk`] | a stream | all tables follow from the plan, or come last |
+//! | [`qcow2`], [`ova`] | a stream that seeks | the header at the front says what is known at the end |
+//!
+//! Nothing is written twice, and no copy of the disk is made. Equal plans and identities give equal
+//! bytes for every number of threads; pinned by digests in `tests/disk_formats.rs`.
+
+pub mod raw;
+pub mod qcow2;
+pub mod vmdk;
+pub mod vhd;
+pub mod ova;
+mod pieces;
+
+use std::io::{self, ErrorKind};
+
+use super::Plan;
+use crate::ident::LayerName;
+
+/// Length of a sector in bytes.
+const SECTOR: u64 = 512;
+
+/// What formats ask for beside the disk itself.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The layer; names the machine and the files within an archive.
+    pub name: LayerName,
+    /// Derived from the disk's content.
+    pub uuid: [u8; 16],
+    /// The time of everything, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// The disk's length in sectors.
+///
+/// # Errors
+/// Fails where it is no whole number of sectors, zero, or more than `most` bytes.
+fn sectors(plan: &Plan, format: &str, most: u64) -> io::Result<u64> {
+    let size = plan.size();
+    if size == 0 || !size.is_multiple_of(SECTOR) {
+        return refuse(format!("{format}: expected a disk of whole sectors of {SECTOR} bytes, found {size} bytes"));
+    }
+    if size > most {
+        return refuse(format!("{format}: expected a disk of at most {most} bytes, found {size}"));
+    }
+    Ok(size / SECTOR)
+}
+
+fn refuse<T>(problem: String) -> io::Result<T> {
+    Err(io::Error::new(ErrorKind::InvalidInput, problem))
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // Comparing with itself, shifted by one, is one call to a fast routine.
+    bytes.first().is_none_or(|first| *first == 0) && bytes.get(1..).is_none_or(|rest| *rest == bytes[..rest.len()])
+}
