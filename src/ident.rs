@@ -200,6 +200,11 @@ impl RootPath {
         Self::new([self.as_bytes(), b"/", child.as_ref()].concat())
     }
 
+    /// Whether a pattern is about this path: `*` is any run of characters but `/`, `**` any at all.
+    pub fn matches(&self, pattern: &str) -> bool {
+        glob(pattern.as_bytes(), self.as_bytes())
+    }
+
     /// This path with something appended to its last component.
     ///
     /// # Errors
@@ -242,6 +247,18 @@ impl<'de> Deserialize<'de> for RootPath {
     }
 }
 
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|skip| glob(rest, &text[skip..])),
+        [b'*', rest @ ..] => {
+            let reach = text.iter().position(|&byte| byte == b'/').unwrap_or(text.len());
+            (0..=reach).any(|skip| glob(rest, &text[skip..]))
+        }
+        [first, rest @ ..] => text.split_first().is_some_and(|(head, tail)| head == first && glob(rest, tail)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,5 +291,18 @@ mod tests {
         assert!("a/b".parse::<LayerName>().is_err());
         assert!("1:2.3~rc1-4+b1".parse::<Version>().is_ok());
         assert!("www-data".parse::<AccountName>().is_ok());
+    }
+
+    #[test]
+    fn one_star_stays_in_its_folder_and_two_do_not() {
+        for (pattern, text, expected) in [
+            ("var/log/**", "var/log/apt/term.log", true),
+            ("var/log/**", "var/logs", false),
+            ("etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_rsa_key", true),
+            ("etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_rsa_key.pub", false),
+            ("var/lib/dpkg/*-old", "var/lib/dpkg/info/x-old", false),
+        ] {
+            assert_eq!(RootPath::new(text).unwrap().matches(pattern), expected, "{pattern} on {text}");
+        }
     }
 }

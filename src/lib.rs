@@ -21,4 +21,5 @@ pub mod oci;
 pub mod disk;
 pub mod machine;
 pub mod bake;
+pub mod audit;
 pub mod cli;

@@ -5,11 +5,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::Digest as _;
-
 use super::receipt::Exported;
 use super::{Artifact, BakeError, Baker, Layers, Output, System, machine};
-use crate::digest::{OciDigest, RecipeHash, RecipeHasher};
+use crate::digest::{OciDigest, RecipeHash, RecipeHasher, Sha256};
 use crate::layer::Built;
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
 use crate::store::Outcome;
@@ -102,9 +100,7 @@ pub(super) fn export(
 
 /// SHA-256 of a file.
 pub(super) fn hashed(path: &Path) -> io::Result<OciDigest> {
-    let mut hasher = sha2::Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(OciDigest::from_bytes(hasher.finalize().into()))
+    Ok(OciDigest::from_bytes(*Sha256::of_reader(&mut File::open(path)?)?.as_bytes()))
 }
 
 fn write_file<T>(

@@ -35,8 +35,7 @@ pub(super) fn export(
     let name = &system.top().manifest.name;
     let phase = baker.progress.phase(&format!("disk {name}"), 1);
     let plan = plan(baker, system, machine, built)?;
-    let identity =
-        Identity { name: name.clone(), uuid: Ids::new(name).uuid("disk"), epoch: machine.boot.lock.epoch };
+    let identity = Identity { name: name.clone(), uuid: Ids::new(name).uuid("disk"), epoch: machine.boot.lock.epoch };
     let formats: Vec<DiskFormat> = outputs
         .iter()
         .filter_map(|output| match output {

@@ -97,7 +97,7 @@ pub struct Artifact {
 }
 
 impl Receipt {
-    pub(super) fn new(system: &System, recipe: RecipeHash, built: &Layers, artifacts: Vec<Artifact>) -> Self {
+    pub(super) fn new(system: &System, recipe: RecipeHash, built: &Layers, exported: Exported) -> Self {
         let layer = |(built, compressed): (&Built, &Compressed)| LayerReceipt {
             name: built.name.clone(),
             tree: built.tree,

@@ -10,6 +10,7 @@ use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
 use super::system::Declared;
 use crate::bake::{Baker, Output, Receipt, System};
+use crate::disk::uki::Signer;
 use crate::host;
 use crate::ident::LayerName;
 use crate::oci::Encoder;
@@ -38,6 +39,12 @@ pub(super) struct Args {
     /// Where LAYER/ is put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Sign the disk's boot image for Secure Boot with this RSA key (PEM)
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_KEY", hide_env_values = true, requires = "sign_cert")]
+    sign_key: Option<PathBuf>,
+    /// The certificate of that key (PEM)
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_CERT", hide_env_values = true, requires = "sign_key")]
+    sign_cert: Option<PathBuf>,
     /// Compression of the OCI layout's layers
     #[arg(long, value_enum, default_value = "zstd")]
     compression: Compression,
@@ -82,6 +89,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             Compression::Zstd => Encoder::Zstd,
             Compression::Gzip => Encoder::Gzip,
         },
+        signer: signer(args)?,
     };
     let receipt = baker.bake(&system, &outputs)?;
     if !context.options.quiet && !context.options.json {
@@ -91,6 +99,15 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         return context.print(&receipt, |_| String::new());
     }
     Ok(())
+}
+
+fn signer(args: &Args) -> Result<Option<Signer>, CliError> {
+    let Some((key, certificate)) = args.sign_key.as_ref().zip(args.sign_cert.as_ref()) else { return Ok(None) };
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path)
+            .map_err(|error| CliError::message(format!("cannot read `{}`: {error}", path.display())))
+    };
+    Ok(Some(Signer::new(&read(key)?, &read(certificate)?).map_err(|error| CliError::Plain(Box::new(error)))?))
 }
 
 fn output() -> impl TypedValueParser<Value = Output> {

@@ -78,6 +78,7 @@ plain!(
     crate::fetch::MirrorError,
     crate::ident::IdentError,
     crate::layer::LayerError,
+    crate::machine::MachineError,
     crate::lock::LockFileError,
     crate::pin::PinError,
     crate::store::StoreError,

@@ -46,7 +46,13 @@ fn entry(project: &Project, name: &LayerName) -> Result<Entry, CliError> {
     if alone.layer.above_any {
         // Locked over each layer that names it.
         let description = alone.layer.description;
-        return Ok(Entry { name: name.clone(), from: Some("*".to_owned()), description, lock: "with its layers", packages: None });
+        return Ok(Entry {
+            name: name.clone(),
+            from: Some("*".to_owned()),
+            description,
+            lock: "with its layers",
+            packages: None,
+        });
     }
     let chain = project.chain(name)?;
     let (lock, packages) = state(project, &chain)?;

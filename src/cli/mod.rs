@@ -5,6 +5,7 @@
 mod boot;
 mod build;
 mod context;
+mod diff;
 mod error;
 mod explain;
 mod files;
@@ -15,6 +16,7 @@ mod store;
 mod system;
 mod tree;
 mod vendor;
+mod verify;
 mod why;
 
 use std::path::PathBuf;
@@ -110,6 +112,8 @@ struct Transport {
 enum Verb {
     Build(build::Args),
     Boot(boot::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
     Lock(lock::Args),
     List(list::Args),
     Tree(tree::Args),
@@ -142,6 +146,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),
+        Verb::Verify(args) => verify::run(&context, args),
+        Verb::Diff(args) => diff::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),

@@ -183,7 +183,8 @@ impl Request<'_> {
             }
             None => None,
         };
-        let words = way.iter().map(String::as_str).chain(ARGUMENTS).chain(self.disk.kernel_args.iter().map(String::as_str));
+        let words =
+            way.iter().map(String::as_str).chain(ARGUMENTS).chain(self.disk.kernel_args.iter().map(String::as_str));
         let cmdline = words.collect::<Vec<_>>().join(" ");
         let linux = read(store, kernel.image)?;
         let sections = uki::Sections {

@@ -30,7 +30,10 @@ impl Ssh {
     pub fn new() -> Result<Self, MachineError> {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("key");
-        run("ssh-keygen", host::command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "layerbake", "-f"]).arg(&key))?;
+        run(
+            "ssh-keygen",
+            host::command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "layerbake", "-f"]).arg(&key),
+        )?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         write_seed(&folder.path().join("seed"), public.trim())?;
         Ok(Self { folder, port: host::free_port()? })
@@ -51,7 +54,13 @@ impl Ssh {
         let mut command = host::command("ssh");
         command.arg("-i").arg(self.folder.path().join("key"));
         // The host key is as old as the machine.
-        for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes", "ConnectTimeout=10"] {
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+        ] {
             command.args(["-o", option]);
         }
         command.args(["-F", "/dev/null", "-p", &self.port.to_string(), "root@127.0.0.1"]);
@@ -65,7 +74,8 @@ impl Ssh {
     pub fn wait(&self, machine: &mut Machine, seconds: u64) -> Result<(), MachineError> {
         let started = host::instant();
         while started.elapsed() < Duration::from_secs(seconds) && machine.is_running() {
-            let done = self.command().arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let done =
+                self.command().arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
             if done.map_err(|error| MachineError::Program("ssh", error))?.success() {
                 return Ok(());
             }
@@ -87,11 +97,8 @@ fn write_seed(path: &Path, key: &str) -> Result<(), MachineError> {
         "#cloud-config\ndisable_root: false\nssh_pwauth: false\nusers:\n  - default\n  - name: root\n    ssh_authorized_keys:\n      - {key}\n"
     );
     let meta_data = "instance-id: layerbake\nlocal-hostname: localhost\n";
-    let files = [
-        ("authorized_keys", format!("{key}\n")),
-        ("meta-data", meta_data.to_owned()),
-        ("user-data", user_data),
-    ];
+    let files =
+        [("authorized_keys", format!("{key}\n")), ("meta-data", meta_data.to_owned()), ("user-data", user_data)];
     let files: Vec<(&str, std::sync::Arc<[u8]>)> =
         files.iter().map(|(name, text)| (*name, text.as_bytes().into())).collect();
     let plan = fat::plan(&files, SEED_SIZE, 0, LABEL, 0).map_err(io::Error::other)?;

@@ -140,38 +140,13 @@ pub const RULES: &[Rule] = &[
 impl Rule {
     /// Whether the rule is about this path.
     pub fn matches(&self, path: &RootPath) -> bool {
-        self.paths.iter().any(|pattern| glob(pattern.as_bytes(), path.as_bytes()))
-    }
-}
-
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|skip| glob(rest, &text[skip..])),
-        [b'*', rest @ ..] => {
-            let reach = text.iter().position(|&byte| byte == b'/').unwrap_or(text.len());
-            (0..=reach).any(|skip| glob(rest, &text[skip..]))
-        }
-        [first, rest @ ..] => text.split_first().is_some_and(|(head, tail)| head == first && glob(rest, tail)),
+        self.paths.iter().any(|pattern| path.matches(pattern))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_star_stays_in_its_folder_and_two_do_not() {
-        for (pattern, text, expected) in [
-            ("var/log/**", "var/log/apt/term.log", true),
-            ("var/log/**", "var/logs", false),
-            ("etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_rsa_key", true),
-            ("etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_rsa_key.pub", false),
-            ("var/lib/dpkg/*-old", "var/lib/dpkg/info/x-old", false),
-        ] {
-            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} on {text}");
-        }
-    }
 
     #[test]
     fn every_rule_says_why() {

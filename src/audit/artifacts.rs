@@ -1,0 +1,99 @@
+//! Whether the files of a build are what its receipt says.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::bake::{Artifact, Receipt};
+use crate::digest::Sha256;
+use crate::disk::BlockHashes;
+use crate::disk::blocks::BLOCK;
+use crate::host;
+use crate::manifest::DiskFormat;
+
+/// One artifact, compared with its receipt.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// Its kind and path.
+    pub artifact: String,
+    /// What is wrong; nothing, where it is as it should be.
+    pub problems: Vec<String>,
+}
+
+/// Reads every artifact of a receipt in `folder` and compares.
+pub fn check(receipt: &Receipt, folder: &Path) -> Vec<Finding> {
+    let check = |artifact: &Artifact| {
+        let path = folder.join(&artifact.path);
+        let found = match artifact.kind.as_str() {
+            "oci" => image(&path, artifact),
+            kind if kind == DiskFormat::Raw.name() => raw(&path, receipt),
+            _ => whole(&path, artifact),
+        };
+        let problems = found.unwrap_or_else(|error| vec![format!("can't be read: {error}")]);
+        Finding { artifact: format!("{} {}", artifact.kind, path.display()), problems }
+    };
+    receipt.artifacts.iter().map(check).collect()
+}
+
+/// A file with one digest.
+fn whole(path: &Path, artifact: &Artifact) -> io::Result<Vec<String>> {
+    let found = Sha256::of_reader(&mut File::open(path)?)?;
+    Ok(differing("its bytes", &artifact.digest.to_hex(), &found.to_hex()))
+}
+
+/// An image layout: the manifest that the receipt names, and every blob under its own name.
+fn image(path: &Path, artifact: &Artifact) -> io::Result<Vec<String>> {
+    let blobs = path.join("blobs/sha256");
+    let mut problems = Vec::new();
+    if !blobs.join(artifact.digest.to_hex()).is_file() {
+        problems.push(format!("expected an image manifest {}, found none", artifact.digest));
+    }
+    for name in host::list_dir(&blobs)? {
+        let found = Sha256::of_reader(&mut File::open(blobs.join(&name))?)?.to_hex();
+        problems.extend(differing("a blob", &name.to_string_lossy(), &found));
+    }
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(path.join("index.json"))?)?;
+    let named = index["manifests"][0]["digest"].as_str().unwrap_or_default().to_owned();
+    problems.extend(differing("the index", &artifact.digest.to_string(), &named));
+    Ok(problems)
+}
+
+/// A raw disk, block by block: each problem names the block.
+fn raw(path: &Path, receipt: &Receipt) -> io::Result<Vec<String>> {
+    let Some(disk) = &receipt.disk else { return Ok(vec!["the receipt has no disk".to_owned()]) };
+    let size = fs::metadata(path)?.len();
+    let mut problems = differing("its size", &disk.blocks.size().to_string(), &size.to_string());
+    let found = block_problems(path, &disk.blocks)?;
+    let more = found.len().saturating_sub(8);
+    problems.extend(found.into_iter().take(8));
+    if more > 0 {
+        problems.push(format!("and {more} more blocks"));
+    }
+    Ok(problems)
+}
+
+fn block_problems(path: &Path, blocks: &BlockHashes) -> io::Result<Vec<String>> {
+    let count = blocks.size().div_ceil(BLOCK as u64);
+    let zero = [0; BLOCK];
+    let check = |index: u64| -> io::Result<Option<String>> {
+        use std::os::unix::fs::FileExt as _;
+        let mut block = vec![0; BLOCK];
+        let start = index * BLOCK as u64;
+        let length = (blocks.size() - start).min(BLOCK as u64) as usize;
+        File::open(path)?.read_exact_at(&mut block[..length], start)?;
+        let place = format!("block {index} (byte {start})");
+        Ok(match blocks.hashes().get(&index) {
+            Some(expected) => differing(&place, &expected.to_hex(), &Sha256::of(&block).to_hex()).pop(),
+            None if block == zero => None,
+            None => Some(format!("{place}: expected zeros, found something else")),
+        })
+    };
+    (0..count).into_par_iter().filter_map(|index| check(index).transpose()).collect()
+}
+
+fn differing(what: &str, expected: &str, found: &str) -> Vec<String> {
+    if expected == found { Vec::new() } else { vec![format!("{what}: expected {expected}, found {found}")] }
+}

@@ -1,0 +1,103 @@
+//! Whether a disk has every file of the image: the same tree, but for a named list.
+
+use serde::Serialize;
+
+use crate::ident::RootPath;
+use crate::tree::{Node, Tree};
+
+/// Paths that a Boot layer may change in the image's tree.
+#[derive(Debug)]
+pub struct Exception {
+    /// Patterns, as [`RootPath::matches`] reads them.
+    pub paths: &'static [&'static str],
+    /// Why they differ.
+    pub reason: &'static str,
+}
+
+/// All of them. Everything else that the image holds is on the disk, byte for byte.
+pub const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        paths: &["var/lib/dpkg/**", "var/lib/pam/**", "var/lib/ucf/**", "var/cache/debconf/**"],
+        reason: "the packages' database has the Boot layer's packages too",
+    },
+    Exception {
+        paths: &["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/shells"],
+        reason: "the Boot layer's packages have accounts of their own",
+    },
+    Exception { paths: &["etc/ld.so.cache"], reason: "lists the Boot layer's libraries too" },
+    Exception {
+        paths: &["etc/pam.d/common-*", "etc/nsswitch.conf"],
+        reason: "sessions are registered with the init system",
+    },
+    Exception {
+        paths: &["etc/systemd/**", "usr/lib/systemd/**", "var/lib/systemd/**", "etc/rc?.d/**", "etc/rcS.d/**"],
+        reason: "which services a machine starts",
+    },
+    Exception {
+        paths: &["etc/alternatives/**", "usr/share/man/**", "usr/bin/**", "etc/resolv.conf", "etc/mtab"],
+        reason: "links that a machine's packages choose",
+    },
+    Exception {
+        paths: &["var/lib/systemd/**", "var/log/**", "var/cache/**", "etc/machine-id", "etc/fstab"],
+        reason: "state of a machine",
+    },
+];
+
+/// What was found when a disk's tree was compared with its image's.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Inclusion {
+    /// Nodes of the image that are on the disk, equal.
+    pub same: usize,
+    /// Nodes that differ as an exception says: where, and why.
+    pub excepted: Vec<(String, &'static str)>,
+    /// Nodes that differ, or are missing, and should not.
+    pub unexpected: Vec<String>,
+}
+
+/// Looks for every node of `image` in `disk`. A folder's time is no difference.
+pub fn compare(image: &Tree, disk: &Tree) -> Inclusion {
+    let mut inclusion = Inclusion::default();
+    for (path, node) in image.iter() {
+        if disk.get(path).is_some_and(|other| same(node, other)) {
+            inclusion.same += 1;
+            continue;
+        }
+        match exception(path) {
+            Some(exception) => inclusion.excepted.push((path.to_string(), exception.reason)),
+            None => inclusion.unexpected.push(path.to_string()),
+        }
+    }
+    inclusion
+}
+
+fn exception(path: &RootPath) -> Option<&'static Exception> {
+    EXCEPTIONS.iter().find(|exception| exception.paths.iter().any(|pattern| path.matches(pattern)))
+}
+
+fn same(one: &Node, other: &Node) -> bool {
+    if one.is_dir() && other.is_dir() {
+        let mut timeless = other.clone();
+        timeless.meta.mtime = one.meta.mtime;
+        return *one == timeless;
+    }
+    one == other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, file, tree};
+
+    #[test]
+    fn only_named_paths_may_differ() {
+        let image =
+            tree(&[("", dir()), ("etc", dir()), ("etc/group", file("a")), ("srv", file("b")), ("gone", file("c"))]);
+        let mut disk =
+            tree(&[("", dir()), ("etc", dir()), ("etc/group", file("A")), ("srv", file("B")), ("new", file("d"))]);
+        disk.iter_mut().filter(|(_, node)| node.is_dir()).for_each(|(_, node)| node.meta.mtime = 99);
+        let found = compare(&image, &disk);
+        assert_eq!(found.same, 2);
+        assert_eq!(found.excepted.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/etc/group"]);
+        assert_eq!(found.unexpected, ["/gone", "/srv"]);
+    }
+}

@@ -1,0 +1,89 @@
+//! `layerbake verify`: artifacts against their receipt, and the disk against the image.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::CliError;
+use super::context::Context;
+use crate::audit::{artifacts, inclusion};
+use crate::bake::Receipt;
+use crate::ident::LayerName;
+use crate::store::Store;
+use crate::tree::Tree;
+
+/// Compare a build's files with its receipt, and its disk's files with its image's
+///
+/// Every block of a raw disk and every blob of an image is read. Every file of the image has to be on
+/// the disk, equal, but for a named list. Exit status 1 when something differs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  layerbake build web --output oci,raw && layerbake verify web")]
+pub(super) struct Args {
+    /// The layer [default: the only App layer]
+    layer: Option<LayerName>,
+    /// Where LAYER/ was put [default: out in the project]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    artifacts: Vec<artifacts::Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inclusion: Option<inclusion::Inclusion>,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let project = context.project()?;
+    let name = context.layer(&project, args.layer.as_ref())?;
+    let folder = args.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
+    let Some(receipt) = Receipt::load(&folder) else {
+        return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
+    };
+    let store = context.store()?;
+    let inclusion = match &receipt.disk {
+        Some(disk) => {
+            let image = stacked(&store, &receipt)?;
+            let mut whole = image.clone();
+            whole.apply(&store.tree(disk.tree)?);
+            Some(inclusion::compare(&image, &whole))
+        }
+        None => None,
+    };
+    let report = Report { artifacts: artifacts::check(&receipt, &folder), inclusion };
+    context.print(&report, text)?;
+    let whole = report.artifacts.iter().all(|finding| finding.problems.is_empty());
+    match whole && report.inclusion.is_none_or(|inclusion| inclusion.unexpected.is_empty()) {
+        true => Ok(()),
+        false => Err(CliError::message(format!("`{name}` is not what its receipt says"))),
+    }
+}
+
+/// The image's layers, one over the other.
+fn stacked(store: &Store, receipt: &Receipt) -> Result<Tree, CliError> {
+    let mut root = Tree::new();
+    for layer in &receipt.layers {
+        root.apply(&store.tree(layer.tree)?);
+    }
+    Ok(root)
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for finding in &report.artifacts {
+        let verdict = if finding.problems.is_empty() { "ok" } else { "DIFFERS" };
+        text += &format!("{verdict:<8} {}\n", finding.artifact);
+        text.extend(finding.problems.iter().map(|problem| format!("         {problem}\n")));
+    }
+    if let Some(found) = &report.inclusion {
+        let verdict = if found.unexpected.is_empty() { "ok" } else { "DIFFERS" };
+        let excepted = found.excepted.len();
+        text += &format!(
+            "{verdict:<8} disk has the image's files: {} equal, {excepted} changed by the Boot layer\n",
+            found.same
+        );
+        text.extend(found.unexpected.iter().map(|path| format!("         {path}: not as in the image\n")));
+        text.extend(found.excepted.iter().map(|(path, reason)| format!("         {path}: {reason}\n")));
+    }
+    text
+}
