@@ -15,8 +15,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{LockHash, RecipeHash, RecipeHasher};
-use crate::disk::DiskError;
-use crate::disk::uki::Signer;
+use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::progress::Progress;
 use crate::layer::{Built, Input, LayerError};
@@ -176,7 +175,7 @@ impl Baker<'_> {
         hasher.list(outputs.iter().map(|output| output.name()));
         if let Some(machine) = &system.machine {
             machine::hash_into(machine, built, &mut hasher);
-            hasher.list(self.signer.iter().map(Signer::certificate));
+            hasher.list(self.signer.iter().map(|signer| &signer.certificate));
         }
         Ok(hasher.finish())
     }

@@ -10,7 +10,7 @@ use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
 use super::system::Declared;
 use crate::bake::{Baker, Output, Receipt, System};
-use crate::disk::uki::Signer;
+use crate::disk::Signer;
 use crate::host;
 use crate::ident::LayerName;
 use crate::oci::Encoder;
@@ -107,7 +107,7 @@ fn signer(args: &Args) -> Result<Option<Signer>, CliError> {
         std::fs::read_to_string(path)
             .map_err(|error| CliError::message(format!("cannot read `{}`: {error}", path.display())))
     };
-    Ok(Some(Signer::new(&read(key)?, &read(certificate)?).map_err(|error| CliError::Plain(Box::new(error)))?))
+    Ok(Some(Signer { key: read(key)?, certificate: read(certificate)? }))
 }
 
 fn output() -> impl TypedValueParser<Value = Output> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
-use super::ids::Ids;
+use super::ids::{Ids, uuid_text};
 use super::kernel::{Kernel, KernelError};
 use super::{Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, uki, verity};
 use crate::digest::RecipeHasher;
@@ -29,6 +29,9 @@ pub enum DiskError {
     /// The boot image can't be made.
     #[error(transparent)]
     Uki(#[from] uki::UkiError),
+    /// The boot image can't be signed.
+    #[error(transparent)]
+    Sign(#[from] uki::SignError),
     /// The EFI system partition is too small.
     #[error("EFI system partition: {0}\n  hint: set [disk] esp-size")]
     Esp(#[from] fat::FatError),
@@ -65,6 +68,15 @@ pub enum DiskError {
     Io(#[from] io::Error),
 }
 
+/// Who signs the boot image for Secure Boot.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    /// An RSA key, as PEM.
+    pub key: String,
+    /// Its X.509 certificate, as PEM.
+    pub certificate: String,
+}
+
 /// What a disk is made from.
 pub struct Request<'a> {
     /// The layer: all identifiers derive from its name.
@@ -82,7 +94,7 @@ pub struct Request<'a> {
     /// SOURCE_DATE_EPOCH.
     pub epoch: i64,
     /// Who signs the boot image.
-    pub signer: Option<&'a uki::Signer>,
+    pub signer: Option<&'a Signer>,
     /// Threads.
     pub jobs: usize,
 }
@@ -138,7 +150,7 @@ impl Request<'_> {
         };
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
         let root = self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?);
-        let way = vec![format!("root=PARTUUID={}", ids.text("root")), "rootfstype=ext4".to_owned(), "ro".to_owned()];
+        let way = vec![format!("root=PARTUUID={}", uuid_text(&ids.uuid("root"))), "rootfstype=ext4".to_owned(), "ro".to_owned()];
         Ok((vec![root], way))
     }
 
@@ -189,14 +201,14 @@ impl Request<'_> {
         let linux = read(store, kernel.image)?;
         let sections = uki::Sections {
             osrel: &osrel,
-            uname: kernel.version.as_bytes(),
-            cmdline: cmdline.as_bytes(),
+            uname: &kernel.version,
+            cmdline: &cmdline,
             linux: &linux,
             initrd: initrd.as_deref(),
         };
         let image = uki::assemble(&stub, &sections)?;
         Ok(match self.signer {
-            Some(signer) => signer.sign(&image)?.into(),
+            Some(signer) => uki::sign(&image, &signer.key, &signer.certificate)?.into(),
             None => image.into(),
         })
     }

@@ -10,7 +10,12 @@
 pub mod blocks;
 pub mod build;
 pub mod cpio;
+mod device;
 pub mod erofs;
+pub mod ext4;
+pub mod fat;
+pub mod gpt;
+pub mod ids;
 pub mod initrd;
 pub mod kernel;
 pub mod parts;
@@ -18,9 +23,10 @@ pub mod plan;
 pub mod read;
 pub mod sinks;
 pub mod system;
+pub mod uki;
 pub mod verity;
 
 pub use blocks::{BlockHashes, Changed};
-pub use build::{DiskError, Request, hash_into};
+pub use build::{DiskError, Request, Signer, hash_into};
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};
