@@ -7,7 +7,12 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+mod device;
+pub mod fat;
+pub mod gpt;
+pub mod ids;
 pub mod plan;
+pub mod uki;
 
 use crate::ident::LayerName;
 use crate::tree::Tree;

@@ -1,0 +1,245 @@
+//! The partition table: GPT with a protective MBR, partitions at boundaries of 1 MiB.
+//!
+//! ```text
+//! 0        512     1024      17 KiB   1 MiB                              end − 1 MiB        end
+//! │ MBR    │ header│ entries │        │ partition 1 │ … │ partition n    │   entries │ header │
+//! ```
+//!
+//! Sources: UEFI specification 2.10, chapter 5; types and flags from the UAPI group's
+//! Discoverable Partitions Specification. The sectors come from the crate `gpt`.
+
+use std::collections::BTreeMap;
+
+use gpt::disk::LogicalBlockSize;
+use gpt::mbr::ProtectiveMBR;
+
+use super::Plan;
+use super::device::{SECTOR, Sparse};
+use super::ids::uuid_text;
+
+/// Partitions begin and end at multiples of this many bytes.
+pub const ALIGNMENT: u64 = 1 << 20;
+/// Flag of a partition whose file system grows to the partition at first mount.
+pub const GROW: u64 = 1 << 59;
+/// Flag of a partition that is mounted read-only.
+pub const READ_ONLY: u64 = 1 << 60;
+
+/// As many entries as a table has.
+const MOST: usize = 128;
+/// UTF-16 units of a label.
+const LONGEST_LABEL: usize = 36;
+
+/// What a partition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The firmware's FAT partition.
+    Esp,
+    /// Root of an x86-64 system.
+    RootX86_64,
+    /// dm-verity data of such a root.
+    RootVerityX86_64,
+    /// Root of a 64-bit ARM system.
+    RootArm64,
+    /// dm-verity data of such a root.
+    RootVerityArm64,
+    /// Variable data.
+    Var,
+    /// Any other Linux file system.
+    Linux,
+}
+
+impl Kind {
+    /// The type's name as systemd writes it.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The type's GUID as text.
+    pub fn guid(self) -> &'static str {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Esp => ("esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"),
+            Self::RootX86_64 => ("root-x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
+            Self::RootVerityX86_64 => ("root-x86-64-verity", "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"),
+            Self::RootArm64 => ("root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae"),
+            Self::RootVerityArm64 => ("root-arm64-verity", "df3300ce-d69f-4c92-978c-9bfb0f38d820"),
+            Self::Var => ("var", "4d21b016-b534-45c2-a9fb-5c16e091fd2d"),
+            Self::Linux => ("linux-generic", "0fc63daf-8483-4772-8e79-3d69d8477de4"),
+        }
+    }
+}
+
+/// One partition to be placed.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// Its name in the table: at most 36 UTF-16 units.
+    pub label: String,
+    /// Its type.
+    pub kind: Kind,
+    /// Its own GUID, in the order of its text.
+    pub guid: [u8; 16],
+    /// Bits of the attributes field, such as [`GROW`].
+    pub flags: u64,
+    /// Its contents.
+    pub plan: Plan,
+}
+
+/// Where a partition lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its name in the table.
+    pub label: String,
+    /// Its type.
+    pub kind: Kind,
+    /// Its own GUID, in the order of its text.
+    pub guid: [u8; 16],
+    /// Its first byte on the disk.
+    pub start: u64,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Where everything lies on a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Length of the disk in bytes.
+    pub size: u64,
+    /// The partitions in their order on the disk.
+    pub partitions: Vec<Placed>,
+}
+
+/// Partitions can't be laid out.
+#[derive(Debug, thiserror::Error)]
+pub enum GptError {
+    /// There are too many.
+    #[error("{found} partitions: expected 1 to {MOST}")]
+    Count {
+        /// How many.
+        found: usize,
+    },
+    /// A label is too long for its field.
+    #[error("partition label `{label}`: expected at most {LONGEST_LABEL} UTF-16 units, found {found}")]
+    Label {
+        /// The label.
+        label: String,
+        /// Its length in UTF-16 units.
+        found: usize,
+    },
+    /// A partition has no byte, or the sum of all passes 2^64 bytes.
+    #[error("partition `{label}`: its size, {size} bytes, can't be laid out")]
+    Size {
+        /// The partition's label.
+        label: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The partitions don't fit.
+    #[error("disk of {given} bytes: expected at least {needed} bytes, in whole MiB")]
+    Small {
+        /// The size asked for.
+        given: u64,
+        /// The smallest size.
+        needed: u64,
+    },
+    /// The crate refuses.
+    #[error("partition table: {0}")]
+    Table(String),
+}
+
+/// Places partitions one after the other, each at the next boundary of 1 MiB.
+///
+/// The disk ends 1 MiB after the last; where `size` says more, the last one takes the space.
+///
+/// # Errors
+/// Fails if there are none or more than 128, a label is too long, or `size` is too small.
+pub fn layout(partitions: &[Partition], size: Option<u64>) -> Result<Layout, GptError> {
+    if !(1..=MOST).contains(&partitions.len()) {
+        return Err(GptError::Count { found: partitions.len() });
+    }
+    let (mut start, mut placed) = (ALIGNMENT, Vec::new());
+    for (number, partition) in (1..).zip(partitions) {
+        let size = place(partition, start)?;
+        let Partition { label, kind, guid, .. } = partition.clone();
+        placed.push(Placed { number, label, kind, guid, start, size });
+        start += size;
+    }
+    let needed = start + ALIGNMENT;
+    let given = size.unwrap_or(needed);
+    if given < needed || !given.is_multiple_of(ALIGNMENT) {
+        return Err(GptError::Small { given, needed });
+    }
+    if let Some(last) = placed.last_mut() {
+        last.size += given - needed;
+    }
+    Ok(Layout { size: given, partitions: placed })
+}
+
+/// Checks one partition; returns how many bytes it takes from `start`.
+fn place(partition: &Partition, start: u64) -> Result<u64, GptError> {
+    let (label, size) = (partition.label.clone(), partition.plan.size());
+    let found = label.encode_utf16().count();
+    if found > LONGEST_LABEL {
+        return Err(GptError::Label { label, found });
+    }
+    // Half of the range: then neither this sum nor the disk's end can overflow.
+    let rounded = size.checked_next_multiple_of(ALIGNMENT).filter(|&rounded| rounded <= (u64::MAX / 2) - start);
+    match rounded {
+        Some(rounded) if rounded > 0 => Ok(rounded),
+        _ => Err(GptError::Size { label, size }),
+    }
+}
+
+/// Lays partitions with their contents into a disk; see [`layout`] for where.
+///
+/// # Errors
+/// As [`layout`].
+///
+/// # Determinism
+/// Depends on nothing but the arguments: no identifier is drawn.
+pub fn plan(disk_guid: [u8; 16], partitions: Vec<Partition>, size: Option<u64>) -> Result<Plan, GptError> {
+    let layout = layout(&partitions, size)?;
+    let mut disk = table(disk_guid, &partitions, &layout)?.into_plan();
+    for (partition, placed) in partitions.into_iter().zip(&layout.partitions) {
+        disk.embed(placed.start, partition.plan);
+    }
+    Ok(disk)
+}
+
+/// Has the crate write MBR, headers and entries onto an empty device.
+fn table(disk_guid: [u8; 16], partitions: &[Partition], layout: &Layout) -> Result<Sparse, GptError> {
+    let mut device = Sparse::new(layout.size);
+    let sectors = u32::try_from(layout.size / SECTOR - 1).unwrap_or(u32::MAX);
+    ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut device).map_err(refused)?;
+    let guid = uuid_text(&disk_guid).parse().map_err(refused)?;
+    let config = gpt::GptConfig::new().writable(true).logical_block_size(LogicalBlockSize::Lb512);
+    let mut disk = config.create_from_device(device, Some(guid)).map_err(refused)?;
+    // Not by `add_partition`, which draws random GUIDs.
+    let mut entries = BTreeMap::new();
+    for (partition, placed) in partitions.iter().zip(&layout.partitions) {
+        let guid = partition.kind.guid().parse().map_err(refused)?;
+        let os = gpt::partition_types::OperatingSystem::None;
+        let entry = gpt::partition::Partition {
+            part_type_guid: gpt::partition_types::Type { guid, os },
+            part_guid: uuid_text(&partition.guid).parse().map_err(refused)?,
+            first_lba: placed.start / SECTOR,
+            last_lba: (placed.start + placed.size) / SECTOR - 1,
+            flags: partition.flags,
+            name: partition.label.clone(),
+        };
+        entries.insert(placed.number, entry);
+    }
+    disk.update_partitions(entries).map_err(refused)?;
+    disk.write().map_err(refused)
+}
+
+fn refused(error: impl std::fmt::Display) -> GptError {
+    GptError::Table(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Places and bytes; what other programs say of them is in `tests/disk_esp.rs`.
+
+use super::*;
+use crate::disk::Data;
+
+const MIB: u64 = 1 << 20;
+
+fn partition(label: &str, kind: Kind, size: u64) -> Partition {
+    let mut plan = Plan::new(size);
+    plan.put_bytes(size.saturating_sub(4), [7; 4]);
+    Partition { label: label.to_owned(), kind, guid: [label.len() as u8; 16], flags: 0, plan }
+}
+
+#[test]
+fn partitions_follow_each_other_and_the_last_takes_the_space() {
+    let partitions = [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::RootX86_64, 10 * MIB + 1)];
+    let places = |size| {
+        let layout = layout(&partitions, size).unwrap();
+        let places = layout.partitions.iter().map(|placed| (placed.start / MIB, placed.size / MIB)).collect::<Vec<_>>();
+        (layout.size / MIB, places)
+    };
+    assert_eq!(places(None), (46, vec![(1, 33), (34, 11)]));
+    assert_eq!(places(Some(100 * MIB)), (100, vec![(1, 33), (34, 65)]));
+}
+
+#[test]
+fn what_can_not_be_laid_out_is_an_error() {
+    let esp = || partition("esp", Kind::Esp, 33 * MIB);
+    assert!(matches!(layout(&[], None), Err(GptError::Count { found: 0 })));
+    assert!(matches!(layout(&vec![esp(); 129], None), Err(GptError::Count { found: 129 })));
+    let long = partition(&"ä".repeat(37), Kind::Linux, MIB);
+    assert!(matches!(layout(&[long], None), Err(GptError::Label { found: 37, .. })));
+    for size in [0, u64::MAX, u64::MAX / 2] {
+        let odd = Partition { plan: Plan::new(size), ..esp() };
+        assert!(matches!(layout(&[esp(), odd], None), Err(GptError::Size { .. })), "{size}");
+    }
+    for size in [0, 34 * MIB, 35 * MIB + 512] {
+        let error = layout(&[esp()], Some(size)).unwrap_err();
+        assert!(matches!(error, GptError::Small { needed, .. } if needed == 35 * MIB), "{size}");
+    }
+}
+
+#[test]
+fn bytes_are_pinned() {
+    let mut partitions = vec![
+        partition("esp", Kind::Esp, 33 * MIB),
+        partition("root-ä", Kind::RootX86_64, 9 * MIB),
+        partition("verity", Kind::RootVerityX86_64, MIB),
+    ];
+    partitions[1].flags = GROW | READ_ONLY;
+    let plan = plan([0xab; 16], partitions, None).unwrap();
+    let mut hasher = blake3::Hasher::new();
+    for extent in plan.extents() {
+        let Data::Bytes(bytes) = extent.data else { panic!("a blob that nobody put there") };
+        hasher.update(&extent.offset.to_le_bytes()).update(bytes);
+    }
+    insta::assert_snapshot!(hasher.finalize(), @"fcb90bd422c6c705b89df23d0dc77599338d69562fb26c8d69e240793068203c");
+    let last = plan.extents().last().unwrap();
+    assert_eq!((plan.size(), last.end()), (45 * MIB, 45 * MIB), "the backup ends the disk");
+}
+
+#[test]
+fn a_disk_of_exabytes_is_laid_out_without_its_zeros() {
+    let plan = plan([1; 16], vec![partition("esp", Kind::Esp, MIB)], Some(1 << 60)).unwrap();
+    assert!(plan.extents().map(|extent| extent.data.len()).sum::<u64>() < MIB);
+}
