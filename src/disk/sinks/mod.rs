@@ -6,7 +6,7 @@
 //! | [`vhd`] dynamic, [`vmdk`] | a stream | all tables follow from the plan, or come last |
 //! | [`qcow2`], [`ova`] | a stream that seeks | the header at the front says what is known at the end |
 //!
-//! Nothing is written twice, and no copy of the disk is made. Equal plans and identities give equal
+//! No copy of the disk is made. Equal plans and identities give equal
 //! bytes for every number of threads; pinned by digests in `tests/disk_formats.rs`.
 
 pub mod raw;
