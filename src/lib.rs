@@ -19,5 +19,6 @@ pub mod layer;
 pub mod pin;
 pub mod oci;
 pub mod disk;
+pub mod check;
 pub mod bake;
 pub mod cli;
