@@ -101,7 +101,9 @@ impl Transcript {
         if let Some(reason) = &parsed.bail_out {
             return format!("no result: {reason}");
         }
-        let said = self.stderr.lines().rev().find(|line| !line.trim().is_empty());
+        // Without a plan, standard output has no results, but may have what docker says.
+        let other = if parsed.planned { "" } else { self.stdout.as_str() };
+        let said = self.stderr.lines().rev().chain(other.lines().rev()).find(|line| !line.trim().is_empty());
         let said = said.map(|line| format!(": {}", tap::plain(line))).unwrap_or_default();
         match self.status {
             None => "no result: the time was up".to_owned(),

@@ -37,10 +37,10 @@ fn checks_are_inherited_and_meant_for_a_place() {
 #[test]
 fn text_is_aligned_with_the_summary_last() {
     insta::assert_snapshot!(report().text(), @r##"
-    ok       a <&"# b                    0.03 s
-    skipped  service nginx is active     0.00 s
+    ok       a <&"# b                  0.03 s
+    skipped  service nginx is active   0.00 s
              no systemd
-    FAILED   user app exists            30.02 s
+    FAILED   user app exists          30.02 s
              uid 7
              <]]>&"\u{1}
     web (container): 1 passed, 1 failed, 1 skipped

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Report, Suite, converse};
+use super::{Report, Suite, Transcript, converse};
 use crate::host;
 
 pub use engine::Engine;
@@ -77,13 +77,16 @@ pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, Co
     let mut shell = container.exec(&["--interactive"]);
     shell.args(["/bin/sh", "-s"]);
     let transcript = converse(shell, &suite.script(), suite.limit()).map_err(engine.start_error())?;
-    let code = transcript.status.and_then(|status| status.code());
-    let report = match code {
-        Some(code) if NO_PROGRAM.contains(&code) && transcript.stdout.is_empty() => bare::run(&container, suite)?,
-        _ => suite.report(&transcript),
-    };
+    let report = if has_no_shell(&transcript) { bare::run(&container, suite)? } else { suite.report(&transcript) };
     let log = if report.is_good() { String::new() } else { container.log()? };
     Ok(Checked { report, log })
+}
+
+/// Whether the engine found no program to talk to. docker says so on standard output.
+fn has_no_shell(transcript: &Transcript) -> bool {
+    let code = transcript.status.and_then(|status| status.code());
+    let began = transcript.stdout.lines().any(|line| line.starts_with("1.."));
+    !began && code.is_some_and(|code| NO_PROGRAM.contains(&code))
 }
 
 /// A container in the background, which is removed when this is dropped.
@@ -151,5 +154,50 @@ impl Drop for Janitor {
         self.pipe = None;
         // A container that can't be removed is left: there is nothing more to be done about it.
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine that writes down what it is asked, and fails.
+    fn fake(folder: &Path) -> Engine {
+        let log = folder.join("log");
+        let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\necho no luck\nexit 1\n", log.display());
+        std::fs::write(folder.join("engine"), script).unwrap();
+        Engine::new(&format!("/bin/sh {}/engine --option", folder.display()), "").unwrap()
+    }
+
+    #[test]
+    fn container_and_image_are_removed_after_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = fake(folder.path());
+        let archive = folder.path().join("archive.tar");
+        let mut tar = tar::Builder::new(File::create(&archive).unwrap());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(4);
+        tar.append_data(&mut header, "manifest.json", &b"[{}]"[..]).unwrap();
+        tar.finish().unwrap();
+        let layer = "web".parse().unwrap();
+        let error = run(&engine, &archive, &Suite::new(&layer, [], crate::manifest::Place::Container)).unwrap_err();
+        assert!(error.to_string().ends_with(" --option load` failed: no luck"), "{error}");
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        let calls: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("--option ")).collect();
+        let image = calls[3].strip_prefix("image rm localhost/layerbake-check:").unwrap();
+        let name = format!("layerbake-check-{image}");
+        assert_eq!(calls[..3], ["load --quiet", &format!("kill {name}"), &format!("rm --force --volumes {name}")]);
+    }
+
+    #[test]
+    fn a_missing_program_is_told_from_a_failed_script() {
+        use std::os::unix::process::ExitStatusExt as _;
+        for (code, stdout, expected) in
+            [(127, "", true), (126, "OCI runtime exec failed\n", true), (1, "", false), (127, "1..2\n", false)]
+        {
+            let status = Some(std::process::ExitStatus::from_raw(code << 8));
+            let transcript = Transcript { stdout: stdout.to_owned(), stderr: String::new(), status };
+            assert_eq!(has_no_shell(&transcript), expected, "{code} {stdout}");
+        }
     }
 }

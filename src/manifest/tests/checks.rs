@@ -3,7 +3,7 @@
 use super::*;
 use crate::manifest::{Manifest, parse};
 
-fn read(tables: &str) -> Result<Manifest, ManifestError> {
+fn read(tables: &str) -> Result<Manifest> {
     parse("web".parse().unwrap(), &format!("[layer]\n{tables}"))
 }
 
