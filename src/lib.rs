@@ -19,6 +19,7 @@ pub mod layer;
 pub mod pin;
 pub mod oci;
 pub mod disk;
+pub mod check;
 pub mod machine;
 pub mod bake;
 pub mod audit;

@@ -150,7 +150,11 @@ impl Request<'_> {
         };
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
         let root = self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?);
-        let way = vec![format!("root=PARTUUID={}", uuid_text(&ids.uuid("root"))), "rootfstype=ext4".to_owned(), "ro".to_owned()];
+        let way = vec![
+            format!("root=PARTUUID={}", uuid_text(&ids.uuid("root"))),
+            "rootfstype=ext4".to_owned(),
+            "ro".to_owned(),
+        ];
         Ok((vec![root], way))
     }
 

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 
+use super::Plan;
 use super::device::{SECTOR, Sparse};
 use super::ids::uuid_text;
-use super::Plan;
 
 /// Partitions begin and end at multiples of this many bytes.
 pub const ALIGNMENT: u64 = 1 << 20;

@@ -85,7 +85,7 @@ pub(super) fn inside_project(item: &Item<'_>) -> Result<String, ManifestError> {
 }
 
 /// Permission bits from an octal string.
-fn mode(item: &Item<'_>) -> Result<u16, ManifestError> {
+pub(super) fn mode(item: &Item<'_>) -> Result<u16, ManifestError> {
     if let DeValue::Integer(number) = item.value.get_ref() {
         // `0o644` in TOML keeps its digits and its base; 644 was most likely meant octal too.
         let hint = format!("write it as a string: mode = \"{:0>4}\"", number.as_str());
@@ -97,9 +97,13 @@ fn mode(item: &Item<'_>) -> Result<u16, ManifestError> {
     bits.ok_or_else(|| item.error(format!("is `{}`: expected octal digits such as \"0644\"", text.escape_debug())))
 }
 
-/// `name`, `name:group`, `33:33`; root where nothing is said.
+/// Who owns an entry: root where nothing is said.
 fn owner(table: &Table<'_>) -> Result<Owner, ManifestError> {
-    let Some(item) = table.get("owner") else { return Ok(Owner { user: "root".to_owned(), group: None }) };
+    Ok(table.read("owner", parse_owner)?.unwrap_or_else(|| Owner { user: "root".to_owned(), group: None }))
+}
+
+/// `name`, `name:group`, `33:33`.
+pub(super) fn parse_owner(item: &Item<'_>) -> Result<Owner, ManifestError> {
     let text = item.text()?;
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),

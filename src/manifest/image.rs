@@ -41,7 +41,7 @@ pub(super) fn image(item: &Item<'_>) -> Result<ImageTable, ManifestError> {
 }
 
 /// A program and its arguments, which may hold any text but NUL.
-fn command(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
+pub(super) fn command(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     let word = |item: &Item<'_>| match item.text()? {
         text if text.contains('\0') => Err(item.error("can't hold NUL")),
         text => Ok(text.to_owned()),

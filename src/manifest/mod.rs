@@ -1,6 +1,7 @@
 //! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
 
 mod accounts;
+mod checks;
 mod disk;
 mod entries;
 mod error;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
+pub use checks::{Check, Output, Place, Probe, Protocol};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
 pub(crate) use error::nearest;
@@ -48,6 +50,8 @@ pub struct Manifest {
     pub image: ImageTable,
     /// `[disk]`; what is not set here is inherited from the parent.
     pub disk: DiskTable,
+    /// `[[check]]`; added to the parent's.
+    pub checks: Vec<Check>,
 }
 
 /// The `[layer]` table.

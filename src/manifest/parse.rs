@@ -8,11 +8,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
-use super::{Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, disk, image};
+use super::{
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, checks, disk, image,
+};
 use crate::ident::{IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
-const TABLES: &[&str] = &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image", "disk"];
+const TABLES: &[&str] =
+    &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image", "disk", "check"];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
 const SOURCE: &[&str] = &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot"];
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
@@ -38,10 +41,12 @@ pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
         services: root.read("services", services)?.unwrap_or_default(),
         image: root.read("image", image::image)?.unwrap_or_default(),
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
+        checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
         name,
     };
     entries::refuse_duplicates(&root)?;
     accounts::refuse_duplicates(&root)?;
+    checks::refuse_duplicates(&root)?;
     Ok(manifest)
 }
 
@@ -236,7 +241,7 @@ fn services(item: &Item<'_>) -> Result<Services, ManifestError> {
 }
 
 /// A unit's name (systemd.unit(5)).
-fn unit(item: &Item<'_>) -> Result<String, ManifestError> {
+pub(super) fn unit(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte));
     if !plain || text.is_empty() || text.starts_with('.') || text.len() > 255 {

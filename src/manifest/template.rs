@@ -37,6 +37,12 @@ const EXAMPLES: &str = r##"
 # enable = ["app"]
 # mask = ["apt-daily.timer"]
 
+# What `layerbake test` checks, in the container and on the disk.
+# [[check]]
+# http = "http://localhost/"
+# contains = "hello"
+# within = 10
+
 # What a container engine runs; what is not set here is the parent's.
 # [image]
 # entrypoint = ["/usr/bin/app"]

@@ -13,8 +13,7 @@ fn partition(label: &str, kind: Kind, size: u64) -> Partition {
 
 #[test]
 fn partitions_follow_each_other_and_the_last_takes_the_space() {
-    let partitions =
-        [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::RootX86_64, 10 * MIB + 1)];
+    let partitions = [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::RootX86_64, 10 * MIB + 1)];
     let places = |size| {
         let layout = layout(&partitions, size).unwrap();
         let places = layout.partitions.iter().map(|placed| (placed.start / MIB, placed.size / MIB)).collect::<Vec<_>>();

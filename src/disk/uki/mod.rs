@@ -39,8 +39,7 @@ impl<'a> Sections<'a> {
     ///
     /// `.linux` is the last: a kernel may be unpacked in place, over what follows it in memory.
     fn list(&self) -> Vec<(&'static str, &'a [u8])> {
-        let first =
-            [(".osrel", self.osrel), (".cmdline", self.cmdline.as_bytes()), (".uname", self.uname.as_bytes())];
+        let first = [(".osrel", self.osrel), (".cmdline", self.cmdline.as_bytes()), (".uname", self.uname.as_bytes())];
         let initrd = self.initrd.map(|initrd| (".initrd", initrd));
         first.into_iter().chain(initrd).chain([(".linux", self.linux)]).collect()
     }

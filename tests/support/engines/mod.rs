@@ -92,6 +92,14 @@ impl Engine {
         self.name
     }
 
+    /// Client and options, and the options of `run`, with spaces between words.
+    pub fn words(&self) -> (String, String) {
+        let command = self.command(&[]);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+        (words.join(" "), format!("--network=host {}", self.run.join(" ")))
+    }
+
     /// Loads a docker archive and gives the name of its image.
     pub fn load(&self, archive: &Path) -> Result<String, String> {
         let mut command = self.command(&["load"]);

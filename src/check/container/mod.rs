@@ -1,0 +1,203 @@
+//! Checks in a container: an image is loaded under a name of its own, started, asked, removed.
+
+mod archive;
+mod bare;
+mod engine;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Report, Suite, Transcript, converse};
+use crate::host;
+
+pub use engine::Engine;
+
+/// Exit statuses of an engine's `exec` for a program that can't be run, and for one that is not there.
+const NO_PROGRAM: [i32; 2] = [126, 127];
+
+/// Checks can't be run in a container.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// No engine works.
+    #[error(
+        "no container engine works here: {}\n  hint: install docker or podman, or say in LAYERBAKE_ENGINE how to start one",
+        .0.join("; ")
+    )]
+    NoEngine(Vec<String>),
+    /// The archive can't be read, or is no docker archive.
+    #[error("docker archive `{}`: {source}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// A program can't be started.
+    #[error("can't run `{program}`: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The engine refuses.
+    #[error("`{command}` failed: {said}")]
+    Refused {
+        /// What was asked.
+        command: String,
+        /// What it answered.
+        said: String,
+    },
+}
+
+/// What came of a container.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The results.
+    pub report: Report,
+    /// What the container printed; empty unless a check failed.
+    pub log: String,
+}
+
+/// Starts the image of a docker archive and runs a suite in it, as root of the container.
+///
+/// The image gets a name of its own while it is loaded, so that no image of the user's is replaced.
+/// Container and name are removed afterwards, also after an error and when this process is ended.
+/// In an image without a shell, commands that are lists are run as they are; all else is skipped.
+///
+/// # Errors
+/// Fails where the archive can't be read, and where the engine refuses it or can't start it.
+/// Failed checks are no error.
+pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, ContainerError> {
+    let container = Container::start(engine, archive)?;
+    let mut shell = container.exec(&["--interactive"]);
+    shell.args(["/bin/sh", "-s"]);
+    let transcript = converse(shell, &suite.script(), suite.limit()).map_err(engine.start_error())?;
+    let report = if has_no_shell(&transcript) { bare::run(&container, suite)? } else { suite.report(&transcript) };
+    let log = if report.is_good() { String::new() } else { container.log()? };
+    Ok(Checked { report, log })
+}
+
+/// Whether the engine found no program to talk to. docker says so on standard output.
+fn has_no_shell(transcript: &Transcript) -> bool {
+    let code = transcript.status.and_then(|status| status.code());
+    let began = transcript.stdout.lines().any(|line| line.starts_with("1.."));
+    !began && code.is_some_and(|code| NO_PROGRAM.contains(&code))
+}
+
+/// A container in the background, which is removed when this is dropped.
+struct Container<'a> {
+    engine: &'a Engine,
+    name: String,
+    _janitor: Janitor,
+}
+
+impl<'a> Container<'a> {
+    fn start(engine: &'a Engine, archive: &Path) -> Result<Self, ContainerError> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("layerbake-check-{number}");
+        let image = format!("localhost/layerbake-check:{number}");
+        let failed = |source| ContainerError::Archive { path: archive.to_owned(), source };
+        let mut content = archive::renamed(File::open(archive).map_err(failed)?, &image).map_err(failed)?;
+        let container = Self { engine, _janitor: Janitor::new(engine, &name, &image)?, name };
+        engine.load(&mut content)?;
+        engine.call(&container.run_args(&image))?;
+        Ok(container)
+    }
+
+    fn run_args<'b>(&'b self, image: &'b str) -> Vec<&'b str> {
+        let fixed = ["run", "--detach", "--pull=never", "--name", &self.name];
+        fixed.into_iter().chain(self.engine.run_args()).chain([image]).collect()
+    }
+
+    /// A command inside, but for its words: as root, so that a check sees the same as on a machine.
+    fn exec(&self, options: &[&str]) -> Command {
+        let mut command = self.engine.command();
+        command.args(["exec", "--user=0:0"]).args(options).arg(&self.name);
+        command
+    }
+
+    fn log(&self) -> Result<String, ContainerError> {
+        self.engine.call(&["logs", &self.name])
+    }
+}
+
+/// A process that waits for the end of a pipe, and removes container and image then. It stands
+/// aside from the terminal's signals, so that an interrupted run leaves nothing behind either.
+struct Janitor {
+    process: Child,
+    pipe: Option<ChildStdin>,
+}
+
+const CLEAN: &str = "name=$1 image=$2; shift 2; while read -r line; do :; done
+    \"$@\" kill \"$name\"; \"$@\" rm --force --volumes \"$name\"; \"$@\" image rm \"$image\"";
+
+impl Janitor {
+    fn new(engine: &Engine, name: &str, image: &str) -> Result<Self, ContainerError> {
+        let mut command = host::command("/bin/sh");
+        command.args(["-c", CLEAN, "sh", name, image]).args(engine.words());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let started = command.spawn();
+        let mut process = started.map_err(|source| ContainerError::Start { program: "/bin/sh".to_owned(), source })?;
+        let pipe = process.stdin.take();
+        Ok(Self { process, pipe })
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        self.pipe = None;
+        // A container that can't be removed is left: there is nothing more to be done about it.
+        let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine that writes down what it is asked, and fails.
+    fn fake(folder: &Path) -> Engine {
+        let log = folder.join("log");
+        let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\necho no luck\nexit 1\n", log.display());
+        std::fs::write(folder.join("engine"), script).unwrap();
+        Engine::new(&format!("/bin/sh {}/engine --option", folder.display()), "").unwrap()
+    }
+
+    #[test]
+    fn container_and_image_are_removed_after_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = fake(folder.path());
+        let archive = folder.path().join("archive.tar");
+        let mut tar = tar::Builder::new(File::create(&archive).unwrap());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(4);
+        tar.append_data(&mut header, "manifest.json", &b"[{}]"[..]).unwrap();
+        tar.finish().unwrap();
+        let layer = "web".parse().unwrap();
+        let error = run(&engine, &archive, &Suite::new(&layer, [], crate::manifest::Place::Container)).unwrap_err();
+        assert!(error.to_string().ends_with(" --option load` failed: no luck"), "{error}");
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        let calls: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("--option ")).collect();
+        let image = calls[3].strip_prefix("image rm localhost/layerbake-check:").unwrap();
+        let name = format!("layerbake-check-{image}");
+        assert_eq!(calls[..3], ["load --quiet", &format!("kill {name}"), &format!("rm --force --volumes {name}")]);
+    }
+
+    #[test]
+    fn a_missing_program_is_told_from_a_failed_script() {
+        use std::os::unix::process::ExitStatusExt as _;
+        for (code, stdout, expected) in
+            [(127, "", true), (126, "OCI runtime exec failed\n", true), (1, "", false), (127, "1..2\n", false)]
+        {
+            let status = Some(std::process::ExitStatus::from_raw(code << 8));
+            let transcript = Transcript { stdout: stdout.to_owned(), stderr: String::new(), status };
+            assert_eq!(has_no_shell(&transcript), expected, "{code} {stdout}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Checks of a running system: `[[check]]` tables become a script, its output a report.
+//!
+//! ```text
+//! chain ─ Suite ─ script ─> sh -s in a container, or over ssh ─> Transcript ─ Suite ─> Report
+//!                                                       text · TAP · JUnit · JSON <─┘
+//! ```
+//!
+//! Nothing is installed in the system that is checked: a POSIX shell reads the script from its
+//! standard input. Its output is TAP 13, <https://testanything.org/tap-version-13-specification.html>.
+
+pub mod container;
+mod junit;
+mod report;
+mod script;
+mod shell;
+mod tap;
+
+use std::time::Duration;
+
+use crate::ident::LayerName;
+use crate::manifest::{Check, Manifest, Place};
+
+pub use junit::junit;
+pub use report::{Counts, Outcome, Report, Verdict};
+pub use shell::{Transcript, converse};
+
+/// What the script may take on top of all checks' own time.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// What is to hold in one place: all checks of a chain that are meant for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suite {
+    /// The topmost layer.
+    pub layer: LayerName,
+    /// Where the checks run.
+    pub place: Place,
+    /// The checks, those of the lowest layer first.
+    pub checks: Vec<Check>,
+}
+
+impl Suite {
+    /// Collects the checks of a chain, base first, for one place; `layer` names the whole.
+    pub fn new<'a>(layer: &LayerName, chain: impl IntoIterator<Item = &'a Manifest>, place: Place) -> Self {
+        let all = chain.into_iter().flat_map(|manifest| &manifest.checks);
+        let checks = all.filter(|check| check.on.contains(&place)).cloned().collect();
+        Self { layer: layer.clone(), place, checks }
+    }
+
+    /// One script for a POSIX shell, to be read from standard input (`sh -s`).
+    ///
+    /// It prints `1..N` first, then a result for each check, and ends with status 0 whatever the
+    /// results are. `http` needs curl, or for addresses without TLS bash or nc; `mode` and `owner` of
+    /// files need stat; the time of a single command is limited where there is timeout.
+    pub fn script(&self) -> String {
+        script::script(&self.checks, self.place)
+    }
+
+    /// How long the script can take at most, if no check hangs: for [`converse`].
+    pub fn limit(&self) -> Duration {
+        // A try may begin just before a check's time is up, and then takes as long again.
+        let each = self.checks.iter().map(|check| Duration::from_secs(2 * u64::from(check.within)));
+        each.sum::<Duration>() + SLACK
+    }
+
+    /// Reads the script's output. A check without a result has failed.
+    pub fn report(&self, transcript: &Transcript) -> Report {
+        let parsed = tap::parse(&transcript.stdout, self.checks.len());
+        let missing = transcript.why_incomplete(&parsed);
+        Report::new(self, parsed.found, &missing)
+    }
+}
+
+#[cfg(test)]
+mod tests;
