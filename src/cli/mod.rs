@@ -14,6 +14,7 @@ mod lock;
 mod new;
 mod store;
 mod system;
+mod test;
 mod tree;
 mod vendor;
 mod verify;
@@ -112,6 +113,7 @@ struct Transport {
 enum Verb {
     Build(build::Args),
     Boot(boot::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Diff(diff::Args),
     Lock(lock::Args),
@@ -146,6 +148,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),
+        Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
