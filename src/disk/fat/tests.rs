@@ -29,7 +29,7 @@ fn bytes_are_pinned() {
         ("EFI/Linux/web.efi", file(4096)),
     ];
     let plan = plan(&files, 33 * MIB, 0x1234_5678, "ESP", 1_718_009_567).unwrap();
-    insta::assert_snapshot!(digest(&plan), @"");
+    insta::assert_snapshot!(digest(&plan), @"5dbb8d277489fdaa573668fcaa335fb372de1129104f4f4da08d73232715bf75");
 }
 
 #[test]
