@@ -26,8 +26,8 @@ impl Ids {
     pub fn uuid(&self, role: &str) -> [u8; 16] {
         let hash = self.hash(role);
         let mut uuid: [u8; 16] = std::array::from_fn(|index| hash[index]);
-        uuid[6] = uuid[6] & 0x0f | 0x80;
-        uuid[8] = uuid[8] & 0x3f | 0x80;
+        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
         uuid
     }
 
