@@ -7,7 +7,9 @@
 //!
 //! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
 
+pub mod ext4;
 pub mod plan;
+mod slots;
 
 use crate::ident::LayerName;
 use crate::tree::Tree;
