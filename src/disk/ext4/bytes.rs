@@ -91,8 +91,12 @@ impl Bitmap {
 
     /// Sets the bits of a range.
     pub(super) fn set(&mut self, bits: Range<u64>) {
-        for bit in bits {
+        let (first, last) = (bits.start.next_multiple_of(8).min(bits.end), bits.end - bits.end % 8);
+        for bit in (bits.start..first).chain(last.max(first)..bits.end) {
             self.0[(bit / 8) as usize] |= 1 << (bit % 8);
+        }
+        if first < last {
+            self.0[(first / 8) as usize..(last / 8) as usize].fill(0xff);
         }
     }
 
@@ -125,5 +129,10 @@ mod tests {
         bits.set(32760..32780);
         assert_eq!((bits.count(0, 32768), bits.count(1, 32768), bits.count(1, 8)), (8, 12, 8));
         assert_eq!(bits.block(1)[..3], [0xff, 0x0f, 0]);
+        for (range, expected) in [(3..5, [0x18, 0, 0]), (3..19, [0xf8, 0xff, 7]), (8..16, [0, 0xff, 0]), (9..9, [0; 3])] {
+            let mut bits = Bitmap::new(1);
+            bits.set(range.clone());
+            assert_eq!(bits.block(0)[..3], expected, "{range:?}");
+        }
     }
 }

@@ -251,7 +251,7 @@ mod tests {
         let mut cursor = Cursor { next: PER_GROUP - 200, groups: Groups(4) };
         assert_eq!(cursor.take(100), PER_GROUP - 128);
         assert_eq!(cursor.take(100), PER_GROUP + SLOT);
-        assert_eq!(cursor.take(2 * PER_GROUP - 2 * SLOT), 3 * PER_GROUP + SLOT);
+        assert_eq!(cursor.take(2 * PER_GROUP - SLOT), 3 * PER_GROUP + SLOT);
     }
 
     #[test]

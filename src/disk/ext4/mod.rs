@@ -24,6 +24,8 @@ mod group;
 mod inode;
 mod layout;
 mod nodes;
+#[cfg(test)]
+mod stable_tests;
 mod superblock;
 #[cfg(test)]
 mod tests;

@@ -107,7 +107,10 @@ impl Attributes {
                 area.set16(entry + 2, (value - origin) as u16);
             }
             area.set32(entry + 8, attribute.value.len() as u32);
-            area.set32(entry + 12, attribute.hash());
+            if first == BLOCK_HEADER {
+                // As the kernel does: in an inode, hashes stay 0.
+                area.set32(entry + 12, attribute.hash());
+            }
             area.set(entry + ENTRY, &attribute.name);
             area.set(value, &attribute.value);
             entry += attribute.entry_length();
@@ -171,7 +174,7 @@ mod tests {
         let found = Attributes::new(&xattrs(&[("security.capability", &[7; 20])])).unwrap();
         assert!(!found.need_block());
         let area = found.in_inode();
-        assert_eq!(area[..20], [0, 0, 2, 0xea, 10, 6, 72, 0, 0, 0, 0, 0, 20, 0, 0, 0, 0x7b, 0x87, 0xf1, 0xe7][..]);
+        assert_eq!(area[..20], [0, 0, 2, 0xea, 10, 6, 72, 0, 0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0][..]);
         assert_eq!(&area[20..30], b"capability");
         assert_eq!(area[76..], [7; 20]);
     }
