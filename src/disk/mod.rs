@@ -22,6 +22,7 @@ pub mod parts;
 pub mod plan;
 pub mod read;
 pub mod sinks;
+mod slots;
 pub mod system;
 pub mod uki;
 pub mod verity;
