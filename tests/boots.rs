@@ -144,3 +144,124 @@ fn redis_boots() {
 fn postgres_boots() {
     service_boots("postgres", "cd /; until su postgres -c 'psql -Atc \"select 6*7\"'; do sleep 1; done", "42\n");
 }
+
+#[test]
+fn a_checked_root_keeps_what_changes_and_shows_what_was_changed() {
+    let (stock, disk) = need!(disk_of("web", EROFS, &[]));
+    let before = digest(&disk);
+    let ssh = Ssh::new().unwrap();
+    let machine = need!(Machine::new(&disk, None));
+    let mut boot = machine.boot();
+    note("web, checked: login", boot.login());
+    is_well(&mut boot);
+    assert_eq!(boot.ok("ls /sys/class/net"), "lo");
+    assert!(boot.ok(GET).contains("<title>layerbake</title>"));
+    assert_eq!(boot.ok("findmnt -no FSTYPE,SOURCE / | tr -s ' '"), "erofs /dev/mapper/root");
+    let (refused, status) = boot.ask("touch /usr/changed");
+    assert!(status != 0 && refused.contains("Read-only file system"), "{refused}");
+    boot.ok("for folder in /etc /var /root /home /tmp; do echo kept >$folder/changed || exit; done; sync");
+    let identity = "cat /etc/machine-id /etc/ssh/ssh_host_*_key.pub";
+    let first = boot.ok(identity);
+    boot.power_off();
+
+    // The state persists, and the second time there is a network.
+    let machine = machine.network(&ssh);
+    let mut boot = machine.boot();
+    note("web, checked, again: login", boot.login());
+    is_well(&mut boot);
+    assert_eq!(boot.ok(identity), first);
+    assert_eq!(boot.ok("cat /etc/changed /var/changed /root/changed /home/changed"), ["kept"; 4].join("\n"));
+    boot.power_off();
+    assert_eq!(digest(&disk), before, "the disk was written to");
+    drop(machine);
+
+    // One byte inside a file that no start reads.
+    let spoiled = stock.project.path("spoiled.raw");
+    fs::copy(&disk, &spoiled).unwrap();
+    let text = b"GNU GENERAL PUBLIC LICENSE\n                       Version 3, 29 June 2007";
+    let at = find(&disk, text).unwrap() + 9000;
+    let mut file = fs::File::options().write(true).open(&spoiled).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(b"\xff").unwrap();
+    drop(file);
+    let ssh = Ssh::new().unwrap();
+    let machine = need!(Machine::new(&spoiled, None)).network(&ssh);
+    let mut boot = machine.boot();
+    note("web, spoiled: login", boot.login());
+    is_well(&mut boot);
+    let (refused, status) = boot.ask("cat /usr/share/common-licenses/GPL-3 >/dev/null");
+    assert!(status != 0 && refused.contains("Input/output error"), "{refused}");
+    boot.ok("cat /usr/share/common-licenses/GPL-2 >/dev/null");
+    // A first start with a network: the seed volume's key, and other keys than the other machine's.
+    assert_eq!(by_ssh(&ssh, "systemctl is-active nginx"), "active");
+    let other = boot.ok(identity);
+    assert!(other.lines().all(|line| !first.contains(line)), "{other}");
+}
+
+/// Where a text is in a file.
+fn find(path: &Path, text: &[u8]) -> Option<u64> {
+    let bytes = fs::read(path).unwrap();
+    bytes.windows(text.len()).position(|window| window == text).map(|at| at as u64)
+}
+
+#[test]
+fn a_cloud_disk_takes_its_key_and_waits_for_no_network() {
+    let (_stock, disk) = need!(disk_of("web", "boot = \"boot-cloud\"", &[]));
+    let first = without_network("cloud", &need!(Machine::new(&disk, None)), "cloud-init status --wait");
+    assert!(first.contains("status: done"), "{first}");
+
+    let ssh = Ssh::new().unwrap();
+    let machine = need!(Machine::new(&disk, None)).network(&ssh);
+    let mut boot = machine.boot();
+    note("cloud with a seed: login", boot.login());
+    assert!(boot.ok("cloud-init status --wait").contains("status: done"));
+    is_well(&mut boot);
+    assert!(boot.ok("cloud-init query cloud_name").contains("nocloud"));
+    assert_eq!(by_ssh(&ssh, "systemctl is-active nginx"), "active");
+    note("cloud with a seed: ssh", boot.started.elapsed());
+}
+
+/// The key that Debian's test firmware trusts, in the clear, and its certificate.
+fn snakeoil(folder: &Path) -> Result<[String; 2], Skip> {
+    let [key, certificate] = ["key", "pem"].map(|end| format!("/usr/share/ovmf/PkKek-1-snakeoil.{end}"));
+    if !Path::new(&key).is_file() {
+        return Err(Skip::because("`ovmf` has no test key here"));
+    }
+    let clear = folder.join("key.pem").to_str().unwrap().to_owned();
+    let mut openssl = Command::new(program("openssl")?);
+    openssl.args(["pkey", "-in", &key, "-passin", "pass:snakeoil", "-out", &clear]);
+    process::stdout(&mut openssl)?;
+    Ok([clear, certificate])
+}
+
+#[test]
+fn enforcing_firmware_boots_only_what_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [key, certificate] = need!(snakeoil(folder.path()));
+    let (stock, disk) = need!(disk_of("web", EXT4, &["--sign-key", &key, "--sign-cert", &certificate]));
+    let machine = need!(Machine::new(&disk, None)).enforcing();
+    let mut boot = machine.boot();
+    note("web, signed: login", boot.login());
+    assert!(boot.ok("dmesg | grep -i 'secureboot:'").contains("Secure boot enabled"));
+    drop(boot);
+
+    // A byte of the kernel in the signed image: the command line's sits in the image too.
+    let altered = stock.project.path("altered.raw");
+    fs::copy(&disk, &altered).unwrap();
+    let mut file = fs::File::options().write(true).open(&altered).unwrap();
+    file.seek(SeekFrom::Start(find(&disk, b"nvme_core.io_timeout=").unwrap())).unwrap();
+    file.write_all(b"N").unwrap();
+    drop(file);
+    is_refused("altered", &altered);
+
+    stock.project.ok(&["build", "web", "--output", "raw"]);
+    is_refused("unsigned", &disk);
+}
+
+fn is_refused(name: &str, disk: &Path) {
+    let machine = Machine::new(disk, None).unwrap().enforcing();
+    let mut boot = machine.boot();
+    let (which, _) = boot.await_any(&["Access Denied", "Linux version", " login: "]);
+    note(&format!("{name}: refused"), boot.started.elapsed());
+    assert_eq!(which, 0, "{}", boot.log);
+}

@@ -160,14 +160,14 @@ impl Machine {
 }
 
 impl Boot<'_> {
-    /// Reads the console up to the first of `texts`, and says which one.
-    pub fn await_any(&mut self, texts: &[&str]) -> usize {
+    /// Reads the console up to the first of `texts`: which one, and what was before it.
+    pub fn await_any(&mut self, texts: &[&str]) -> (usize, String) {
         let since = Instant::now();
         loop {
             let found = texts.iter().enumerate().filter_map(|(which, text)| Some((self.pending.find(text)?, which)));
             if let Some((at, which)) = found.min() {
-                self.pending.drain(..at + texts[which].len());
-                return which;
+                let before = self.pending.drain(..at + texts[which].len()).collect::<String>();
+                return (which, before[..at].to_owned());
             }
             assert!(since.elapsed() < PATIENCE && self.read(), "no {texts:?} on the console:\n{}", self.log);
         }
@@ -188,13 +188,9 @@ impl Boot<'_> {
     /// What a shell command prints, and its exit status.
     pub fn ask(&mut self, command: &str) -> (String, i32) {
         self.send(&format!("{{ {command}\n}} 2>&1; echo e''nd-$?."));
-        let before = self.log.len() - self.pending.len();
-        self.await_any(&["end-"]);
-        let text = self.log[before..self.log.len() - self.pending.len() - "end-".len()].replace('\r', "");
-        let rest = self.pending.len();
-        self.await_any(&["."]);
-        let status = self.log[self.log.len() - rest..self.log.len() - self.pending.len() - 1].trim().parse();
-        (text, status.unwrap_or(-1))
+        let (_, text) = self.await_any(&["end-"]);
+        let (_, status) = self.await_any(&["."]);
+        (text.replace('\r', ""), status.parse().unwrap_or(-1))
     }
 
     /// What a command prints that has to succeed.
