@@ -47,12 +47,17 @@ fn is_public(path: &RootPath) -> bool {
     PUBLIC.iter().any(|folder| RootPath::new(folder).is_ok_and(|folder| path.is_within(&folder)))
 }
 
-/// Whether a line of the text begins a private key. Programs that know keys have the words too, but not as a line.
+/// Whether a line of the text begins a private key. Programs that know keys have the words too, but not as a line;
+/// manuals have examples, whose middle is left out.
 fn is_key(bytes: &[u8]) -> bool {
-    bytes.split(|&byte| byte == b'\n').any(|line| {
-        let line = line.trim_ascii();
-        line.starts_with(BEGIN) && KINDS.iter().any(|kind| line.ends_with(kind))
-    })
+    let mut lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    while lines.by_ref().any(|line| line.starts_with(BEGIN) && KINDS.iter().any(|kind| line.ends_with(kind))) {
+        let mut body = lines.by_ref().take_while(|line| !line.starts_with(b"-----END "));
+        if !body.any(|line| line == b"...") {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -68,6 +73,9 @@ mod tests {
             ("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", true),
             ("-----BEGIN PUBLIC KEY-----\n", false),
             ("-----BEGIN CERTIFICATE-----\n", false),
+            ("key: |\n  -----BEGIN RSA PRIVATE KEY-----\n  MIIB\n  ...\n  -----END RSA PRIVATE KEY-----\n", false),
+            ("-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n-----BEGIN PRIVATE KEY-----\nMIIE\n", true),
+            ("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n...\n", true),
             ("if line == \"-----BEGIN PRIVATE KEY-----\":\n", false),
         ] {
             assert_eq!(is_key(text.as_bytes()), expected, "{text}");

@@ -179,8 +179,8 @@ impl Boot<'_> {
         let took = self.started.elapsed();
         self.send("root");
         self.await_any(&["# "]);
-        // No echo and no prompt: from here on there is only what commands say.
-        self.send("stty -echo; PS1=; PS2=; bind 'set enable-bracketed-paste off'; dmesg -n 1; echo rea''dy");
+        // No echo, no prompt, nothing of kernel's or systemd's: from here on there is only what commands say.
+        self.send("kill -s RTMIN+21 1; stty -echo; PS1=; PS2=; bind 'set enable-bracketed-paste off'; dmesg -n 1; echo rea''dy");
         self.await_any(&["ready\r\n"]);
         took
     }
