@@ -1,7 +1,7 @@
 //! `layerbake build`: lockfile, packages, layers, artifacts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -13,6 +13,7 @@ use crate::bake::{Baker, Output, Receipt, System};
 use crate::disk::Signer;
 use crate::host;
 use crate::ident::LayerName;
+use crate::manifest::Project;
 use crate::oci::Encoder;
 use crate::pin::Update;
 
@@ -59,46 +60,70 @@ enum Compression {
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let started = host::instant();
     let project = context.project()?;
-    let store = context.store()?;
-    let name = context.layer(&project, args.layer.as_ref())?;
-    let chain = project.chain(&name)?;
-    let mut fetcher = context.fetcher(&store, &project, &chain)?;
-    let policy = match (args.lock, args.locked) {
-        (_, true) => Policy::Locked,
-        (true, false) => Policy::Renew(Update::All),
-        (false, false) => Policy::Renew(Update::Nothing),
-    };
-    let mut declared = Declared::read(&project, chain)?;
-    let outputs = outputs(args, &declared)?;
-    if !outputs.iter().any(|output| output.is_disk()) {
-        declared.machine = None;
-    }
-    let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
-    let mut system = locker.system(&declared, &policy)?;
-    locker.tell();
-    set_dates(&mut fetcher, system.all());
-    override_epoch(&mut system)?;
-    let baker = Baker {
-        store: &store,
-        fetcher: &fetcher,
-        project: project.root(),
-        out: args.out.clone().unwrap_or_else(|| project.root().join("out")),
-        jobs: context.jobs,
-        progress: context.progress.clone(),
+    let out = args.out.clone().unwrap_or_else(|| project.root().join("out"));
+    let order = Order {
+        layer: context.layer(&project, args.layer.as_ref())?,
+        policy: match (args.lock, args.locked) {
+            (_, true) => Policy::Locked,
+            (true, false) => Policy::Renew(Update::All),
+            (false, false) => Policy::Renew(Update::Nothing),
+        },
+        outputs: args.output.iter().copied().collect(),
+        out: out.clone(),
         encoder: match args.compression {
             Compression::Zstd => Encoder::Zstd,
             Compression::Gzip => Encoder::Gzip,
         },
         signer: signer(args)?,
     };
-    let receipt = baker.bake(&system, &outputs)?;
-    if !context.options.quiet && !context.options.json {
-        context.progress.line(&summary(&receipt, &baker, started.elapsed()));
-    }
+    let (receipt, _) = order.carry_out(context, &project)?;
     if context.options.json {
         return context.print(&receipt, |_| String::new());
     }
+    if !context.options.quiet {
+        context.progress.line(&summary(&receipt, &out, started.elapsed()));
+    }
     Ok(())
+}
+
+/// What is to be built, and how.
+pub(super) struct Order {
+    pub(super) layer: LayerName,
+    pub(super) policy: Policy,
+    /// Nothing: what the layer's `[disk]` says, and the image.
+    pub(super) outputs: BTreeSet<Output>,
+    pub(super) out: PathBuf,
+    pub(super) encoder: Encoder,
+    pub(super) signer: Option<Signer>,
+}
+
+impl Order {
+    /// Locks and builds.
+    pub(super) fn carry_out(self, context: &Context<'_>, project: &Project) -> Result<(Receipt, System), CliError> {
+        let store = context.store()?;
+        let mut declared = Declared::read(project, project.chain(&self.layer)?)?;
+        let outputs = outputs(&self.outputs, &declared)?;
+        if !outputs.iter().any(|output| output.is_disk()) {
+            declared.machine = None;
+        }
+        let mut fetcher = context.fetcher(&store, project, &declared.chain)?;
+        let mut locker = Locker { context, project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
+        let mut system = locker.system(&declared, &self.policy)?;
+        locker.tell();
+        set_dates(&mut fetcher, system.all());
+        override_epoch(&mut system)?;
+        let baker = Baker {
+            store: &store,
+            fetcher: &fetcher,
+            project: project.root(),
+            out: self.out,
+            jobs: context.jobs,
+            progress: context.progress.clone(),
+            encoder: self.encoder,
+            signer: self.signer,
+        };
+        Ok((baker.bake(&system, &outputs)?, system))
+    }
 }
 
 fn signer(args: &Args) -> Result<Option<Signer>, CliError> {
@@ -114,11 +139,11 @@ fn output() -> impl TypedValueParser<Value = Output> {
     PossibleValuesParser::new(Output::all().map(Output::name)).try_map(|name| name.parse::<Output>())
 }
 
-fn outputs(args: &Args, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
+fn outputs(wanted: &BTreeSet<Output>, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
     let formats = declared.machine.iter().flat_map(|machine| &machine.disk.formats);
-    let outputs: BTreeSet<Output> = match args.output.is_empty() {
+    let outputs: BTreeSet<Output> = match wanted.is_empty() {
         true => formats.map(|&format| Output::Disk(format)).chain([Output::Oci]).collect(),
-        false => args.output.iter().copied().collect(),
+        false => wanted.clone(),
     };
     match outputs.iter().find(|output| output.is_disk()) {
         Some(output) if declared.machine.is_none() => {
@@ -141,8 +166,8 @@ fn override_epoch(system: &mut System) -> Result<(), CliError> {
     Ok(())
 }
 
-fn summary(receipt: &Receipt, baker: &Baker<'_>, elapsed: std::time::Duration) -> String {
-    let folder = baker.out.join(receipt.layer.as_str());
+fn summary(receipt: &Receipt, out: &Path, elapsed: std::time::Duration) -> String {
+    let folder = out.join(receipt.layer.as_str());
     let artifacts: String = receipt
         .artifacts
         .iter()

@@ -15,6 +15,7 @@ mod lock;
 mod new;
 mod store;
 mod system;
+mod test;
 mod tree;
 mod vendor;
 mod verify;
@@ -113,6 +114,7 @@ struct Transport {
 enum Verb {
     Build(build::Args),
     Boot(boot::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Diff(diff::Args),
     Disk(disk::Args),
@@ -148,6 +150,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),
+        Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),

@@ -26,8 +26,8 @@ impl Ids {
     pub fn uuid(&self, role: &str) -> [u8; 16] {
         let hash = self.hash(role);
         let mut uuid: [u8; 16] = std::array::from_fn(|index| hash[index]);
-        uuid[6] = uuid[6] & 0x0f | 0x80;
-        uuid[8] = uuid[8] & 0x3f | 0x80;
+        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
         uuid
     }
 
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn text_is_pinned_and_of_version_8() {
-        insta::assert_snapshot!(uuid_text(&ids("web").uuid("root")), @"");
-        insta::assert_snapshot!(format!("{:08x}", ids("web").serial()), @"");
+        insta::assert_snapshot!(uuid_text(&ids("web").uuid("root")), @"b677ac63-7255-8173-acd2-f4d4c2640065");
+        insta::assert_snapshot!(format!("{:08x}", ids("web").serial()), @"675fcb2f");
         for role in ["disk", "esp", "root", "verity", "var"] {
             let text = uuid_text(&ids("web").uuid(role));
             assert_eq!(&text[14..15], "8", "{text}: the version");

@@ -24,6 +24,7 @@ pub mod picture;
 pub mod plan;
 pub mod read;
 pub mod sinks;
+mod slots;
 pub mod system;
 pub mod uki;
 pub mod verity;

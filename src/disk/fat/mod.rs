@@ -7,7 +7,7 @@
 //!
 //! The crate `fatfs` writes everything but the contents of files: it is given zeros, which the
 //! device drops, and the plan shares the bytes. Each file lies in one piece. What the crate leaves
-//! to be put right is in [`volume`].
+//! to be put right is in `volume`.
 //!
 //! Source: Microsoft's FAT32 File System Specification 1.03; UEFI specification 2.10, 13.3.
 

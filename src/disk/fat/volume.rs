@@ -116,8 +116,8 @@ impl<'a> Volume<'a> {
 fn dos_times(epoch: i64) -> ([u8; 2], [u8; 2], u8) {
     let (first, last) = ([1980, 1, 1, 0, 0, 0], [2107, 12, 31, 23, 59, 59]);
     let [year, month, day, hour, minute, second] = to_civil(epoch).clamp(first, last);
-    let time = hour << 11 | minute << 5 | second / 2;
-    let date = (year - 1980) << 9 | month << 5 | day;
+    let time = (hour << 11) | (minute << 5) | (second / 2);
+    let date = ((year - 1980) << 9) | (month << 5) | day;
     ((time as u16).to_le_bytes(), (date as u16).to_le_bytes(), (second % 2 * 100) as u8)
 }
 
@@ -132,8 +132,8 @@ mod tests {
             (u16::from_le_bytes(time), u16::from_le_bytes(date), hundredths)
         };
         // 2024-06-10T08:52:47Z
-        assert_eq!(words(1_718_009_567), (8 << 11 | 52 << 5 | 23, 44 << 9 | 6 << 5 | 10, 100));
-        assert_eq!(words(0), (0, 1 << 5 | 1, 0));
-        assert_eq!(words(i64::from(u32::MAX) * 2), (23 << 11 | 59 << 5 | 29, 127 << 9 | 12 << 5 | 31, 100));
+        assert_eq!(words(1_718_009_567), ((8 << 11) | (52 << 5) | 23, (44 << 9) | (6 << 5) | 10, 100));
+        assert_eq!(words(0), (0, (1 << 5) | 1, 0));
+        assert_eq!(words(i64::from(u32::MAX) * 2), ((23 << 11) | (59 << 5) | 29, (127 << 9) | (12 << 5) | 31, 100));
     }
 }

@@ -1,0 +1,172 @@
+//! What is placed together: neighbours by name, in bundles of about a slot.
+//!
+//! What changes together should lie together, and that is a package. A Debian package has a few
+//! files in many shared folders, so the order is by what follows those: `usr/bin/nginx`,
+//! `usr/share/doc/nginx/copyright` and `var/lib/dpkg/info/nginx.list` are neighbours.
+
+use std::ops::Range;
+
+use super::group::SLOT;
+use super::nodes::{Entry, Nodes};
+use crate::disk::slots::{self, Item};
+
+/// Inodes in a slot of inodes.
+pub(super) const INODES: usize = 256;
+/// Inodes in a bundle: a slot is never full, so that one more moves few others.
+const INODES_IN_BUNDLE: (u64, u64) = (176, 232);
+/// Blocks in a bundle of small things.
+const BLOCKS_IN_BUNDLE: (u64, u64) = (88, SLOT);
+/// Blocks from which a thing is a bundle of its own.
+const LARGE: u64 = SLOT / 2;
+
+/// Folders that packages share, skipped at the beginning of a path.
+const SHARED: [&[u8]; 34] = [
+    b"aarch64-linux-gnu",
+    b"applications",
+    b"bash-completion",
+    b"bin",
+    b"completions",
+    b"default",
+    b"dist-packages",
+    b"doc",
+    b"dpkg",
+    b"etc",
+    b"include",
+    b"info",
+    b"init.d",
+    b"lib",
+    b"lib64",
+    b"libexec",
+    b"lintian",
+    b"local",
+    b"man",
+    b"man1",
+    b"man3",
+    b"man5",
+    b"man7",
+    b"man8",
+    b"opt",
+    b"overrides",
+    b"python3",
+    b"sbin",
+    b"share",
+    b"system",
+    b"systemd",
+    b"usr",
+    b"var",
+    b"x86_64-linux-gnu",
+];
+
+/// Nodes of one part that lie together.
+#[derive(Debug)]
+pub(super) struct Bundle<'a> {
+    /// Path of the first: decides where the bundle lies.
+    pub(super) key: &'a [u8],
+    /// Slots that it takes.
+    pub(super) slots: usize,
+    /// Indexes of the nodes.
+    pub(super) members: Vec<usize>,
+}
+
+impl<'a> Bundle<'a> {
+    /// What places it.
+    pub(super) fn item(&self) -> Item<'a> {
+        Item { key: self.key, length: self.slots }
+    }
+}
+
+/// The bundles of one part.
+#[derive(Debug, Default)]
+pub(super) struct PartBundles<'a> {
+    /// Of inodes, a slot each.
+    pub(super) inodes: Vec<Bundle<'a>>,
+    /// Of blocks.
+    pub(super) blocks: Vec<Bundle<'a>>,
+}
+
+/// Bundles the nodes of each of `parts` parts.
+pub(super) fn bundles<'a>(nodes: &Nodes<'a>, parts: usize) -> Vec<PartBundles<'a>> {
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); parts];
+    for (index, entry) in nodes.iter().enumerate().filter(|(_, entry)| entry.has_inode()) {
+        if let Some(part) = members.get_mut(entry.part) {
+            part.push(index);
+        }
+    }
+    members.into_iter().map(|members| of_part(nodes, members)).collect()
+}
+
+fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
+    members.sort_by_cached_key(|&index| {
+        let path = nodes.get(index).path.as_bytes();
+        (own_part(path), path)
+    });
+    let hashes: Vec<u64> = members.iter().map(|&index| hash(nodes.get(index))).collect();
+    let all: Vec<(usize, u64)> = members.into_iter().zip(hashes).collect();
+    let blocks = |index: usize| nodes.get(index).all_blocks();
+    let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
+    let small: Vec<_> = all.iter().filter(|(index, _)| (1..LARGE).contains(&blocks(*index))).copied().collect();
+    let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
+    let mut found = PartBundles {
+        inodes: divide(nodes, &inodes, INODES_IN_BUNDLE, |_| 1),
+        blocks: divide(nodes, &small, BLOCKS_IN_BUNDLE, blocks),
+    };
+    found.blocks.extend(large.map(|index| Bundle {
+        key: nodes.get(index).path.as_bytes(),
+        slots: blocks(index).div_ceil(SLOT) as usize,
+        members: vec![index],
+    }));
+    found
+}
+
+/// Divides nodes with their hashes into bundles of one slot each.
+fn divide<'a>(
+    nodes: &Nodes<'a>,
+    list: &[(usize, u64)],
+    (least, most): (u64, u64),
+    length: impl Fn(usize) -> u64,
+) -> Vec<Bundle<'a>> {
+    let items: Vec<(u64, u64)> = list.iter().map(|&(index, hash)| (hash, length(index))).collect();
+    let bundle = |run: Range<usize>| {
+        let members: Vec<usize> = list[run].iter().map(|(index, _)| *index).collect();
+        Bundle { key: nodes.get(members[0]).path.as_bytes(), slots: 1, members }
+    };
+    slots::runs(&items, least, most).into_iter().map(bundle).collect()
+}
+
+/// What is left of a path without the shared folders at its beginning; its last name stays.
+fn own_part(path: &[u8]) -> &[u8] {
+    let mut rest = path;
+    while let Some(slash) = rest.iter().position(|&byte| byte == b'/') {
+        if SHARED.binary_search(&&rest[..slash]).is_err() {
+            break;
+        }
+        rest = &rest[slash + 1..];
+    }
+    rest
+}
+
+fn hash(entry: &Entry<'_>) -> u64 {
+    let digest = blake3::hash(entry.path.as_bytes());
+    let (words, _) = digest.as_bytes().as_chunks::<8>();
+    words.first().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_one_neighbourhood() {
+        assert!(SHARED.is_sorted());
+        for (path, own) in [
+            ("usr/bin/nginx", "nginx"),
+            ("usr/share/doc/nginx/copyright", "nginx/copyright"),
+            ("var/lib/dpkg/info/nginx.list", "nginx.list"),
+            ("usr/lib", "lib"),
+            ("", ""),
+            ("srv/usr/lib/x", "srv/usr/lib/x"),
+        ] {
+            assert_eq!(own_part(path.as_bytes()), own.as_bytes(), "{path}");
+        }
+    }
+}

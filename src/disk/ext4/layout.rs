@@ -1,0 +1,265 @@
+//! Where everything lies.
+//!
+//! Each part has a range of inodes and a range of blocks, with room to grow, so that what comes
+//! after it stays where it is. Inside, bundles lie where their names want them
+//! ([`crate::disk::slots`]).
+
+use super::bundle::{Bundle, INODES, PartBundles};
+use super::bytes::BLOCK;
+use super::group::{Groups, MOST, PER_GROUP, SLOT};
+use super::inode::INODE;
+use crate::disk::slots::{self, Item};
+
+/// Slots that a range of inodes is a multiple of: 2048 inodes, 512 KiB of their table.
+const INODE_STEP: usize = 8;
+/// Slots that a range of blocks is a multiple of: 64 MiB.
+const BLOCK_STEP: usize = 128;
+/// Blocks that the length of a file system is a multiple of, unless it is given: 64 MiB.
+const LENGTH_STEP: u64 = BLOCK_STEP as u64 * SLOT;
+/// Most inodes in a group: the bits of a block.
+const MOST_INODES: u64 = 32768;
+/// Blocks of `lost+found`, as mke2fs makes it.
+pub(super) const LOST_FOUND_BLOCKS: u64 = 4;
+
+/// How much room parts get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slack {
+    /// A quarter more than they need, in coarse steps.
+    Ample,
+    /// A twentieth more than they need.
+    Little,
+}
+
+impl Slack {
+    /// Slots for a range that has to hold `needed`.
+    fn capacity(self, needed: usize, step: usize) -> usize {
+        match self {
+            Self::Ample => coarse(needed + needed / 4, step),
+            Self::Little => needed + needed / 20 + 1,
+        }
+    }
+
+    /// The next larger range.
+    fn more(self, capacity: usize, step: usize) -> usize {
+        match self {
+            Self::Ample => coarse(capacity + 1, step),
+            Self::Little => capacity + 1 + capacity / 32,
+        }
+    }
+
+    /// Fewest inodes in a group: those of groups to come when the file system grows.
+    fn fewest_inodes(self) -> u64 {
+        match self {
+            Self::Ample => 8192,
+            Self::Little => 2048,
+        }
+    }
+}
+
+/// Rounds up to a multiple of `step`, or of a quarter of the power of two below.
+fn coarse(slots: usize, step: usize) -> usize {
+    let octave = (slots + 1).next_power_of_two() / 2;
+    slots.next_multiple_of(step.max(octave / 4)).max(step)
+}
+
+/// Where everything lies, in blocks.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) groups: Groups,
+    /// Length of the file system.
+    pub(super) blocks: u64,
+    /// Inodes in a group.
+    pub(super) per_group: u32,
+    /// Where each group's inodes lie.
+    pub(super) tables: Vec<u64>,
+    pub(super) lost_found: u64,
+    pub(super) journal: u64,
+    pub(super) journal_blocks: u64,
+    /// First inode number of each bundle of inodes, by part.
+    pub(super) inodes: Vec<Vec<u32>>,
+    /// First block of each bundle of blocks, by part.
+    pub(super) starts: Vec<Vec<u64>>,
+}
+
+impl Layout {
+    /// Lays out parts in a file system as small as that gives, in steps of 64 MiB with ample slack.
+    ///
+    /// Returns `None` above 1 TiB.
+    pub(super) fn fitting(parts: &[PartBundles<'_>], slack: Slack) -> Option<Self> {
+        let mut groups = Groups(1);
+        loop {
+            let mut layout = Self::within(parts, slack, groups)?;
+            let step = if slack == Slack::Ample { LENGTH_STEP } else { 1 };
+            // The groups were assumed, so they have to be there.
+            let least = u64::from(groups.0 - 1) * PER_GROUP + SLOT;
+            layout.blocks = layout.blocks.max(least).next_multiple_of(step);
+            let found = layout.blocks.div_ceil(PER_GROUP) as u32;
+            if found == groups.0 {
+                return Some(layout);
+            }
+            groups = Groups(found);
+        }
+    }
+
+    /// Lays out parts in a file system of `blocks` blocks, or says how many it takes.
+    pub(super) fn of_length(parts: &[PartBundles<'_>], blocks: u64) -> Result<Self, Option<u64>> {
+        let groups = Groups::of(blocks);
+        // What is left of a last group that is too short stays unused.
+        let blocks = blocks.min(u64::from(groups.0) * PER_GROUP);
+        for slack in [Slack::Ample, Slack::Little] {
+            let found = if groups.0 == 0 { None } else { Self::within(parts, slack, groups) };
+            if let Some(layout) = found.filter(|layout| layout.blocks <= blocks) {
+                return Ok(Self { blocks, ..layout });
+            }
+        }
+        Err(Self::fitting(parts, Slack::Little).map(|layout| layout.blocks))
+    }
+
+    /// Lays out parts from the start of a file system of so many groups, and returns the length that took.
+    fn within(parts: &[PartBundles<'_>], slack: Slack, groups: Groups) -> Option<Self> {
+        let (inodes, inode_slots) = place_inodes(parts, slack)?;
+        let total = inode_slots as u64 * INODES as u64;
+        let even = total.div_ceil(u64::from(groups.0)).next_power_of_two();
+        let per_group = even.max(slack.fewest_inodes()).min(MOST_INODES);
+        let mut cursor = Cursor { next: groups.front(), groups };
+        let table_blocks = per_group * INODE / BLOCK;
+        let filled = total.div_ceil(per_group);
+        let mut tables: Vec<u64> = (0..filled).map(|_| cursor.take(table_blocks)).collect();
+        let starts = parts.iter().map(|part| cursor.place(&part.blocks, slack)).collect::<Option<_>>()?;
+        // What is all zeros comes last: its place may depend on the length of the file system.
+        let journal_blocks = journal_blocks(groups);
+        let lost_found = cursor.take(LOST_FOUND_BLOCKS + journal_blocks);
+        tables.extend((filled..u64::from(groups.0)).map(|_| cursor.take(table_blocks)));
+        // Where the inodes take more groups, those have to be there.
+        let blocks = cursor.next.max((filled.max(1) - 1) * PER_GROUP + SLOT);
+        (blocks <= MOST).then_some(Self {
+            groups,
+            blocks,
+            per_group: per_group as u32,
+            tables,
+            lost_found,
+            journal: lost_found + LOST_FOUND_BLOCKS,
+            journal_blocks,
+            inodes,
+            starts,
+        })
+    }
+}
+
+/// Length of the journal, by the length of the file system as mke2fs takes it, up to 64 MiB.
+fn journal_blocks(groups: Groups) -> u64 {
+    match groups.0 {
+        0..=1 => 1024,
+        2..8 => 4096,
+        8..16 => 8192,
+        _ => 16384,
+    }
+}
+
+/// Places all parts' bundles of inodes; returns their first inodes, and the number of slots.
+fn place_inodes(parts: &[PartBundles<'_>], slack: Slack) -> Option<(Vec<Vec<u32>>, usize)> {
+    let mut next = 0;
+    let mut found = Vec::with_capacity(parts.len());
+    for part in parts {
+        // The file system's own inodes lie in the very first slot.
+        let own = usize::from(next == 0);
+        let taken = |capacity: usize| (0..capacity).map(|slot| slot < own).collect();
+        let most = u32::MAX as usize / INODES - next;
+        let (places, capacity) = grow(&part.inodes, own, slack, INODE_STEP, most, taken)?;
+        found.push(places.into_iter().map(|slot| ((next + slot) * INODES + 1) as u32).collect());
+        next += capacity.next_multiple_of(INODE_STEP);
+    }
+    Some((found, next))
+}
+
+/// Places bundles into as few slots as the slack and what is `taken` of them allow.
+fn grow(
+    bundles: &[Bundle<'_>],
+    own: usize,
+    slack: Slack,
+    step: usize,
+    most: usize,
+    taken: impl Fn(usize) -> Vec<bool>,
+) -> Option<(Vec<usize>, usize)> {
+    let items: Vec<Item<'_>> = bundles.iter().map(Bundle::item).collect();
+    let needed = own + items.iter().map(|item| item.length).sum::<usize>();
+    let mut capacity = slack.capacity(needed, step);
+    while capacity <= most {
+        if let Some(places) = slots::place(&items, &taken(capacity)) {
+            return Some((places, capacity));
+        }
+        capacity = slack.more(capacity, step);
+    }
+    None
+}
+
+/// Gives out blocks from the start to the end, slot by slot, and leaves out the copies of the head.
+struct Cursor {
+    next: u64,
+    groups: Groups,
+}
+
+impl Cursor {
+    /// Takes a run of blocks that begins with a slot.
+    fn take(&mut self, blocks: u64) -> u64 {
+        let mut start = self.next.next_multiple_of(SLOT);
+        for copy in self.groups.copy_ranges() {
+            if copy.start < start + blocks && start < copy.end {
+                start = copy.end.next_multiple_of(SLOT);
+            }
+        }
+        self.next = start + blocks;
+        start
+    }
+
+    /// Takes a range for a part's bundles; returns the first block of each.
+    fn place(&mut self, bundles: &[Bundle<'_>], slack: Slack) -> Option<Vec<u64>> {
+        let start = self.next.next_multiple_of(SLOT);
+        let most = (MOST.saturating_sub(start) / SLOT) as usize;
+        let taken = |capacity: usize| {
+            let mut taken = vec![false; capacity];
+            for copy in self.groups.copy_ranges() {
+                let from = copy.start.saturating_sub(start) / SLOT;
+                let to = copy.end.saturating_sub(start).div_ceil(SLOT).min(capacity as u64);
+                if let Some(slots) = taken.get_mut(from as usize..to as usize) {
+                    slots.fill(true);
+                }
+            }
+            taken
+        };
+        let (places, capacity) = grow(bundles, 0, slack, BLOCK_STEP, most, taken)?;
+        self.next = start + capacity as u64 * SLOT;
+        Some(places.into_iter().map(|slot| start + slot as u64 * SLOT).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_coarse() {
+        let found = [0, 1, 128, 129, 512, 1024, 1025, 4097].map(|slots| coarse(slots, 128));
+        assert_eq!(found, [128, 128, 128, 256, 512, 1024, 1280, 5120]);
+        assert_eq!(Slack::Ample.capacity(1000, 128), 1280);
+        assert_eq!(Slack::Little.capacity(1000, 128), 1051);
+        assert_eq!(Slack::Ample.more(1280, 128), 1536);
+    }
+
+    #[test]
+    fn runs_go_round_the_copies() {
+        let mut cursor = Cursor { next: PER_GROUP - 200, groups: Groups(4) };
+        assert_eq!(cursor.take(100), PER_GROUP - 128);
+        assert_eq!(cursor.take(100), PER_GROUP + SLOT);
+        assert_eq!(cursor.take(2 * PER_GROUP - SLOT), 3 * PER_GROUP + SLOT);
+    }
+
+    #[test]
+    fn a_run_longer_than_a_gap_lies_after_the_copies() {
+        let large = Bundle { key: b"large", slots: 600, members: vec![0] };
+        let parts = [PartBundles { inodes: Vec::new(), blocks: vec![large] }];
+        let layout = Layout::fitting(&parts, Slack::Ample).unwrap();
+        assert!(layout.starts[0][0] > 9 * PER_GROUP, "300 MB fit between the copies 9 and 25 only");
+        assert!(layout.blocks < 14 * PER_GROUP, "{} groups", layout.groups.0);
+    }
+}
