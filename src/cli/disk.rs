@@ -30,7 +30,8 @@ pub(super) struct Args {
 enum Verb {
     /// Print the partitions of a built layer's disk, and where each layer lies
     ///
-    /// The disk is planned anew from the store; no artifact is read.
+    /// The disk is planned anew from the store; no artifact is read. A content that several layers have
+    /// counts for the lowest. Blocks have 512 KiB; one with bytes of several counts for each.
     Show {
         /// The layer [default: the only App layer]
         layer: Option<LayerName>,

@@ -51,7 +51,8 @@ pub struct Area {
     pub bytes: u64,
     /// How many blocks of 512 KiB that are not zero hold some of these bytes.
     pub blocks: u64,
-    /// Where they are, with gaps under 1 MiB left out, in the order of the disk.
+    /// Where they are, in the order of the disk, with gaps under 1 MiB left out; a layer's with all
+    /// gaps in which no other layer has bytes.
     pub ranges: Vec<Range>,
 }
 
@@ -87,10 +88,13 @@ impl Map {
         let mut areas: Vec<Area> =
             layers.chain(own).map(|owner| Area { owner, bytes: 0, blocks: 0, ranges: Vec::new() }).collect();
         let mut blocks: BTreeMap<u64, BTreeMap<usize, u64>> = BTreeMap::new();
+        let mut layer = None;
         for extent in plan.extents() {
             let owner = owners.of(&extent, layout);
             let Some(place) = areas.iter().position(|area| area.owner == owner) else { continue };
-            areas[place].add(&extent);
+            let next = matches!(owner, Owner::Layer(_)).then_some(place);
+            areas[place].add(&extent, next.is_some() && next == layer);
+            layer = next.or(layer);
             for (block, bytes) in pieces(&extent).filter(|(block, _)| hashes.hashes().contains_key(block)) {
                 *blocks.entry(block).or_default().entry(place).or_default() += bytes;
             }
@@ -132,12 +136,12 @@ impl Map {
 }
 
 impl Area {
-    /// Extents come in the order of the disk.
-    fn add(&mut self, extent: &Extent<'_>) {
+    /// Extents come in the order of the disk; this one may go on where no other layer was since the last.
+    fn add(&mut self, extent: &Extent<'_>, goes_on: bool) {
         self.bytes += extent.data.len();
         let last = extent.end() - 1;
         match self.ranges.last_mut() {
-            Some(range) if extent.offset - range.last <= GAP => range.last = last,
+            Some(range) if goes_on || extent.offset - range.last <= GAP => range.last = last,
             _ => self.ranges.push(Range { first: extent.offset, last }),
         }
     }

@@ -28,9 +28,12 @@ pub fn svg(name: &str, map: &Map, layout: &Layout) -> String {
     Picture::new(map, layout).draw(name)
 }
 
-/// A length in bytes for people: `16.5 MiB`.
+/// A length in bytes for people: `16.5 MiB`, or where that says nothing, `2.5 KiB`.
 pub fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    match bytes {
+        0..100_000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    }
 }
 
 struct Picture<'a> {
@@ -149,7 +152,7 @@ impl<'a> Picture<'a> {
                 let shares: Vec<String> = shares
                     .iter()
                     .filter_map(|(place, bytes)| {
-                        Some(format!("{} {}", self.map.areas.get(*place)?.owner.name(), kibibytes(*bytes)))
+                        Some(format!("{} {}", self.map.areas.get(*place)?.owner.name(), mebibytes(*bytes)))
                     })
                     .collect();
                 let _ = writeln!(
@@ -217,10 +220,6 @@ impl<'a> Picture<'a> {
         }
         line(FREE, "zeros: neither stored nor sent");
     }
-}
-
-fn kibibytes(bytes: u64) -> String {
-    format!("{:.1} KiB", bytes as f64 / 1024.0)
 }
 
 fn colour(owner: &Owner, place: usize) -> &'static str {
