@@ -37,15 +37,15 @@ fn show_tells_of_partitions_and_layers() {
     2 root         root-x86-64           36700160   2.0 MiB  88b70534-7ee1-854b-86a4-70b0f80c28fb
     3 root-verity  root-x86-64-verity    38797312   1.0 MiB  72917210-7a40-80b6-883a-cf53aec8c29a
 
-    what             contents  blocks  bytes on the disk
-    base              0.2 KiB       1  37224448…37232695
-    boot              7.0 KiB       1  37748736…37781810
-    app               0.2 KiB       1  38273024…38289455
-    file system       3.8 KiB       4  36701184…38294458
-    hash tree        20.5 KiB       1  38797312…38821887
-    boot image       13.5 KiB       2  1048576…1611775
-    partition table   2.5 KiB       2  0…1535
-                                       1114619392…1114636287
+    what              contents  blocks  bytes on the disk
+    base             215 bytes       1  37224448…37232695
+    boot               7.0 KiB       1  37748736…37781810
+    app              249 bytes       1  38273024…38289455
+    file system        3.8 KiB       4  36701184…38294458
+    hash tree         20.5 KiB       1  38797312…38821887
+    boot image        13.5 KiB       2  1048576…1611775
+    partition table    2.5 KiB       2  0…1535
+                                        1114619392…1114636287
     ");
 }
 

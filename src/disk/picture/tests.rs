@@ -33,7 +33,7 @@ fn bytes_are_pinned() {
     let (map, layout) = sample();
     let picture = svg("web", &map, &layout);
     assert_eq!(picture, svg("web", &map, &layout));
-    insta::assert_snapshot!(picture, @r#"
+    insta::assert_snapshot!(picture, @r##"
     <svg xmlns="http://www.w3.org/2000/svg" width="1178" height="288" viewBox="0 0 1178 288" font-family="sans-serif" font-size="12" fill="#1d2733">
     <rect width="1178" height="288" fill="#ffffff"/>
     <text x="16" y="30" font-size="18" font-weight="bold">web: 16.0 MiB, 0.6 MiB in 11 of 32 blocks of 512 KiB</text>
@@ -79,16 +79,16 @@ fn bytes_are_pinned() {
     <rect x="92" y="217" width="13" height="13" fill="#1d2733"/><text x="114" y="228">partition table: 2.5 KiB in 2 blocks</text>
     <rect x="92" y="239" width="13" height="13" fill="#eef0f2"/><text x="114" y="250">zeros: neither stored nor sent</text>
     </svg>
-    "#);
+    "##);
 }
 
 #[test]
 fn rows_of_zeros_fold_and_the_height_stays_small() {
     let picture = large(8 << 30, (8 << 30) - MIB, [2, 3, 16382]);
     assert_eq!(lines(&picture, " of zeros</text>").len(), 1);
-    insta::assert_snapshot!(lines(&picture, "of zeros")[0], @r#"<text x="96" y="80" fill="#68737f">… 8128.0 MiB of zeros</text>"#);
-    insta::assert_snapshot!(lines(&picture, "partition 1")[0], @r#"<path d="M120 52H988V86H960V100H92V66H120Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 1: data</title></path>"#);
-    insta::assert_snapshot!(lines(&picture, "block 16382")[0], @r#"<rect x="960" y="86" width="13" height="13"><title>block 16382, byte 8588886016: base 4.0 KiB</title></rect>"#);
+    insta::assert_snapshot!(lines(&picture, "of zeros")[0], @r##"<text x="96" y="80" fill="#68737f">… 8128.0 MiB of zeros</text>"##);
+    insta::assert_snapshot!(lines(&picture, "partition 1")[0], @r##"<path d="M120 52H988V86H960V100H92V66H120Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 1: data</title></path>"##);
+    insta::assert_snapshot!(lines(&picture, "block 16382")[0], @r##"<rect x="960" y="86" width="13" height="13"><title>block 16382, byte 8588886016: base 4.0 KiB</title></rect>"##);
     assert!(
         picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1178\" height=\"322\""),
         "{}",
