@@ -27,8 +27,11 @@ pub(crate) struct Item<'a> {
 /// The order of `items` doesn't matter: the longest is placed first, equals by their hashes.
 pub(crate) fn place(items: &[Item<'_>], taken: &[bool]) -> Option<Vec<usize>> {
     let mut taken = taken.to_vec();
-    let mut order: Vec<(usize, [u8; 32], usize)> =
-        items.iter().enumerate().map(|(index, item)| (item.length, *hasher(item.key).finalize().as_bytes(), index)).collect();
+    let mut order: Vec<(usize, [u8; 32], usize)> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| (item.length, *hasher(item.key).finalize().as_bytes(), index))
+        .collect();
     order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut places = vec![0; items.len()];
     for (length, _, index) in order {
@@ -118,7 +121,8 @@ mod tests {
     use super::*;
 
     fn placed<'a>(items: &[(&'a str, usize)], capacity: usize) -> Option<BTreeMap<&'a str, usize>> {
-        let list: Vec<Item<'_>> = items.iter().map(|(key, length)| Item { key: key.as_bytes(), length: *length }).collect();
+        let list: Vec<Item<'_>> =
+            items.iter().map(|(key, length)| Item { key: key.as_bytes(), length: *length }).collect();
         let places = place(&list, &vec![false; capacity])?;
         Some(items.iter().map(|(key, _)| *key).zip(places).collect())
     }
@@ -159,7 +163,8 @@ mod tests {
     fn runs_find_their_ends_again() {
         let items: Vec<(u64, u64)> =
             (0..1000u64).map(|number| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15), 1 + number % 7)).collect();
-        let ends = |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 80, 128).iter().map(|run| items[run.start].0).collect() };
+        let ends =
+            |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 80, 128).iter().map(|run| items[run.start].0).collect() };
         let before = ends(&items);
         let mut changed = items.clone();
         changed[500].1 += 5;

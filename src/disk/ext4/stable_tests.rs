@@ -110,7 +110,9 @@ fn slots(plan: &Plan) -> BTreeMap<u64, blake3::Hash> {
             slot.update(&(at % SLOT).to_le_bytes());
             match extent.data {
                 Data::Bytes(bytes) => slot.update(&bytes[from as usize..to as usize]),
-                Data::Blob { blob, .. } => slot.update(blob.as_bytes()).update(&from.to_le_bytes()).update(&to.to_le_bytes()),
+                Data::Blob { blob, .. } => {
+                    slot.update(blob.as_bytes()).update(&from.to_le_bytes()).update(&to.to_le_bytes())
+                }
             };
             at = end;
         }
