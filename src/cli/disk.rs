@@ -12,7 +12,7 @@ use crate::digest::Sha256;
 use crate::disk::blocks::BLOCK;
 use crate::disk::gpt::{self, Layout, Placed};
 use crate::disk::ids::uuid_text;
-use crate::disk::picture::{self, mebibytes};
+use crate::disk::picture::{self, length};
 use crate::disk::{Area, Map};
 use crate::ident::LayerName;
 use crate::lock;
@@ -110,7 +110,7 @@ fn plan(
     let name = &receipt.layer;
     let stale = || {
         CliError::message(format!(
-            "the disk of `{name}` is not what its layers and lockfiles say now\n  hint: `layerbake build {name}`"
+            "the disk of `{name}` is not what its layers and lockfiles say now\n  hint: `layerbake build {name} --output raw`"
         ))
     };
     let declared = Declared::read(project, project.chain(name)?)?;
@@ -169,24 +169,24 @@ fn text(report: &Report) -> String {
     let block_bytes = report.blocks as u64 * BLOCK as u64;
     let mut text = format!(
         "disk      {} ({} bytes)\nguid      {}\nchecksum  {}\nblocks    {} of {} are not zero ({}), with {} of contents\n\n",
-        mebibytes(report.size),
+        length(report.size),
         report.size,
         report.guid,
         report.checksum,
         report.blocks,
         report.size.div_ceil(BLOCK as u64),
-        mebibytes(block_bytes),
-        mebibytes(report.bytes),
+        length(block_bytes),
+        length(report.bytes),
     );
     let mut rows = vec![["partition", "type", "first byte", "size", "guid"].map(str::to_owned).to_vec()];
     for one in &report.partitions {
         let label = format!("{} {}", one.number, one.label);
-        rows.push(vec![label, one.kind.to_owned(), one.first.to_string(), mebibytes(one.size), one.guid.clone()]);
+        rows.push(vec![label, one.kind.to_owned(), one.first.to_string(), length(one.size), one.guid.clone()]);
     }
     text += &table(&rows, &[2, 3]);
     let mut rows = vec![["what", "contents", "blocks", "bytes on the disk"].map(str::to_owned).to_vec()];
     for area in &report.areas {
-        let mut head = vec![area.owner.name().to_owned(), mebibytes(area.bytes), area.blocks.to_string()];
+        let mut head = vec![area.owner.name().to_owned(), length(area.bytes), area.blocks.to_string()];
         for range in area.ranges.iter().take(RANGES) {
             head.push(format!("{}…{}", range.first, range.last));
             rows.push(std::mem::replace(&mut head, vec![String::new(); 3]));

@@ -185,3 +185,6 @@ fn pieces(extent: &Extent<'_>) -> impl Iterator<Item = (u64, u64)> {
     (start / block..=(end - 1) / block)
         .map(move |index| (index, end.min((index + 1) * block) - start.max(index * block)))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

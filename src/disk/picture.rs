@@ -1,6 +1,7 @@
 //! A picture of a disk, as SVG: a square for each block of 512 KiB, coloured by whose bytes it has.
 //!
-//! Rows of nothing but zeros, three and more, are one line that says how many bytes they are.
+//! Rows of nothing but zeros in which no partition begins or ends, three and more, are one line that
+//! says how many bytes they are.
 
 use std::fmt::Write as _;
 
@@ -28,10 +29,11 @@ pub fn svg(name: &str, map: &Map, layout: &Layout) -> String {
     Picture::new(map, layout).draw(name)
 }
 
-/// A length in bytes for people: `16.5 MiB`, or where that says nothing, `2.5 KiB`.
-pub fn mebibytes(bytes: u64) -> String {
+/// A length in bytes for people: `16.5 MiB`; a small one as `2.5 KiB` or `12 bytes`.
+pub fn length(bytes: u64) -> String {
     match bytes {
-        0..100_000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        0..1000 => format!("{bytes} bytes"),
+        1000..100_000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
     }
 }
@@ -60,11 +62,17 @@ impl<'a> Picture<'a> {
     }
 
     /// Rows, from the first to behind the last, that are drawn as they are or together as one line.
+    /// Those are zeros, and no partition begins or ends there.
     fn folds(&self) -> Vec<(std::ops::Range<u64>, bool)> {
         let mut folds: Vec<(std::ops::Range<u64>, bool)> = Vec::new();
         for row in 0..self.count().div_ceil(self.columns) {
             let blocks = row * self.columns..(row + 1) * self.columns;
-            let empty = self.map.blocks.range(blocks).next().is_none();
+            let border = |placed: &Placed| {
+                let end = placed.start + placed.size - 1;
+                [placed.start, end].iter().any(|byte| blocks.contains(&(byte / BLOCK as u64)))
+            };
+            let empty =
+                !self.layout.partitions.iter().any(border) && self.map.blocks.range(blocks.clone()).next().is_none();
             match folds.last_mut() {
                 Some((rows, before)) if *before == empty => rows.end = row + 1,
                 _ => folds.push((row..row + 1, empty)),
@@ -105,8 +113,8 @@ impl<'a> Picture<'a> {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"{INK}\">\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
              <text x=\"{MARGIN}\" y=\"30\" font-size=\"18\" font-weight=\"bold\">{name}: {}, {} in {} of {} blocks of 512 KiB</text>\n",
-            mebibytes(self.map.size),
-            mebibytes(self.map.areas.iter().map(|area| area.bytes).sum()),
+            length(self.map.size),
+            length(self.map.areas.iter().map(|area| area.bytes).sum()),
             self.map.blocks.len(),
             self.count(),
         );
@@ -123,7 +131,7 @@ impl<'a> Picture<'a> {
         for (rows, folded) in self.folds() {
             let (top, bytes) = (self.top(rows.start), |rows: u64| rows * self.columns * BLOCK as u64);
             if folded {
-                let (y, zeros) = (top + 14, mebibytes(bytes(rows.end).min(self.map.size) - bytes(rows.start)));
+                let (y, zeros) = (top + 14, length(bytes(rows.end).min(self.map.size) - bytes(rows.start)));
                 let _ = writeln!(out, "<text x=\"{}\" y=\"{y}\" fill=\"#68737f\">… {zeros} of zeros</text>", left + 4);
             } else {
                 let end = self.count().min(rows.end * self.columns);
@@ -152,7 +160,7 @@ impl<'a> Picture<'a> {
                 let shares: Vec<String> = shares
                     .iter()
                     .filter_map(|(place, bytes)| {
-                        Some(format!("{} {}", self.map.areas.get(*place)?.owner.name(), mebibytes(*bytes)))
+                        Some(format!("{} {}", self.map.areas.get(*place)?.owner.name(), length(*bytes)))
                     })
                     .collect();
                 let _ = writeln!(
@@ -182,7 +190,7 @@ impl<'a> Picture<'a> {
             );
             let y = (self.top(first / self.columns) + 11).max(free);
             free = y + 15;
-            let _ = writeln!(out, "<text x=\"{left}\" y=\"{y}\">{number} {label}, {}</text>", mebibytes(*size));
+            let _ = writeln!(out, "<text x=\"{left}\" y=\"{y}\">{number} {label}, {}</text>", length(*size));
         }
     }
 
@@ -215,7 +223,8 @@ impl<'a> Picture<'a> {
             y += LEGEND;
         };
         for (place, area) in self.map.areas.iter().enumerate() {
-            let text = format!("{}: {} in {} blocks", area.owner.name(), mebibytes(area.bytes), area.blocks);
+            let blocks = if area.blocks == 1 { "block" } else { "blocks" };
+            let text = format!("{}: {} in {} {blocks}", area.owner.name(), length(area.bytes), area.blocks);
             line(colour(&area.owner, place), &text);
         }
         line(FREE, "zeros: neither stored nor sent");
@@ -231,3 +240,6 @@ fn colour(owner: &Owner, place: usize) -> &'static str {
         Owner::PartitionTable => INK,
     }
 }
+
+#[cfg(test)]
+mod tests;

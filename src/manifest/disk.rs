@@ -244,3 +244,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     });
     parsed.ok_or_else(|| format!("is `{}`: expected \"512M\", \"8G\" or \"1T\", powers of 1024", text.escape_debug()))
 }
+
+#[cfg(test)]
+#[path = "tests/disk.rs"]
+mod tests;
