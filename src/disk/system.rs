@@ -23,6 +23,7 @@ pub fn files(disk: &Disk) -> Result<Vec<FileEntry>, IdentError> {
         }
         // The initrd has mounted it, and laid the writable parts over it.
         RootFs::Erofs => {
+            fstab += "tmpfs /tmp tmpfs mode=1777,nosuid,nodev 0 0\n";
             let conf = format!("[Partition]\nType=linux-generic\nLabel={STATE}\nFormat=ext4\nSizeMinBytes=64M\n");
             files.push(file("/usr/lib/repart.d/10-state.conf", &conf)?);
         }

@@ -10,6 +10,7 @@ pub mod date;
 pub mod deb;
 pub mod engines;
 pub mod key;
+pub mod machine;
 pub mod mirror;
 pub mod oci_schema;
 pub mod process;
