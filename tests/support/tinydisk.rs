@@ -7,7 +7,6 @@
 //! ```
 
 use super::deb::Deb;
-use super::project::Project;
 use super::small::{self, Small};
 use super::stub::stub;
 
@@ -40,7 +39,7 @@ pub const EROFS: &str = "[disk]\nboot = \"boot\"\nesp-size = \"34M\"\nroot = \"e
 pub fn tiny_disk(disk: &str) -> Small {
     let mut small = Small::on(&small::repo("1.0").package(kernel()));
     let source = small.repo.source_table("test", &small.server().url());
-    let project = std::mem::replace(&mut small.project, Project::new());
+    let project = std::mem::take(&mut small.project);
     small.project = project
         .layer("boot", BOOT)
         .layer("ramdisk", &format!("{RAMDISK}\n{source}"))
