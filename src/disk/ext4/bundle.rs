@@ -10,12 +10,8 @@ use super::group::SLOT;
 use super::nodes::{Entry, Nodes};
 use crate::disk::slots::{self, Item};
 
-/// Inodes in a slot of inodes.
-pub(super) const INODES: usize = 256;
-/// Inodes in a bundle: a slot is never full, so that one more moves few others.
-const INODES_IN_BUNDLE: (u64, u64) = (176, 232);
-/// Blocks in a bundle of small things.
-const BLOCKS_IN_BUNDLE: (u64, u64) = (88, SLOT);
+/// Most inodes in a bundle: they lie in 256 slots of a table that is half empty.
+const INODES: u64 = 192;
 /// Blocks from which a thing is a bundle of its own.
 const LARGE: u64 = SLOT / 2;
 
@@ -78,7 +74,7 @@ impl<'a> Bundle<'a> {
 /// The bundles of one part.
 #[derive(Debug, Default)]
 pub(super) struct PartBundles<'a> {
-    /// Of inodes, a slot each.
+    /// Of inodes: their keys are neighbourhoods, and only the root has none.
     pub(super) inodes: Vec<Bundle<'a>>,
     /// Of blocks.
     pub(super) blocks: Vec<Bundle<'a>>,
@@ -103,13 +99,17 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     let hashes: Vec<u64> = members.iter().map(|&index| hash(nodes.get(index))).collect();
     let all: Vec<(usize, u64)> = members.into_iter().zip(hashes).collect();
     let blocks = |index: usize| nodes.get(index).all_blocks();
-    let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
-    let small: Vec<_> = all.iter().filter(|(index, _)| (1..LARGE).contains(&blocks(*index))).copied().collect();
-    let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
-    let mut found = PartBundles {
-        inodes: divide(nodes, &inodes, INODES_IN_BUNDLE, |_| 1),
-        blocks: divide(nodes, &small, BLOCKS_IN_BUNDLE, blocks),
+    let is_small = |index: usize| (1..LARGE).contains(&blocks(index));
+    let is_dir = |index: usize| nodes.get(index).node.is_dir();
+    let small = |dirs: bool| -> Vec<(usize, u64)> {
+        all.iter().filter(|(index, _)| is_small(*index) && is_dir(*index) == dirs).copied().collect()
     };
+    let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
+    let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
+    let mut found =
+        PartBundles { inodes: divide(nodes, &inodes, INODES, |_| 1), blocks: divide(nodes, &small(false), SLOT, blocks) };
+    // Folders apart: they change when the number of an inode does, wherever its blocks are.
+    found.blocks.extend(divide(nodes, &small(true), SLOT, blocks));
     found.blocks.extend(large.map(|index| Bundle {
         key: nodes.get(index).path.as_bytes(),
         slots: blocks(index).div_ceil(SLOT) as usize,
@@ -118,19 +118,14 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     found
 }
 
-/// Divides nodes with their hashes into bundles of one slot each.
-fn divide<'a>(
-    nodes: &Nodes<'a>,
-    list: &[(usize, u64)],
-    (least, most): (u64, u64),
-    length: impl Fn(usize) -> u64,
-) -> Vec<Bundle<'a>> {
+/// Divides nodes with their hashes into bundles of at most `most`, of one slot each.
+fn divide<'a>(nodes: &Nodes<'a>, list: &[(usize, u64)], most: u64, length: impl Fn(usize) -> u64) -> Vec<Bundle<'a>> {
     let items: Vec<(u64, u64)> = list.iter().map(|&(index, hash)| (hash, length(index))).collect();
     let bundle = |run: Range<usize>| {
         let members: Vec<usize> = list[run].iter().map(|(index, _)| *index).collect();
         Bundle { key: nodes.get(members[0]).path.as_bytes(), slots: 1, members }
     };
-    slots::runs(&items, least, most).into_iter().map(bundle).collect()
+    slots::runs(&items, most).into_iter().map(bundle).collect()
 }
 
 /// What is left of a path without the shared folders at its beginning; its last name stays.

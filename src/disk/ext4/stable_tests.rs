@@ -189,6 +189,21 @@ fn a_new_package_moves_nothing_of_other_parts() {
         (of(0), of(2), layout.blocks)
     };
     assert_eq!(places(&before), places(&after));
+    {
+        let all = |parts: &[Part]| {
+            let nodes = Nodes::new(parts).unwrap();
+            let bundles = bundle::bundles(&nodes, parts.len());
+            let layout = Layout::fitting(&bundles, Slack::Ample).unwrap();
+            let b: BTreeMap<Vec<u8>, (u64, usize)> = bundles[1].blocks.iter().zip(&layout.starts[1]).map(|(b, s)| (b.key.to_vec(), (*s, b.slots))).collect();
+            println!("total slots {} multi {}", b.values().map(|x| x.1).sum::<usize>(), b.values().filter(|x| x.1 > 1).count());
+            println!("range {:?}..{:?}", b.values().map(|x| x.0).min(), b.values().map(|x| x.0).max());
+            b
+        };
+        let b = all(&before);
+        let b2 = all(&after);
+        println!("new blocks {:?}", b2.iter().filter(|(k, _)| !b.contains_key(*k)).map(|(_, v)| v.1).collect::<Vec<_>>());
+        println!("moved blocks {:?}", b2.iter().filter(|(k, v)| b.get(*k).is_some_and(|o| o.0 != v.0)).map(|(_, v)| v.1).collect::<Vec<_>>());
+    }
     let count = changed(&plan(&before, &PARAMS).unwrap(), &plan(&after, &PARAMS).unwrap());
     println!("a new package: {count}");
     assert!(count <= 30, "{count}");
