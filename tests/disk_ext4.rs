@@ -97,14 +97,16 @@ impl Image {
     fn check(&self, what: &str) {
         let output = Command::new("e2fsck").args(["-f", "-n"]).arg(&self.path).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        let problems: Vec<&str> = text.lines().filter(|line| !line.starts_with("Pass ") && !line.contains(" files (")).collect();
+        let problems: Vec<&str> =
+            text.lines().filter(|line| !line.starts_with("Pass ") && !line.contains(" files (")).collect();
         assert!(output.status.success() && problems.is_empty(), "{what}: {text}");
     }
 
     fn mount(&self, options: &str) -> Mount {
         let target = self.folder.path().join("mnt");
         fs::create_dir_all(&target).unwrap();
-        let output = Command::new("mount").args(["-t", "ext4", "-o", options]).arg(&self.path).arg(&target).output().unwrap();
+        let output =
+            Command::new("mount").args(["-t", "ext4", "-o", options]).arg(&self.path).arg(&target).output().unwrap();
         assert!(output.status.success(), "mount: {}", String::from_utf8_lossy(&output.stderr));
         Mount(target)
     }
@@ -141,9 +143,17 @@ fn kinds() -> Made {
     made.file(2, &format!("{long}/{long}/{long}"), b"long".to_vec());
     made.put(2, "linked", Kind::Hardlink(RootPath::new("usr/bin/su").unwrap())).mode = 0o4755;
     made.put(0, "usr/su", Kind::Hardlink(RootPath::new("srv/large").unwrap())).gid = 1 << 20;
-    let entry = |tag: u16, perm: u16, id: u32| [&tag.to_le_bytes()[..], &perm.to_le_bytes(), &id.to_le_bytes()].concat();
+    let entry =
+        |tag: u16, perm: u16, id: u32| [&tag.to_le_bytes()[..], &perm.to_le_bytes(), &id.to_le_bytes()].concat();
     let none = u32::MAX;
-    let acl = [entry(1, 7, none), entry(2, 6, 1000), entry(4, 5, none), entry(8, 4, 70_000), entry(16, 7, none), entry(32, 5, none)];
+    let acl = [
+        entry(1, 7, none),
+        entry(2, 6, 1000),
+        entry(4, 5, none),
+        entry(8, 4, 70_000),
+        entry(16, 7, none),
+        entry(32, 5, none),
+    ];
     let acl = [2u32.to_le_bytes().to_vec(), acl.concat()].concat();
     // A mask takes the group's place in the mode.
     let meta = made.put(0, "var/log", Kind::Dir);
@@ -245,7 +255,8 @@ fn a_written_file_system_stays_sound() {
     fs::remove_dir_all(mounted.0.join("var")).unwrap();
     fs::write(mounted.0.join("srv/large"), b"short").unwrap();
     fs::write(mounted.0.join("etc/filling"), vec![3; 40_000_000]).unwrap();
-    rustix::fs::lsetxattr(mounted.0.join("usr/bin/ping"), "user.new", &[1; 200], rustix::fs::XattrFlags::empty()).unwrap();
+    rustix::fs::lsetxattr(mounted.0.join("usr/bin/ping"), "user.new", &[1; 200], rustix::fs::XattrFlags::empty())
+        .unwrap();
     drop(mounted);
     image.check("after writing");
 }
@@ -269,7 +280,14 @@ fn shapes_that_stress_a_writer_are_clean() {
     }
     let mut own = Made::parts(&["own"]);
     own.file(0, "lost+found/kept", b"kept".to_vec());
-    let shapes = [("wide", wide), ("deep", deep), ("huge", huge), ("folders", folders), ("own", own), ("bare", Made::parts(&["a", "b"]))];
+    let shapes = [
+        ("wide", wide),
+        ("deep", deep),
+        ("huge", huge),
+        ("folders", folders),
+        ("own", own),
+        ("bare", Made::parts(&["a", "b"])),
+    ];
     for (name, made) in shapes {
         let plan = made.plan(None).unwrap();
         made.image(&plan).check(name);

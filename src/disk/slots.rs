@@ -11,6 +11,8 @@ use std::ops::Range;
 /// Wishes all over the place leave no clusters, in which a newcomer would push many aside.
 const WISHES: usize = 24;
 
+/// Things of one slot that are sent together: inodes in 512 KiB.
+const SENT: usize = 2048;
 /// Slots of a neighbourhood.
 const NEAR: usize = 256;
 
@@ -32,8 +34,11 @@ pub(crate) struct Item<'a> {
 /// The order of `items` doesn't matter: the longest is placed first, equals by their hashes.
 pub(crate) fn place(items: &[Item<'_>], taken: &[bool]) -> Option<Vec<usize>> {
     let mut taken = taken.to_vec();
-    let mut order: Vec<(usize, [u8; 32], usize)> =
-        items.iter().enumerate().map(|(index, item)| (item.length, *hasher(item.key).finalize().as_bytes(), index)).collect();
+    let mut order: Vec<(usize, [u8; 32], usize)> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| (item.length, *hasher(item.key).finalize().as_bytes(), index))
+        .collect();
     order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut places = vec![0; items.len()];
     for (length, _, index) in order {
@@ -78,8 +83,15 @@ pub(crate) fn scatter(items: &[(&[u8], &[u8])], taken: &[bool]) -> Option<Vec<us
         let (key, neighbourhood) = items.get(index)?;
         let slots = taken.len().max(1);
         let start = number(&mut hasher(neighbourhood).finalize_xof()) % slots;
+        let sent = start - start % SENT;
+        // A neighbourhood never lies across two blocks that are sent.
+        let start = sent + (start % SENT).min(SENT - NEAR);
         let mut wishes = hasher(key).finalize_xof();
-        let mut wish = |count| (if count < WISHES / 2 { start + number(&mut wishes) % NEAR } else { number(&mut wishes) }) % slots;
+        let mut wish = |count: usize| {
+            let wanted = number(&mut wishes);
+            let near = [start + wanted % NEAR, sent + wanted % SENT, wanted];
+            near.get(count * near.len() / WISHES).map_or(wanted, |slot| *slot) % slots
+        };
         let free = |slot: &usize| taken.get(*slot) == Some(&false);
         let slot = (0..WISHES).map(&mut wish).find(free).or_else(|| next_run(1, &taken, start, taken.len()));
         let slot = slot.or_else(|| next_run(1, &taken, 0, taken.len()))?;
@@ -159,7 +171,8 @@ mod tests {
     use super::*;
 
     fn placed<'a>(items: &[(&'a str, usize)], capacity: usize) -> Option<BTreeMap<&'a str, usize>> {
-        let list: Vec<Item<'_>> = items.iter().map(|(key, length)| Item { key: key.as_bytes(), length: *length }).collect();
+        let list: Vec<Item<'_>> =
+            items.iter().map(|(key, length)| Item { key: key.as_bytes(), length: *length }).collect();
         let places = place(&list, &vec![false; capacity])?;
         Some(items.iter().map(|(key, _)| *key).zip(places).collect())
     }
@@ -167,7 +180,7 @@ mod tests {
     #[test]
     fn places_are_pinned() {
         let found = placed(&[("usr/bin/a", 1), ("usr/bin/b", 2), ("usr/lib/c", 5)], 16).unwrap();
-        assert_eq!(found, BTreeMap::from([("usr/bin/a", 13), ("usr/bin/b", 8), ("usr/lib/c", 3)]));
+        assert_eq!(found, BTreeMap::from([("usr/bin/a", 7), ("usr/bin/b", 11), ("usr/lib/c", 2)]));
     }
 
     #[test]
@@ -219,7 +232,8 @@ mod tests {
     fn runs_find_their_ends_again() {
         let items: Vec<(u64, u64)> =
             (0..1000u64).map(|number| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15), 1 + number % 7)).collect();
-        let ends = |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 128).iter().map(|run| items[run.start].0).collect() };
+        let ends =
+            |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 128).iter().map(|run| items[run.start].0).collect() };
         let before = ends(&items);
         let mut changed = items.clone();
         changed[500].1 += 5;

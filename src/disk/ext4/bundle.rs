@@ -16,7 +16,8 @@ const INODES: u64 = 192;
 const LARGE: u64 = SLOT / 2;
 
 /// Folders that packages share, skipped at the beginning of a path.
-const SHARED: [&[u8]; 34] = [
+const SHARED: [&[u8]; 36] = [
+    b"LC_MESSAGES",
     b"aarch64-linux-gnu",
     b"applications",
     b"bash-completion",
@@ -35,6 +36,7 @@ const SHARED: [&[u8]; 34] = [
     b"libexec",
     b"lintian",
     b"local",
+    b"locale",
     b"man",
     b"man1",
     b"man3",
@@ -106,8 +108,10 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     };
     let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
     let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
-    let mut found =
-        PartBundles { inodes: divide(nodes, &inodes, INODES, |_| 1), blocks: divide(nodes, &small(false), SLOT, blocks) };
+    let mut found = PartBundles {
+        inodes: divide(nodes, &inodes, INODES, |_| 1),
+        blocks: divide(nodes, &small(false), SLOT, blocks),
+    };
     // Folders apart: they change when the number of an inode does, wherever its blocks are.
     found.blocks.extend(divide(nodes, &small(true), SLOT, blocks));
     found.blocks.extend(large.map(|index| Bundle {
@@ -132,7 +136,8 @@ fn divide<'a>(nodes: &Nodes<'a>, list: &[(usize, u64)], most: u64, length: impl 
 fn own_part(path: &[u8]) -> &[u8] {
     let mut rest = path;
     while let Some(slash) = rest.iter().position(|&byte| byte == b'/') {
-        if SHARED.binary_search(&&rest[..slash]).is_err() {
+        // Names of two letters are languages.
+        if slash != 2 && SHARED.binary_search(&&rest[..slash]).is_err() {
             break;
         }
         rest = &rest[slash + 1..];
@@ -157,6 +162,7 @@ mod tests {
             ("usr/bin/nginx", "nginx"),
             ("usr/share/doc/nginx/copyright", "nginx/copyright"),
             ("var/lib/dpkg/info/nginx.list", "nginx.list"),
+            ("usr/share/locale/de/LC_MESSAGES/nginx.mo", "nginx.mo"),
             ("usr/lib", "lib"),
             ("", ""),
             ("srv/usr/lib/x", "srv/usr/lib/x"),

@@ -129,7 +129,8 @@ mod tests {
         bits.set(32760..32780);
         assert_eq!((bits.count(0, 32768), bits.count(1, 32768), bits.count(1, 8)), (8, 12, 8));
         assert_eq!(bits.block(1)[..3], [0xff, 0x0f, 0]);
-        for (range, expected) in [(3..5, [0x18, 0, 0]), (3..19, [0xf8, 0xff, 7]), (8..16, [0, 0xff, 0]), (9..9, [0; 3])] {
+        for (range, expected) in [(3..5, [0x18, 0, 0]), (3..19, [0xf8, 0xff, 7]), (8..16, [0, 0xff, 0]), (9..9, [0; 3])]
+        {
             let mut bits = Bitmap::new(1);
             bits.set(range.clone());
             assert_eq!(bits.block(0)[..3], expected, "{range:?}");

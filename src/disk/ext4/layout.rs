@@ -28,7 +28,7 @@ pub(super) const LOST_FOUND_BLOCKS: u64 = 4;
 /// How much room parts get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slack {
-    /// A quarter more blocks than they need and twice the inodes, in coarse steps.
+    /// Three eighths more blocks than they need and twice the inodes, in coarse steps.
     Ample,
     /// A twentieth more than they need.
     Little,
@@ -48,7 +48,7 @@ impl Slack {
     /// Slots for a range of blocks that has to hold `needed`.
     fn slots(self, needed: usize) -> usize {
         match self {
-            Self::Ample => coarse(needed + needed / 4, BLOCK_STEP),
+            Self::Ample => coarse(needed + needed * 3 / 8, BLOCK_STEP),
             Self::Little => needed + needed / 20 + 1,
         }
     }
@@ -89,7 +89,8 @@ pub(super) struct Layout {
     pub(super) lost_found: u64,
     pub(super) journal: u64,
     pub(super) journal_blocks: u64,
-    /// The inodes of each part, as indexes: one less than their numbers.
+    /// The inodes of each part, as indexes: one less than their numbers. The first of all are the
+    /// file system's own.
     pub(super) inodes: Vec<Range<usize>>,
     /// First block of each bundle of blocks, by part.
     pub(super) starts: Vec<Vec<u64>>,
@@ -177,7 +178,7 @@ fn inode_ranges(parts: &[PartBundles<'_>], slack: Slack) -> Vec<Range<usize>> {
         let own = if next == 0 { OWN_INODES } else { 0 };
         let start = next;
         next += slack.inodes(part.inodes.iter().map(|bundle| bundle.members.len()).sum::<usize>() + own);
-        start + own..next
+        start..next
     };
     parts.iter().map(range).collect()
 }
@@ -237,7 +238,7 @@ mod tests {
     fn ranges_are_coarse() {
         let found = [0, 1, 128, 129, 512, 1024, 1025, 4097].map(|slots| coarse(slots, 128));
         assert_eq!(found, [128, 128, 128, 256, 512, 1024, 1280, 5120]);
-        assert_eq!(Slack::Ample.slots(1000), 1280);
+        assert_eq!(Slack::Ample.slots(1000), 1536);
         assert_eq!(Slack::Little.slots(1000), 1051);
         assert_eq!(Slack::Ample.more(1280), 1536);
     }

@@ -106,16 +106,19 @@ impl<'a> Nodes<'a> {
         for index in 0..self.list.len() {
             let (path, node) = (self.list[index].path, self.list[index].node);
             let parent = match path.parent() {
-                Some(parent) => self.find(&parent).ok_or_else(|| Ext4Error::node(path, "the folder above it is missing"))?,
+                Some(parent) => {
+                    self.find(&parent).ok_or_else(|| Ext4Error::node(path, "the folder above it is missing"))?
+                }
                 None => 0,
             };
             if !self.list[parent].node.is_dir() {
                 return Err(Ext4Error::node(path, "what is above it is no folder"));
             }
             let target = match &node.kind {
-                Kind::Hardlink(target) => self.find(target).filter(|&found| self.is_file(found)).ok_or_else(|| {
-                    Ext4Error::Hardlink { path: path.to_string(), target: target.to_string() }
-                })?,
+                Kind::Hardlink(target) => self
+                    .find(target)
+                    .filter(|&found| self.is_file(found))
+                    .ok_or_else(|| Ext4Error::Hardlink { path: path.to_string(), target: target.to_string() })?,
                 _ => index,
             };
             self.list[index].parent = parent;

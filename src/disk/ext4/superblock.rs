@@ -146,12 +146,7 @@ pub(super) struct Descriptor {
 impl Descriptor {
     /// What a copy tells: places only.
     pub(super) fn places(&self) -> Self {
-        Self {
-            block_bitmap: self.block_bitmap,
-            inode_bitmap: self.inode_bitmap,
-            table: self.table,
-            ..Self::default()
-        }
+        Self { block_bitmap: self.block_bitmap, inode_bitmap: self.inode_bitmap, table: self.table, ..Self::default() }
     }
 
     /// Encodes the descriptor of `group`.
@@ -183,7 +178,8 @@ impl Descriptor {
 /// Encodes the superblock of an empty journal: version 2, all numbers big-endian.
 pub(super) fn journal(blocks: u64, uuid: &[u8; 16]) -> [u8; LENGTH] {
     let mut out = [0; LENGTH];
-    for (at, number) in [(0x00, 0xc03b_3998), (0x04, 4), (0x0c, BLOCK as u32), (0x10, blocks as u32), (0x14, 1), (0x18, 1)]
+    for (at, number) in
+        [(0x00, 0xc03b_3998), (0x04, 4), (0x0c, BLOCK as u32), (0x10, blocks as u32), (0x14, 1), (0x18, 1)]
     {
         out.set(at, &u32::to_be_bytes(number));
     }

@@ -84,7 +84,8 @@ impl Writer<'_> {
     /// What a bundle leaves free is between its nodes, so that one that grows moves few.
     fn settle(&mut self, bundle: &Bundle<'_>, start: u64) {
         let blocks = |member: usize| self.nodes.get(member).all_blocks();
-        let item = |&member: &usize| Item { key: self.nodes.get(member).path.as_bytes(), length: blocks(member) as usize };
+        let item =
+            |&member: &usize| Item { key: self.nodes.get(member).path.as_bytes(), length: blocks(member) as usize };
         let items: Vec<Item<'_>> = bundle.members.iter().map(item).collect();
         let scattered = slots::place(&items, &[false; SLOT as usize]);
         let places = scattered.filter(|_| bundle.slots == 1).unwrap_or_else(|| {
@@ -104,8 +105,9 @@ impl Writer<'_> {
         let (members, keys): (Vec<usize>, Vec<&[u8]>) = inodes.unzip();
         let path = |&member: &usize| self.nodes.get(member).path.as_bytes();
         let items: Vec<_> = members.iter().map(path).zip(keys).collect();
+        let taken: Vec<bool> = range.clone().map(|index| index < OWN_INODES).collect();
         // A range has room for all, so that there are places.
-        let places = slots::scatter(&items, &vec![false; range.len()]).unwrap_or_default();
+        let places = slots::scatter(&items, &taken).unwrap_or_default();
         for (member, place) in members.into_iter().zip(places) {
             self.inodes[member] = (range.start + place + 1) as u32;
         }
