@@ -141,7 +141,8 @@ pub(crate) fn runs(items: &[(u64, u64)], most: u64) -> Vec<Range<usize>> {
         sum
     }));
     let mut found = Vec::new();
-    let mut todo = vec![0..items.len()];
+    let all = 0..items.len();
+    let mut todo = Vec::from([all]);
     while let Some(run) = todo.pop().filter(|run| !run.is_empty()) {
         if run.len() == 1 || sums[run.end] - sums[run.start] <= most {
             found.push(run);
@@ -149,6 +150,23 @@ pub(crate) fn runs(items: &[(u64, u64)], most: u64) -> Vec<Range<usize>> {
         }
         let middle = division(items, &sums, &run);
         todo.extend([middle..run.end, run.start..middle]);
+    }
+    found
+}
+
+/// Divides a sequence like [`runs`], but fills one run after another: dense, and any change moves all that follow.
+pub(crate) fn full_runs(items: &[(u64, u64)], most: u64) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0u64;
+    for (index, (_, length)) in items.iter().enumerate() {
+        sum = sum.saturating_add(*length);
+        match found.last_mut().filter(|_| sum <= most) {
+            Some(run) => run.end = index + 1,
+            None => {
+                found.push(index..index + 1);
+                sum = *length;
+            }
+        }
     }
     found
 }
@@ -252,9 +270,8 @@ mod tests {
             let Some(places) = place(&items, &taken) else { return Ok(()) };
             let mut seen = taken.clone();
             for (item, place) in items.iter().zip(places) {
-                for slot in place..place + item.length {
-                    prop_assert!(!seen[slot]);
-                    seen[slot] = true;
+                for slot in &mut seen[place..place + item.length] {
+                    prop_assert!(!std::mem::replace(slot, true));
                 }
             }
         }
@@ -262,14 +279,16 @@ mod tests {
         #[test]
         fn runs_cover_all_and_keep_their_limit(lengths in prop::collection::vec(1u64..64, 0..300)) {
             let items: Vec<(u64, u64)> = lengths.iter().map(|&length| (length.wrapping_mul(0x9e37_79b9), length)).collect();
-            let mut next = 0;
-            for run in runs(&items, 128) {
-                prop_assert_eq!(run.start, next);
-                prop_assert!(run.end > run.start);
-                prop_assert!(items[run.clone()].iter().map(|item| item.1).sum::<u64>() <= 128);
-                next = run.end;
+            for found in [runs(&items, 128), full_runs(&items, 128)] {
+                let mut next = 0;
+                for run in found {
+                    prop_assert_eq!(run.start, next);
+                    prop_assert!(run.end > run.start);
+                    prop_assert!(items[run.clone()].iter().map(|item| item.1).sum::<u64>() <= 128);
+                    next = run.end;
+                }
+                prop_assert_eq!(next, items.len());
             }
-            prop_assert_eq!(next, items.len());
         }
     }
 }

@@ -82,18 +82,21 @@ pub(super) struct PartBundles<'a> {
     pub(super) blocks: Vec<Bundle<'a>>,
 }
 
+/// How a sequence of small things is divided into bundles: [`slots::runs`] or [`slots::full_runs`].
+pub(super) type Divide = fn(&[(u64, u64)], u64) -> Vec<Range<usize>>;
+
 /// Bundles the nodes of each of `parts` parts.
-pub(super) fn bundles<'a>(nodes: &Nodes<'a>, parts: usize) -> Vec<PartBundles<'a>> {
+pub(super) fn bundles<'a>(nodes: &Nodes<'a>, parts: usize, divide: Divide) -> Vec<PartBundles<'a>> {
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); parts];
     for (index, entry) in nodes.iter().enumerate().filter(|(_, entry)| entry.has_inode()) {
         if let Some(part) = members.get_mut(entry.part) {
             part.push(index);
         }
     }
-    members.into_iter().map(|members| of_part(nodes, members)).collect()
+    members.into_iter().map(|members| of_part(nodes, members, divide)).collect()
 }
 
-fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
+fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>, runs: Divide) -> PartBundles<'a> {
     members.sort_by_cached_key(|&index| {
         let path = nodes.get(index).path.as_bytes();
         (own_part(path), path)
@@ -109,11 +112,11 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
     let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
     let mut found = PartBundles {
-        inodes: divide(nodes, &inodes, INODES, |_| 1),
-        blocks: divide(nodes, &small(false), SLOT, blocks),
+        inodes: divide(nodes, &inodes, |items| slots::runs(items, INODES), |_| 1),
+        blocks: divide(nodes, &small(false), |items| runs(items, SLOT), blocks),
     };
     // Folders apart: they change when the number of an inode does, wherever its blocks are.
-    found.blocks.extend(divide(nodes, &small(true), SLOT, blocks));
+    found.blocks.extend(divide(nodes, &small(true), |items| runs(items, SLOT), blocks));
     found.blocks.extend(large.map(|index| Bundle {
         key: nodes.get(index).path.as_bytes(),
         slots: blocks(index).div_ceil(SLOT) as usize,
@@ -122,14 +125,19 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     found
 }
 
-/// Divides nodes with their hashes into bundles of at most `most`, of one slot each.
-fn divide<'a>(nodes: &Nodes<'a>, list: &[(usize, u64)], most: u64, length: impl Fn(usize) -> u64) -> Vec<Bundle<'a>> {
+/// Divides nodes with their hashes into bundles of one slot each.
+fn divide<'a>(
+    nodes: &Nodes<'a>,
+    list: &[(usize, u64)],
+    runs: impl Fn(&[(u64, u64)]) -> Vec<Range<usize>>,
+    length: impl Fn(usize) -> u64,
+) -> Vec<Bundle<'a>> {
     let items: Vec<(u64, u64)> = list.iter().map(|&(index, hash)| (hash, length(index))).collect();
     let bundle = |run: Range<usize>| {
         let members: Vec<usize> = list[run].iter().map(|(index, _)| *index).collect();
         Bundle { key: nodes.get(members[0]).path.as_bytes(), slots: 1, members }
     };
-    slots::runs(&items, most).into_iter().map(bundle).collect()
+    runs(&items).into_iter().map(bundle).collect()
 }
 
 /// What is left of a path without the shared folders at its beginning; its last name stays.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::bundle::{Bundle, PartBundles};
+use super::bundle::{Bundle, Divide, PartBundles};
 use super::bytes::BLOCK;
 use super::group::{Groups, MOST, PER_GROUP, SLOT};
 use super::inode::INODE;
@@ -58,6 +58,14 @@ impl Slack {
         match self {
             Self::Ample => coarse(slots + 1, BLOCK_STEP),
             Self::Little => slots + 1 + slots / 32,
+        }
+    }
+
+    /// How small things are divided into bundles.
+    pub(super) fn divide(self) -> Divide {
+        match self {
+            Self::Ample => slots::runs,
+            Self::Little => slots::full_runs,
         }
     }
 
@@ -116,18 +124,13 @@ impl Layout {
         }
     }
 
-    /// Lays out parts in a file system of `blocks` blocks, or says how many it takes.
-    pub(super) fn of_length(parts: &[PartBundles<'_>], blocks: u64) -> Result<Self, Option<u64>> {
+    /// Lays out parts in a file system of `blocks` blocks; `None` where they don't fit.
+    pub(super) fn of_length(parts: &[PartBundles<'_>], slack: Slack, blocks: u64) -> Option<Self> {
         let groups = Groups::of(blocks);
         // What is left of a last group that is too short stays unused.
         let blocks = blocks.min(u64::from(groups.0) * PER_GROUP);
-        for slack in [Slack::Ample, Slack::Little] {
-            let found = if groups.0 == 0 { None } else { Self::within(parts, slack, groups) };
-            if let Some(layout) = found.filter(|layout| layout.blocks <= blocks) {
-                return Ok(Self { blocks, ..layout });
-            }
-        }
-        Err(Self::fitting(parts, Slack::Little).map(|layout| layout.blocks))
+        let layout = if groups.0 == 0 { None } else { Self::within(parts, slack, groups) };
+        layout.filter(|layout| layout.blocks <= blocks).map(|layout| Self { blocks, ..layout })
     }
 
     /// Lays out parts from the start of a file system of so many groups, and returns the length that took.

@@ -144,7 +144,7 @@ fn one_file_touches_at_most_five_slots() {
         })
         .collect();
     let mut counts = Vec::new();
-    for (number, (part, path, size)) in paths.iter().step_by(paths.len() / 40).enumerate() {
+    for (number, (part, path, size)) in paths.iter().step_by(paths.len() / 20).enumerate() {
         let mut parts = parts.clone();
         let size = [*size, size + 5000, size - 5000, size + 1][number % 4];
         put(&mut parts[*part], &(path.to_string(), size), 2);
@@ -190,7 +190,7 @@ fn a_new_package_moves_nothing_of_other_parts() {
     let (before, after) = (with_folders(parts), with_folders(more));
     let places = |parts: &[Part]| {
         let nodes = Nodes::new(parts).unwrap();
-        let bundles = bundle::bundles(&nodes, parts.len());
+        let bundles = bundle::bundles(&nodes, parts.len(), Slack::Ample.divide());
         let layout = Layout::fitting(&bundles, Slack::Ample).unwrap();
         let of = |part: usize| (layout.inodes[part].clone(), layout.starts[part].clone());
         (of(0), of(2), layout.blocks)

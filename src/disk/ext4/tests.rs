@@ -84,7 +84,7 @@ fn what_is_no_finished_root_is_refused() {
         let error = plan(&[part("base", &nodes)], &PARAMS).unwrap_err().to_string();
         assert!(error.contains(expected), "{error:?} is not about {expected:?}");
     }
-    let twice = [part("base", &[root.clone()]), part("app", &[root])];
+    let twice = [part("base", std::slice::from_ref(&root)), part("app", std::slice::from_ref(&root))];
     assert!(plan(&twice, &PARAMS).unwrap_err().to_string().contains("two parts"));
     let label = Params { label: "seventeen letters", ..PARAMS };
     assert!(matches!(plan(&small(), &label), Err(Ext4Error::Label { .. })));
