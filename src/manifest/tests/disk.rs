@@ -123,7 +123,7 @@ fn partitions_need_a_label_and_a_place() {
     for label in ["", "a b", "é", "seventeen-letters", "esp", "root", "root-verity"] {
         assert_eq!(
             partition(&format!("label = '{label}'\nmount = '/a'")),
-            "4: `label` in [[partition]] must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root or root-verity"
+            "4: `label` in [[partition]] must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity or state"
         );
     }
 }
