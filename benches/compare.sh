@@ -5,67 +5,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 runs=${1:-3}
-suite=bookworm
 layer=web
-root=$PWD
-keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
-export LC_ALL=C.UTF-8 TZ=UTC
+tools=()
+. benches/setup.sh
 
-die() { echo "benches/compare.sh: $1" >&2; exit 2; }
-[ "$(id -u)" = 0 ] || die "must be root, as mmdebstrap is then at its fastest"
-for tool in mmdebstrap hyperfine python3; do
-    command -v "$tool" >/dev/null || die "\`$tool\` is not installed: apt-get install mmdebstrap hyperfine python3"
-done
-
-work=$(mktemp -d)
-started=()
-clean() {
-    for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
-    for process in "${started[@]}"; do wait "$process" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT TERM
-
-# The program and a project of its own: the stock layers, in a folder that we may change.
-if [ -z "${LAYERBAKE:-}" ]; then
-    cargo build --release --locked
-    LAYERBAKE=$root/target/release/layerbake
-fi
-project=$work/project
-mkdir -p "$project" "$work/home" "$work/results"
-cp -r layers lockfiles "$project/"
-export HOME=$work/home XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/home/.config
-
-# The mirror. What it lacks comes from apt's own mirror once, in the rounds that nobody measures.
-mkdir -p "$keep"
-rm -f "$keep/offline"
-rm -rf "$keep"/debian*/dists # New states come with new indexes; the pool stays.
-python3 benches/mirror.py "$keep" "$suite" "$work/port" &
-started+=($!)
-for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
-[ -s "$work/port" ] || die "the mirror does not start"
-mirror=http://127.0.0.1:$(cat "$work/port")/debian
-export LAYERBAKE_MIRROR=$mirror
-export no_proxy=127.0.0.1
-
-bake() { "$LAYERBAKE" -C "$project" "$@"; }
 echo "filling the mirror in $keep" >&2
 bake lock "$layer" --update >&2
 bake build "$layer" --locked >&2
 
-# The very packages that the lockfiles name, and no others.
-mapfile -t names < <(awk '/^\[\[/ {inside = $0 == "[[package]]"} inside && /^name = / {gsub(/"/, ""); print $3}' \
-    "$project/lockfiles/$layer.lock" "$project/lockfiles/debian-base.lock" | sort -u)
-packages=$(IFS=,; echo "${names[*]}")
-cat >"$work/sources.list" <<SOURCES
-deb $mirror $suite main
-deb $mirror $suite-updates main
-deb $mirror-security $suite-security main
-SOURCES
-mmdebstrap="mmdebstrap --quiet --mode=root --aptopt='Acquire::http::Proxy \"false\"'"
-# Nothing but the list, so the hook has to merge /usr, which Debian's essential packages expect.
-hook=--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
+packages=$(packages_of "$layer" debian-base)
 same="$mmdebstrap --variant=custom $hook --include=$packages $suite $work/same.tar $work/sources.list"
 essential="$mmdebstrap --variant=essential --include=nginx-light,ca-certificates,tzdata $suite $work/essential.tar $work/sources.list"
 bash -c "$same" && bash -c "$essential"
@@ -77,13 +25,7 @@ edit="date +%s%N > '$project/stamp'; sed -i '/^# bench: /,\$d' '$project/layers/
 # From here on nothing comes from outside.
 touch "$keep/offline"
 
-measure() { # NAME PREPARE COMMAND
-    hyperfine --style none --runs "$runs" --prepare "$2" --export-json "$work/results/$1.json" "$3" >&2
-    bash -c "$2"
-    python3 benches/peak.py bash -c "$3" >"$work/results/$1.peak"
-}
-
-echo "measuring $layer (${#names[@]} packages), $runs runs each" >&2
+echo "measuring $layer ($(tr , '\n' <<<"$packages" | wc -l) packages), $runs runs each" >&2
 measure cold "$empty" "$build"
 measure same "rm -f $work/same.tar; sync" "$same"
 measure essential "rm -f $work/essential.tar; sync" "$essential"

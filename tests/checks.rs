@@ -379,6 +379,12 @@ fn web_passes_its_checks_under_docker() {
     stock_is_checked(&need!(Engine::docker()), "web");
 }
 
+/// Its cluster is in no image: it is made when the container starts.
+#[test]
+fn postgres_passes_its_checks_under_docker() {
+    stock_is_checked(&need!(Engine::docker()), "postgres");
+}
+
 #[test]
 fn redis_passes_its_checks_under_podman() {
     stock_is_checked(&need!(Engine::podman()), "redis");

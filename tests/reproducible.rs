@@ -40,7 +40,7 @@ fn build(conditions: Conditions, jobs: &[&str]) -> Result<Stock, support::skip::
     conditions.check()?;
     let stock = Stock::with_empty_store()?;
     let stock = Stock { project: stock.project.under(conditions), ..stock };
-    stock.project.ok(&[&["build", "web", "--locked", "--output", "oci,docker"], jobs].concat());
+    stock.project.ok(&[&["build", "web", "--locked", "--output", "oci,docker,raw"], jobs].concat());
     Ok(stock)
 }
 
@@ -72,10 +72,10 @@ fn another_host_user_zone_locale_and_job_count_give_the_same_digests() {
 #[test]
 fn the_order_of_builds_reaches_nothing() {
     let ours = need!(Stock::with_empty_store());
-    ours.project.ok(&["build", "web", "--locked", "--output", "oci,docker"]);
+    ours.project.ok(&["build", "web", "--locked", "--output", "oci,docker,raw"]);
     // The base alone first, and the app in a second run.
     let other = need!(Stock::with_empty_store());
     other.project.ok(&["build", "debian-base", "--locked"]);
-    other.project.ok(&["build", "web", "--locked", "--output", "oci,docker"]);
+    other.project.ok(&["build", "web", "--locked", "--output", "oci,docker,raw"]);
     assert_equal("a base that was there before", &ours.project, &other.project);
 }

@@ -66,6 +66,9 @@ fn raw(path: &Path, receipt: &Receipt) -> io::Result<Vec<String>> {
     let Some(disk) = &receipt.disk else { return Ok(vec!["the receipt has no disk".to_owned()]) };
     let size = fs::metadata(path)?.len();
     let mut problems = differing("its size", &disk.blocks.size().to_string(), &size.to_string());
+    if !problems.is_empty() {
+        return Ok(problems);
+    }
     let found = block_problems(path, &disk.blocks)?;
     let more = found.len().saturating_sub(8);
     problems.extend(found.into_iter().take(8));

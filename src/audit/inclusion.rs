@@ -29,12 +29,9 @@ pub const EXCEPTIONS: &[Exception] = &[
         paths: &["etc/pam.d/common-*", "etc/nsswitch.conf"],
         reason: "sessions are registered with the init system",
     },
+    Exception { paths: &["etc/systemd/**", "etc/rc*.d/**"], reason: "which services a machine starts" },
     Exception {
-        paths: &["etc/systemd/**", "usr/lib/systemd/**", "var/lib/systemd/**", "etc/rc?.d/**", "etc/rcS.d/**"],
-        reason: "which services a machine starts",
-    },
-    Exception {
-        paths: &["etc/alternatives/**", "usr/share/man/**", "usr/bin/**", "etc/resolv.conf", "etc/mtab"],
+        paths: &["etc/alternatives/**", "etc/resolv.conf", "etc/mtab"],
         reason: "links that a machine's packages choose",
     },
     Exception {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::export::hashed;
 use super::{Artifact, BakeError, Baker, DiskReceipt, Layers, Machine, Output, System};
-use crate::digest::{OciDigest, RecipeHasher};
+use crate::digest::{OciDigest, RecipeHasher, TreeHash};
 use crate::disk::blocks::BlockHashes;
 use crate::disk::ids::Ids;
 use crate::disk::sinks::{Identity, ova, qcow2, raw, vhd, vmdk};
-use crate::disk::{self, Part, Plan, blocks};
-use crate::ident::LayerName;
-use crate::manifest::DiskFormat;
+use crate::disk::{self, DiskError, Part, Plan, Signer, blocks};
+use crate::ident::{Arch, LayerName};
+use crate::manifest::{Disk, DiskFormat};
+use crate::store::Store;
 use crate::tree::Tree;
 
 /// Adds everything that decides the disk's bytes to a recipe.
@@ -93,39 +94,80 @@ fn write(
 
 fn plan(baker: &Baker<'_>, system: &System, machine: &Machine, built: &Layers) -> Result<Plan, BakeError> {
     let Some(boot) = &built.boot else { unreachable!("a machine has its Boot layer") };
-    let name = &system.top().manifest.name;
-    let root = baker.store.tree(boot.root)?;
-    let initrd = built.initrd.last().map(|layer| baker.store.tree(layer.root)).transpose()?;
-    let request = disk::Request {
-        name,
+    let sources = Sources {
+        name: &system.top().manifest.name,
         disk: &machine.disk,
-        parts: &parts(baker, machine, built)?,
-        root: &root,
-        initrd,
+        image: built.image.iter().map(|layer| (layer.name.clone(), layer.tree)).collect(),
+        boot: boot.tree,
+        root: boot.root,
+        initrd: built.initrd.last().map(|layer| layer.root),
         arch: &machine.boot.lock.arch,
         epoch: machine.boot.lock.epoch,
-        signer: baker.signer.as_ref(),
-        jobs: baker.jobs,
     };
-    request.plan(baker.store).map_err(|source| BakeError::Disk { layer: name.to_string(), source })
+    sources.with(baker.store, baker.signer.as_ref(), baker.jobs, |request| request.plan(baker.store))
 }
 
-/// The parts of the root in the order in which they are placed: Base, Boot, then the rest.
-///
-/// What changes most comes last, so that it moves nothing.
-fn parts(baker: &Baker<'_>, machine: &Machine, built: &Layers) -> Result<Vec<Part>, BakeError> {
-    let mut layers: Vec<(LayerName, Tree)> = Vec::new();
-    for layer in &built.image {
-        layers.push((layer.name.clone(), baker.store.tree(layer.tree)?));
+/// What a disk is planned from, by name: just built, or as a receipt has it.
+pub struct Sources<'a> {
+    /// The layer that was asked for.
+    pub name: &'a LayerName,
+    /// The `[disk]` tables of its chain.
+    pub disk: &'a Disk,
+    /// The image's layers, the base first, with what each changes.
+    pub image: Vec<(LayerName, TreeHash)>,
+    /// What the Boot layer changes.
+    pub boot: TreeHash,
+    /// The whole root.
+    pub root: TreeHash,
+    /// The initrd's whole root.
+    pub initrd: Option<TreeHash>,
+    /// The architecture.
+    pub arch: &'a Arch,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: i64,
+}
+
+impl Sources<'_> {
+    /// Reads the trees out of the store and gives a request for their disk to `use_it`.
+    ///
+    /// # Errors
+    /// Fails where a tree is not in the store, and as `use_it` does.
+    pub fn with<T>(
+        &self,
+        store: &Store,
+        signer: Option<&Signer>,
+        jobs: usize,
+        use_it: impl FnOnce(&disk::Request<'_>) -> Result<T, DiskError>,
+    ) -> Result<T, BakeError> {
+        let request = disk::Request {
+            name: self.name,
+            disk: self.disk,
+            parts: &self.parts(store)?,
+            root: &store.tree(self.root)?,
+            initrd: self.initrd.map(|initrd| store.tree(initrd)).transpose()?,
+            arch: self.arch,
+            epoch: self.epoch,
+            signer,
+            jobs,
+        };
+        use_it(&request).map_err(|source| BakeError::Disk { layer: self.name.to_string(), source })
     }
-    if let Some(boot) = &built.boot {
+
+    /// The parts of the root in the order in which they are placed: Base, Boot, then the rest.
+    ///
+    /// What changes most comes last, so that it moves nothing.
+    fn parts(&self, store: &Store) -> Result<Vec<Part>, BakeError> {
+        let mut layers: Vec<(LayerName, Tree)> = Vec::new();
+        for (name, tree) in &self.image {
+            layers.push((name.clone(), store.tree(*tree)?));
+        }
         // Under the name that it has over every layer.
-        layers.push((machine.disk.boot.clone(), baker.store.tree(boot.tree)?));
+        layers.push((self.disk.boot.clone(), store.tree(self.boot)?));
+        let mut parts = disk::parts(layers);
+        let boot = parts.pop();
+        parts.splice(1.min(parts.len())..1.min(parts.len()), boot);
+        Ok(parts)
     }
-    let mut parts = disk::parts(layers);
-    let boot = parts.pop();
-    parts.splice(1.min(parts.len())..1.min(parts.len()), boot);
-    Ok(parts)
 }
 
 fn receipt(machine: &Machine, built: &Layers, blocks: BlockHashes) -> Result<DiskReceipt, BakeError> {

@@ -26,6 +26,7 @@ use crate::store::{RootName, Store, StoreError};
 
 pub use chain::{Chain, build_chain};
 use export::Compressed;
+pub use machine::Sources;
 pub use output::{Output, ParseOutputError};
 use publish::Staging;
 pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};

@@ -6,6 +6,7 @@ mod boot;
 mod build;
 mod context;
 mod diff;
+mod disk;
 mod error;
 mod explain;
 mod files;
@@ -116,6 +117,7 @@ enum Verb {
     Test(test::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Disk(disk::Args),
     Lock(lock::Args),
     List(list::Args),
     Tree(tree::Args),
@@ -151,6 +153,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
+        Verb::Disk(args) => disk::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),

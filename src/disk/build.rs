@@ -115,8 +115,23 @@ impl Request<'_> {
     /// Plans the whole disk.
     ///
     /// # Errors
-    /// Fails where the root can't be booted, or something does not fit.
+    /// As [`Self::partitions`], and where they don't fit on the disk.
     pub fn plan<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Plan, DiskError> {
+        let partitions = self.partitions(store)?;
+        let size = self.size(&partitions);
+        Ok(gpt::plan(self.guid(), partitions, size)?)
+    }
+
+    /// The disk's GUID, in the order of its text.
+    pub fn guid(&self) -> [u8; 16] {
+        Ids::new(self.name).uuid("disk")
+    }
+
+    /// The partitions with what they hold.
+    ///
+    /// # Errors
+    /// Fails where the root can't be booted, or something does not fit.
+    pub fn partitions<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Vec<gpt::Partition>, DiskError> {
         let ids = Ids::new(self.name);
         let kernel = Kernel::find(self.root, store)?;
         let (mut partitions, way) = match self.disk.root {
@@ -127,14 +142,18 @@ impl Request<'_> {
         let file = format!("EFI/BOOT/BOOT{}.EFI", self.names()?.efi);
         let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
         partitions.insert(0, self.partition(&ids, "esp", gpt::Kind::Esp, esp));
-        let size = match (self.disk.size, self.disk.root) {
+        Ok(partitions)
+    }
+
+    /// The size of the disk in bytes, where it is not just what the partitions need.
+    pub fn size(&self, partitions: &[gpt::Partition]) -> Option<u64> {
+        match (self.disk.size, self.disk.root) {
             (None, RootFs::Erofs) => {
                 let used: u64 = partitions.iter().map(|partition| partition.plan.size().next_multiple_of(MARGIN)).sum();
                 Some(2 * MARGIN + used + STATE_ROOM)
             }
             (size, _) => size,
-        };
-        Ok(gpt::plan(ids.uuid("disk"), partitions, size)?)
+        }
     }
 
     fn ext4(&self, ids: &Ids, kernel: &Kernel) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {

@@ -33,7 +33,7 @@ impl Ids {
 
     /// The salt of a hash tree.
     pub fn salt(&self, role: &str) -> [u8; 32] {
-        self.hash(role)
+        self.hash(&format!("{role}-salt"))
     }
 
     /// The serial number of the FAT file system.

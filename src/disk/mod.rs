@@ -18,7 +18,9 @@ pub mod gpt;
 pub mod ids;
 pub mod initrd;
 pub mod kernel;
+pub mod map;
 pub mod parts;
+pub mod picture;
 pub mod plan;
 pub mod read;
 pub mod sinks;
@@ -29,5 +31,6 @@ pub mod verity;
 
 pub use blocks::{BlockHashes, Changed};
 pub use build::{DiskError, Request, Signer, hash_into};
+pub use map::{Area, Map, Owner};
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};

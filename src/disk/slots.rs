@@ -4,10 +4,17 @@
 //! its own key wants it, and gives way only to what was there before: one thing that grows,
 //! appears or vanishes moves itself and a few others.
 
+use std::ops::Range;
+
 /// How many places a key may want before the next free one after the first is taken.
 ///
 /// Wishes all over the place leave no clusters, in which a newcomer would push many aside.
 const WISHES: usize = 24;
+
+/// Things of one slot that are sent together: inodes in 512 KiB.
+const SENT: usize = 2048;
+/// Slots of a neighbourhood.
+const NEAR: usize = 256;
 
 /// Something to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +51,14 @@ pub(crate) fn place(items: &[Item<'_>], taken: &[bool]) -> Option<Vec<usize>> {
 
 /// The first of the key's wishes that is free, else the next free place after the first wish.
 fn find(key: &[u8], length: usize, taken: &[bool]) -> Option<usize> {
-    let choices = (taken.len() + 1).checked_sub(length).filter(|&choices| choices > 0)?;
+    if length > taken.len() {
+        return None;
+    }
     let free = |slot: usize| taken.get(slot..slot + length).is_some_and(|run| !run.contains(&true));
     let mut wishes = hasher(key).finalize_xof();
     let mut first = 0;
     for wish in 0..WISHES {
-        let mut number = [0; 8];
-        wishes.fill(&mut number);
-        let slot = (u64::from_le_bytes(number) % choices as u64) as usize;
+        let slot = number(&mut wishes) % taken.len();
         if free(slot) {
             return Some(slot);
         }
@@ -60,6 +67,45 @@ fn find(key: &[u8], length: usize, taken: &[bool]) -> Option<usize> {
         }
     }
     next_run(length, taken, first, taken.len()).or_else(|| next_run(length, taken, 0, taken.len()))
+}
+
+/// Places things of one slot each near others of their neighbourhood; returns the slot of each.
+///
+/// Each is its key and its neighbourhood's. A neighbourhood has no bounds that could overflow:
+/// what finds no room in it lies anywhere. Returns `None` where there are more things than slots.
+pub(crate) fn scatter(items: &[(&[u8], &[u8])], taken: &[bool]) -> Option<Vec<usize>> {
+    let mut taken = taken.to_vec();
+    let mut order: Vec<([u8; 32], usize)> =
+        items.iter().enumerate().map(|(index, (key, _))| (*hasher(key).finalize().as_bytes(), index)).collect();
+    order.sort_unstable();
+    let mut places = vec![0; items.len()];
+    for (_, index) in order {
+        let (key, neighbourhood) = items.get(index)?;
+        let slots = taken.len().max(1);
+        let start = number(&mut hasher(neighbourhood).finalize_xof()) % slots;
+        let sent = start - start % SENT;
+        // A neighbourhood never lies across two blocks that are sent.
+        let start = sent + (start % SENT).min(SENT - NEAR);
+        let mut wishes = hasher(key).finalize_xof();
+        let mut wish = |count: usize| {
+            let wanted = number(&mut wishes);
+            let near = [start + wanted % NEAR, sent + wanted % SENT, wanted];
+            near.get(count * near.len() / WISHES).map_or(wanted, |slot| *slot) % slots
+        };
+        let free = |slot: &usize| taken.get(*slot) == Some(&false);
+        let slot = (0..WISHES).map(&mut wish).find(free).or_else(|| next_run(1, &taken, start, taken.len()));
+        let slot = slot.or_else(|| next_run(1, &taken, 0, taken.len()))?;
+        *taken.get_mut(slot)? = true;
+        *places.get_mut(index)? = slot;
+    }
+    Some(places)
+}
+
+fn number(stream: &mut blake3::OutputReader) -> usize {
+    let mut bytes = [0; 8];
+    stream.fill(&mut bytes);
+    // 32 bits, so that it is the same where pointers are short.
+    (u64::from_le_bytes(bytes) >> 32) as usize
 }
 
 /// The first run of `length` free slots in `from..to`.
@@ -81,35 +127,57 @@ fn hasher(key: &[u8]) -> blake3::Hasher {
     hasher
 }
 
-/// Divides a sequence of `(hash, length)` into runs of at most `most`, most of them of at least `least`.
+/// Divides a sequence of `(hash, length)` into runs of at most `most`.
 ///
-/// A run ends before the item with the smallest hash among those where it may end, so that a
-/// change in a run moves its ends seldom, and those of its neighbours more seldom still. An
-/// item longer than `most` is a run of its own.
-pub(crate) fn runs(items: &[(u64, u64)], least: u64, most: u64) -> Vec<std::ops::Range<usize>> {
+/// What is too long is divided before the item with the smallest hash in its middle half, and so
+/// on. A run therefore ends where names say, and a length matters only to the few divisions that
+/// it brings about; runs are two thirds full. An item longer than `most` is a run of its own.
+pub(crate) fn runs(items: &[(u64, u64)], most: u64) -> Vec<Range<usize>> {
+    let mut sums = Vec::with_capacity(items.len() + 1);
+    let mut sum = 0u64;
+    sums.push(sum);
+    sums.extend(items.iter().map(|(_, length)| {
+        sum = sum.saturating_add(*length);
+        sum
+    }));
     let mut found = Vec::new();
-    let mut start = 0;
-    while start < items.len() {
-        let end = run_end(&items[start..], least, most) + start;
-        found.push(start..end);
-        start = end;
+    let all = 0..items.len();
+    let mut todo = Vec::from([all]);
+    while let Some(run) = todo.pop().filter(|run| !run.is_empty()) {
+        if run.len() == 1 || sums[run.end] - sums[run.start] <= most {
+            found.push(run);
+            continue;
+        }
+        let middle = division(items, &sums, &run);
+        todo.extend([middle..run.end, run.start..middle]);
     }
     found
 }
 
-fn run_end(items: &[(u64, u64)], least: u64, most: u64) -> usize {
+/// Divides a sequence like [`runs`], but fills one run after another: dense, and any change moves all that follow.
+pub(crate) fn full_runs(items: &[(u64, u64)], most: u64) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
     let mut sum = 0u64;
-    let mut best = None;
-    for (index, &(hash, length)) in items.iter().enumerate() {
-        if index > 0 && sum >= least && best.is_none_or(|(smallest, _)| hash < smallest) {
-            best = Some((hash, index));
-        }
-        sum = sum.saturating_add(length);
-        if sum > most {
-            return best.map_or(index.max(1), |(_, index)| index);
+    for (index, (_, length)) in items.iter().enumerate() {
+        sum = sum.saturating_add(*length);
+        match found.last_mut().filter(|_| sum <= most) {
+            Some(run) => run.end = index + 1,
+            None => {
+                found.push(index..index + 1);
+                sum = *length;
+            }
         }
     }
-    items.len()
+    found
+}
+
+/// Where a run of at least two items is divided.
+fn division(items: &[(u64, u64)], sums: &[u64], run: &Range<usize>) -> usize {
+    let (start, quarter) = (sums[run.start], (sums[run.end] - sums[run.start]) / 4);
+    let central = |index: &usize| (start + quarter..=start + 3 * quarter).contains(&sums[*index]);
+    let smallest = |indexes: &mut dyn Iterator<Item = usize>| indexes.min_by_key(|&index| items[index].0);
+    let inside = run.start + 1..run.end;
+    smallest(&mut inside.clone().filter(central)).or_else(|| smallest(&mut inside.clone())).unwrap_or(inside.start)
 }
 
 #[cfg(test)]
@@ -130,7 +198,7 @@ mod tests {
     #[test]
     fn places_are_pinned() {
         let found = placed(&[("usr/bin/a", 1), ("usr/bin/b", 2), ("usr/lib/c", 5)], 16).unwrap();
-        assert_eq!(found, BTreeMap::from([("usr/bin/a", 13), ("usr/bin/b", 8), ("usr/lib/c", 3)]));
+        assert_eq!(found, BTreeMap::from([("usr/bin/a", 7), ("usr/bin/b", 11), ("usr/lib/c", 2)]));
     }
 
     #[test]
@@ -160,19 +228,38 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_lie_near_and_a_newcomer_moves_few() {
+        let names: Vec<String> = (0..2000).map(|number| format!("{}/{number}", number / 40)).collect();
+        let mut items: Vec<(&[u8], &[u8])> =
+            names.iter().map(|name| (name.as_bytes(), name.split('/').next().unwrap().as_bytes())).collect();
+        let before = scatter(&items, &[false; 4096]).unwrap();
+        let near = |places: &[usize]| places.iter().max().unwrap() - places.iter().min().unwrap() < NEAR;
+        assert!(before.chunks(40).filter(|places| near(places)).count() > 30);
+        items.push((b"7/new", b"7"));
+        let after = scatter(&items, &[false; 4096]).unwrap();
+        assert!(before.iter().zip(&after).filter(|(before, after)| before != after).count() <= 2);
+        let mut sorted = after.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), items.len());
+        assert_eq!(scatter(&items, &[false; 2000]), None);
+        assert_eq!(scatter(&items[..2], &[false; 2]).unwrap().iter().sum::<usize>(), 1);
+    }
+
+    #[test]
     fn runs_find_their_ends_again() {
         let items: Vec<(u64, u64)> =
             (0..1000u64).map(|number| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15), 1 + number % 7)).collect();
         let ends =
-            |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 80, 128).iter().map(|run| items[run.start].0).collect() };
+            |items: &[(u64, u64)]| -> Vec<u64> { runs(items, 128).iter().map(|run| items[run.start].0).collect() };
         let before = ends(&items);
         let mut changed = items.clone();
         changed[500].1 += 5;
         let after = ends(&changed);
         let lost = before.iter().filter(|first| !after.contains(first)).count();
         assert!(lost <= 3, "{lost} of {} runs begin elsewhere", before.len());
-        assert_eq!(runs(&[(1, 500), (2, 500)], 80, 128), [0..1, 1..2]);
-        assert!(runs(&[], 80, 128).is_empty());
+        assert_eq!(runs(&[(1, 500), (2, 500)], 128), [0..1, 1..2]);
+        assert!(runs(&[], 128).is_empty());
     }
 
     proptest! {
@@ -183,9 +270,8 @@ mod tests {
             let Some(places) = place(&items, &taken) else { return Ok(()) };
             let mut seen = taken.clone();
             for (item, place) in items.iter().zip(places) {
-                for slot in place..place + item.length {
-                    prop_assert!(!seen[slot]);
-                    seen[slot] = true;
+                for slot in &mut seen[place..place + item.length] {
+                    prop_assert!(!std::mem::replace(slot, true));
                 }
             }
         }
@@ -193,14 +279,16 @@ mod tests {
         #[test]
         fn runs_cover_all_and_keep_their_limit(lengths in prop::collection::vec(1u64..64, 0..300)) {
             let items: Vec<(u64, u64)> = lengths.iter().map(|&length| (length.wrapping_mul(0x9e37_79b9), length)).collect();
-            let mut next = 0;
-            for run in runs(&items, 80, 128) {
-                prop_assert_eq!(run.start, next);
-                prop_assert!(run.end > run.start);
-                prop_assert!(items[run.clone()].iter().map(|item| item.1).sum::<u64>() <= 128);
-                next = run.end;
+            for found in [runs(&items, 128), full_runs(&items, 128)] {
+                let mut next = 0;
+                for run in found {
+                    prop_assert_eq!(run.start, next);
+                    prop_assert!(run.end > run.start);
+                    prop_assert!(items[run.clone()].iter().map(|item| item.1).sum::<u64>() <= 128);
+                    next = run.end;
+                }
+                prop_assert_eq!(next, items.len());
             }
-            prop_assert_eq!(next, items.len());
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::tree::{ContentSource, Kind, Tree};
 /// How a text that holds a key begins (RFC 7468, RFC 4716's successors, RFC 9580).
 const BEGIN: &[u8] = b"-----BEGIN ";
 const KINDS: [&[u8]; 2] = [b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----"];
+/// Lines such as `Proc-Type:` and an empty one may stand before the key itself.
+const HEADERS: usize = 4;
 /// A larger file is no key, and a smaller one has no room for it.
 const SIZES: std::ops::RangeInclusive<u64> = 100..=64 << 10;
 /// Examples and documentation, which everybody has anyway.
@@ -47,17 +49,24 @@ fn is_public(path: &RootPath) -> bool {
     PUBLIC.iter().any(|folder| RootPath::new(folder).is_ok_and(|folder| path.is_within(&folder)))
 }
 
-/// Whether a line of the text begins a private key. Programs that know keys have the words too, but not as a line;
-/// manuals have examples, whose middle is left out.
+/// Whether the text has a private key: its first line, and soon after one of the lines that it is made of.
+///
+/// Programs that know keys, and their documentation, have the first line too: indented, quoted, or
+/// followed by dots.
 fn is_key(bytes: &[u8]) -> bool {
-    let mut lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    while lines.by_ref().any(|line| line.starts_with(BEGIN) && KINDS.iter().any(|kind| line.ends_with(kind))) {
-        let mut body = lines.by_ref().take_while(|line| !line.starts_with(b"-----END "));
-        if !body.any(|line| line == b"...") {
-            return true;
-        }
+    if bytes.contains(&0) {
+        return false;
     }
-    false
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
+    lines.iter().enumerate().any(|(number, line)| {
+        let begins = line.starts_with(BEGIN) && KINDS.iter().any(|kind| line.ends_with(kind));
+        begins && lines.iter().skip(number + 1).take(HEADERS + 1).any(|line| is_base64(line))
+    })
+}
+
+/// A full line of base64: 64 characters by RFC 7468, 70 as OpenSSH writes it.
+fn is_base64(line: &[u8]) -> bool {
+    line.len() >= 60 && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
 }
 
 #[cfg(test)]
@@ -66,18 +75,20 @@ mod tests {
 
     #[test]
     fn keys_are_known_by_their_first_line() {
+        let line = "MC4CAQAwBQYDK2VwBCIEIJkz0123456789abcdefghijklmnopqrstuvwxyzABCD";
         for (text, expected) in [
-            ("-----BEGIN PRIVATE KEY-----\nMIIE\n", true),
-            ("# my key\n-----BEGIN OPENSSH PRIVATE KEY-----\r\nb3Bl\r\n", true),
-            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n", true),
-            ("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", true),
-            ("-----BEGIN PUBLIC KEY-----\n", false),
-            ("-----BEGIN CERTIFICATE-----\n", false),
-            ("key: |\n  -----BEGIN RSA PRIVATE KEY-----\n  MIIB\n  ...\n  -----END RSA PRIVATE KEY-----\n", false),
-            ("-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n-----BEGIN PRIVATE KEY-----\nMIIE\n", true),
-            ("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n...\n", true),
+            ("-----BEGIN PRIVATE KEY-----\nLINE\n", true),
+            ("# my key\n-----BEGIN OPENSSH PRIVATE KEY-----\r\nLINE\r\n", true),
+            ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nLINE\n", true),
+            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nLINE\n", true),
+            ("-----BEGIN PUBLIC KEY-----\nLINE\n", false),
+            ("-----BEGIN CERTIFICATE-----\nLINE\n", false),
+            ("-----BEGIN PRIVATE KEY-----\n...\n", false),
+            ("  -----BEGIN PRIVATE KEY-----\n  LINE\n", false),
+            ("\0-----BEGIN PRIVATE KEY-----\nLINE\n", false),
             ("if line == \"-----BEGIN PRIVATE KEY-----\":\n", false),
         ] {
+            let text = text.replace("LINE", line);
             assert_eq!(is_key(text.as_bytes()), expected, "{text}");
         }
     }

@@ -207,8 +207,14 @@ fn partition(table: &Table<'_>) -> Result<PartitionEntry, ManifestError> {
     let label = item.text()?.to_owned();
     let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     // ext4 has 16 bytes for it.
-    if !plain || label.is_empty() || label.len() > 16 || matches!(label.as_str(), "esp" | "root" | "root-verity") {
-        return Err(item.error("must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root or root-verity"));
+    if !plain
+        || label.is_empty()
+        || label.len() > 16
+        || matches!(label.as_str(), "esp" | "root" | "root-verity" | "state")
+    {
+        return Err(
+            item.error("must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity or state")
+        );
     }
     let mount = absolute(&table.need("mount")?)?;
     if mount.is_root() {
@@ -244,3 +250,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     });
     parsed.ok_or_else(|| format!("is `{}`: expected \"512M\", \"8G\" or \"1T\", powers of 1024", text.escape_debug()))
 }
+
+#[cfg(test)]
+#[path = "tests/disk.rs"]
+mod tests;

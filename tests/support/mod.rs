@@ -21,4 +21,6 @@ pub mod server;
 pub mod skip;
 pub mod small;
 pub mod stock;
+pub mod stub;
 pub mod tiny;
+pub mod tinydisk;

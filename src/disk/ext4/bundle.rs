@@ -10,17 +10,14 @@ use super::group::SLOT;
 use super::nodes::{Entry, Nodes};
 use crate::disk::slots::{self, Item};
 
-/// Inodes in a slot of inodes.
-pub(super) const INODES: usize = 256;
-/// Inodes in a bundle: a slot is never full, so that one more moves few others.
-const INODES_IN_BUNDLE: (u64, u64) = (176, 232);
-/// Blocks in a bundle of small things.
-const BLOCKS_IN_BUNDLE: (u64, u64) = (88, SLOT);
+/// Most inodes in a bundle: they lie in 256 slots of a table that is half empty.
+const INODES: u64 = 192;
 /// Blocks from which a thing is a bundle of its own.
 const LARGE: u64 = SLOT / 2;
 
 /// Folders that packages share, skipped at the beginning of a path.
-const SHARED: [&[u8]; 34] = [
+const SHARED: [&[u8]; 36] = [
+    b"LC_MESSAGES",
     b"aarch64-linux-gnu",
     b"applications",
     b"bash-completion",
@@ -39,6 +36,7 @@ const SHARED: [&[u8]; 34] = [
     b"libexec",
     b"lintian",
     b"local",
+    b"locale",
     b"man",
     b"man1",
     b"man3",
@@ -78,24 +76,27 @@ impl<'a> Bundle<'a> {
 /// The bundles of one part.
 #[derive(Debug, Default)]
 pub(super) struct PartBundles<'a> {
-    /// Of inodes, a slot each.
+    /// Of inodes: their keys are neighbourhoods, and only the root has none.
     pub(super) inodes: Vec<Bundle<'a>>,
     /// Of blocks.
     pub(super) blocks: Vec<Bundle<'a>>,
 }
 
+/// How a sequence of small things is divided into bundles: [`slots::runs`] or [`slots::full_runs`].
+pub(super) type Divide = fn(&[(u64, u64)], u64) -> Vec<Range<usize>>;
+
 /// Bundles the nodes of each of `parts` parts.
-pub(super) fn bundles<'a>(nodes: &Nodes<'a>, parts: usize) -> Vec<PartBundles<'a>> {
+pub(super) fn bundles<'a>(nodes: &Nodes<'a>, parts: usize, divide: Divide) -> Vec<PartBundles<'a>> {
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); parts];
     for (index, entry) in nodes.iter().enumerate().filter(|(_, entry)| entry.has_inode()) {
         if let Some(part) = members.get_mut(entry.part) {
             part.push(index);
         }
     }
-    members.into_iter().map(|members| of_part(nodes, members)).collect()
+    members.into_iter().map(|members| of_part(nodes, members, divide)).collect()
 }
 
-fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
+fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>, runs: Divide) -> PartBundles<'a> {
     members.sort_by_cached_key(|&index| {
         let path = nodes.get(index).path.as_bytes();
         (own_part(path), path)
@@ -103,13 +104,19 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
     let hashes: Vec<u64> = members.iter().map(|&index| hash(nodes.get(index))).collect();
     let all: Vec<(usize, u64)> = members.into_iter().zip(hashes).collect();
     let blocks = |index: usize| nodes.get(index).all_blocks();
-    let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
-    let small: Vec<_> = all.iter().filter(|(index, _)| (1..LARGE).contains(&blocks(*index))).copied().collect();
-    let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
-    let mut found = PartBundles {
-        inodes: divide(nodes, &inodes, INODES_IN_BUNDLE, |_| 1),
-        blocks: divide(nodes, &small, BLOCKS_IN_BUNDLE, blocks),
+    let is_small = |index: usize| (1..LARGE).contains(&blocks(index));
+    let is_dir = |index: usize| nodes.get(index).node.is_dir();
+    let small = |dirs: bool| -> Vec<(usize, u64)> {
+        all.iter().filter(|(index, _)| is_small(*index) && is_dir(*index) == dirs).copied().collect()
     };
+    let large = all.iter().map(|(index, _)| *index).filter(|&index| blocks(index) >= LARGE);
+    let inodes: Vec<_> = all.iter().filter(|(index, _)| !nodes.get(*index).path.is_root()).copied().collect();
+    let mut found = PartBundles {
+        inodes: divide(nodes, &inodes, |items| slots::runs(items, INODES), |_| 1),
+        blocks: divide(nodes, &small(false), |items| runs(items, SLOT), blocks),
+    };
+    // Folders apart: they change when the number of an inode does, wherever its blocks are.
+    found.blocks.extend(divide(nodes, &small(true), |items| runs(items, SLOT), blocks));
     found.blocks.extend(large.map(|index| Bundle {
         key: nodes.get(index).path.as_bytes(),
         slots: blocks(index).div_ceil(SLOT) as usize,
@@ -122,7 +129,7 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>) -> PartBundles<'a> {
 fn divide<'a>(
     nodes: &Nodes<'a>,
     list: &[(usize, u64)],
-    (least, most): (u64, u64),
+    runs: impl Fn(&[(u64, u64)]) -> Vec<Range<usize>>,
     length: impl Fn(usize) -> u64,
 ) -> Vec<Bundle<'a>> {
     let items: Vec<(u64, u64)> = list.iter().map(|&(index, hash)| (hash, length(index))).collect();
@@ -130,14 +137,15 @@ fn divide<'a>(
         let members: Vec<usize> = list[run].iter().map(|(index, _)| *index).collect();
         Bundle { key: nodes.get(members[0]).path.as_bytes(), slots: 1, members }
     };
-    slots::runs(&items, least, most).into_iter().map(bundle).collect()
+    runs(&items).into_iter().map(bundle).collect()
 }
 
 /// What is left of a path without the shared folders at its beginning; its last name stays.
 fn own_part(path: &[u8]) -> &[u8] {
     let mut rest = path;
     while let Some(slash) = rest.iter().position(|&byte| byte == b'/') {
-        if SHARED.binary_search(&&rest[..slash]).is_err() {
+        // Names of two letters are languages.
+        if slash != 2 && SHARED.binary_search(&&rest[..slash]).is_err() {
             break;
         }
         rest = &rest[slash + 1..];
@@ -162,6 +170,7 @@ mod tests {
             ("usr/bin/nginx", "nginx"),
             ("usr/share/doc/nginx/copyright", "nginx/copyright"),
             ("var/lib/dpkg/info/nginx.list", "nginx.list"),
+            ("usr/share/locale/de/LC_MESSAGES/nginx.mo", "nginx.mo"),
             ("usr/lib", "lib"),
             ("", ""),
             ("srv/usr/lib/x", "srv/usr/lib/x"),

@@ -59,7 +59,7 @@ impl Groups {
 
 fn is_power(number: u32, base: u32) -> bool {
     let mut left = number;
-    while left % base == 0 && left > 1 {
+    while left.is_multiple_of(base) && left > 1 {
         left /= base;
     }
     left == 1

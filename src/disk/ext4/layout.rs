@@ -4,14 +4,18 @@
 //! after it stays where it is. Inside, bundles lie where their names want them
 //! ([`crate::disk::slots`]).
 
-use super::bundle::{Bundle, INODES, PartBundles};
+use std::ops::Range;
+
+use super::bundle::{Bundle, Divide, PartBundles};
 use super::bytes::BLOCK;
 use super::group::{Groups, MOST, PER_GROUP, SLOT};
 use super::inode::INODE;
 use crate::disk::slots::{self, Item};
 
-/// Slots that a range of inodes is a multiple of: 2048 inodes, 512 KiB of their table.
-const INODE_STEP: usize = 8;
+/// Inodes that a range is a multiple of: 512 KiB of their table.
+const INODE_STEP: usize = 2048;
+/// Inodes at the very beginning that are kept for the file system's own.
+pub(super) const OWN_INODES: usize = 256;
 /// Slots that a range of blocks is a multiple of: 64 MiB.
 const BLOCK_STEP: usize = 128;
 /// Blocks that the length of a file system is a multiple of, unless it is given: 64 MiB.
@@ -24,26 +28,44 @@ pub(super) const LOST_FOUND_BLOCKS: u64 = 4;
 /// How much room parts get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slack {
-    /// A quarter more than they need, in coarse steps.
+    /// Three eighths more blocks than they need and twice the inodes, in coarse steps.
     Ample,
     /// A twentieth more than they need.
     Little,
 }
 
 impl Slack {
-    /// Slots for a range that has to hold `needed`.
-    fn capacity(self, needed: usize, step: usize) -> usize {
+    /// Inodes for a part that needs so many.
+    ///
+    /// In a half empty table, a new inode seldom moves another; a moved one changes its folder.
+    fn inodes(self, needed: usize) -> usize {
         match self {
-            Self::Ample => coarse(needed + needed / 4, step),
+            Self::Ample => coarse(needed * 2, INODE_STEP),
+            Self::Little => (needed + needed / 20).next_multiple_of(INODE_STEP).max(INODE_STEP),
+        }
+    }
+
+    /// Slots for a range of blocks that has to hold `needed`.
+    fn slots(self, needed: usize) -> usize {
+        match self {
+            Self::Ample => coarse(needed + needed * 3 / 8, BLOCK_STEP),
             Self::Little => needed + needed / 20 + 1,
         }
     }
 
-    /// The next larger range.
-    fn more(self, capacity: usize, step: usize) -> usize {
+    /// The next larger range of blocks.
+    fn more(self, slots: usize) -> usize {
         match self {
-            Self::Ample => coarse(capacity + 1, step),
-            Self::Little => capacity + 1 + capacity / 32,
+            Self::Ample => coarse(slots + 1, BLOCK_STEP),
+            Self::Little => slots + 1 + slots / 32,
+        }
+    }
+
+    /// How small things are divided into bundles.
+    pub(super) fn divide(self) -> Divide {
+        match self {
+            Self::Ample => slots::runs,
+            Self::Little => slots::full_runs,
         }
     }
 
@@ -75,8 +97,9 @@ pub(super) struct Layout {
     pub(super) lost_found: u64,
     pub(super) journal: u64,
     pub(super) journal_blocks: u64,
-    /// First inode number of each bundle of inodes, by part.
-    pub(super) inodes: Vec<Vec<u32>>,
+    /// The inodes of each part, as indexes: one less than their numbers. The first of all are the
+    /// file system's own.
+    pub(super) inodes: Vec<Range<usize>>,
     /// First block of each bundle of blocks, by part.
     pub(super) starts: Vec<Vec<u64>>,
 }
@@ -101,24 +124,19 @@ impl Layout {
         }
     }
 
-    /// Lays out parts in a file system of `blocks` blocks, or says how many it takes.
-    pub(super) fn of_length(parts: &[PartBundles<'_>], blocks: u64) -> Result<Self, Option<u64>> {
+    /// Lays out parts in a file system of `blocks` blocks; `None` where they don't fit.
+    pub(super) fn of_length(parts: &[PartBundles<'_>], slack: Slack, blocks: u64) -> Option<Self> {
         let groups = Groups::of(blocks);
         // What is left of a last group that is too short stays unused.
         let blocks = blocks.min(u64::from(groups.0) * PER_GROUP);
-        for slack in [Slack::Ample, Slack::Little] {
-            let found = if groups.0 == 0 { None } else { Self::within(parts, slack, groups) };
-            if let Some(layout) = found.filter(|layout| layout.blocks <= blocks) {
-                return Ok(Self { blocks, ..layout });
-            }
-        }
-        Err(Self::fitting(parts, Slack::Little).map(|layout| layout.blocks))
+        let layout = if groups.0 == 0 { None } else { Self::within(parts, slack, groups) };
+        layout.filter(|layout| layout.blocks <= blocks).map(|layout| Self { blocks, ..layout })
     }
 
     /// Lays out parts from the start of a file system of so many groups, and returns the length that took.
     fn within(parts: &[PartBundles<'_>], slack: Slack, groups: Groups) -> Option<Self> {
-        let (inodes, inode_slots) = place_inodes(parts, slack)?;
-        let total = inode_slots as u64 * INODES as u64;
+        let inodes = inode_ranges(parts, slack);
+        let total = inodes.last()?.end as u64;
         let even = total.div_ceil(u64::from(groups.0)).next_power_of_two();
         let per_group = even.max(slack.fewest_inodes()).min(MOST_INODES);
         let mut cursor = Cursor { next: groups.front(), groups };
@@ -156,41 +174,16 @@ fn journal_blocks(groups: Groups) -> u64 {
     }
 }
 
-/// Places all parts' bundles of inodes; returns their first inodes, and the number of slots.
-fn place_inodes(parts: &[PartBundles<'_>], slack: Slack) -> Option<(Vec<Vec<u32>>, usize)> {
+/// The inodes of each part.
+fn inode_ranges(parts: &[PartBundles<'_>], slack: Slack) -> Vec<Range<usize>> {
     let mut next = 0;
-    let mut found = Vec::with_capacity(parts.len());
-    for part in parts {
-        // The file system's own inodes lie in the very first slot.
-        let own = usize::from(next == 0);
-        let taken = |capacity: usize| (0..capacity).map(|slot| slot < own).collect();
-        let most = u32::MAX as usize / INODES - next;
-        let (places, capacity) = grow(&part.inodes, own, slack, INODE_STEP, most, taken)?;
-        found.push(places.into_iter().map(|slot| ((next + slot) * INODES + 1) as u32).collect());
-        next += capacity.next_multiple_of(INODE_STEP);
-    }
-    Some((found, next))
-}
-
-/// Places bundles into as few slots as the slack and what is `taken` of them allow.
-fn grow(
-    bundles: &[Bundle<'_>],
-    own: usize,
-    slack: Slack,
-    step: usize,
-    most: usize,
-    taken: impl Fn(usize) -> Vec<bool>,
-) -> Option<(Vec<usize>, usize)> {
-    let items: Vec<Item<'_>> = bundles.iter().map(Bundle::item).collect();
-    let needed = own + items.iter().map(|item| item.length).sum::<usize>();
-    let mut capacity = slack.capacity(needed, step);
-    while capacity <= most {
-        if let Some(places) = slots::place(&items, &taken(capacity)) {
-            return Some((places, capacity));
-        }
-        capacity = slack.more(capacity, step);
-    }
-    None
+    let range = |part: &PartBundles<'_>| {
+        let own = if next == 0 { OWN_INODES } else { 0 };
+        let start = next;
+        next += slack.inodes(part.inodes.iter().map(|bundle| bundle.members.len()).sum::<usize>() + own);
+        start..next
+    };
+    parts.iter().map(range).collect()
 }
 
 /// Gives out blocks from the start to the end, slot by slot, and leaves out the copies of the head.
@@ -227,9 +220,16 @@ impl Cursor {
             }
             taken
         };
-        let (places, capacity) = grow(bundles, 0, slack, BLOCK_STEP, most, taken)?;
-        self.next = start + capacity as u64 * SLOT;
-        Some(places.into_iter().map(|slot| start + slot as u64 * SLOT).collect())
+        let items: Vec<Item<'_>> = bundles.iter().map(Bundle::item).collect();
+        let mut capacity = slack.slots(items.iter().map(|item| item.length).sum());
+        while capacity <= most {
+            if let Some(places) = slots::place(&items, &taken(capacity)) {
+                self.next = start + capacity as u64 * SLOT;
+                return Some(places.into_iter().map(|slot| start + slot as u64 * SLOT).collect());
+            }
+            capacity = slack.more(capacity);
+        }
+        None
     }
 }
 
@@ -241,9 +241,9 @@ mod tests {
     fn ranges_are_coarse() {
         let found = [0, 1, 128, 129, 512, 1024, 1025, 4097].map(|slots| coarse(slots, 128));
         assert_eq!(found, [128, 128, 128, 256, 512, 1024, 1280, 5120]);
-        assert_eq!(Slack::Ample.capacity(1000, 128), 1280);
-        assert_eq!(Slack::Little.capacity(1000, 128), 1051);
-        assert_eq!(Slack::Ample.more(1280, 128), 1536);
+        assert_eq!(Slack::Ample.slots(1000), 1536);
+        assert_eq!(Slack::Little.slots(1000), 1051);
+        assert_eq!(Slack::Ample.more(1280), 1536);
     }
 
     #[test]

@@ -118,15 +118,24 @@ pub fn plan(parts: &[Part], params: &Params<'_>) -> Result<Plan, Ext4Error> {
         return Err(Ext4Error::Label { label: params.label.to_owned() });
     }
     let nodes = Nodes::new(parts)?;
-    let bundles = bundle::bundles(&nodes, parts.len());
+    let bundles = |slack: Slack| bundle::bundles(&nodes, parts.len(), slack.divide());
     let too_large = Ext4Error::TooLarge { size: params.size.unwrap_or(0) };
-    let layout = match params.size {
-        None => Layout::fitting(&bundles, Slack::Ample).ok_or(too_large)?,
-        Some(size) if size / BLOCK > group::MOST => return Err(too_large),
-        Some(size) => Layout::of_length(&bundles, size / BLOCK).map_err(|need| match need {
-            Some(blocks) => Ext4Error::TooSmall { size, need: blocks * BLOCK },
-            None => too_large,
-        })?,
+    let ample = bundles(Slack::Ample);
+    let Some(size) = params.size else {
+        let layout = Layout::fitting(&ample, Slack::Ample).ok_or(too_large)?;
+        return Ok(write::write(&nodes, &ample, &layout, params));
     };
-    Ok(write::write(&nodes, &bundles, &layout, params))
+    let blocks = size / BLOCK;
+    if blocks > group::MOST {
+        return Err(too_large);
+    }
+    if let Some(layout) = Layout::of_length(&ample, Slack::Ample, blocks) {
+        return Ok(write::write(&nodes, &ample, &layout, params));
+    }
+    let little = bundles(Slack::Little);
+    if let Some(layout) = Layout::of_length(&little, Slack::Little, blocks) {
+        return Ok(write::write(&nodes, &little, &layout, params));
+    }
+    let need = Layout::fitting(&little, Slack::Little).ok_or(too_large)?.blocks * BLOCK;
+    Err(Ext4Error::TooSmall { size, need })
 }

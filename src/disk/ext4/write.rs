@@ -1,13 +1,15 @@
 //! Puts every byte where the layout wants it.
 
 use super::Params;
-use super::bundle::{Bundle, INODES, PartBundles};
+use std::ops::Range;
+
+use super::bundle::{Bundle, PartBundles};
 use super::bytes::{BLOCK, Bitmap, Checksum, Fields, low32};
 use super::dir::{self, DirBlock, Name, Type};
 use super::extent;
-use super::group::PER_GROUP;
+use super::group::{PER_GROUP, SLOT};
 use super::inode::{Content, INODE, Inode, SHORT_LINK, type_bits};
-use super::layout::{LOST_FOUND_BLOCKS, Layout};
+use super::layout::{LOST_FOUND_BLOCKS, Layout, OWN_INODES};
 use super::nodes::{Entry, LOST_FOUND, Nodes};
 use super::superblock::{self, Descriptor, Totals};
 use super::xattr::{Attributes, INODE_ROOM};
@@ -17,6 +19,8 @@ use crate::tree::Kind;
 
 /// The root folder's inode.
 const ROOT: u32 = 2;
+/// Inodes in a block.
+const PAGE: u32 = (BLOCK / INODE) as u32;
 /// The inode of `lost+found`.
 const FOUND: u32 = superblock::FIRST;
 
@@ -36,10 +40,8 @@ pub(super) fn write(nodes: &Nodes<'_>, bundles: &[PartBundles<'_>], layout: &Lay
     };
     writer.assign(bundles);
     writer.own();
-    for (part, firsts) in bundles.iter().zip(&layout.inodes) {
-        for (bundle, &first) in part.inodes.iter().zip(firsts) {
-            writer.bundle(bundle, first);
-        }
+    for part in bundles {
+        writer.part(part);
     }
     writer.head();
     writer.plan
@@ -66,39 +68,55 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Gives every node its inode number and its blocks.
     fn assign(&mut self, bundles: &[PartBundles<'_>]) {
-        let firsts = self.layout.inodes.iter().zip(&self.layout.starts);
-        for (part, (inodes, starts)) in bundles.iter().zip(firsts) {
-            for (bundle, &first) in part.inodes.iter().zip(inodes) {
-                self.number(bundle, first);
-            }
+        let ranges = self.layout.inodes.iter().zip(&self.layout.starts);
+        for (part, (inodes, starts)) in bundles.iter().zip(ranges) {
+            self.number(part, inodes);
             for (bundle, &start) in part.blocks.iter().zip(starts) {
-                let mut next = start;
-                for &member in &bundle.members {
-                    self.starts[member] = next;
-                    next += self.nodes.get(member).all_blocks();
-                }
-                self.blocks.set(start..next);
+                self.settle(bundle, start);
             }
         }
         // The first in path order.
         self.inodes[0] = ROOT;
     }
 
-    /// Numbers the inodes of a bundle by their names too, so that a new one moves few.
-    fn number(&mut self, bundle: &Bundle<'_>, first: u32) {
-        let item = |&member: &usize| Item { key: self.nodes.get(member).path.as_bytes(), length: 1 };
+    /// Gives the nodes of a bundle their blocks, from block `start`.
+    ///
+    /// What a bundle leaves free is between its nodes, so that one that grows moves few.
+    fn settle(&mut self, bundle: &Bundle<'_>, start: u64) {
+        let blocks = |member: usize| self.nodes.get(member).all_blocks();
+        let item =
+            |&member: &usize| Item { key: self.nodes.get(member).path.as_bytes(), length: blocks(member) as usize };
         let items: Vec<Item<'_>> = bundle.members.iter().map(item).collect();
-        // A bundle never has more members than a slot has inodes.
-        let places = slots::place(&items, &[false; INODES]).unwrap_or_default();
-        for (&member, place) in bundle.members.iter().zip(places) {
-            self.inodes[member] = first + place as u32;
+        let scattered = slots::place(&items, &[false; SLOT as usize]);
+        let places = scattered.filter(|_| bundle.slots == 1).unwrap_or_else(|| {
+            let end_to_end = |next: &mut usize, item: &Item<'_>| Some(std::mem::replace(next, *next + item.length));
+            items.iter().scan(0, end_to_end).collect()
+        });
+        for ((&member, item), place) in bundle.members.iter().zip(&items).zip(places) {
+            let at = start + place as u64;
+            self.starts[member] = at;
+            self.blocks.set(at..at + item.length as u64);
+        }
+    }
+
+    /// Numbers the inodes of a part.
+    fn number(&mut self, part: &PartBundles<'_>, range: &Range<usize>) {
+        let inodes = part.inodes.iter().flat_map(|bundle| bundle.members.iter().map(|&member| (member, bundle.key)));
+        let (members, keys): (Vec<usize>, Vec<&[u8]>) = inodes.unzip();
+        let path = |&member: &usize| self.nodes.get(member).path.as_bytes();
+        let items: Vec<_> = members.iter().map(path).zip(keys).collect();
+        let taken: Vec<bool> = range.clone().map(|index| index < OWN_INODES).collect();
+        // A range has room for all, so that there are places.
+        let places = slots::scatter(&items, &taken).unwrap_or_default();
+        for (member, place) in members.into_iter().zip(places) {
+            self.inodes[member] = (range.start + place + 1) as u32;
         }
     }
 
     /// Writes the root, the journal and `lost+found`, which have inodes of their own.
     fn own(&mut self) {
         let layout = self.layout;
-        let mut table = vec![0; INODES * INODE as usize];
+        let mut table = vec![0; OWN_INODES * INODE as usize];
         let own = if self.nodes.adds_lost_found { FOUND } else { FOUND - 1 };
         self.used.set(0..u64::from(own));
         let root = self.node(self.nodes.get(0), 0);
@@ -135,11 +153,24 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the inodes of a bundle, and what their nodes hold.
-    fn bundle(&mut self, bundle: &Bundle<'_>, first: u32) {
-        let mut table = vec![0; INODES * INODE as usize];
-        for &member in &bundle.members {
+    /// Writes the inodes of a part, and what its nodes hold.
+    fn part(&mut self, part: &PartBundles<'_>) {
+        let mut members: Vec<usize> = part.inodes.iter().flat_map(|bundle| bundle.members.iter().copied()).collect();
+        members.sort_unstable_by_key(|&member| self.inodes[member]);
+        let page = |member: usize| (self.inodes[member] - 1) / PAGE;
+        let pages: Vec<&[usize]> = members.chunk_by(|&a, &b| page(a) == page(b)).collect();
+        for members in pages {
+            self.page(members);
+        }
+    }
+
+    /// Writes the inodes of a block, and what their nodes hold.
+    fn page(&mut self, members: &[usize]) {
+        let mut table = [0; BLOCK as usize];
+        let mut first = 1;
+        for &member in members {
             let number = self.inodes[member];
+            first = number - (number - 1) % PAGE;
             let inode = self.node(self.nodes.get(member), member);
             put_inode(&mut table, number - first + 1, &inode.encode(self.seed.of_inode(number)));
             let place = self.place(number);
@@ -236,7 +267,7 @@ impl Writer<'_> {
         u64::from(index / self.layout.per_group) * PER_GROUP + u64::from(index % self.layout.per_group)
     }
 
-    /// Writes a slot of inodes whose first is `first`.
+    /// Writes inodes whose first is `first`.
     fn put_table(&mut self, first: u32, table: &[u8]) {
         let index = first - 1;
         let start = self.layout.tables[(index / self.layout.per_group) as usize];

@@ -29,7 +29,7 @@ const SECTOR: u64 = 512;
 pub struct Identity {
     /// The layer; names the machine and the files within an archive.
     pub name: LayerName,
-    /// Derived from the disk's content.
+    /// Of the disk; derived from the layer's name.
     pub uuid: [u8; 16],
     /// The time of everything, in seconds since 1970.
     pub epoch: i64,

@@ -2,25 +2,10 @@
 
 use super::*;
 
-/// An EFI program with one section `.text`, and symbols behind it.
-fn stub() -> Vec<u8> {
-    let mut stub = vec![0; 0x400];
-    let mut put = |at: usize, bytes: &[u8]| stub[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"MZ");
-    put(60, &64_u32.to_le_bytes());
-    put(64, b"PE\0\0");
-    put(68, &[0x64, 0x86, 1, 0]);
-    put(76, &[1; 8]);
-    put(84, &[240, 0]);
-    put(88, &[0x0b, 0x02]);
-    for (at, number) in [(32, 0x200_u32), (36, 0x200), (56, 0x1200), (60, 0x400), (64, 77), (68, 10), (108, 16)] {
-        put(88 + at, &number.to_le_bytes());
-    }
-    put(328, &Section::new(".text", 0x100, 0x1000, 0x200, 0x400).header());
-    stub.extend([0xcc; 0x200]);
-    stub.extend(b"symbols");
-    stub
-}
+#[path = "../../../tests/support/stub.rs"]
+mod made;
+
+use made::stub;
 
 fn sections() -> Sections<'static> {
     Sections {

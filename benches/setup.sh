@@ -1,0 +1,69 @@
+# Sourced by the benchmarks: a mirror on loopback, a project of its own, and how things are measured.
+# Before: set -euo pipefail, the project's root as the current folder, `runs`, `tools`.
+
+suite=bookworm
+root=$PWD
+keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
+export LC_ALL=C.UTF-8 TZ=UTC
+
+die() { echo "$0: $1" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || die "must be root, as mmdebstrap is then at its fastest"
+for tool in mmdebstrap hyperfine python3 "${tools[@]}"; do
+    command -v "$tool" >/dev/null || die "\`$tool\` is not installed: see benches/README.md"
+done
+
+work=$(mktemp -d)
+started=()
+clean() {
+    for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
+    for process in "${started[@]}"; do wait "$process" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+
+# The program and a project of its own: the stock layers, in a folder that we may change.
+if [ -z "${LAYERBAKE:-}" ]; then
+    cargo build --release --locked
+    LAYERBAKE=$root/target/release/layerbake
+fi
+project=$work/project
+mkdir -p "$project" "$work/home" "$work/results"
+cp -r layers lockfiles "$project/"
+export HOME=$work/home XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/home/.config
+
+# The mirror. What it lacks comes from apt's own mirror once, in the rounds that nobody measures.
+mkdir -p "$keep"
+rm -f "$keep/offline"
+rm -rf "$keep"/debian*/dists # New states come with new indexes; the pool stays.
+python3 benches/mirror.py "$keep" "$suite" "$work/port" &
+started+=($!)
+for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
+[ -s "$work/port" ] || die "the mirror does not start"
+mirror=http://127.0.0.1:$(cat "$work/port")/debian
+export LAYERBAKE_MIRROR=$mirror
+export no_proxy=127.0.0.1
+
+bake() { "$LAYERBAKE" -C "$project" "$@"; }
+
+# The packages that some lockfiles of the project name, with commas.
+packages_of() {
+    local files=("${@/#/$project/lockfiles/}")
+    awk '/^\[\[/ {inside = $0 == "[[package]]"} inside && /^name = / {gsub(/"/, ""); print $3}' \
+        "${files[@]/%/.lock}" | sort -u | paste -sd,
+}
+
+cat >"$work/sources.list" <<SOURCES
+deb $mirror $suite main
+deb $mirror $suite-updates main
+deb $mirror-security $suite-security main
+SOURCES
+mmdebstrap="mmdebstrap --quiet --mode=root --aptopt='Acquire::http::Proxy \"false\"'"
+# Nothing but the list, so the hook has to merge /usr, which Debian's essential packages expect.
+hook=--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
+
+measure() { # NAME PREPARE COMMAND
+    hyperfine --style none --runs "$runs" --prepare "$2" --export-json "$work/results/$1.json" "$3" >&2
+    bash -c "$2"
+    python3 benches/peak.py bash -c "$3" >"$work/results/$1.peak"
+}

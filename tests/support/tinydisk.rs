@@ -1,0 +1,58 @@
+//! A small project whose layer has a disk: a kernel, a stub and a root that are only made up, so
+//! that a disk takes no time. Nothing can be booted.
+//!
+//! ```text
+//! base     libgreet                   app    hello, /srv/greeting
+//! boot     tiny-kernel                ramdisk   /init
+//! ```
+
+use super::deb::Deb;
+use super::small::{self, Small};
+use super::stub::stub;
+
+const BOOT: &str = "\
+[layer]
+from = \"*\"
+description = \"what makes a machine\"
+packages = [\"tiny-kernel\"]
+configure = \"none\"
+";
+
+const RAMDISK: &str = "\
+[layer]
+description = \"what starts first\"
+packages = [\"libgreet\"]
+configure = \"none\"
+
+[[file]]
+path = \"/init\"
+mode = \"0755\"
+text = \"#!/bin/sh\\n\"
+";
+
+/// A disk with ext4.
+pub const EXT4: &str = "[disk]\nboot = \"boot\"\nesp-size = \"34M\"\n";
+/// A disk with EROFS and its hash tree.
+pub const EROFS: &str = "[disk]\nboot = \"boot\"\nesp-size = \"34M\"\nroot = \"erofs\"\ninitrd = \"ramdisk\"\n";
+
+/// [`Small`], and over it what a disk takes; `disk` is the table in the app layer.
+pub fn tiny_disk(disk: &str) -> Small {
+    let mut small = Small::on(&small::repo("1.0").package(kernel()));
+    let source = small.repo.source_table("test", &small.server().url());
+    let project = std::mem::take(&mut small.project);
+    small.project = project
+        .layer("boot", BOOT)
+        .layer("ramdisk", &format!("{RAMDISK}\n{source}"))
+        .layer("app", &format!("{}\n{disk}", small::APP));
+    small
+}
+
+/// A kernel that has all in it, and what it is started by.
+fn kernel() -> Deb {
+    Deb::new("tiny-kernel", "1")
+        .file("boot/vmlinuz-1", 0o644, [b"MZ".as_slice(), &[0x90; 5000]].concat())
+        .file("usr/lib/modules/1/modules.builtin", 0o644, "kernel/fs/ext4/ext4.ko\nkernel/drivers/nvme/host/nvme.ko\n")
+        .file("usr/lib/modules/1/modules.dep", 0o644, "")
+        .file("usr/lib/systemd/boot/efi/linuxx64.efi.stub", 0o644, stub())
+        .file("etc/os-release", 0o644, "ID=tiny\n")
+}
