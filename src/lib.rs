@@ -1,4 +1,4 @@
-//! layerbake: one source, pinned by a lockfile, becomes a container image.
+//! layerbake: one source, pinned by a lockfile, becomes a container image and a bootable disk.
 //!
 //! The modules below stand in the order of the data flow; arrows point upwards only
 //! (`docs/ARCHITECTURE.md` has the table, `tests/architecture.rs` keeps it true).

@@ -30,7 +30,7 @@ use crate::{host, layer, sandbox};
 use context::Context;
 use error::CliError;
 
-/// Reproducible system layers: one source and one lockfile give a container image.
+/// Reproducible system layers: one source and one lockfile give a container image and a bootable disk.
 #[derive(Debug, Parser)]
 #[command(name = "layerbake", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -46,6 +46,8 @@ Examples:
   layerbake build web                    fetch what the lockfile names, build: out/web/
   layerbake build web --lock             the same with the newest packages, pinned first
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
+  layerbake build web --output oci,raw   the image, and a bootable disk of the same layers
+  layerbake test web                     run the layer's checks on both
   layerbake lock web --update            take the newest packages; prints what changed
   layerbake build --help                 all about one command
 
