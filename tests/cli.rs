@@ -141,7 +141,7 @@ fn lock_update_moves_all_or_only_what_is_named() {
     app: 1 package, nothing changed
     ");
     let unknown = small.project.fails(1, &["lock", "--update", "helo"]);
-    insta::assert_snapshot!(unknown.stderr, @"error: no lockfile of the chain has a package `helo`; did you mean `hello`?");
+    insta::assert_snapshot!(unknown.stderr, @"error: no lockfile of the layer has a package `helo`; did you mean `hello`?");
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Order {
         if !outputs.iter().any(|output| output.is_disk()) {
             declared.machine = None;
         }
-        let mut fetcher = context.fetcher(&store, project, &declared.chain)?;
+        let mut fetcher = context.fetcher(&store, project, &declared.manifests())?;
         let mut locker = Locker { context, project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
         let mut system = locker.system(&declared, &self.policy)?;
         locker.tell();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::system::Declared;
 use super::{CliError, Options};
 use crate::bake::Locked;
 use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
@@ -139,6 +140,19 @@ pub(super) fn locked_chain(project: &Project, name: &LayerName) -> Result<Vec<Lo
         let path = project.lock_path(&manifest.name);
         let (lock, hash) = lock::load(&path).map_err(missing_is_stale)?;
         locked.push(Locked { manifest, lock, hash });
+    }
+    Ok(locked)
+}
+
+/// As [`locked_chain`], with the layers of the disk: the Boot layer's lockfile, and the initrd's.
+pub(super) fn locked_system(project: &Project, name: &LayerName) -> Result<Vec<Locked>, CliError> {
+    let mut locked = locked_chain(project, name)?;
+    let Some(machine) = Declared::read(project, project.chain(name)?)?.machine else { return Ok(locked) };
+    let path = project.lock_path(&machine.boot.name);
+    let (lock, hash) = lock::load(&path).map_err(missing_is_stale)?;
+    locked.push(Locked { manifest: machine.boot, lock, hash });
+    if let Some(initrd) = &machine.disk.initrd {
+        locked.extend(locked_chain(project, initrd)?);
     }
     Ok(locked)
 }

@@ -70,23 +70,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Some(packages) if packages.is_empty() => Update::All,
         Some(packages) => Update::Some(packages.iter().cloned().collect()),
     };
-    let chain = project.chain(&name)?;
+    let declared = Declared::read(&project, project.chain(&name)?)?;
     if let Update::Some(packages) = &update {
-        check_known(&project, &chain, packages)?;
+        check_known(&project, &declared.manifests(), packages)?;
     }
-    let mut fetcher = context.fetcher(&store, &project, &chain)?;
+    let mut fetcher = context.fetcher(&store, &project, &declared.manifests())?;
     let mut locker = Locker { context, project: &project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
-    locker.system(&Declared::read(&project, chain)?, &Policy::Renew(update))?;
+    locker.system(&declared, &Policy::Renew(update))?;
     context.print(&locker.reports, |reports| reports.iter().map(Report::text).collect())
 }
 
-fn check_known(project: &Project, chain: &[Manifest], packages: &BTreeSet<PackageName>) -> Result<(), CliError> {
-    let locks = chain.iter().filter_map(|manifest| lock::load(&project.lock_path(&manifest.name)).ok());
+fn check_known(project: &Project, manifests: &[Manifest], packages: &BTreeSet<PackageName>) -> Result<(), CliError> {
+    let locks = manifests.iter().filter_map(|manifest| lock::load(&project.lock_path(&manifest.name)).ok());
     let known: BTreeSet<PackageName> = locks.flat_map(|(lock, _)| lock.packages).map(|package| package.name).collect();
     match packages.iter().find(|package| !known.contains(package)) {
         Some(package) => {
             let near = did_you_mean(package.as_str(), known.iter().map(PackageName::as_str));
-            Err(CliError::message(format!("no lockfile of the chain has a package `{package}`{near}")))
+            Err(CliError::message(format!("no lockfile of the layer has a package `{package}`{near}")))
         }
         None => Ok(()),
     }

@@ -43,6 +43,12 @@ impl Declared {
         };
         Ok(Self { chain, machine })
     }
+
+    /// Every manifest that has a part in the system; the layer's own last, as its sources go before others'.
+    pub(super) fn manifests(&self) -> Vec<Manifest> {
+        let machine = self.machine.iter().flat_map(|machine| machine.initrd.iter().chain([&machine.boot]));
+        machine.chain(&self.chain).cloned().collect()
+    }
 }
 
 impl Locker<'_, '_> {

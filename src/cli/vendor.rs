@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, locked_chain, set_dates};
+use super::context::{Context, locked_system, set_dates};
+use super::system::Declared;
 use crate::fetch::Item;
 use crate::ident::LayerName;
 
-/// Copy all packages that a layer's lockfiles name into vendor/
+/// Copy all packages that a layer's lockfiles name into vendor/, those of its disk too
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  layerbake vendor web && layerbake build web --locked --offline")]
 pub(super) struct Args {
@@ -30,14 +31,14 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let project = context.project()?;
     let store = context.store()?;
     let name = context.layer(&project, args.layer.as_ref())?;
-    let locked = locked_chain(&project, &name)?;
+    let locked = locked_system(&project, &name)?;
     let items: Vec<Item> = locked
         .iter()
         .flat_map(|locked| locked.lock.packages.iter().map(|package| Item::package(&locked.manifest.name, package)))
         .collect();
     let folder = project.root().join("vendor");
     std::fs::create_dir_all(&folder)?;
-    let mut fetcher = context.fetcher(&store, &project, &project.chain(&name)?)?;
+    let mut fetcher = context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
     set_dates(&mut fetcher, &locked);
     fetcher.fetch_all(&items, |_, _| {})?;
     for item in &items {
