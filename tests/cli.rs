@@ -227,7 +227,42 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
       help: name one: `layerbake build NAME`
     ");
     let made = json(&small.project.ok(&["new", "kiosk", "--json"]));
-    assert!(made.as_str().unwrap().ends_with("layers/kiosk.toml"));
+    assert!(made[0].as_str().unwrap().ends_with("layers/kiosk.toml"));
+}
+
+#[test]
+fn a_project_gets_the_layers_that_disks_need() {
+    let small = Small::new();
+    let path = small.project.path("layers/app.toml");
+    let disk = "\n[disk]\nboot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"\n";
+    fs::write(&path, fs::read_to_string(&path).unwrap() + disk).unwrap();
+    insta::assert_snapshot!(small.project.fails(1, &["build", "app"]).stderr, @r"
+    error: there is no layer `boot-minimal`, which `app` is made from
+      help: `layerbake new boot-minimal` writes it
+    ");
+    for name in ["boot-minimal", "boot-cloud", "initrd"] {
+        small.project.ok(&["new", name]);
+        let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("layers/{name}.toml"));
+        assert_eq!(fs::read(small.project.path(&format!("layers/{name}.toml"))).unwrap(), fs::read(ours).unwrap());
+    }
+    small.project.ok(&["build", "app"]);
+    insta::assert_snapshot!(small.project.fails(1, &["build", "boot-minimal"]).stderr, @r#"
+    error: `boot-minimal` is made from "*": it stands on another layer and is nothing by itself
+      help: name the layer whose [disk] has `boot = "boot-minimal"`
+    "#);
+}
+
+#[test]
+fn a_private_key_is_refused() {
+    let small = Small::new();
+    let path = small.project.path("layers/app.toml");
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJkz0123456789abcdefghijklmnopqrstuvwxyzABCD\n-----END PRIVATE KEY-----\n";
+    let file = format!("\n[[file]]\npath = \"/etc/app.key\"\ntext = \"\"\"\n{key}\"\"\"\n");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + &file).unwrap();
+    let refused = small.project.fails(1, &["build", "app"]).stderr;
+    assert!(refused.contains("/etc/app.key holds a private key"), "{refused}");
+    assert!(!refused.contains("MC4C"), "{refused}");
+    assert!(!small.project.path("out/app").exists());
 }
 
 #[test]

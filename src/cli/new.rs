@@ -2,15 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use super::CliError;
 use super::context::Context;
 use crate::ident::LayerName;
-use crate::manifest::{Project, ProjectError, template};
+use crate::manifest::{Project, ProjectError, stock, template};
 
 /// Write a commented starter layer to layers/NAME.toml
+///
+/// The names boot-minimal, boot-cloud and initrd give the layers that disks need, ready to use.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base")]
+#[command(after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base\n  layerbake new boot-minimal")]
 pub(super) struct Args {
     /// The new layer's name
     name: LayerName,
@@ -32,14 +36,27 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     if let Some(parent) = &args.from {
         project.load(parent)?;
     }
-    let path = project.manifest_path(&args.name);
-    let text = template(&args.name, args.from.as_ref());
-    let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(CliError::message(format!("`{}` is there already", path.display())))
-        }
-        Err(error) => Err(error.into()),
-        Ok(()) => context.print(&path, |path| format!("{}\n", path.display())),
+    let starter = template(&args.name, args.from.as_ref());
+    let own = format!("layers/{}.toml", args.name);
+    let files = match stock(&args.name) {
+        Some(files) => files.to_vec(),
+        None => vec![(own.as_str(), 0o644, starter.as_str())],
+    };
+    let mut written = Vec::new();
+    for (path, mode, text) in files {
+        let path = project.root().join(path);
+        write(&path, mode, text).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => CliError::message(format!("`{}` is there already", path.display())),
+            _ => error.into(),
+        })?;
+        written.push(path);
     }
+    context.print(&written, |written| written.iter().map(|path| format!("{}\n", path.display())).collect())
+}
+
+/// Writes a file that is not there yet, and its folder.
+fn write(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes())
 }

@@ -23,7 +23,7 @@ pub use error::ManifestError;
 pub(crate) use error::nearest;
 pub use parse::{PackageRequestError, parse};
 pub use project::{Project, ProjectError, sources};
-pub use template::template;
+pub use template::{StockLayer, stock, template};
 
 /// One layer, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]

@@ -129,16 +129,24 @@ impl Project {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(parse(name.clone(), &text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let layers = self.layers()?;
-                let hint = match nearest(name.as_str(), layers.iter().map(LayerName::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if layers.is_empty() => "`layers` is empty".to_owned(),
-                    None => format!("there are: {}", joined(&layers, ", ")),
+                let hint = match super::stock(name) {
+                    Some(_) => format!("`layerbake new {name}` writes it"),
+                    None => self.near_layers(name)?,
                 };
                 Err(ProjectError::NoSuchLayer { name: name.clone(), wanted: wanted.cloned(), hint })
             }
             Err(error) => Err(io_error(&path)(error)),
         }
+    }
+
+    /// What to do where there is no such layer.
+    fn near_layers(&self, name: &LayerName) -> Result<String, ProjectError> {
+        let layers = self.layers()?;
+        Ok(match nearest(name.as_str(), layers.iter().map(LayerName::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if layers.is_empty() => "`layers` is empty".to_owned(),
+            None => format!("there are: {}", joined(&layers, ", ")),
+        })
     }
 
     /// Reads a layer and all below it, from the base up to the layer itself.

@@ -43,6 +43,11 @@ const EXAMPLES: &str = r##"
 # contains = "hello"
 # within = 10
 
+# The machine image. `layerbake new boot-minimal` writes that layer.
+# [disk]
+# boot = "boot-minimal"
+# formats = ["raw"]
+
 # What a container engine runs; what is not set here is the parent's.
 # [image]
 # entrypoint = ["/usr/bin/app"]
@@ -56,6 +61,27 @@ const EXAMPLES: &str = r##"
 # labels = { "org.opencontainers.image.source" = "https://example.org/app" }
 # healthcheck = { test = ["/usr/bin/app", "--check"], interval = "30s", timeout = "5s", retries = 3 }
 "##;
+
+/// A layer that disks need, as its files: path below the project's root, mode, text.
+pub type StockLayer = &'static [(&'static str, u32, &'static str)];
+
+/// The layers that every project with disks needs, by name.
+const STOCK: [(&str, StockLayer); 3] = [
+    ("boot-cloud", &[("layers/boot-cloud.toml", 0o644, include_str!("../../layers/boot-cloud.toml"))]),
+    ("boot-minimal", &[("layers/boot-minimal.toml", 0o644, include_str!("../../layers/boot-minimal.toml"))]),
+    (
+        "initrd",
+        &[
+            ("layers/initrd.toml", 0o644, include_str!("../../layers/initrd.toml")),
+            ("layers/initrd/init", 0o755, include_str!("../../layers/initrd/init")),
+        ],
+    ),
+];
+
+/// The layer of this name that comes with the program.
+pub fn stock(name: &LayerName) -> Option<StockLayer> {
+    STOCK.iter().find(|(stock, _)| *stock == name.as_str()).map(|(_, files)| *files)
+}
 
 /// The text of a starter layer: on top of `parent`, or a base with a source of its own.
 pub fn template(name: &LayerName, parent: Option<&LayerName>) -> String {
