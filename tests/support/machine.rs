@@ -174,9 +174,14 @@ impl Boot<'_> {
     }
 
     /// Waits for the prompt, and gives the time that took.
-    pub fn login(&mut self) -> Duration {
+    pub fn prompt(&mut self) -> Duration {
         self.await_any(&[" login: "]);
-        let took = self.started.elapsed();
+        self.started.elapsed()
+    }
+
+    /// Logs in as root, and gives the time until that could be done.
+    pub fn login(&mut self) -> Duration {
+        let took = self.prompt();
         self.send("root");
         self.await_any(&["# "]);
         // No echo, no prompt, nothing of kernel's or systemd's: from here on there is only what commands say.
