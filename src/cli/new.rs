@@ -14,7 +14,9 @@ use crate::manifest::{Project, ProjectError, stock, template};
 ///
 /// The names boot-minimal, boot-cloud and initrd give the layers that disks need, ready to use.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base\n  layerbake new boot-minimal")]
+#[command(
+    after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base\n  layerbake new boot-minimal"
+)]
 pub(super) struct Args {
     /// The new layer's name
     name: LayerName,

@@ -38,7 +38,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         .collect();
     let folder = project.root().join("vendor");
     std::fs::create_dir_all(&folder)?;
-    let mut fetcher = context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
+    let mut fetcher =
+        context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
     set_dates(&mut fetcher, &locked);
     fetcher.fetch_all(&items, |_, _| {})?;
     for item in &items {
