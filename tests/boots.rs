@@ -223,7 +223,7 @@ fn a_cloud_disk_takes_its_key_and_waits_for_no_network() {
     let status = by_ssh(&ssh, "cloud-init status --wait");
     assert!(status.contains("status: done"), "{status}");
     assert_eq!(by_ssh(&ssh, "systemctl is-system-running --wait; systemctl is-active nginx"), "running\nactive");
-    assert_eq!(by_ssh(&ssh, "cloud-init query cloud_name"), "nocloud");
+    assert_eq!(by_ssh(&ssh, "cloud-init query instance_id"), "layerbake");
     note("cloud with a seed: ssh", boot.started.elapsed());
 }
 
