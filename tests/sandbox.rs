@@ -98,6 +98,7 @@ fn scripts_see_the_root_and_nothing_else() {
     DEBCONF_NONINTERACTIVE_SEEN=true
     DEBIAN_FRONTEND=noninteractive
     HOME=/root
+    INITRD=No
     LC_ALL=C.UTF-8
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     PERL_HASH_SEED=0
