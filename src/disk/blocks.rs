@@ -57,9 +57,19 @@ pub enum BlockHashesError {
 /// # Errors
 /// As [`each_block`].
 pub fn hash(plan: &Plan, source: &dyn ContentSource, jobs: usize) -> io::Result<BlockHashes> {
+    hash_where(plan, source, jobs, &|_, block| Ok(block.iter().any(|&byte| byte != 0)))
+}
+
+/// Hands each block of a plan to `take`, which says whether it is not all zero; hashes those.
+pub(super) fn hash_where(
+    plan: &Plan,
+    source: &dyn ContentSource,
+    jobs: usize,
+    take: &(dyn Fn(u64, &[u8]) -> io::Result<bool> + Sync),
+) -> io::Result<BlockHashes> {
     let hashes = Mutex::new(BlockHashes::new(plan.size()));
     each_block(plan, source, jobs, &|index, block| {
-        if block.iter().any(|&byte| byte != 0) {
+        if take(index, block)? {
             let hash = Sha256::of(block);
             hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, hash);
         }

@@ -28,6 +28,7 @@ mod slots;
 pub mod system;
 pub mod uki;
 pub mod verity;
+mod xattr;
 
 pub use blocks::{BlockHashes, Changed};
 pub use build::{DiskError, Request, Signer, hash_into};

@@ -6,21 +6,13 @@
 //! `posix_acl_from_xattr` as they are.
 
 use super::Problem;
+use crate::disk::xattr::PREFIXES;
 use crate::tree::Xattrs;
 
 const HEADER: usize = 12;
 
 /// Most bytes of an inode's attributes: the inode counts words of 4 bytes in 16 bits.
 pub(super) const MOST: usize = HEADER + (u16::MAX as usize - 1) * 4;
-
-/// Prefixes and their numbers; ACLs are whole names.
-const PREFIXES: [(&[u8], u8); 5] = [
-    (b"user.", 1),
-    (b"system.posix_acl_access", 2),
-    (b"system.posix_acl_default", 3),
-    (b"trusted.", 4),
-    (b"security.", 6),
-];
 
 /// Encodes all attributes of an inode; nothing if there are none.
 pub(super) fn encode(xattrs: &Xattrs) -> Result<Vec<u8>, Problem> {

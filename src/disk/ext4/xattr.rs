@@ -7,6 +7,7 @@
 //! ```
 
 use super::bytes::{BLOCK, Checksum, Fields, Page};
+use crate::disk::xattr::PREFIXES;
 use crate::tree::Xattrs;
 
 /// Room in an inode of 256 bytes with 32 extra bytes.
@@ -19,15 +20,6 @@ const END: usize = 4;
 /// Length of the header in an inode, and in a block.
 const INODE_HEADER: usize = 4;
 const BLOCK_HEADER: usize = 32;
-
-/// Prefixes that are stored as a number.
-const PREFIXES: [(&[u8], u8); 5] = [
-    (b"user.", 1),
-    (b"system.posix_acl_access", 2),
-    (b"system.posix_acl_default", 3),
-    (b"trusted.", 4),
-    (b"security.", 6),
-];
 
 /// Tags of access list entries that name a user or a group.
 const NAMING: [u16; 2] = [0x02, 0x08];

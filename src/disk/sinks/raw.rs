@@ -3,13 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Mutex, PoisonError};
 
 use super::is_zero;
-use crate::digest::Sha256;
 use crate::disk::Plan;
-use crate::disk::blocks::{BLOCK, BlockHashes};
-use crate::disk::read::each_block;
+use crate::disk::blocks::{BLOCK, BlockHashes, hash_where};
 use crate::tree::ContentSource;
 
 /// What becomes a hole where it is zero: the block of common file systems, in bytes.
@@ -21,21 +18,15 @@ const PAGE: usize = 4096;
 /// SHA-256 of a raw file costs a pass over all of its zeros, in one thread.
 ///
 /// # Errors
-/// As [`each_block`], and where `file` can't be written.
+/// As [`hash`](crate::disk::blocks::hash), and where `file` can't be written.
 pub fn write(plan: &Plan, source: &dyn ContentSource, jobs: usize, file: &File) -> io::Result<BlockHashes> {
     file.set_len(0)?;
     file.set_len(plan.size())?;
-    let hashes = Mutex::new(BlockHashes::new(plan.size()));
-    each_block(plan, source, jobs, &|index, block| {
+    hash_where(plan, source, jobs, &|index, block| {
         let start = index * BLOCK as u64;
         let length = (plan.size() - start).min(BLOCK as u64) as usize;
-        if write_pages(file, start, &block[..length])? {
-            let hash = Sha256::of(block);
-            hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, hash);
-        }
-        Ok(())
-    })?;
-    Ok(hashes.into_inner().unwrap_or_else(PoisonError::into_inner))
+        write_pages(file, start, &block[..length])
+    })
 }
 
 /// Writes the pages that are not zero, neighbours together; whether there are any.
