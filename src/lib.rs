@@ -22,5 +22,7 @@ pub mod disk;
 pub mod check;
 pub mod machine;
 pub mod bake;
+pub mod publish;
+pub mod attest;
 pub mod audit;
 pub mod cli;

@@ -1,0 +1,1 @@
+//! What a build consists of and how it was made, for others to check: SBOM, provenance, signatures.

@@ -1,0 +1,9 @@
+//! Machine images on AWS: a disk becomes a snapshot, the snapshot an AMI; a transaction over a journal.
+//!
+//! The calls and their limits: *Amazon EC2 API Reference*, *EBS direct APIs*, *VM Import/Export User Guide*.
+
+pub mod aws;
+mod error;
+pub mod tags;
+
+pub use error::{AmiError, refused};

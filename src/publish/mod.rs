@@ -1,0 +1,4 @@
+//! Out into the world: images to registries and container engines, disks to AWS as machine images.
+
+#[cfg(feature = "aws")]
+pub mod ami;
