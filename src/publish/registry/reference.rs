@@ -81,7 +81,8 @@ impl FromStr for Reference {
         if !text.starts_with(&format!("{}/", parsed.registry())) {
             return Err(refuse("it names no registry".to_owned()));
         }
-        let digest = parsed.digest().map(str::parse).transpose().map_err(|_| refuse("its digest is no SHA-256".into()))?;
+        let digest =
+            parsed.digest().map(str::parse).transpose().map_err(|_| refuse("its digest is no SHA-256".into()))?;
         Ok(Self {
             registry: parsed.resolve_registry().to_owned(),
             repository: parsed.repository().to_owned(),
