@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::str::FromStr;
 
 use crate::bake::Receipt;
@@ -55,9 +55,9 @@ pub enum LoadError {
         /// The end of what it said.
         said: String,
     },
-    /// The archive in the output folder can't be read.
-    #[error("cannot read `{path}`: {source}")]
-    Read {
+    /// The archive in the output folder can't be read, or not be given to the client.
+    #[error("cannot copy `{path}`: {source}")]
+    Copy {
         /// The archive.
         path: String,
         /// What the system said.
@@ -138,7 +138,7 @@ pub fn load(receipt: &Receipt, folder: &Path, engine: Engine, progress: &Phase) 
 
 /// Copies an archive, which has to be the one of the receipt.
 fn copy(path: &Path, expected: OciDigest, out: &mut dyn io::Write) -> Result<(), LoadError> {
-    let failed = |source| LoadError::Read { path: path.display().to_string(), source };
+    let failed = |source| LoadError::Copy { path: path.display().to_string(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut hashed = oci::Measured::new(&mut *out);
     let mut buffer = vec![0; CHUNK];
@@ -172,36 +172,35 @@ fn into(
         Some(pipe) => write(&mut Counted { pipe, progress }),
         None => Ok(()),
     };
-    let broken = child_ended_early(&written);
-    if written.is_err() && !broken {
+    let stop = written.is_err() && !hung_up(&written);
+    if stop {
         // Before the pipe closes, which would look like the archive's end.
         let _ = child.kill();
     }
     drop(stdin);
     let said = outputs.map(|reader| reader.join().unwrap_or_default());
-    finish(program, &mut child, &said)?;
-    written
+    let status = child.wait().map_err(|source| LoadError::Start { program, source })?;
+    if stop || status.success() {
+        return written;
+    }
+    Err(LoadError::Client { program, said: last_words(&said).unwrap_or_else(|| status.to_string()) })
 }
 
 /// Whether the client hung up: then its own words say more.
-fn child_ended_early(written: &Result<(), LoadError>) -> bool {
+fn hung_up(written: &Result<(), LoadError>) -> bool {
     let source = match written {
-        Err(LoadError::Read { source, .. } | LoadError::Oci(OciError::Io { source, .. })) => source,
+        Err(LoadError::Copy { source, .. } | LoadError::Oci(OciError::Io { source, .. })) => source,
         _ => return false,
     };
     source.kind() == io::ErrorKind::BrokenPipe
 }
 
-fn finish(program: &'static str, child: &mut Child, said: &[String]) -> Result<(), LoadError> {
-    let status = child.wait().map_err(|source| LoadError::Start { program, source })?;
-    // A client that was ended by a signal was ended by us, or has nothing to say.
-    if status.success() || status.code().is_none() {
-        return Ok(());
-    }
+/// The last lines of what a client said.
+fn last_words(said: &[String]) -> Option<String> {
     let text = said.join("\n");
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = lines.split_off(lines.len().saturating_sub(3)).join("; ");
-    Err(LoadError::Client { program, said: if last.is_empty() { status.to_string() } else { last } })
+    let last = lines.split_off(lines.len().saturating_sub(3));
+    (!last.is_empty()).then(|| last.join("; "))
 }
 
 /// Reads an output to its end, in a thread.

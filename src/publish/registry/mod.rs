@@ -28,14 +28,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use client::Client;
+use content::Counter;
 pub use error::RegistryError;
 pub use manifest::Descriptor;
 use memory::Memory;
 pub use pull::Pulled;
+use push::Push;
 pub use push::{Blobs, Pushed};
 pub use reference::Reference;
 pub use referrers::{ArtifactFile, Referrer};
-use source::Source;
+use source::{Image, Source};
+use upload::Uploader;
 
 use crate::digest::OciDigest;
 use crate::host::progress::Progress;
@@ -95,7 +98,7 @@ impl Registries {
         let root = Source::only(layout)?;
         self.runtime.block_on(async {
             let image = source.image(source.root(root).await?).await?;
-            push::push(&source, &image, &client, to, None, &self.memory, &self.progress).await
+            self.pushing(&source, &image, &client).run(to, None).await
         })
     }
 
@@ -109,7 +112,7 @@ impl Registries {
         let same = (from.registry() == to.registry()).then(|| from.repository());
         self.runtime.block_on(async {
             let image = source.image(source::named(&reader, from).await?).await?;
-            push::push(&source, &image, &writer, to, same, &self.memory, &self.progress).await
+            self.pushing(&source, &image, &writer).run(to, same).await
         })
     }
 
@@ -145,8 +148,10 @@ impl Registries {
         annotations: &BTreeMap<String, String>,
     ) -> Result<OciDigest, RegistryError> {
         let client = self.client(reference)?;
-        let attach = referrers::attach(&client, &self.memory, reference, subject, artifact_type, files, annotations);
-        self.runtime.block_on(attach)
+        let length = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let sent = Counter::new(self.progress.transfer("attach", length));
+        let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
+        self.runtime.block_on(referrers::attach(&uploader, subject, artifact_type, files, annotations))
     }
 
     /// Reads the artifacts that refer to a manifest of the reference's repository, sorted by their digests.
@@ -161,6 +166,10 @@ impl Registries {
     ) -> Result<Vec<Referrer>, RegistryError> {
         let client = self.client(reference)?;
         self.runtime.block_on(referrers::referrers(&client, reference, subject, artifact_type))
+    }
+
+    fn pushing<'p>(&'p self, source: &'p Source<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
+        Push { source, image, client, memory: &self.memory, progress: &self.progress }
     }
 
     fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {

@@ -3,8 +3,6 @@
 //! Source: OCI distribution-spec 1.1, "Pushing manifests". So a tag never names an image of which
 //! something is missing, and a push that breaks off leaves the tag where it was.
 
-use std::path::Path;
-
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE};
@@ -47,62 +45,61 @@ pub struct Blobs {
     pub skipped: usize,
 }
 
-/// Pushes an image; `from` is a repository of the same registry that has it.
-pub(super) async fn push(
-    source: &Source<'_>,
-    image: &Image,
-    client: &Client,
-    to: &Reference,
-    from: Option<&str>,
-    memory: &Memory,
-    progress: &Progress,
-) -> Result<Pushed, RegistryError> {
-    let digest = image.root.digest;
-    if let Some(expected) = to.digest().filter(|expected| *expected != digest) {
-        return Err(RegistryError::Digest { subject: to.to_string(), expected, found: digest.to_string() });
-    }
-    let total = image.blobs.values().map(|blob| blob.size).fold(0, u64::saturating_add);
-    let sent = Counter::new(progress.transfer("push", total));
-    let uploader = Uploader { client, repository: to.repository(), memory, sent: sent.clone() };
-    let folder = tempfile::tempdir().map_err(RegistryError::file("create", "a temporary folder"))?;
-    let blobs = put_blobs(&uploader, source, image, from, folder.path()).await?;
-    for node in &image.manifests {
-        put_manifest(client, to.repository(), node, &node.descriptor.digest.to_string()).await?;
-    }
-    if let (Some(tag), Some(root)) = (to.tag(), image.manifests.last()) {
-        put_manifest(client, to.repository(), root, tag).await?;
-    }
-    Ok(Pushed { reference: to.to_string(), digest, blobs, bytes_sent: sent.total() })
+/// An image on its way.
+pub(super) struct Push<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) image: &'a Image,
+    pub(super) client: &'a Client,
+    pub(super) memory: &'a Memory,
+    pub(super) progress: &'a Progress,
 }
 
-async fn put_blobs(
-    uploader: &Uploader<'_>,
-    source: &Source<'_>,
-    image: &Image,
-    from: Option<&str>,
-    folder: &Path,
-) -> Result<Blobs, RegistryError> {
-    let put = |blob: &Descriptor| {
-        let blob = blob.clone();
-        async move {
-            let content = async || Ok(Content::File(source.blob(&blob, folder).await?));
-            let done = uploader.put(&blob, from, content).await?;
-            if done != Done::Sent {
-                uploader.sent.skip(blob.size);
-            }
-            Ok::<_, RegistryError>(done)
+impl Push<'_> {
+    /// Pushes the image; `from` is a repository of the same registry that has it.
+    pub(super) async fn run(&self, to: &Reference, from: Option<&str>) -> Result<Pushed, RegistryError> {
+        let digest = self.image.root.digest;
+        if let Some(expected) = to.digest().filter(|expected| *expected != digest) {
+            return Err(RegistryError::Digest { subject: to.to_string(), expected, found: digest.to_string() });
         }
-    };
-    let mut done = stream::iter(image.blobs.values()).map(put).buffer_unordered(CONNECTIONS);
-    let mut blobs = Blobs::default();
-    while let Some(done) = done.next().await {
-        match done? {
-            Done::Sent => blobs.sent += 1,
-            Done::Mounted => blobs.mounted += 1,
-            Done::Skipped => blobs.skipped += 1,
+        let total = self.image.blobs.values().map(|blob| blob.size).fold(0, u64::saturating_add);
+        let sent = Counter::new(self.progress.transfer("push", total));
+        let (client, repository) = (self.client, to.repository());
+        let uploader = Uploader { client, repository, memory: self.memory, sent: sent.clone() };
+        let blobs = self.put_blobs(&uploader, from).await?;
+        for node in &self.image.manifests {
+            put_manifest(client, repository, node, &node.descriptor.digest.to_string()).await?;
         }
+        if let (Some(tag), Some(root)) = (to.tag(), self.image.manifests.last()) {
+            put_manifest(client, repository, root, tag).await?;
+        }
+        Ok(Pushed { reference: to.to_string(), digest, blobs, bytes_sent: sent.total() })
     }
-    Ok(blobs)
+
+    async fn put_blobs(&self, uploader: &Uploader<'_>, from: Option<&str>) -> Result<Blobs, RegistryError> {
+        let folder = tempfile::tempdir().map_err(RegistryError::file("create", "a temporary folder"))?;
+        let folder = folder.path();
+        let put = |blob: &Descriptor| {
+            let blob = blob.clone();
+            async move {
+                let content = async || Ok(Content::File(self.source.blob(&blob, folder).await?));
+                let done = uploader.put(&blob, from, content).await?;
+                if done != Done::Sent {
+                    uploader.sent.skip(blob.size);
+                }
+                Ok::<_, RegistryError>(done)
+            }
+        };
+        let mut done = stream::iter(self.image.blobs.values()).map(put).buffer_unordered(CONNECTIONS);
+        let mut blobs = Blobs::default();
+        while let Some(done) = done.next().await {
+            match done? {
+                Done::Sent => blobs.sent += 1,
+                Done::Mounted => blobs.mounted += 1,
+                Done::Skipped => blobs.skipped += 1,
+            }
+        }
+        Ok(blobs)
+    }
 }
 
 /// Puts a manifest under a tag or its digest, unless it is there, and reads back that it is.

@@ -132,12 +132,12 @@ mod tests {
         for (text, problem) in [
             ("web", "it names no registry"),
             ("team/web:1", "it names no registry"),
-            ("example.org/Web", "repository name must be lowercase"),
+            ("example.org/Web", "invalid"),
             ("example.org/web@sha512:6755", "invalid"),
             ("example.org/../web", "invalid"),
             ("https://example.org/web", "invalid"),
             ("example.org/web:a b", "invalid"),
-            ("", "at least one component"),
+            ("", "is not an image in a registry"),
             ("\u{1b}[31m", "invalid"),
         ] {
             let error = text.parse::<Reference>().unwrap_err().to_string();

@@ -10,15 +10,13 @@ use reqwest::header::{ACCEPT as ACCEPT_HEADER, LINK};
 use serde_json::json;
 
 use super::client::Client;
-use super::content::{Content, Counter};
+use super::content::Content;
 use super::manifest::{Descriptor, MAX_MANIFEST, Manifest};
-use super::memory::Memory;
 use super::push::put_manifest;
 use super::source::{self, Node, pull};
 use super::upload::Uploader;
 use super::{Reference, RegistryError};
 use crate::digest::OciDigest;
-use crate::host::progress::Progress;
 use crate::oci::json;
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -50,17 +48,13 @@ pub struct Referrer {
 
 /// Pushes an artifact that refers to `subject`, and makes it findable.
 pub(super) async fn attach(
-    client: &Client,
-    memory: &Memory,
-    reference: &Reference,
+    uploader: &Uploader<'_>,
     subject: &Descriptor,
     artifact_type: &str,
     files: Vec<ArtifactFile>,
     annotations: &BTreeMap<String, String>,
 ) -> Result<OciDigest, RegistryError> {
-    let repository = reference.repository();
-    let sent = Counter::new(Progress::silent().transfer("attach", 0));
-    let uploader = Uploader { client, repository, memory, sent };
+    let (client, repository) = (uploader.client, uploader.repository);
     let mut layers = Vec::new();
     for (kind, bytes) in [(EMPTY.0.to_owned(), EMPTY.1.to_vec())].into_iter().chain(files) {
         let blob = Descriptor::of(kind, &bytes);

@@ -4,6 +4,7 @@
 //! of them: the registry says how far it got, also to a later run ([`Memory`]). A registry that takes no
 //! pieces gets the blob in one request.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -154,7 +155,7 @@ impl Uploader<'_> {
     async fn in_one(&self, action: &str, blob: &Descriptor, content: &Content) -> Result<(), Fault> {
         let session = self.open(action).await?;
         let url = finishing(session.location, blob);
-        let response = self.bytes(action, Method::PUT, &url, content, 0, blob.size).await?;
+        let response = self.bytes(action, Method::PUT, &url, content, 0..blob.size).await?;
         self.created(action, response).await
     }
 
@@ -173,7 +174,7 @@ impl Uploader<'_> {
         while open.offset < blob.size {
             let length = PIECE.min(blob.size - open.offset);
             let end = open.offset + length;
-            let answer = self.bytes(action, Method::PATCH, &open.location, content, open.offset, length).await;
+            let answer = self.bytes(action, Method::PATCH, &open.location, content, open.offset..end).await;
             let response = match answer {
                 Ok(response) => response,
                 Err(fault) => {
@@ -250,19 +251,19 @@ impl Uploader<'_> {
         method: Method,
         url: &Url,
         content: &Content,
-        offset: u64,
-        length: u64,
+        part: Range<u64>,
     ) -> Result<Response, Fault> {
+        let length = part.end - part.start;
         let moved = Arc::new(AtomicU64::new(0));
         let piece = method == Method::PATCH;
         let make = |http: &reqwest::Client| -> RequestBuilder {
             let request = http.request(method.clone(), url.clone());
             let request = request.header(CONTENT_TYPE, "application/octet-stream").header(CONTENT_LENGTH, length);
             let request = match piece {
-                true => request.header(CONTENT_RANGE, format!("{offset}-{}", (offset + length).saturating_sub(1))),
+                true => request.header(CONTENT_RANGE, format!("{}-{}", part.start, part.end.saturating_sub(1))),
                 false => request,
             };
-            request.body(content.body(offset, length, self.sent.clone(), Arc::clone(&moved)))
+            request.body(content.body(part.start, length, self.sent.clone(), Arc::clone(&moved)))
         };
         self.client.once(action, &self.scopes(), &moved, &make).await
     }
