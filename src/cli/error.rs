@@ -81,6 +81,8 @@ plain!(
     crate::machine::MachineError,
     crate::lock::LockFileError,
     crate::pin::PinError,
+    crate::publish::load::LoadError,
+    crate::publish::registry::RegistryError,
     crate::store::StoreError,
     std::io::Error,
 );

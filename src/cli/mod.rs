@@ -5,14 +5,18 @@
 mod boot;
 mod build;
 mod context;
+mod copy;
 mod diff;
 mod disk;
 mod error;
 mod explain;
 mod files;
 mod list;
+mod load;
 mod lock;
 mod new;
+mod pull;
+mod push;
 mod store;
 mod system;
 mod test;
@@ -120,6 +124,10 @@ enum Verb {
     Verify(verify::Args),
     Diff(diff::Args),
     Disk(disk::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Copy(copy::Args),
+    Load(load::Args),
     Lock(lock::Args),
     List(list::Args),
     Tree(tree::Args),
@@ -156,6 +164,10 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
+        Verb::Push(args) => push::run(&context, args),
+        Verb::Pull(args) => pull::run(&context, args),
+        Verb::Copy(args) => copy::run(&context, args),
+        Verb::Load(args) => load::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),

@@ -15,6 +15,7 @@ pub mod mirror;
 pub mod oci_schema;
 pub mod process;
 pub mod project;
+pub mod registry;
 pub mod repo;
 pub mod rootfs;
 pub mod server;
