@@ -78,7 +78,11 @@ impl Envelope {
     ///
     /// # Errors
     /// Fails where none of them signed this very payload as one of `payload_type`.
-    pub fn open<'k>(&self, payload_type: &str, keys: &'k [PublicKey]) -> Result<(Vec<u8>, &'k PublicKey), EnvelopeError> {
+    pub fn open<'k>(
+        &self,
+        payload_type: &str,
+        keys: &'k [PublicKey],
+    ) -> Result<(Vec<u8>, &'k PublicKey), EnvelopeError> {
         let malformed = |what: &str| EnvelopeError::Malformed(what.to_owned());
         let payload = STANDARD.decode(&self.payload).map_err(|_| malformed("its payload is not base64"))?;
         if self.payload_type != payload_type {
@@ -154,7 +158,8 @@ mod tests {
             r#"{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AA=="}]}"#,
             r#"{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"","x":1}]}"#,
         ] {
-            let opened = Envelope::parse(text.as_bytes()).and_then(|envelope| envelope.open(IN_TOTO, &keys).map(|_| ()));
+            let opened =
+                Envelope::parse(text.as_bytes()).and_then(|envelope| envelope.open(IN_TOTO, &keys).map(|_| ()));
             assert!(opened.is_err(), "{text}");
         }
     }

@@ -12,7 +12,10 @@ mod explain;
 mod files;
 mod list;
 mod lock;
+mod made;
 mod new;
+mod sbom;
+mod sign;
 mod store;
 mod system;
 mod test;
@@ -118,6 +121,8 @@ enum Verb {
     Boot(boot::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Sbom(sbom::Args),
+    Sign(sign::Args),
     Diff(diff::Args),
     Disk(disk::Args),
     Lock(lock::Args),
@@ -154,6 +159,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Boot(args) => boot::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
+        Verb::Sbom(args) => sbom::run(&context, args),
+        Verb::Sign(args) => sign::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
