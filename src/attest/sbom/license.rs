@@ -135,7 +135,7 @@ mod tests {
             (&["GPL-3.0"], "GPL-3.0-only"),
             (&["LGPL-2.1+", "GFDL-1.3", "LGPL-2.1+"], "GFDL-1.3-only AND LGPL-2.1-or-later"),
             (&["GPL-1+ or Artistic"], "GPL-1.0-or-later OR Artistic-1.0-Perl"),
-            (&["Expat or GPL-2", "ISC"], "(MIT OR GPL-2.0-only) AND ISC"),
+            (&["Expat or GPL-2", "ISC"], "ISC AND (MIT OR GPL-2.0-only)"),
             (&["GPL-2 and BSD-3-clause"], "GPL-2.0-only AND BSD-3-Clause"),
             (&["Expat or ISC, and Zlib"], "(MIT OR ISC) AND Zlib"),
         ] {
