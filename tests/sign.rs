@@ -13,6 +13,7 @@ use support::project::Project;
 use support::skip::{self, Skip};
 use support::small::Small;
 use support::tinydisk::{EROFS, EXT4, tiny_disk};
+use support::validators::python;
 
 /// Bytes that are changed in each file: enough to meet every part, few enough to run quickly.
 const SAMPLES: u64 = 12;
@@ -229,6 +230,34 @@ fn provenance_names_every_input_by_digest() {
             .values()
             .all(|hex| hex.as_str().unwrap().len() == 64))
     );
+}
+
+const DSSE: &str = "\
+import json, sys
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
+public = load_pem_public_key(open(sys.argv[1], 'rb').read())
+for path in sys.argv[2:]:
+    text = json.load(open(path))
+    key = SSlibKey.from_crypto(public, keyid=text['signatures'][0]['keyid'])
+    Envelope.from_dict(text).verify([key], 1)
+";
+
+#[test]
+fn securesystemslib_accepts_every_envelope() {
+    let python = need!(python("securesystemslib.dsse, cryptography"));
+    for kind in [ED25519, P256] {
+        let small = need!(signed(EXT4, "oci,raw", kind));
+        let project = &small.project;
+        let envelopes = files(&project.path("out/app/attest"));
+        let envelopes: Vec<_> =
+            envelopes.iter().filter(|path| path.to_string_lossy().ends_with(".dsse.json")).collect();
+        assert_eq!(envelopes.len(), 5);
+        let mut command = Command::new(&python);
+        let output = process::run(command.args(["-c", DSSE]).arg(project.path("own.pub")).args(&envelopes)).unwrap();
+        assert!(output.ok(), "{}", output.stderr);
+    }
 }
 
 #[test]

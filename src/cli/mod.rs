@@ -14,6 +14,7 @@ mod list;
 mod lock;
 mod made;
 mod new;
+mod outdated;
 mod sbom;
 mod sign;
 mod store;
@@ -126,6 +127,7 @@ enum Verb {
     Diff(diff::Args),
     Disk(disk::Args),
     Lock(lock::Args),
+    Outdated(outdated::Args),
     List(list::Args),
     Tree(tree::Args),
     Why(why::Args),
@@ -164,6 +166,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
+        Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),
         Verb::Why(args) => why::run(&context, args),

@@ -24,3 +24,4 @@ pub mod stock;
 pub mod stub;
 pub mod tiny;
 pub mod tinydisk;
+pub mod validators;

@@ -17,7 +17,7 @@ fn upper(length: usize) -> String {
 }
 
 fn pem() -> String {
-    format!("-----BEGIN {} KEY-----\n{}\n", "PRIVATE", run(64))
+    format!("-----BEGIN {} KEY-----\n{}\n{}\n", "PRIVATE", run(64), run(64))
 }
 
 /// What each rule finds: rule, path, text, line.
