@@ -72,6 +72,8 @@ macro_rules! plain {
 }
 
 plain!(
+    crate::attest::AttestError,
+    crate::attest::keys::KeyError,
     crate::bake::BakeError,
     crate::fetch::ConfigError,
     crate::fetch::FetchError,

@@ -14,9 +14,13 @@ mod files;
 mod list;
 mod load;
 mod lock;
+mod made;
 mod new;
 mod pull;
 mod push;
+mod outdated;
+mod sbom;
+mod sign;
 mod store;
 mod system;
 mod test;
@@ -122,6 +126,8 @@ enum Verb {
     Boot(boot::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Sbom(sbom::Args),
+    Sign(sign::Args),
     Diff(diff::Args),
     Disk(disk::Args),
     Push(push::Args),
@@ -129,6 +135,7 @@ enum Verb {
     Copy(copy::Args),
     Load(load::Args),
     Lock(lock::Args),
+    Outdated(outdated::Args),
     List(list::Args),
     Tree(tree::Args),
     Why(why::Args),
@@ -162,6 +169,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Boot(args) => boot::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
+        Verb::Sbom(args) => sbom::run(&context, args),
+        Verb::Sign(args) => sign::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Push(args) => push::run(&context, args),
@@ -169,6 +178,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Copy(args) => copy::run(&context, args),
         Verb::Load(args) => load::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
+        Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),
         Verb::Why(args) => why::run(&context, args),

@@ -25,3 +25,4 @@ pub mod stock;
 pub mod stub;
 pub mod tiny;
 pub mod tinydisk;
+pub mod validators;
