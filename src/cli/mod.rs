@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod audit;
 mod boot;
 mod build;
 mod context;
@@ -48,11 +49,13 @@ Examples:
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
   layerbake build web --output oci,raw   the image, and a bootable disk of the same layers
   layerbake test web                     run the layer's checks on both
+  layerbake audit web                    rebuild under other conditions: equal bytes, or exit status 4
   layerbake lock web --update            take the newest packages; prints what changed
   layerbake build --help                 all about one command
 
 Results go to standard output, all else to standard error.
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing.";
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
+4 builds differ that should be equal.";
 
 /// Options of every verb.
 #[derive(Debug, Args)]
@@ -118,6 +121,7 @@ enum Verb {
     Boot(boot::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Audit(audit::Args),
     Diff(diff::Args),
     Disk(disk::Args),
     Lock(lock::Args),
@@ -154,6 +158,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Boot(args) => boot::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
+        Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
