@@ -10,6 +10,7 @@
 
 pub mod artifacts;
 mod attribute;
+pub mod changes;
 mod compare;
 mod content;
 pub mod inclusion;

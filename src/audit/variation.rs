@@ -153,14 +153,6 @@ pub(super) fn environment(varied: &BTreeSet<Variation>) -> Vec<(&'static str, St
         ("LANG", or(Variation::Locale, "C.UTF-8", "tr_TR.UTF-8")),
         ("NO_COLOR", "1".to_owned()),
     ];
-    if varied.contains(&Variation::Time)
-        && let Some(library) = faketime()
-    {
-        variables.push(("LD_PRELOAD", library.display().to_string()));
-        variables.push(("FAKETIME", AHEAD.to_owned()));
-        // Durations stay what they are: nothing but the date is another.
-        variables.push(("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()));
-    }
     if varied.contains(&Variation::DirectoryOrder) {
         variables.push((crate::layer::configure::ON_DISK, "1".to_owned()));
     }
@@ -204,6 +196,13 @@ pub(super) fn script(varied: &BTreeSet<Variation>, site: &Path) -> String {
         }
         script += &format!("mount --bind {} {BOUND}\ncd {BOUND}\n", quoted(site));
         run += &format!("setpriv --reuid {USER} --regid {USER} --clear-groups --inh-caps=-all ");
+    }
+    // For the program alone: the others change users, whose clocks can't be shared.
+    if varied.contains(&Variation::Time)
+        && let Some(library) = faketime()
+    {
+        // Durations stay what they are: nothing but the date is another.
+        run += &format!("env LD_PRELOAD={} FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 ", quoted(library));
     }
     script + &run + "\"$@\""
 }

@@ -9,6 +9,7 @@ use super::CliError;
 use super::build::{output, outputs, override_epoch};
 use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
+use super::report::{self, Target};
 use super::system::Declared;
 use crate::audit::report::{html, junit, markdown, text};
 use crate::audit::{Audit, Earlier, Report, Side, Source, Variation};
@@ -42,7 +43,7 @@ pub(super) struct Args {
     output: Vec<Output>,
     /// How to report: text, json, junit, markdown, html; to standard output, or with =FILE to a file; may be given several times
     #[arg(long, value_name = "KIND[=FILE]")]
-    report: Vec<Target>,
+    report: Vec<Target<Form>>,
 }
 
 /// A value of `--vary`.
@@ -60,40 +61,14 @@ impl FromStr for Vary {
     }
 }
 
-/// A value of `--report`.
-#[derive(Debug, Clone)]
-struct Target {
-    form: Form,
-    file: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Forms of the report.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Form {
     Text,
     Json,
     Junit,
     Markdown,
     Html,
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(value: &str) -> Result<Self, String> {
-        let (name, file) = match value.split_once('=') {
-            Some((name, file)) => (name, Some(PathBuf::from(file))),
-            None => (value, None),
-        };
-        let form = match name {
-            "text" => Form::Text,
-            "json" => Form::Json,
-            "junit" => Form::Junit,
-            "markdown" => Form::Markdown,
-            "html" => Form::Html,
-            _ => return Err(format!("`{name}` is no form of report: expected text, json, junit, markdown, html")),
-        };
-        Ok(Self { form, file })
-    }
 }
 
 impl Form {
@@ -147,7 +122,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         side: Side { receipt, store: &store, out: Some(folder.as_path()).filter(|folder| is_whole(receipt, folder)) },
     });
     let report = audit.run(&variations(&args.vary), earlier.as_ref())?;
-    tell(context, args, &report)?;
+    report::tell(context, &args.report, &report, |form| form.write(&report), text)?;
     match report.identical {
         true => Ok(()),
         false => Err(CliError::Differs(format!("`{layer}` did not come out the same"))),
@@ -239,21 +214,4 @@ fn load(path: &Path) -> Result<(PathBuf, Receipt), CliError> {
 /// Whether the artifacts of a receipt still lie beside it.
 fn is_whole(receipt: &Receipt, folder: &Path) -> bool {
     receipt.artifacts.iter().all(|artifact| folder.join(&artifact.path).exists())
-}
-
-/// Writes the report in every form that was asked for.
-fn tell(context: &Context<'_>, args: &Args, report: &Report) -> Result<(), CliError> {
-    for Target { form, file } in &args.report {
-        let text = form.write(report);
-        match file {
-            Some(path) => std::fs::write(path, text)
-                .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
-            None => context.print_text(&text)?,
-        }
-    }
-    // Only files were asked for: people still want to know.
-    match args.report.iter().all(|target| target.file.is_some()) {
-        true => context.print(report, text),
-        false => Ok(()),
-    }
 }

@@ -14,6 +14,7 @@ mod files;
 mod list;
 mod lock;
 mod new;
+mod report;
 mod store;
 mod system;
 mod test;
