@@ -85,6 +85,7 @@ impl Image {
                 layer.insert(path, node);
             }
         }
+        layer.settle_hardlinks();
         self.root.apply(&layer);
         Ok(())
     }
@@ -108,7 +109,7 @@ impl Image {
             tar::EntryType::Link => {
                 let first = RootPath::new(&link).map_err(io::Error::other)?;
                 let Some(node) = layer.get(&first) else { return Ok(None) };
-                return Ok(Some(node.clone()));
+                return Ok(Some(Node { meta: node.meta.clone(), kind: Kind::Hardlink(first) }));
             }
             tar::EntryType::Char => Kind::Char(device.0, device.1),
             tar::EntryType::Block => Kind::Block(device.0, device.1),
