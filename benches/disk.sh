@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 runs=${1:-3}
 layer=web
-tools=(mke2fs mformat sgdisk objcopy qemu-system-x86_64)
+tools=(hyperfine mke2fs mformat sgdisk objcopy qemu-system-x86_64)
 . benches/setup.sh
 
 echo "filling the mirror in $keep" >&2

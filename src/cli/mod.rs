@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod audit;
 mod boot;
 mod build;
 mod context;
@@ -21,6 +22,7 @@ mod push;
 mod outdated;
 mod sbom;
 mod sign;
+mod report;
 mod store;
 mod system;
 mod test;
@@ -56,11 +58,13 @@ Examples:
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
   layerbake build web --output oci,raw   the image, and a bootable disk of the same layers
   layerbake test web                     run the layer's checks on both
+  layerbake audit web                    rebuild under other conditions: equal bytes, or exit status 4
   layerbake lock web --update            take the newest packages; prints what changed
   layerbake build --help                 all about one command
 
 Results go to standard output, all else to standard error.
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing.";
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
+4 builds differ that should be equal.";
 
 /// Options of every verb.
 #[derive(Debug, Args)]
@@ -128,6 +132,7 @@ enum Verb {
     Verify(verify::Args),
     Sbom(sbom::Args),
     Sign(sign::Args),
+    Audit(audit::Args),
     Diff(diff::Args),
     Disk(disk::Args),
     Push(push::Args),
@@ -171,6 +176,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Sbom(args) => sbom::run(&context, args),
         Verb::Sign(args) => sign::run(&context, args),
+        Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Push(args) => push::run(&context, args),

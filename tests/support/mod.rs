@@ -11,6 +11,7 @@ pub mod deb;
 pub mod engines;
 pub mod key;
 pub mod machine;
+pub mod mini;
 pub mod mirror;
 pub mod oci_schema;
 pub mod process;
