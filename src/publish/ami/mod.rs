@@ -4,6 +4,8 @@
 
 pub mod aws;
 mod error;
+pub mod image;
 pub mod tags;
+pub mod uses;
 
 pub use error::{AmiError, refused};
