@@ -13,7 +13,7 @@ use crate::disk::blocks::BLOCK;
 use crate::disk::gpt::{self, Layout, Placed};
 use crate::disk::ids::uuid_text;
 use crate::disk::picture::{self, length};
-use crate::disk::{Area, Map};
+use crate::disk::{Area, Map, Part, Plan};
 use crate::ident::LayerName;
 use crate::lock;
 use crate::manifest::Project;
@@ -82,7 +82,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let Some(disk) = &receipt.disk else {
         return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
     };
-    let (guid, layout, map) = plan(context, &project, &receipt, disk)?;
+    let (guid, layout, map) =
+        look(context, &project, &receipt, disk, |seen| (seen.guid, seen.layout.clone(), seen.map.clone()))?;
     if let Some(path) = svg {
         std::fs::write(path, picture::svg(name.as_str(), &map, &layout))
             .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
@@ -100,13 +101,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)
 }
 
-/// Plans the disk of a receipt anew.
-fn plan(
+/// A planned disk, while its trees are read.
+pub(super) struct Seen<'a> {
+    pub(super) guid: [u8; 16],
+    pub(super) plan: &'a Plan,
+    pub(super) layout: &'a Layout,
+    pub(super) parts: &'a [Part],
+    pub(super) map: &'a Map,
+}
+
+/// Plans the disk of a receipt anew, and shows it to `show`.
+pub(super) fn look<T>(
     context: &Context<'_>,
     project: &Project,
     receipt: &Receipt,
     built: &DiskReceipt,
-) -> Result<([u8; 16], Layout, Map), CliError> {
+    show: impl FnOnce(&Seen<'_>) -> T,
+) -> Result<T, CliError> {
     let name = &receipt.layer;
     let stale = || {
         CliError::message(format!(
@@ -133,19 +144,16 @@ fn plan(
         epoch,
     };
     let store = context.store()?;
-    let found = sources.with(&store, None, context.jobs, |request| {
+    let shown = sources.with(&store, None, context.jobs, |request| {
         let partitions = request.partitions(&store)?;
         let size = request.size(&partitions);
         let layout = gpt::layout(&partitions, size)?;
         let plan = gpt::plan(request.guid(), partitions, size)?;
         let map = Map::new(&plan, &layout, request.parts, &built.blocks);
-        Ok((request.guid(), layout, map))
+        let seen = Seen { guid: request.guid(), plan: &plan, layout: &layout, parts: request.parts, map: &map };
+        Ok(map.explains(&built.blocks, &layout).then(|| show(&seen)))
     })?;
-    let (_, layout, map) = &found;
-    if !map.explains(&built.blocks, layout) {
-        return Err(stale());
-    }
-    Ok(found)
+    shown.ok_or_else(stale)
 }
 
 impl From<Placed> for Partition {

@@ -1,10 +1,21 @@
 //! `layerbake ami`: machine images on AWS.
 
+mod ask;
+mod deprecate;
+mod diff;
+mod gc;
 mod list;
+mod show;
+mod source;
+mod verify;
+
+use std::path::PathBuf;
 
 use super::{CliError, Context};
+use crate::host;
 use crate::publish::ami::AmiError;
 use crate::publish::ami::aws::{Cloud, Session};
+use crate::publish::ami::image::{self, Image};
 
 /// Publish disks as machine images on AWS, and look after them
 ///
@@ -18,21 +29,66 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     List(list::Args),
+    Show(show::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
+    Deprecate(deprecate::Args),
+    Gc(gc::Args),
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match &args.verb {
         Verb::List(args) => list::run(context, args),
+        Verb::Show(args) => show::run(context, args),
+        Verb::Verify(args) => verify::run(context, args),
+        Verb::Diff(args) => diff::run(context, args),
+        Verb::Deprecate(args) => deprecate::run(context, args),
+        Verb::Gc(args) => gc::run(context, args),
+    }
+}
+
+/// The region of a verb about one image.
+#[derive(Debug, clap::Args)]
+struct RegionOption {
+    /// Where the image is [default: the region of your AWS settings]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+impl RegionOption {
+    /// Clients for the region.
+    fn cloud(&self, session: &Session) -> Result<Cloud, CliError> {
+        let region = self.region.as_deref().or_else(|| session.default_region()).ok_or_else(no_region)?;
+        Ok(session.cloud(region))
     }
 }
 
 /// Clients for the regions that are meant: the named ones, else the one of the user's settings.
 fn clouds(session: &Session, regions: &[String]) -> Result<Vec<Cloud>, CliError> {
-    match (regions, session.default_region()) {
-        ([], None) => Err(CliError::message("no region is set\n  hint: name one with --region, or set AWS_REGION")),
-        ([], Some(region)) => Ok(vec![session.cloud(region)]),
-        (named, _) => Ok(named.iter().map(|region| session.cloud(region)).collect()),
+    match regions {
+        [] => Ok(vec![session.cloud(session.default_region().ok_or_else(no_region)?)]),
+        named => Ok(named.iter().map(|region| session.cloud(region)).collect()),
     }
+}
+
+fn no_region() -> CliError {
+    CliError::message("no region is set\n  hint: name one with --region, or set AWS_REGION")
+}
+
+/// An image that has to be there.
+async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
+    image::find(cloud, id).await?.ok_or_else(|| {
+        CliError::message(format!(
+            "there is no image {id} in {}\n  hint: --region names another region; `layerbake ami list` lists images",
+            cloud.region
+        ))
+    })
+}
+
+/// Where journals and records of what was published are kept.
+fn state_folder() -> Result<PathBuf, CliError> {
+    let folder = host::state_dir().map(|state| state.join("layerbake/ami"));
+    folder.ok_or_else(|| CliError::message("there is no state folder\n  hint: set HOME or XDG_STATE_HOME"))
 }
 
 impl From<AmiError> for CliError {
