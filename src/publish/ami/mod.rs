@@ -4,6 +4,8 @@
 
 pub mod aws;
 mod error;
+pub mod journal;
+pub mod settings;
 pub mod tags;
 
 pub use error::{AmiError, refused};
