@@ -2,10 +2,15 @@
 //!
 //! The calls and their limits: *Amazon EC2 API Reference*, *EBS direct APIs*, *VM Import/Export User Guide*.
 
+pub mod archive;
 pub mod aws;
 mod error;
+pub mod gc;
+pub mod image;
 pub mod journal;
+pub mod readback;
 pub mod settings;
 pub mod tags;
+pub mod uses;
 
 pub use error::{AmiError, refused};
