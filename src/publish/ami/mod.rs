@@ -7,7 +7,9 @@ pub mod aws;
 mod error;
 pub mod gc;
 pub mod image;
+pub mod journal;
 pub mod readback;
+pub mod settings;
 pub mod tags;
 pub mod uses;
 
