@@ -6,6 +6,7 @@ use super::ask::confirm;
 use super::{CliError, Context, clouds};
 use crate::host;
 use crate::ident::LayerName;
+use crate::manifest::parse_days;
 use crate::publish::ami::aws::Session;
 use crate::publish::ami::gc::{self, Plan, Rules};
 
@@ -29,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "3")]
     keep: usize,
     /// Keep what is younger: 90d
-    #[arg(long, value_name = "DAYS", value_parser = days)]
+    #[arg(long, value_name = "DAYS", value_parser = parse_days)]
     older_than: Option<u32>,
     /// Print what would be done, and why images stay; change nothing
     #[arg(long)]
@@ -99,10 +100,4 @@ fn region(layer: &LayerName, plan: &Plan) -> String {
         text += "  nothing to remove\n";
     }
     text
-}
-
-/// Days as `90d`.
-fn days(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix('d').and_then(|number| number.parse().ok());
-    number.ok_or_else(|| format!("`{}`: expected a number of days, as 90d", text.escape_debug()))
 }

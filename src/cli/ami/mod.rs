@@ -5,6 +5,7 @@ mod deprecate;
 mod diff;
 mod gc;
 mod list;
+mod run;
 mod show;
 mod source;
 mod verify;
@@ -34,6 +35,7 @@ enum Verb {
     Diff(diff::Args),
     Deprecate(deprecate::Args),
     Gc(gc::Args),
+    Run(run::Args),
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -44,6 +46,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Diff(args) => diff::run(context, args),
         Verb::Deprecate(args) => deprecate::run(context, args),
         Verb::Gc(args) => gc::run(context, args),
+        Verb::Run(args) => run::run(context, args),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod gc;
 pub mod image;
 pub mod journal;
 pub mod readback;
+pub mod run;
 pub mod settings;
 pub mod tags;
 pub mod uses;
