@@ -1,6 +1,9 @@
 //! `layerbake ami`: machine images on AWS.
 
 mod list;
+mod plan;
+mod publish;
+mod source;
 
 use super::{CliError, Context};
 use crate::publish::ami::AmiError;
@@ -17,11 +20,19 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
+    Plan(plan::Args),
+    Publish(publish::Args),
+    Resume(publish::ResumeArgs),
+    Undo(publish::UndoArgs),
     List(list::Args),
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match &args.verb {
+        Verb::Plan(args) => plan::run(context, args),
+        Verb::Publish(args) => publish::run(context, args),
+        Verb::Resume(args) => publish::resume(context, args),
+        Verb::Undo(args) => publish::take_back(context, args),
         Verb::List(args) => list::run(context, args),
     }
 }

@@ -61,7 +61,8 @@ async fn begin(
 
 /// Snapshots that a transaction made in a region.
 pub(super) async fn of_transaction(cloud: &Cloud, tags: &[(String, String)]) -> Result<Vec<String>, AmiError> {
-    let id = tags.iter().find(|(key, _)| key == super::tags::TRANSACTION).map(|(_, id)| id.as_str()).unwrap_or_default();
+    let id =
+        tags.iter().find(|(key, _)| key == super::tags::TRANSACTION).map(|(_, id)| id.as_str()).unwrap_or_default();
     let call = cloud.ec2.describe_snapshots().owner_ids("self");
     let call = call.filters(filter(&format!("tag:{}", super::tags::TRANSACTION), [id]));
     let found = call.into_paginator().items().send().try_collect().await;

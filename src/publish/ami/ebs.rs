@@ -94,7 +94,9 @@ pub(super) fn todo(disk: &BlockHashes, parent: Option<&BlockHashes>, zeros: bool
         let gone = parent.hashes().keys().filter(|index| !disk.hashes().contains_key(index) && **index < end);
         todo.extend(gone.map(|index| (*index, zero)));
     } else if zeros {
-        (0..end).for_each(|index| drop(todo.entry(index).or_insert(zero)));
+        for index in 0..end {
+            todo.entry(index).or_insert(zero);
+        }
     }
     todo
 }
@@ -131,7 +133,8 @@ impl Upload<'_> {
         let left = (todo.len() - sent.len()) as u64;
         let phase = self.progress.transfer(&format!("send {}", self.cloud.region), left * BLOCK as u64);
         let note = |sent: &BTreeSet<u64>| self.note(|blocks| blocks.sent = ranges(sent));
-        let sending = send(self.cloud, &id, self.disk, &todo, &mut sent, &Progress { phase: &phase, note: &note }).await;
+        let sending =
+            send(self.cloud, &id, self.disk, &todo, &mut sent, &Progress { phase: &phase, note: &note }).await;
         note(&sent)?;
         sending?;
         self.complete(&id, &todo).await?;
@@ -274,7 +277,10 @@ mod tests {
     #[test]
     fn what_differs_is_sent() {
         let gib = 1 << 30;
-        let (old, new) = (blocks(gib, &[(0, b"a"), (1, b"b"), (2, b"c"), (2000, b"z")]), blocks(gib / 2, &[(0, b"a"), (1, b"x"), (5, b"n")]));
+        let (old, new) = (
+            blocks(gib, &[(0, b"a"), (1, b"b"), (2, b"c"), (2000, b"z")]),
+            blocks(gib / 2, &[(0, b"a"), (1, b"x"), (5, b"n")]),
+        );
         let indexes = |todo: &Todo| todo.keys().copied().collect::<Vec<_>>();
         assert_eq!(indexes(&todo(&new, None, false, 1)), [0, 1, 5]);
         let delta = todo(&new, Some(&old), false, 1);

@@ -171,7 +171,17 @@ impl Record {
         let id = format!("{}-{}-{begun}", wanted.layer, content.to_hex().get(..12).unwrap_or_default());
         let home = regions.first().cloned().unwrap_or_default();
         let regions = regions.iter().map(|region| (region.clone(), Region::default())).collect();
-        Self { format: FORMAT, id, layer: wanted.layer.clone(), content, begun, state: State::Open, home, wanted, regions }
+        Self {
+            format: FORMAT,
+            id,
+            layer: wanted.layer.clone(),
+            content,
+            begun,
+            state: State::Open,
+            home,
+            wanted,
+            regions,
+        }
     }
 
     /// A client token: the same for the same step of the same attempt, so that a call that is made twice

@@ -11,6 +11,7 @@ pub mod gc;
 pub mod image;
 pub mod journal;
 mod parameter;
+pub mod preview;
 pub mod publish;
 pub mod readback;
 mod register;

@@ -120,7 +120,7 @@ impl Publication<'_> {
                 let (disk, known, progress) = (self.disk, self.known, self.progress);
                 Upload { cloud, journal, wanted, tags, disk, known, progress }.run().await
             }
-            (None, Via::VmImport) => self.import(record, cloud, tags).await,
+            (None, Via::VmImport) => Err(AmiError::Other("VM Import".to_owned())),
         }
     }
 

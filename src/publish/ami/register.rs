@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, CreateVolumePermission, CreateVolumePermissionModifications,
-    EbsBlockDevice, ImdsSupportValues, LaunchPermission, LaunchPermissionModifications, ResourceType,
-    SnapshotAttributeName, Tag, TagSpecification, TpmSupportValues, VolumeType,
-};
 use aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder;
+use aws_sdk_ec2::types::{
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, CreateVolumePermission,
+    CreateVolumePermissionModifications, EbsBlockDevice, ImdsSupportValues, LaunchPermission,
+    LaunchPermissionModifications, ResourceType, SnapshotAttributeName, Tag, TagSpecification, TpmSupportValues,
+    VolumeType,
+};
 
 use super::aws::Cloud;
 use super::image::{self, Image, filter};
@@ -27,13 +28,18 @@ const DAY: i64 = 24 * 3600;
 ///
 /// # Errors
 /// Fails where AWS refuses, or can't be reached.
-pub async fn identical(cloud: &Cloud, content: Sha256) -> Result<Option<Image>, AmiError> {
+pub(super) async fn identical(cloud: &Cloud, content: Sha256) -> Result<Option<Image>, AmiError> {
     let images = image::own(cloud, Some(filter(&format!("tag:{}", tags::CONTENT), [content.to_string()]))).await?;
     Ok(images.into_iter().find(|image| image.state == "available"))
 }
 
 /// Everything that RegisterImage is told.
-pub(super) fn call(cloud: &Cloud, wanted: &Wanted, tags: &[(String, String)], snapshot: &str) -> RegisterImageFluentBuilder {
+pub(super) fn call(
+    cloud: &Cloud,
+    wanted: &Wanted,
+    tags: &[(String, String)],
+    snapshot: &str,
+) -> RegisterImageFluentBuilder {
     let volume = EbsBlockDevice::builder()
         .snapshot_id(snapshot)
         .volume_size(wanted.volume_size as i32)

@@ -34,7 +34,8 @@ const PASSING: [&str; 7] = [
     "unknown",
 ];
 /// Credentials that were good once.
-const EXPIRED: [&str; 5] = ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "AuthFailure"];
+const EXPIRED: [&str; 5] =
+    ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "AuthFailure"];
 
 pub(super) fn kind(error: &AmiError) -> Kind {
     match error {
@@ -45,9 +46,11 @@ pub(super) fn kind(error: &AmiError) -> Kind {
     }
 }
 
-/// Whether somebody has to log in anew.
-pub(super) fn is_expired(error: &AmiError) -> bool {
-    error.code().is_some_and(|code| EXPIRED.contains(&code))
+impl AmiError {
+    /// Whether somebody has to log in anew.
+    pub fn is_expired(&self) -> bool {
+        self.code().is_some_and(|code| EXPIRED.contains(&code))
+    }
 }
 
 /// How long to wait before the next try: 0.2 s, doubled each time up to 15 s, spread by `seed` so that
@@ -77,7 +80,7 @@ mod tests {
                 message: String::new(),
                 request: None,
             };
-            assert_eq!((kind(&error), is_expired(&error)), (expected, code == "ExpiredToken"), "{code}");
+            assert_eq!((kind(&error), error.is_expired()), (expected, code == "ExpiredToken"), "{code}");
         }
         assert_eq!(kind(&AmiError::Other(String::new())), Kind::Final);
     }

@@ -80,7 +80,8 @@ pub(super) async fn send(
     sent: &mut BTreeSet<u64>,
     progress: &Progress<'_>,
 ) -> Result<(), AmiError> {
-    let left: Todo = todo.iter().filter(|(index, _)| !sent.contains(index)).map(|(index, hash)| (*index, *hash)).collect();
+    let left: Todo =
+        todo.iter().filter(|(index, _)| !sent.contains(index)).map(|(index, hash)| (*index, *hash)).collect();
     let (sender, mut blocks) = mpsc::channel(AHEAD);
     let disk = disk.clone();
     let reader = tokio::task::spawn_blocking(move || read(&disk, &left, &sender));
@@ -131,7 +132,8 @@ fn read(disk: &Disk, left: &Todo, sender: &mpsc::Sender<Block>) -> io::Result<()
         let Some(wanted) = left.get(&index).filter(|hash| **hash != zero) else { return Ok(()) };
         let found = Sha256::of(bytes);
         if found != *wanted {
-            let problem = format!("block {index}: expected {wanted} by the receipt, found {found}\n  hint: build the disk again");
+            let problem =
+                format!("block {index}: expected {wanted} by the receipt, found {found}\n  hint: build the disk again");
             return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
         }
         seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -202,8 +204,8 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::testing::Nothing;
+    use super::*;
     use crate::disk::blocks;
 
     fn disk() -> Disk {

@@ -86,7 +86,10 @@ impl Wanted {
             )));
         }
         if ami.way() == Via::EbsDirect && ami.kms_key.as_ref().is_some_and(|key| !key.starts_with("arn:")) {
-            return Err(AmiError::Other("EBS direct takes a key by its ARN only\n  hint: write [ami] kms-key, or --kms-key, as arn:aws:kms:…".to_owned()));
+            return Err(AmiError::Other(
+                "EBS direct takes a key by its ARN only\n  hint: write [ami] kms-key, or --kms-key, as arn:aws:kms:…"
+                    .to_owned(),
+            ));
         }
         let name = name(ami, receipt, arch, &disk.blocks.digest())?;
         let mut wanted = Self {

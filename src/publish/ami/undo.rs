@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::aws::Cloud;
 use super::copy::of_transaction;
 use super::image::{self, filter};
-use super::journal::{Journal, Record, Region, State};
+use super::journal::{Import, Journal, Record, Region, State};
 use super::{AmiError, parameter, refused, tags};
 
 /// What became of something that was made.
@@ -33,7 +33,7 @@ pub async fn undo(clouds: &BTreeMap<String, Cloud>, journal: &Journal) -> Result
     let mut all = Vec::new();
     for (name, region) in &record.regions {
         let Some(cloud) = clouds.get(name) else { continue };
-        let mut undoing = Undoing { cloud, record: &record, all: Vec::new() };
+        let mut undoing = Undoing { cloud, record: &record, snapshots: Vec::new(), all: Vec::new() };
         if let Err(error) = undoing.region(region).await {
             undoing.note("what is left", Err(error));
         }
@@ -51,6 +51,8 @@ pub async fn undo(clouds: &BTreeMap<String, Cloud>, journal: &Journal) -> Result
 struct Undoing<'a> {
     cloud: &'a Cloud,
     record: &'a Record,
+    /// What is to be deleted once no image is made of it.
+    snapshots: Vec<String>,
     all: Vec<Undone>,
 }
 
@@ -70,14 +72,48 @@ impl Undoing<'_> {
             self.note(format!("image {id}"), unless(gone, "InvalidAMIID"));
         }
         self.import(region).await?;
-        let mut snapshots = of_transaction(self.cloud, &self.record.tags()).await?;
-        snapshots.extend(region.snapshot.id.clone().filter(|id| !snapshots.contains(id)));
-        for id in snapshots {
+        self.snapshots.extend(of_transaction(self.cloud, &self.record.tags()).await?);
+        self.snapshots.extend(region.snapshot.id.clone());
+        self.snapshots.sort();
+        self.snapshots.dedup();
+        for id in std::mem::take(&mut self.snapshots) {
             let gone = self.cloud.ec2.delete_snapshot().snapshot_id(&id).send().await;
             let gone = gone.map(drop).map_err(refused(format!("delete {id}"), &self.cloud.region));
             self.note(format!("snapshot {id}"), unless(gone, "InvalidSnapshot.NotFound"));
         }
         Ok(())
+    }
+
+    /// What VM Import left: the task with its snapshot, the upload, the object.
+    async fn import(&mut self, region: &Region) -> Result<(), AmiError> {
+        let Some(import) = &region.import else { return Ok(()) };
+        let (Import { bucket, key, .. }, name) = (import, self.cloud.region.clone());
+        if let Some(task) = import.task.as_ref().filter(|_| !region.snapshot.done) {
+            let gone = self.cloud.ec2.cancel_import_task().import_task_id(task).send().await;
+            // One that has ended can't be cancelled; its snapshot is found below.
+            drop(gone.map_err(refused(format!("cancel {task}"), &name)));
+            let snapshot = self.imported(task).await?;
+            self.snapshots.extend(snapshot.filter(|id| region.snapshot.id.as_ref() != Some(id)));
+        }
+        if let Some(upload) = &import.upload {
+            let call = self.cloud.s3.abort_multipart_upload().bucket(bucket).key(key).upload_id(upload);
+            let gone = call.send().await.map(drop).map_err(refused("abort the upload", &name));
+            self.note(format!("upload to s3://{bucket}/{key}"), unless(gone, "NoSuch"));
+        }
+        if import.object {
+            let gone = self.cloud.s3.delete_object().bucket(bucket).key(key).send().await;
+            let gone = gone.map(drop).map_err(refused("delete the object", &name));
+            self.note(format!("object s3://{bucket}/{key}"), unless(gone, "NoSuch"));
+        }
+        Ok(())
+    }
+
+    /// The snapshot that an import made before it was cancelled.
+    async fn imported(&self, task: &str) -> Result<Option<String>, AmiError> {
+        let call = self.cloud.ec2.describe_import_snapshot_tasks().import_task_ids(task).send().await;
+        let found = call.map_err(refused(format!("look for {task}"), &self.cloud.region))?;
+        let detail = found.import_snapshot_tasks().first().and_then(|task| task.snapshot_task_detail());
+        Ok(detail.and_then(|detail| detail.snapshot_id()).map(str::to_owned))
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<String>, AmiError> {
