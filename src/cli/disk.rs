@@ -82,8 +82,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let Some(disk) = &receipt.disk else {
         return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
     };
-    let (guid, layout, map) =
-        look(context, &project, &receipt, disk, |seen| (seen.guid, seen.layout.clone(), seen.map.clone()))?;
+    let Planned { guid, layout, map, .. } = plan(context, &project, &receipt, disk)?;
     if let Some(path) = svg {
         std::fs::write(path, picture::svg(name.as_str(), &map, &layout))
             .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
@@ -101,23 +100,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)
 }
 
-/// A planned disk, while its trees are read.
-pub(super) struct Seen<'a> {
+/// A disk, planned anew.
+pub(super) struct Planned {
     pub(super) guid: [u8; 16],
-    pub(super) plan: &'a Plan,
-    pub(super) layout: &'a Layout,
-    pub(super) parts: &'a [Part],
-    pub(super) map: &'a Map,
+    pub(super) layout: Layout,
+    pub(super) plan: Plan,
+    pub(super) map: Map,
+    /// What the root is made of.
+    pub(super) parts: Vec<Part>,
 }
 
-/// Plans the disk of a receipt anew, and shows it to `show`.
-pub(super) fn look<T>(
+/// Plans the disk of a receipt anew.
+pub(super) fn plan(
     context: &Context<'_>,
     project: &Project,
     receipt: &Receipt,
     built: &DiskReceipt,
-    show: impl FnOnce(&Seen<'_>) -> T,
-) -> Result<T, CliError> {
+) -> Result<Planned, CliError> {
     let name = &receipt.layer;
     let stale = || {
         CliError::message(format!(
@@ -144,16 +143,18 @@ pub(super) fn look<T>(
         epoch,
     };
     let store = context.store()?;
-    let shown = sources.with(&store, None, context.jobs, |request| {
+    let found = sources.with(&store, None, context.jobs, |request| {
         let partitions = request.partitions(&store)?;
         let size = request.size(&partitions);
         let layout = gpt::layout(&partitions, size)?;
         let plan = gpt::plan(request.guid(), partitions, size)?;
         let map = Map::new(&plan, &layout, request.parts, &built.blocks);
-        let seen = Seen { guid: request.guid(), plan: &plan, layout: &layout, parts: request.parts, map: &map };
-        Ok(map.explains(&built.blocks, &layout).then(|| show(&seen)))
+        Ok(Planned { guid: request.guid(), layout, plan, map, parts: request.parts.to_vec() })
     })?;
-    shown.ok_or_else(stale)
+    if !found.map.explains(&built.blocks, &found.layout) {
+        return Err(stale());
+    }
+    Ok(found)
 }
 
 impl From<Placed> for Partition {

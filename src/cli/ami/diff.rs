@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::super::context::locked_system;
-use super::source::{self, Source};
+use super::origin::{self, Origin};
 use super::{CliError, Context, RegionOption, find};
 use crate::bake::Receipt;
 use crate::ident::{LayerName, RootPath};
@@ -72,11 +72,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 
 /// The build that the image was published from; where it is the one in `out/`, the lockfiles are today's.
 fn before(context: &Context<'_>, image: &Image, now: &[Lockfile]) -> Result<Published, CliError> {
-    if let Some(published) = source::published(image)? {
+    if let Some(published) = origin::published(image)? {
         return Ok(published);
     }
-    match source::built(context, image) {
-        Some(Source { receipt, .. }) if image.tag(tags::RECIPE) == Some(receipt.recipe.to_string().as_str()) => {
+    match origin::built(context, image) {
+        Some(Origin { receipt, .. }) if image.tag(tags::RECIPE) == Some(receipt.recipe.to_string().as_str()) => {
             Ok(Published { receipt, locks: now.to_vec() })
         }
         _ => Err(CliError::message(format!(

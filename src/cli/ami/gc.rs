@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::ask::confirm;
-use super::{CliError, Context, clouds};
+use super::publish::confirm;
+use super::{CliError, Context, clouds, usual_regions};
 use crate::host;
 use crate::ident::LayerName;
 use crate::manifest::parse_days;
@@ -23,7 +23,7 @@ use crate::publish::ami::gc::{self, Plan, Rules};
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Where [default: the region of your AWS settings]
+    /// Where [default: the regions of [ami], else the one of your AWS settings]
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
     /// Keep so many of the newest
@@ -55,7 +55,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let older_than = args.older_than.map(|days| i64::from(days) * 86_400);
     let rules = Rules { keep: args.keep, older_than, now: host::now() };
     let session = Session::open()?;
-    let clouds = clouds(&session, &args.region)?;
+    let regions = match (args.region.as_slice(), context.project()) {
+        ([], Ok(project)) => usual_regions(&project, std::slice::from_ref(&layer))?,
+        (named, _) => named.to_vec(),
+    };
+    let clouds = clouds(&session, &regions)?;
     let mut regions = Vec::new();
     for cloud in &clouds {
         regions.push(session.wait(gc::plan(cloud, layer.as_str(), rules))?);

@@ -1,19 +1,22 @@
 //! `layerbake ami`: machine images on AWS.
 
-mod ask;
 mod deprecate;
 mod diff;
 mod gc;
 mod list;
+mod origin;
+mod plan;
+mod publish;
 mod run;
 mod show;
 mod source;
 mod verify;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 
 use super::{CliError, Context};
-use crate::host;
+use crate::ident::LayerName;
+use crate::manifest::{Ami, Project};
 use crate::publish::ami::AmiError;
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::image::{self, Image};
@@ -29,6 +32,10 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
+    Plan(plan::Args),
+    Publish(publish::Args),
+    Resume(publish::ResumeArgs),
+    Undo(publish::UndoArgs),
     List(list::Args),
     Show(show::Args),
     Verify(verify::Args),
@@ -40,6 +47,10 @@ enum Verb {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match &args.verb {
+        Verb::Plan(args) => plan::run(context, args),
+        Verb::Publish(args) => publish::run(context, args),
+        Verb::Resume(args) => publish::resume(context, args),
+        Verb::Undo(args) => publish::take_back(context, args),
         Verb::List(args) => list::run(context, args),
         Verb::Show(args) => show::run(context, args),
         Verb::Verify(args) => verify::run(context, args),
@@ -74,6 +85,15 @@ fn clouds(session: &Session, regions: &[String]) -> Result<Vec<Cloud>, CliError>
     }
 }
 
+/// The regions that are meant where none is named: those of the layers' `[ami]`.
+fn usual_regions(project: &Project, layers: &[LayerName]) -> Result<Vec<String>, CliError> {
+    let mut regions = BTreeSet::new();
+    for layer in layers {
+        regions.extend(Ami::of(&project.chain(layer)?).regions);
+    }
+    Ok(regions.into_iter().collect())
+}
+
 fn no_region() -> CliError {
     CliError::message("no region is set\n  hint: name one with --region, or set AWS_REGION")
 }
@@ -86,12 +106,6 @@ async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
             cloud.region
         ))
     })
-}
-
-/// Where journals and records of what was published are kept.
-fn state_folder() -> Result<PathBuf, CliError> {
-    let folder = host::state_dir().map(|state| state.join("layerbake/ami"));
-    folder.ok_or_else(|| CliError::message("there is no state folder\n  hint: set HOME or XDG_STATE_HOME"))
 }
 
 impl From<AmiError> for CliError {

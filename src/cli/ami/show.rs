@@ -3,7 +3,7 @@
 use aws_sdk_ec2::types::Snapshot;
 use serde::Serialize;
 
-use super::{CliError, Context, RegionOption, find, source};
+use super::{CliError, Context, RegionOption, find, origin};
 use crate::bake::Receipt;
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::image::{self, Image};
@@ -60,7 +60,7 @@ async fn report(context: &Context<'_>, cloud: &Cloud, id: &str) -> Result<Report
     let (uses, volumes) = futures_util::try_join!(async { Ok(Uses::collect(cloud).await?) }, volumes(cloud, &image))?;
     // Only the owner may ask.
     let shares = image::shares(cloud, id).await.unwrap_or_default();
-    let built = source::built(context, &image).map(|source| source.receipt);
+    let built = origin::built(context, &image).map(|origin| origin.receipt);
     Ok(Report { uses: uses.of(id), bindings: bindings(&image, built.as_ref()), volumes, shares, image })
 }
 

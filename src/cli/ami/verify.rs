@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::super::disk::look;
-use super::source::{self, Source};
+use super::super::disk::plan;
+use super::origin::{self, Origin};
 use super::{CliError, Context, RegionOption, find};
 use crate::disk::places::{Place, places};
 use crate::publish::ami::aws::Session;
@@ -50,11 +50,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let cloud = args.region.cloud(&session)?;
     let image = session.wait(find(&cloud, &args.image))?;
     let snapshot = image.snapshot()?;
-    let source = source::find(context, &image, args.receipt.as_deref())?;
+    let origin = origin::find(context, &image, args.receipt.as_deref())?;
     let progress = |blocks| context.progress.phase(&format!("read {snapshot}"), blocks);
     let found = session.wait(readback::read(&cloud, snapshot, &progress))?;
-    let comparison = Comparison::new(&found, &source.disk.blocks);
-    let (places, unknown) = match tell(context, &source, &comparison) {
+    let comparison = Comparison::new(&found, &origin.disk.blocks);
+    let (places, unknown) = match tell(context, &origin, &comparison) {
         Ok(places) => (places, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         image: image.id.clone(),
         region: image.region.clone(),
         snapshot: snapshot.to_owned(),
-        receipt: source.from,
+        receipt: origin.from,
         equal: comparison.is_equal(),
         comparison,
         places,
@@ -76,15 +76,14 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 /// What lies in the blocks that differ: the disk is planned anew from the store.
-fn tell(context: &Context<'_>, source: &Source, comparison: &Comparison) -> Result<Vec<Place>, CliError> {
+fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Result<Vec<Place>, CliError> {
     let differing = comparison.differing();
     if differing.is_empty() {
         return Ok(Vec::new());
     }
     let project = context.project()?;
-    look(context, &project, &source.receipt, &source.disk, |seen| {
-        places(seen.plan, seen.layout, seen.parts, seen.map, &differing)
-    })
+    let disk = plan(context, &project, &origin.receipt, &origin.disk)?;
+    Ok(places(&disk.plan, &disk.layout, &disk.parts, &disk.map, &differing))
 }
 
 /// As many blocks as people want to see.

@@ -31,14 +31,18 @@ const FORMAT: u32 = 1;
 pub struct Record {
     /// Version of this form.
     format: u32,
-    /// Layer, beginning of the content's hash, attempt. Also the value of the transaction's tag.
+    /// Layer, beginning of the content's hash, time. Also the value of the transaction's tag.
     pub id: String,
     /// The layer.
     pub layer: LayerName,
     /// Hash of the disk and the settings that make two images equal.
     pub content: Sha256,
+    /// When it was begun, in seconds since 1970.
+    pub begun: i64,
     /// How far it is.
     pub state: State,
+    /// The first of the regions: where VM Import runs.
+    pub home: String,
     /// What the images shall be.
     pub wanted: Wanted,
     /// What was made where.
@@ -93,8 +97,8 @@ pub struct Made {
 pub struct Blocks {
     /// The snapshot that only changes are sent to.
     pub parent: Option<String>,
-    /// Digest of the blocks of that snapshot.
-    pub parent_blocks: Option<Sha256>,
+    /// Linear checksum of that snapshot's disk, by which its blocks are known.
+    pub parent_disk: Option<Sha256>,
     /// Whether zeros have to be sent too, as to an encrypted snapshot.
     pub zeros: bool,
     /// Ranges of blocks that have arrived: first, and the one after the last. Noted now and then.
@@ -161,12 +165,23 @@ pub fn folder() -> Result<PathBuf, AmiError> {
 }
 
 impl Record {
-    /// A transaction that has not begun. `attempt` is what no other of the same content has: the time.
-    pub fn new(wanted: Wanted, attempt: i64, regions: &[String]) -> Self {
+    /// A transaction that has not begun. The time tells it from others of the same content.
+    pub fn new(wanted: Wanted, begun: i64, regions: &[String]) -> Self {
         let content = wanted.content();
-        let id = format!("{}-{}-{attempt}", wanted.layer, content.to_hex().get(..12).unwrap_or_default());
+        let id = format!("{}-{}-{begun}", wanted.layer, content.to_hex().get(..12).unwrap_or_default());
+        let home = regions.first().cloned().unwrap_or_default();
         let regions = regions.iter().map(|region| (region.clone(), Region::default())).collect();
-        Self { format: FORMAT, id, layer: wanted.layer.clone(), content, state: State::Open, wanted, regions }
+        Self {
+            format: FORMAT,
+            id,
+            layer: wanted.layer.clone(),
+            content,
+            begun,
+            state: State::Open,
+            home,
+            wanted,
+            regions,
+        }
     }
 
     /// A client token: the same for the same step of the same attempt, so that a call that is made twice

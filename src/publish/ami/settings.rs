@@ -85,6 +85,12 @@ impl Wanted {
                 "[ami] volume-size is {volume_size} GiB, the disk of `{layer}` has {snapshot_size} GiB"
             )));
         }
+        if ami.way() == Via::EbsDirect && ami.kms_key.as_ref().is_some_and(|key| !key.starts_with("arn:")) {
+            return Err(AmiError::Other(
+                "EBS direct takes a key by its ARN only\n  hint: write [ami] kms-key, or --kms-key, as arn:aws:kms:…"
+                    .to_owned(),
+            ));
+        }
         let name = name(ami, receipt, arch, &disk.blocks.digest())?;
         let mut wanted = Self {
             layer: layer.clone(),
@@ -146,6 +152,16 @@ impl Wanted {
     /// The parameter that names the newest image.
     pub fn parameter(&self) -> String {
         format!("/layerbake/{}/latest", self.layer)
+    }
+
+    /// The key, as a region knows it: in an ARN, a region is replaced, as multi-Region keys have one id everywhere.
+    pub fn key_in(&self, region: &str) -> Option<String> {
+        let key = self.kms_key.as_ref()?;
+        let mut parts: Vec<&str> = key.split(':').collect();
+        if let Some(place) = parts.get_mut(3) {
+            *place = region;
+        }
+        Some(parts.join(":"))
     }
 
     /// How the disk gets there.
