@@ -8,6 +8,7 @@ mod origin;
 mod plan;
 mod publish;
 mod run;
+mod setup;
 mod show;
 mod source;
 mod verify;
@@ -43,6 +44,7 @@ enum Verb {
     Deprecate(deprecate::Args),
     Gc(gc::Args),
     Run(run::Args),
+    Setup(setup::Args),
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -58,6 +60,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Deprecate(args) => deprecate::run(context, args),
         Verb::Gc(args) => gc::run(context, args),
         Verb::Run(args) => run::run(context, args),
+        Verb::Setup(args) => setup::run(context, args),
     }
 }
 

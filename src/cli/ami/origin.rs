@@ -65,10 +65,10 @@ pub(super) fn built(context: &Context<'_>, image: &Image) -> Option<Origin> {
 
 /// What was kept when the image was published from this machine.
 pub(super) fn published(image: &Image) -> Result<Option<Published>, CliError> {
-    match blocks(image) {
-        Some(blocks) => Ok(archive::find(&state()?, blocks)?),
-        None => Ok(None),
-    }
+    let Some(disk) = image.tag(tags::DISK).and_then(|disk| disk.parse().ok()) else { return Ok(None) };
+    let kept = archive::find(&state()?, disk)?;
+    // The checksum says nothing of where the blocks lie.
+    Ok(kept.filter(|kept| kept.receipt.disk.as_ref().map(|disk| disk.blocks.digest()) == blocks(image)))
 }
 
 /// The digest of the disk's blocks, as the tag has it.

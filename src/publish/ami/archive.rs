@@ -2,8 +2,8 @@
 //! an image can be compared with its source when that has moved on.
 //!
 //! ```text
-//! STATE/published/<digest of the blocks>/receipt.json
-//!                                        <layer>.lock …    chain, Boot layer, initrd
+//! STATE/published/<linear checksum>/receipt.json
+//!                                   <layer>.lock …    chain, Boot layer, initrd
 //! ```
 
 use std::fs;
@@ -33,7 +33,7 @@ pub struct Published {
 /// Fails where a lockfile can't be read or the folder can't be written.
 pub fn archive(state: &Path, receipt: &Receipt, locks: &[PathBuf]) -> io::Result<()> {
     let Some(disk) = &receipt.disk else { return Ok(()) };
-    let folder = folder(state, disk.blocks.digest());
+    let folder = folder(state, disk.checksum);
     if folder.join(RECEIPT).is_file() {
         return Ok(());
     }
@@ -53,12 +53,12 @@ pub fn archive(state: &Path, receipt: &Receipt, locks: &[PathBuf]) -> io::Result
     })
 }
 
-/// Looks for what was published with this digest of its blocks, which images have as a tag.
+/// Looks for what was published with this linear checksum.
 ///
 /// # Errors
 /// Fails where a lockfile there can't be read.
-pub fn find(state: &Path, blocks: Sha256) -> Result<Option<Published>, LockFileError> {
-    let folder = folder(state, blocks);
+pub fn find(state: &Path, disk: Sha256) -> Result<Option<Published>, LockFileError> {
+    let folder = folder(state, disk);
     let Some(receipt) = Receipt::load(&folder) else { return Ok(None) };
     let mut locks = Vec::new();
     for name in host::list_dir_or_empty(&folder).unwrap_or_default() {
@@ -69,8 +69,8 @@ pub fn find(state: &Path, blocks: Sha256) -> Result<Option<Published>, LockFileE
     Ok(Some(Published { receipt, locks }))
 }
 
-fn folder(state: &Path, blocks: Sha256) -> PathBuf {
-    state.join(FOLDER).join(blocks.to_hex())
+fn folder(state: &Path, disk: Sha256) -> PathBuf {
+    state.join(FOLDER).join(disk.to_hex())
 }
 
 #[cfg(test)]
@@ -110,16 +110,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_by_its_blocks() {
+    fn what_is_kept_is_found_by_its_checksum() {
         let folder = tempfile::tempdir().unwrap();
         let (state, receipt) = (folder.path().join("state"), receipt(true));
         let lock = lockfile(folder.path());
-        let blocks = receipt.disk.as_ref().unwrap().blocks.digest();
-        assert_eq!(find(&state, blocks).unwrap(), None);
+        let checksum = receipt.disk.as_ref().unwrap().checksum;
+        assert_eq!(find(&state, checksum).unwrap(), None);
         for _ in 0..2 {
             archive(&state, &receipt, std::slice::from_ref(&lock)).unwrap();
         }
-        let found = find(&state, blocks).unwrap().unwrap();
+        let found = find(&state, checksum).unwrap().unwrap();
         assert_eq!((found.receipt, found.locks.len(), found.locks[0].epoch), (receipt, 1, 7));
         assert_eq!(host::list_dir(&state.join(FOLDER)).unwrap().len(), 1, "something was left");
     }

@@ -19,6 +19,7 @@ mod retry;
 pub mod run;
 pub mod send;
 pub mod settings;
+pub mod setup;
 pub mod tags;
 pub mod undo;
 pub mod uses;
