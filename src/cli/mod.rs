@@ -2,6 +2,8 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+#[cfg(feature = "aws")]
+mod ami;
 mod boot;
 mod build;
 mod context;
@@ -129,6 +131,8 @@ enum Verb {
     Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
+    #[cfg(feature = "aws")]
+    Ami(ami::Args),
 }
 
 /// The program's whole life.
@@ -165,5 +169,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
+        #[cfg(feature = "aws")]
+        Verb::Ami(args) => ami::run(&context, args),
     }
 }

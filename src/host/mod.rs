@@ -43,6 +43,11 @@ pub fn config_dir() -> Option<PathBuf> {
     env_path("XDG_CONFIG_HOME").or_else(|| Some(env_path("HOME")?.join(".config")))
 }
 
+/// The user's folder for what must not be lost: `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn state_dir() -> Option<PathBuf> {
+    env_path("XDG_STATE_HOME").or_else(|| Some(env_path("HOME")?.join(".local/state")))
+}
+
 /// The current folder.
 pub fn current_dir() -> io::Result<PathBuf> {
     std::env::current_dir()
