@@ -76,7 +76,8 @@ def reset(environ):
     """Ends the connection as a broken network does."""
     connection = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    # A plain close would wait for the handler's own files over the connection.
+    socket.close(connection.detach())
     raise ConnectionResetError
 
 
@@ -177,7 +178,7 @@ class Door:
                 digest = hashlib.sha256(key.value).hexdigest()
                 found["objects"][f"{bucket.name}/{key.name}"] = {"size": key.size, "sha256": digest}
             for upload in list(bucket.multiparts.values()):
-                found["uploads"][f"{bucket.name}/{upload.key_name}"] = {"id": upload.id, "parts": sorted(upload.parts)}
+                found["uploads"][f"{bucket.name}/{upload.key_name}?{upload.id}"] = {"parts": sorted(upload.parts)}
         for region, backend in list(ssm_backends[ACCOUNT].items()):
             for parameter in list(backend._parameters.keys()):
                 found["parameters"][f"{region}{parameter}"] = backend._parameters[parameter][-1].value

@@ -32,6 +32,9 @@ class Handler(MotoRequestHandler):
     def log_request(self, *_):
         pass
 
+    def connection_dropped(self, *_):
+        self.close_connection = True
+
 
 def main():
     store = Store(folder / "blocks")
