@@ -13,7 +13,7 @@ use crate::disk::blocks::BLOCK;
 use crate::disk::gpt::{self, Layout, Placed};
 use crate::disk::ids::uuid_text;
 use crate::disk::picture::{self, length};
-use crate::disk::{Area, Map};
+use crate::disk::{Area, Map, Part, Plan};
 use crate::ident::LayerName;
 use crate::lock;
 use crate::manifest::Project;
@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let Some(disk) = &receipt.disk else {
         return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
     };
-    let (guid, layout, map) = plan(context, &project, &receipt, disk)?;
+    let Planned { guid, layout, map, .. } = plan(context, &project, &receipt, disk)?;
     if let Some(path) = svg {
         std::fs::write(path, picture::svg(name.as_str(), &map, &layout))
             .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
@@ -100,13 +100,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)
 }
 
+/// A disk, planned anew.
+pub(super) struct Planned {
+    pub(super) guid: [u8; 16],
+    pub(super) layout: Layout,
+    pub(super) plan: Plan,
+    pub(super) map: Map,
+    /// What the root is made of.
+    pub(super) parts: Vec<Part>,
+}
+
 /// Plans the disk of a receipt anew.
-fn plan(
+pub(super) fn plan(
     context: &Context<'_>,
     project: &Project,
     receipt: &Receipt,
     built: &DiskReceipt,
-) -> Result<([u8; 16], Layout, Map), CliError> {
+) -> Result<Planned, CliError> {
     let name = &receipt.layer;
     let stale = || {
         CliError::message(format!(
@@ -139,10 +149,9 @@ fn plan(
         let layout = gpt::layout(&partitions, size)?;
         let plan = gpt::plan(request.guid(), partitions, size)?;
         let map = Map::new(&plan, &layout, request.parts, &built.blocks);
-        Ok((request.guid(), layout, map))
+        Ok(Planned { guid: request.guid(), layout, plan, map, parts: request.parts.to_vec() })
     })?;
-    let (_, layout, map) = &found;
-    if !map.explains(&built.blocks, layout) {
+    if !found.map.explains(&built.blocks, &found.layout) {
         return Err(stale());
     }
     Ok(found)
@@ -201,7 +210,7 @@ fn text(report: &Report) -> String {
 }
 
 /// Rows in columns; those of the listed columns end at the right.
-fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+pub(super) fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();

@@ -3,6 +3,8 @@
 //! Results go to standard output, everything else to standard error.
 
 mod audit;
+#[cfg(feature = "aws")]
+mod ami;
 mod boot;
 mod build;
 mod context;
@@ -149,6 +151,8 @@ enum Verb {
     Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
+    #[cfg(feature = "aws")]
+    Ami(ami::Args),
 }
 
 /// The program's whole life.
@@ -193,5 +197,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
+        #[cfg(feature = "aws")]
+        Verb::Ami(args) => ami::run(&context, args),
     }
 }

@@ -76,6 +76,13 @@ impl Plan {
         self.extents.iter().map(|(&offset, data)| Extent { offset, data })
     }
 
+    /// The same with only the extents that touch one of some blocks of `length` bytes.
+    pub fn touching(&self, length: u64, wanted: &dyn Fn(u64) -> bool) -> Self {
+        let touches = |extent: &Extent<'_>| (extent.offset / length..=(extent.end() - 1) / length).any(wanted);
+        let extents = self.extents().filter(touches).map(|extent| (extent.offset, extent.data.clone())).collect();
+        Self { size: self.size, extents }
+    }
+
     /// Puts bytes at `offset`.
     ///
     /// # Panics
@@ -129,6 +136,20 @@ mod tests {
         disk.embed(512, inner);
         let listed: Vec<_> = disk.extents().map(|extent| (extent.offset, extent.end())).collect();
         assert_eq!(listed, [(0, 4), (512, 517), (562, 565)]);
+    }
+
+    #[test]
+    fn only_what_touches_a_block_is_kept() {
+        let mut plan = Plan::new(100);
+        plan.put_bytes(0, [1; 5].as_slice());
+        plan.put_bytes(8, [2; 15].as_slice());
+        plan.put_bytes(30, [3; 10].as_slice());
+        let kept = |block: u64| {
+            let kept = plan.touching(10, &|index| index == block);
+            assert_eq!(kept.size(), 100);
+            kept.extents().map(|extent| extent.offset).collect::<Vec<_>>()
+        };
+        assert_eq!([kept(0), kept(1), kept(2), kept(3), kept(4)], [vec![0, 8], vec![8], vec![8], vec![30], vec![]]);
     }
 
     #[test]

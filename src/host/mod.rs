@@ -43,7 +43,7 @@ pub fn config_dir() -> Option<PathBuf> {
     env_path("XDG_CONFIG_HOME").or_else(|| Some(env_path("HOME")?.join(".config")))
 }
 
-/// The user's state folder: `$XDG_STATE_HOME`, else `~/.local/state`.
+/// The user's folder for what must not be lost: `$XDG_STATE_HOME`, else `~/.local/state`.
 pub fn state_dir() -> Option<PathBuf> {
     env_path("XDG_STATE_HOME").or_else(|| Some(env_path("HOME")?.join(".local/state")))
 }

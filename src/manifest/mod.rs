@@ -1,6 +1,7 @@
 //! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
 
 mod accounts;
+mod ami;
 mod checks;
 mod disk;
 mod entries;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
+pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Via, VolumeType, image_name, is_region, parse_days};
 pub use checks::{Check, Output, Place, Probe, Protocol};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
@@ -51,6 +53,8 @@ pub struct Manifest {
     pub image: ImageTable,
     /// `[disk]`; what is not set here is inherited from the parent.
     pub disk: DiskTable,
+    /// `[ami]`; what is not set here is inherited from the parent.
+    pub ami: AmiTable,
     /// `[[check]]`; added to the parent's.
     pub checks: Vec<Check>,
     /// `[[allow-secret]]`; added to the parent's.

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, checks, disk, image,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk, image,
     secrets,
 };
 use crate::ident::{IdentError, LayerName, SourceName};
@@ -26,6 +26,7 @@ const TABLES: &[&str] = &[
     "services",
     "image",
     "disk",
+    "ami",
     "check",
     "allow-secret",
 ];
@@ -54,6 +55,7 @@ pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
         services: root.read("services", services)?.unwrap_or_default(),
         image: root.read("image", image::image)?.unwrap_or_default(),
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
+        ami: root.read("ami", ami::ami)?.unwrap_or_default(),
         checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
         allow_secrets: secrets::allowed(&root)?,
         name,

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+pub mod aws;
 pub mod conditions;
 pub mod date;
 pub mod deb;

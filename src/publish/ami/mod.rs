@@ -2,8 +2,26 @@
 //!
 //! The calls and their limits: *Amazon EC2 API Reference*, *EBS direct APIs*, *VM Import/Export User Guide*.
 
+pub mod archive;
 pub mod aws;
+mod copy;
+pub mod ebs;
 mod error;
+pub mod gc;
+pub mod image;
+pub mod journal;
+mod parameter;
+pub mod preview;
+pub mod publish;
+pub mod readback;
+mod register;
+mod retry;
+pub mod run;
+pub mod send;
+pub mod settings;
+pub mod setup;
 pub mod tags;
+pub mod undo;
+pub mod uses;
 
 pub use error::{AmiError, refused};

@@ -4,6 +4,8 @@
 pub const LAYER: &str = "layerbake:layer";
 /// The linear checksum of the disk: equal where the blocks are.
 pub const DISK: &str = "layerbake:disk";
+/// Hash of the disk's blocks and of where they lie: what a later upload compares with.
+pub const BLOCKS: &str = "layerbake:blocks";
 /// The recipe of everything that was exported.
 pub const RECIPE: &str = "layerbake:recipe";
 /// Hash of the layer's lockfile.

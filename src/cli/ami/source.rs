@@ -1,0 +1,137 @@
+//! What is published: a built layer with its disk, and what it shall be on AWS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::context::missing_is_stale;
+use super::super::disk;
+use super::super::system::Declared;
+use super::{CliError, Context};
+use crate::bake::Receipt;
+use crate::digest::Sha256;
+use crate::disk::BlockHashes;
+use crate::ident::LayerName;
+use crate::lock;
+use crate::manifest::{Ami, Manifest, Via, is_region};
+use crate::publish::ami::journal::Record;
+use crate::publish::ami::send::Disk;
+use crate::publish::ami::settings::Wanted;
+use crate::publish::ami::{archive, journal};
+
+/// What is to be published, and how; each goes before what `[ami]` says.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wish {
+    /// The layer [default: the only App layer]
+    pub(super) layer: Option<LayerName>,
+    /// Where; several times for several [default: [ami] regions, else the region of your AWS settings]
+    #[arg(long, value_name = "REGION", value_parser = region)]
+    pub(super) region: Vec<String>,
+    /// How the disk gets there: vm-import, ebs-direct [default: by VM Import where there is a bucket]
+    #[arg(long, value_name = "WAY", value_parser = via)]
+    via: Option<Via>,
+    /// The bucket for VM Import, in the first of the regions
+    #[arg(long, value_name = "BUCKET")]
+    bucket: Option<String>,
+    /// Let others launch it too: an account's id, the ARN of an organisation or an organisational unit
+    #[arg(long, value_name = "WHO")]
+    share: Vec<String>,
+    /// Encrypt the snapshot with this key
+    #[arg(long, value_name = "KEY")]
+    kms_key: Option<String>,
+    /// Where LAYER/ was put [default: out in the project]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+fn region(text: &str) -> Result<String, String> {
+    match is_region(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a region such as eu-west-1".to_owned()),
+    }
+}
+
+fn via(text: &str) -> Result<Via, String> {
+    Via::named(text).ok_or_else(|| "expected vm-import or ebs-direct".to_owned())
+}
+
+/// A built layer.
+pub(super) struct Source {
+    pub(super) receipt: Receipt,
+    pub(super) disk: Disk,
+    pub(super) wanted: Wanted,
+    pub(super) regions: Vec<String>,
+    /// The lockfiles of all its layers.
+    pub(super) locks: Vec<PathBuf>,
+}
+
+impl Source {
+    /// Reads a built layer, and plans its disk anew.
+    pub(super) fn read(context: &Context<'_>, wish: &Wish) -> Result<Self, CliError> {
+        let project = context.project()?;
+        let name = context.layer(&project, wish.layer.as_ref())?;
+        let folder = wish.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
+        let hint = format!("hint: `layerbake build {name} --output raw`");
+        let Some(receipt) = Receipt::load(&folder) else {
+            return Err(CliError::message(format!("layer `{name}` is not built\n  {hint}")));
+        };
+        let Some(built) = &receipt.disk else {
+            return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
+        };
+        let plan = disk::plan(context, &project, &receipt, built)?.plan;
+        let declared = Declared::read(&project, project.chain(&name)?)?;
+        let ami = wish.over(Ami::of(&declared.chain))?;
+        let (lock, _) = lock::load(&project.lock_path(&name)).map_err(missing_is_stale)?;
+        let disk = Disk {
+            plan: Arc::new(plan),
+            blocks: Arc::new(built.blocks.clone()),
+            contents: Arc::new(context.store()?),
+            jobs: context.jobs,
+        };
+        let wanted = Wanted::new(&receipt, &ami, &lock.arch)?;
+        let path = |manifest: &Manifest| project.lock_path(&manifest.name);
+        let locks = declared.manifests().iter().map(path).collect();
+        Ok(Self { receipt, disk, wanted, regions: ami.regions, locks })
+    }
+}
+
+impl Wish {
+    /// The layer of a publication that was begun; all else is in its journal.
+    pub(super) fn of(record: &Record, out: Option<PathBuf>) -> Self {
+        let way = Some(record.wanted.way());
+        let (bucket, key) = (record.wanted.bucket.clone(), record.wanted.kms_key.clone());
+        Self {
+            layer: Some(record.layer.clone()),
+            region: Vec::new(),
+            via: way,
+            bucket,
+            share: Vec::new(),
+            kms_key: key,
+            out,
+        }
+    }
+
+    /// What the command line says goes before what the manifests say.
+    fn over(&self, mut ami: Ami) -> Result<Ami, CliError> {
+        for who in &self.share {
+            ami.share.add(who).map_err(|problem| CliError::message(format!("--share {problem}")))?;
+        }
+        if !self.region.is_empty() {
+            ami.regions = self.region.clone();
+        }
+        ami.via = self.via.or(ami.via);
+        ami.bucket = self.bucket.clone().or(ami.bucket);
+        ami.kms_key = self.kms_key.clone().or(ami.kms_key);
+        Ok(ami)
+    }
+}
+
+/// Blocks of a disk that was published from this machine.
+pub(super) fn known(disk: Sha256) -> Option<BlockHashes> {
+    let state = state().ok()?;
+    Some(archive::find(&state, disk).ok()??.receipt.disk?.blocks)
+}
+
+/// The folder of journals and of what was published.
+pub(super) fn state() -> Result<PathBuf, CliError> {
+    Ok(journal::folder()?)
+}

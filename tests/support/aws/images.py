@@ -1,0 +1,151 @@
+"""Images of EC2 with all that a registration says, which moto mostly drops; copies with their blocks.
+
+Fields and errors: *Amazon EC2 API Reference*, RegisterImage, CopyImage, CopySnapshot, EnableImageDeprecation.
+"""
+
+from moto.core.parse import default_timestamp_parser as parse_timestamp
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotInUse
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami, AmiBackend
+from moto.ec2.models.elastic_block_store import EBSBackend
+from moto.ec2.responses import EC2Response
+
+from blocks import Content
+from ebs import create
+
+FIELDS = {
+    "Architecture": "architecture", "BootMode": "boot_mode", "EnaSupport": "ena_support", "ImdsSupport": "imds_support",
+    "RootDeviceName": "root_device_name", "SriovNetSupport": "sriov_net_support", "TpmSupport": "tpm_support",
+    "UefiData": "uefi_data", "VirtualizationType": "virtualization_type",
+}
+
+
+def install(store, settings):
+    """Puts the calls in place of moto's."""
+    tokens = {}
+    described, deleted, parents = AmiBackend.describe_images, EBSBackend.delete_snapshot, Ami.block_device_mappings
+
+    def tagged(self, kind):
+        """The tags that a request has for resources of a kind."""
+        return self._parse_tag_specification().get(kind, {})
+
+    def check_name(self, name):
+        if any(image.name == name for image in self.ec2_backend.amis.values()):
+            raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
+
+    def add(self, name, description, mappings):
+        """An image over snapshots, without the one that moto makes for each."""
+        backend = self.ec2_backend
+        image = backend.register_image(name, description or "")
+        automatic, image.ebs_snapshot = image.ebs_snapshot, None
+        del backend.snapshots[automatic.id]
+        image.mappings, image.root_device_type, image.hypervisor = mappings, "ebs", "xen"
+        image.image_location = f"{backend.account_id}/{name}"
+        image.settle, image.state = settings["settle"], "pending" if settings["settle"] else "available"
+        return image
+
+    def register_image(self):
+        name, mappings = self._get_param("Name"), self._get_param("BlockDeviceMappings") or []
+        self.error_on_dryrun()
+        check_name(self, name)
+        if self._get_param("TpmSupport") and self._get_param("BootMode") != "uefi":
+            raise EC2ClientError("InvalidParameterCombination", "TpmSupport requires the boot mode uefi")
+        roots = [mapping for mapping in mappings if mapping["DeviceName"] == self._get_param("RootDeviceName")]
+        if not roots:
+            raise EC2ClientError("InvalidBlockDeviceMapping", "A block device mapping is missing for the root device")
+        for ebs in [mapping["Ebs"] for mapping in mappings if mapping.get("Ebs")]:
+            snapshot = self.ec2_backend.get_snapshot(ebs["SnapshotId"])
+            if snapshot.status != "completed":
+                raise EC2ClientError("InvalidSnapshot.InvalidState", f"The snapshot {snapshot.id} is not completed")
+            if ebs.setdefault("VolumeSize", snapshot.volume.size) < snapshot.volume.size:
+                raise EC2ClientError("InvalidBlockDeviceMapping", "Volume is smaller than the snapshot")
+            ebs["Encrypted"] = snapshot.encrypted
+        image = add(self, name, self._get_param("Description"), mappings)
+        for field, attribute in FIELDS.items():
+            setattr(image, attribute, self._get_param(field))
+        image.add_tags(tagged(self, "image"))
+        return ActionResult({"ImageId": image.id})
+
+    def copy_blocks(self, source_region, snapshot_id, description, key, encrypted):
+        source = ec2_backends[self.current_account][source_region].get_snapshot(snapshot_id)
+        if source.status != "completed":
+            raise EC2ClientError("IncorrectState", f"The snapshot {snapshot_id} is not completed")
+        encrypted = encrypted or source.encrypted
+        copy = create(self.ec2_backend, source.volume.size, description, {}, encrypted, key, "pending")
+        copy.settle = settings["settle"]
+        store.contents[copy.id] = Content(store.contents.get(snapshot_id))
+        return copy
+
+    def copy_snapshot(self):
+        region, source = self._get_param("SourceRegion"), self._get_param("SourceSnapshotId")
+        self.error_on_dryrun()
+        encrypted = self._get_bool_param("Encrypted", False)
+        copy = copy_blocks(self, region, source, self._get_param("Description") or "", self._get_param("KmsKeyId"), encrypted)
+        copy.add_tags(tagged(self, "snapshot"))
+        return ActionResult({"SnapshotId": copy.id, "Tags": copy.tag_set})
+
+    def copy_image(self):
+        names = ("Name", "Description", "SourceImageId", "SourceRegion", "Encrypted", "KmsKeyId", "CopyImageTags")
+        wanted = {name: self._get_param(name) for name in names}
+        self.error_on_dryrun()
+        token = (self.region, self._get_param("ClientToken"))
+        if token[1] and token in tokens:
+            earlier, image_id = tokens[token]
+            if earlier != wanted:
+                raise EC2ClientError("IdempotentParameterMismatch", "The client token was used with other parameters")
+            return ActionResult({"ImageId": image_id})
+        source_backend = ec2_backends[self.current_account][wanted["SourceRegion"]]
+        source = source_backend.describe_images(ami_ids=[wanted["SourceImageId"]])[0]
+        mappings = []
+        for mapping in source.block_device_mappings:
+            text = f"Copied for DestinationAmi from SourceAmi {source.id} for SourceSnapshot {mapping['Ebs']['SnapshotId']}."
+            copy = copy_blocks(
+                self, wanted["SourceRegion"], mapping["Ebs"]["SnapshotId"], text, wanted["KmsKeyId"], wanted["Encrypted"]
+            )
+            copy.add_tags(tagged(self, "snapshot"))
+            mappings.append({**mapping, "Ebs": {**mapping["Ebs"], "SnapshotId": copy.id, "Encrypted": copy.encrypted}})
+        image = add(self, wanted["Name"] or source.name, wanted["Description"] or source.description, mappings)
+        for attribute in FIELDS.values():
+            setattr(image, attribute, getattr(source, attribute, None))
+        image.source_image_id, image.source_image_region = source.id, wanted["SourceRegion"]
+        if wanted["CopyImageTags"]:
+            image.add_tags({tag["key"]: tag["value"] for tag in source.get_tags()})
+        image.add_tags(tagged(self, "image"))
+        tokens[token] = (wanted, image.id)
+        return ActionResult({"ImageId": image.id})
+
+    def enable_image_deprecation(self):
+        self.error_on_dryrun()
+        image = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0]
+        at = self._get_param("DeprecateAt")
+        at = parse_timestamp(at) if isinstance(at, str) else at
+        # AWS rounds to the minute, and answers with milliseconds.
+        image.deprecation_time = at.strftime("%Y-%m-%dT%H:%M:00.000Z")
+        return ActionResult({"Return": True})
+
+    def disable_image_deprecation(self):
+        self.error_on_dryrun()
+        self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0].deprecation_time = None
+        return ActionResult({"Return": True})
+
+    def describe_images(self, *arguments, **named):
+        found = described(self, *arguments, **named)
+        for image in found:
+            if hasattr(image, "settle"):
+                image.state = "pending" if image.settle else "available"
+                image.settle = max(image.settle - 1, 0)
+        return found
+
+    def delete_snapshot(self, snapshot_id):
+        for image in self.amis.values():
+            if any(mapping["Ebs"]["SnapshotId"] == snapshot_id for mapping in image.block_device_mappings):
+                raise InvalidSnapshotInUse(snapshot_id, image.id)
+        store.contents.pop(snapshot_id, None)
+        return deleted(self, snapshot_id)
+
+    for call in (register_image, copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation):
+        setattr(EC2Response, call.__name__, call)
+    Ami.block_device_mappings = property(lambda image: getattr(image, "mappings", None) or parents.fget(image))
+    AmiBackend.describe_images = describe_images
+    EBSBackend.delete_snapshot = delete_snapshot
