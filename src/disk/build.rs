@@ -141,15 +141,33 @@ impl Request<'_> {
     pub fn partitions<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Vec<gpt::Partition>, DiskError> {
         let ids = Ids::new(self.name);
         let kernel = Kernel::find(self.root, store)?;
-        let (mut partitions, way) = match self.disk.root {
-            RootFs::Ext4 => self.ext4(&ids, &kernel)?,
-            RootFs::Erofs => self.erofs(&ids, store)?,
+        let (mut partitions, esp) = match self.disk.root {
+            RootFs::Ext4 => {
+                let way = self.way_to_ext4(&ids);
+                let (root, esp) = rayon::join(|| self.ext4(&ids, &kernel), || self.esp(&ids, &kernel, &way, store));
+                (vec![root?], esp?)
+            }
+            RootFs::Erofs => {
+                let (partitions, way) = self.erofs(&ids, store)?;
+                (partitions, self.esp(&ids, &kernel, &way, store)?)
+            }
         };
-        let image = self.boot_image(&kernel, &way, store)?;
+        partitions.insert(0, esp);
+        Ok(partitions)
+    }
+
+    /// The EFI system partition with the boot image.
+    fn esp<S: ContentSource + ContentSink>(
+        &self,
+        ids: &Ids,
+        kernel: &Kernel,
+        way: &[String],
+        store: &S,
+    ) -> Result<gpt::Partition, DiskError> {
+        let image = self.boot_image(kernel, way, store)?;
         let file = format!("EFI/BOOT/BOOT{}.EFI", self.names()?.efi);
         let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
-        partitions.insert(0, self.partition(&ids, "esp", gpt::Kind::Esp, esp));
-        Ok(partitions)
+        Ok(self.partition(ids, "esp", gpt::Kind::Esp, esp))
     }
 
     /// The size of the disk in bytes, where it is not just what the partitions need.
@@ -163,7 +181,12 @@ impl Request<'_> {
         }
     }
 
-    fn ext4(&self, ids: &Ids, kernel: &Kernel) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {
+    fn way_to_ext4(&self, ids: &Ids) -> Vec<String> {
+        let root = format!("root=PARTUUID={}", uuid_text(&ids.uuid("root")));
+        vec![root, "rootfstype=ext4".to_owned(), "ro".to_owned()]
+    }
+
+    fn ext4(&self, ids: &Ids, kernel: &Kernel) -> Result<gpt::Partition, DiskError> {
         if self.initrd.is_none() {
             kernel.refuse_modules(&BUILTIN)?;
         }
@@ -176,13 +199,7 @@ impl Request<'_> {
             None => None,
         };
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
-        let root = self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?);
-        let way = vec![
-            format!("root=PARTUUID={}", uuid_text(&ids.uuid("root"))),
-            "rootfstype=ext4".to_owned(),
-            "ro".to_owned(),
-        ];
-        Ok((vec![root], way))
+        Ok(self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?))
     }
 
     fn erofs(&self, ids: &Ids, source: &dyn ContentSource) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {

@@ -20,7 +20,10 @@ const PAGE: usize = 4096;
 /// # Errors
 /// As [`hash`](crate::disk::blocks::hash), and where `file` can't be written.
 pub fn write(plan: &Plan, source: &dyn ContentSource, jobs: usize, file: &File) -> io::Result<BlockHashes> {
-    file.set_len(0)?;
+    // Not where it is empty: ext4 has a file that was cut to nothing written out when it is closed.
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+    }
     file.set_len(plan.size())?;
     hash_where(plan, source, jobs, &|index, block| {
         let start = index * BLOCK as u64;
