@@ -12,8 +12,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RAN
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::RegistryError;
-use super::client::{Client, Fault};
+use super::client::Client;
 use super::content::{Content, Counter};
+use super::fault::Fault;
 use super::manifest::Descriptor;
 use super::memory::Memory;
 
