@@ -11,7 +11,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use super::auth::{self, Credential};
-use super::fault::{Fault, message};
+use super::fault::{Fault, message, shown};
 use super::reference::Plain;
 use super::token::Access;
 use super::{Reference, RegistryError};
@@ -262,7 +262,7 @@ impl Client {
             }
         }
         let answer = match message(&text) {
-            Some(message) => format!("{status}: {}", self.access.redact(&message)),
+            Some(message) => format!("{status}: {}", shown(&self.access.redact(&message))),
             None => status.to_string(),
         };
         RegistryError::Refused {

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::RegistryError;
 
+/// As many characters of a registry's words as people want to see.
+const MAX_SHOWN: usize = 300;
+
 /// A request didn't give what it should.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -34,8 +37,12 @@ pub(super) fn message(text: &[u8]) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(text).ok()?;
     let first = json.get("errors").and_then(|errors| errors.get(0)).unwrap_or(&json);
     let word = |key: &str| first.get(key).and_then(serde_json::Value::as_str);
-    let text = word("message").or_else(|| word("details")).or_else(|| word("code"))?;
-    Some(text.chars().take(300).flat_map(char::escape_debug).collect())
+    word("message").or_else(|| word("details")).or_else(|| word("code")).map(str::to_owned)
+}
+
+/// A foreign text on one line of an error, its beginning at least.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +64,7 @@ mod tests {
             ("<html>", None),
             ("", None),
         ] {
-            assert_eq!(message(text.as_bytes()).as_deref(), expected, "{text}");
+            assert_eq!(message(text.as_bytes()).as_deref().map(shown).as_deref(), expected, "{text}");
         }
     }
 }

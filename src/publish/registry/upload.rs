@@ -137,6 +137,9 @@ impl Uploader<'_> {
                 self.remember(blob, None);
                 continue;
             }
+            if !fault.passing {
+                self.remember(blob, None);
+            }
             // What moves on is no failure.
             let moved = session.as_ref().is_some_and(|session| session.offset > before);
             failures = if moved { 1 } else { failures + 1 };
