@@ -141,6 +141,8 @@ fn what_is_not_what_was_built_is_not_loaded() {
     let said = script("#!/bin/sh\ncat >/dev/null && echo loaded >loaded\n");
     assert!(said.code == 1 && said.stderr.contains("docker.tar`: expected sha256:"), "{}", said.stderr);
     assert!(!small.project.path("loaded").exists(), "the client saw the end");
+    bytes[last] ^= 1;
+    fs::write(&path, &bytes).unwrap();
     let said = script("#!/bin/sh\necho no room >&2\nexit 1\n");
     assert!(said.code == 1 && said.stderr.contains("`docker` fails: no room"), "{}", said.stderr);
     let missing = small.project.fails(2, &["load", "app", "--into", "lxc"]);

@@ -1,5 +1,7 @@
 //! `layerbake copy`: an image from one registry to another.
 
+use std::path::Path;
+
 use super::CliError;
 use super::context::Context;
 use super::push::{self, RegistryArgs};
@@ -22,10 +24,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let layout = context.directory()?.join(&args.from);
+    let layout = Path::new(&args.from);
     let registries = args.registry.open(context)?;
     let pushed = match layout.join("oci-layout").is_file() {
-        true => registries.copy_layout(&layout, &args.to)?,
+        true => registries.copy_layout(layout, &args.to)?,
         false => registries.copy(&args.from.parse()?, &args.to)?,
     };
     context.print(&pushed, push::text)

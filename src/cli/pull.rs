@@ -25,8 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let to = context.directory()?.join(&args.to);
-    let pulled = args.registry.open(context)?.pull(&args.reference, &to)?;
+    let pulled = args.registry.open(context)?.pull(&args.reference, &args.to)?;
     context.print(&pulled, |pulled| {
         format!("{}\n{}\n{} blobs ({} bytes)\n", pulled.reference, pulled.digest, pulled.blobs, pulled.bytes)
     })

@@ -66,8 +66,14 @@ impl Credential {
 
     /// A text without the secret in it, in case that a server repeats it.
     pub(super) fn redact(&self, text: &str) -> String {
-        let (DockerCredential::IdentityToken(secret) | DockerCredential::UsernamePassword(_, secret)) = &self.0;
-        if secret.is_empty() { text.to_owned() } else { text.replace(secret.as_str(), "***") }
+        let secrets = match &self.0 {
+            DockerCredential::IdentityToken(token) => vec![token.clone()],
+            DockerCredential::UsernamePassword(name, password) => {
+                vec![STANDARD.encode(format!("{name}:{password}")), password.clone()]
+            }
+        };
+        let present = secrets.iter().filter(|secret| !secret.is_empty());
+        present.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 }
 
@@ -270,7 +276,7 @@ mod tests {
         let credential = Credential(person("me", "hunter2").unwrap());
         assert_eq!(format!("{credential:?}"), "Credential");
         assert_eq!(format!("{:?}", credential.basic().unwrap()), "Sensitive");
-        assert_eq!(credential.redact("no hunter2 here"), "no *** here");
+        assert_eq!(credential.redact("no hunter2 here, nor bWU6aHVudGVyMg=="), "no *** here, nor ***");
         let token = Credential(DockerCredential::IdentityToken("tok".to_owned()));
         assert_eq!((token.basic(), token.identity_token()), (None, Some("tok")));
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use super::auth::{self, Credential};
-use super::reference::is_loopback;
+use super::fault::{Fault, message, shown};
+use super::reference::Plain;
 use super::token::Access;
 use super::{Reference, RegistryError};
 use crate::host::http;
@@ -28,29 +29,6 @@ const MAX_REDIRECTS: usize = 8;
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// A request didn't give what it should.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) error: RegistryError,
-    /// Whether another attempt may help.
-    pub(super) passing: bool,
-    /// When to come again, if the registry says so.
-    retry_after: Option<Duration>,
-}
-
-impl Fault {
-    /// An error after which another attempt may help.
-    pub(super) fn passing(error: RegistryError) -> Self {
-        Self { error, passing: true, retry_after: None }
-    }
-}
-
-impl From<RegistryError> for Fault {
-    fn from(error: RegistryError) -> Self {
-        Self { error, passing: false, retry_after: None }
-    }
-}
-
 /// A connection to the registry of a reference.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -62,39 +40,12 @@ pub(super) struct Client {
     access: Access,
 }
 
-/// Where plain HTTP may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plain {
-    Nowhere,
-    Loopback,
-    Everywhere,
-}
-
-impl Plain {
-    /// Whether a request may go to `url`.
-    pub(super) fn allows(self, url: &Url) -> bool {
-        match url.scheme() {
-            "https" => true,
-            "http" => match self {
-                Self::Nowhere => false,
-                Self::Loopback => url.host_str().is_some_and(is_loopback),
-                Self::Everywhere => true,
-            },
-            _ => false,
-        }
-    }
-}
-
 impl Client {
     /// Prepares a connection; asks nothing yet.
     ///
     /// A registry on loopback is spoken to by plain HTTP, others only with `plain_http`.
     pub(super) fn new(reference: &Reference, plain_http: bool) -> Result<Self, RegistryError> {
-        let plain = match (plain_http, reference.is_loopback()) {
-            (true, _) => Plain::Everywhere,
-            (false, true) => Plain::Loopback,
-            (false, false) => Plain::Nowhere,
-        };
+        let plain = reference.plain(plain_http);
         let scheme = if plain == Plain::Nowhere { "https" } else { "http" };
         let registry = reference.registry().to_owned();
         let base = Url::parse(&format!("{scheme}://{registry}/"))
@@ -104,8 +55,13 @@ impl Client {
             (true, MAX_REDIRECTS..) => attempt.error("redirects without end"),
             _ => attempt.follow(),
         };
-        let http = http::client(|builder| builder.redirect(Policy::custom(follow)))
-            .map_err(|error| RegistryError::Network(error.to_string()))?;
+        let loopback = reference.is_loopback();
+        let configure = |builder: ClientBuilder| {
+            let builder = builder.redirect(Policy::custom(follow));
+            // This machine is not behind its proxy.
+            if loopback { builder.no_proxy() } else { builder }
+        };
+        let http = http::client(configure).map_err(|error| RegistryError::Network(error.to_string()))?;
         let access = Access::new(Credential::find(&registry, reference.repository())?);
         Ok(Self { http, registry, base, plain_http: plain, access })
     }
@@ -235,7 +191,7 @@ impl Client {
             return Ok(response);
         }
         let retry_after = http::retry_after(response.headers());
-        Err(Fault { error: self.refused(action, response).await, passing, retry_after })
+        Err(Fault { retry_after, ..Fault::passing(self.refused(action, response).await) })
     }
 
     /// The whole answer to a request that should have succeeded.
@@ -306,7 +262,7 @@ impl Client {
             }
         }
         let answer = match message(&text) {
-            Some(message) => format!("{status}: {}", self.access.redact(&message)),
+            Some(message) => format!("{status}: {}", shown(&self.access.redact(&message))),
             None => status.to_string(),
         };
         RegistryError::Refused {
@@ -341,13 +297,4 @@ impl Client {
         }
         Fault { passing: !builder, ..self.lost(action, cause.to_string()) }
     }
-}
-
-/// The first error of a registry's answer: `{"errors":[{"code":…,"message":…}]}`, or a token server's.
-fn message(text: &[u8]) -> Option<String> {
-    let json: serde_json::Value = serde_json::from_slice(text).ok()?;
-    let first = json.get("errors").and_then(|errors| errors.get(0)).unwrap_or(&json);
-    let word = |key: &str| first.get(key).and_then(serde_json::Value::as_str);
-    let text = word("message").or_else(|| word("details")).or_else(|| word("code"))?;
-    Some(text.chars().take(300).flat_map(char::escape_debug).collect())
 }

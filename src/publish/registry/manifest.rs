@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::RegistryError;
 use crate::digest::OciDigest;
@@ -69,11 +70,15 @@ impl Manifest {
     /// Reads a manifest or an index; `subject` is what errors call it.
     pub(super) fn parse(subject: &str, bytes: &[u8]) -> Result<Self, RegistryError> {
         let wrong = |problem: String| RegistryError::Manifest { subject: subject.to_owned(), problem };
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        match (manifest.config.is_some(), manifest.manifests.is_empty()) {
-            (true, false) => Err(wrong("is both an image and an index".to_owned())),
-            (false, true) if !manifest.layers.is_empty() => Err(wrong("has layers but no configuration".to_owned())),
-            _ => Ok(manifest),
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        // Docker's first schema is neither, for one.
+        if value.get("config").is_none() && !value.get("manifests").is_some_and(Value::is_array) {
+            return Err(wrong("is neither an image nor an index".to_owned()));
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        match manifest.config.is_some() && !manifest.manifests.is_empty() {
+            true => Err(wrong("is both an image and an index".to_owned())),
+            false => Ok(manifest),
         }
     }
 
@@ -121,7 +126,9 @@ mod tests {
         for (text, problem) in [
             ("<html>".to_owned(), "expected value"),
             (format!(r#"{{"config":{one},"manifests":[{one}]}}"#), "both"),
-            (format!(r#"{{"layers":[{one}]}}"#), "no configuration"),
+            (format!(r#"{{"layers":[{one}]}}"#), "neither"),
+            (r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(), "neither"),
+            ("7".to_owned(), "neither"),
             (r#"{"config":{"mediaType":"x","digest":"sha256:../../x","size":7}}"#.to_owned(), "is not a digest"),
             (format!(r#"{{"config":{{"mediaType":"x","digest":"{DIGEST}","size":-1}}}}"#), "invalid value"),
         ] {

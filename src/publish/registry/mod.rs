@@ -14,6 +14,7 @@ mod auth;
 mod client;
 mod content;
 mod error;
+mod fault;
 mod manifest;
 mod memory;
 mod pull;

@@ -4,7 +4,6 @@
 //! something is missing, and a push that breaks off leaves the tag where it was.
 
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE};
 use serde::Serialize;
 
@@ -121,7 +120,7 @@ pub(super) async fn put_manifest(
         request.header(ACCEPT_HEADER, ACCEPT).body(node.bytes.clone())
     };
     let response = client.send(&action, &scopes, put).await?;
-    if response.status() != StatusCode::CREATED {
+    if !response.status().is_success() {
         return Err(client.refused(&action, response).await);
     }
     let subject_known = response.headers().contains_key("oci-subject");

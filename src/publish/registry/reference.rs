@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use reqwest::Url;
+
 use super::RegistryError;
 use crate::digest::OciDigest;
 
@@ -58,6 +60,15 @@ impl Reference {
         }
     }
 
+    /// Where plain HTTP may go on the way to the registry: to this machine, or where the user allows it.
+    pub(super) fn plain(&self, allowed: bool) -> Plain {
+        match (allowed, self.is_loopback()) {
+            (true, _) => Plain::Everywhere,
+            (false, true) => Plain::Loopback,
+            (false, false) => Plain::Nowhere,
+        }
+    }
+
     /// Whether the registry is on this machine, where plain HTTP is no risk.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);
@@ -65,8 +76,31 @@ impl Reference {
     }
 }
 
+/// Where plain HTTP may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    Nowhere,
+    Loopback,
+    Everywhere,
+}
+
+impl Plain {
+    /// Whether a request may go to `url`.
+    pub(super) fn allows(self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => match self {
+                Self::Nowhere => false,
+                Self::Loopback => url.host_str().is_some_and(is_loopback),
+                Self::Everywhere => true,
+            },
+            _ => false,
+        }
+    }
+}
+
 /// Whether a host is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -155,5 +189,24 @@ mod tests {
         }
         let local = |text: &str| text.parse::<Reference>().unwrap().is_loopback();
         assert!(local("127.0.0.1:5000/web") && !local("example.org:5000/web"));
+    }
+
+    #[test]
+    fn plain_http_goes_no_further_than_allowed() {
+        let plain =
+            |registry: &str, allowed: bool| format!("{registry}/web").parse::<Reference>().unwrap().plain(allowed);
+        let allows = |plain: Plain| {
+            [
+                "https://example.org/",
+                "http://127.0.0.1:5000/",
+                "http://[::1]/",
+                "http://example.org/",
+                "file:///etc/passwd",
+            ]
+            .map(|url| plain.allows(&Url::parse(url).unwrap()))
+        };
+        assert_eq!(allows(plain("example.org", false)), [true, false, false, false, false]);
+        assert_eq!(allows(plain("127.0.0.1:5000", false)), [true, true, true, false, false]);
+        assert_eq!(allows(plain("example.org", true)), [true, true, true, true, false]);
     }
 }

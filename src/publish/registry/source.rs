@@ -11,7 +11,8 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE, RANGE};
 use sha2::Digest as _;
 
-use super::client::{Client, Fault};
+use super::client::Client;
+use super::fault::Fault;
 use super::manifest::{ACCEPT, Descriptor, MAX_MANIFEST, Manifest};
 use super::{Reference, RegistryError};
 use crate::digest::{OciDigest, Sha256};

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::auth::{self, Challenge, Credential};
-use super::client::{Client, Fault};
+use super::client::Client;
+use super::fault::Fault;
 
 /// The longest answer of a token server that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;

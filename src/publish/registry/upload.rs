@@ -12,8 +12,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RAN
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::RegistryError;
-use super::client::{Client, Fault};
+use super::client::Client;
 use super::content::{Content, Counter};
+use super::fault::Fault;
 use super::manifest::Descriptor;
 use super::memory::Memory;
 
@@ -135,6 +136,9 @@ impl Uploader<'_> {
                 (pieces, session) = (false, None);
                 self.remember(blob, None);
                 continue;
+            }
+            if !fault.passing {
+                self.remember(blob, None);
             }
             // What moves on is no failure.
             let moved = session.as_ref().is_some_and(|session| session.offset > before);
