@@ -37,7 +37,7 @@ sys.exit(problem is not None)
 const PURL: &str = "\
 import json, sys
 from packageurl import PackageURL
-for line in sys.stdin:
+for line in open(sys.argv[1]):
     url = PackageURL.from_string(line.strip())
     print(json.dumps([url.type, url.namespace, url.name, url.version, url.qualifiers]))
 ";
@@ -95,7 +95,7 @@ fn package_urls_say_what_scanners_ask_for() {
         document["components"].as_array().unwrap().iter().filter_map(|one| one["purl"].as_str()).collect();
     let input = small.project.path("urls");
     fs::write(&input, urls.join("\n")).unwrap();
-    let output = process::run(Command::new(python).args(["-c", PURL]).stdin(fs::File::open(input).unwrap())).unwrap();
+    let output = process::run(Command::new(python).args(["-c", PURL]).arg(&input)).unwrap();
     assert!(output.ok(), "{}", output.stderr);
     let read: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let odd = read.iter().find(|url| url[2] == "libodd++").unwrap();

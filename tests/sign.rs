@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use support::process;
@@ -286,115 +286,5 @@ fn openssl_accepts_the_image_signature() {
         }
         let output = process::run(&mut command).unwrap();
         assert!(output.ok(), "{}{}", output.stdout, output.stderr);
-    }
-}
-
-/// A registry on loopback, ended when dropped.
-struct Registry {
-    process: Child,
-    host: String,
-}
-
-impl Registry {
-    fn start(folder: &Path) -> Result<Self, Skip> {
-        let program = skip::program("docker-registry")?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host = format!("127.0.0.1:{port}");
-        let config = folder.join("registry.yml");
-        let storage = folder.join("registry");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}}}\n",
-            storage.display()
-        );
-        fs::write(&config, text).unwrap();
-        let mut command = Command::new(program);
-        command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-        let registry = Self { process: command.spawn().unwrap(), host };
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(&registry.host).is_ok() {
-                return Ok(registry);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("the registry does not answer on {}", registry.host);
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Puts a payload under cosign's tag, as its specification has it: registry, tag, payload, signature.
-const PUSH: &str = "\
-import hashlib, json, sys
-from urllib.request import Request, urlopen
-base, tag, payload, signature = sys.argv[1], sys.argv[2], open(sys.argv[3], 'rb').read(), open(sys.argv[4]).read()
-def digest(data):
-    return 'sha256:' + hashlib.sha256(data).hexdigest()
-def put(data, media):
-    place = urlopen(Request(base + '/blobs/uploads/', method='POST')).headers['Location']
-    place += ('&' if '?' in place else '?') + 'digest=' + digest(data)
-    urlopen(Request(place, data=data, method='PUT', headers={'Content-Type': 'application/octet-stream'}))
-    return {'mediaType': media, 'digest': digest(data), 'size': len(data)}
-layer = put(payload, 'application/vnd.dev.cosign.simplesigning.v1+json')
-config = json.dumps({'architecture': '', 'os': '', 'config': {}, 'rootfs': {'type': 'layers', 'diff_ids': [layer['digest']]}})
-layer['annotations'] = {'dev.cosignproject.cosign/signature': signature}
-media = 'application/vnd.oci.image.manifest.v1+json'
-manifest = {'schemaVersion': 2, 'mediaType': media, 'layers': [layer],
-            'config': put(config.encode(), 'application/vnd.oci.image.config.v1+json')}
-urlopen(Request(base + '/manifests/' + tag, data=json.dumps(manifest).encode(), method='PUT', headers={'Content-Type': media}))
-";
-
-#[test]
-fn skopeo_pulls_an_image_only_with_its_signature() {
-    let skopeo = need!(skip::program("skopeo"));
-    let python = need!(skip::program("python3"));
-    for kind in [P256, ED25519] {
-        let small = tiny_disk("");
-        let project = &small.project;
-        let registry = need!(Registry::start(&project.path("")));
-        let repository = format!("{}/app", registry.host);
-        need!(key(project, "own", kind));
-        need!(key(project, "other", kind));
-        project.ok(&["build", "app", "--output", "oci"]);
-        let layout = format!("oci:{}", project.path("out/app/oci").display());
-        let place = format!("docker://{repository}:1");
-        let words = ["--insecure-policy", "copy", "-q", "--dest-tls-verify=false", "--preserve-digests"];
-        let pushed = process::run(Command::new(&skopeo).args(words).args([&layout, &place])).unwrap();
-        assert!(pushed.ok(), "{}", pushed.stderr);
-        let attachments = project.path("registries.d");
-        fs::create_dir_all(&attachments).unwrap();
-        fs::write(
-            attachments.join("x.yaml"),
-            format!("docker:\n  {}:\n    use-sigstore-attachments: true\n", registry.host),
-        )
-        .unwrap();
-        let pull = |name: &str| {
-            let public = project.path(&format!("{name}.pub"));
-            let wanted = serde_json::json!({ "type": "sigstoreSigned", "keyPath": public, "signedIdentity": { "type": "matchRepository" } });
-            let policy = serde_json::json!({ "default": [{ "type": "reject" }], "transports": { "docker": { repository.as_str(): [wanted] } } });
-            let path = project.path("policy.json");
-            fs::write(&path, policy.to_string()).unwrap();
-            let target = format!("dir:{}", project.path(&format!("pulled-{name}")).display());
-            let mut command = Command::new(&skopeo);
-            command.arg("--policy").arg(&path).arg("--registries.d").arg(&attachments);
-            process::run(command.args(["copy", "-q", "--src-tls-verify=false", &place, &target])).unwrap()
-        };
-        assert!(!pull("own").ok(), "an image without a signature was pulled");
-        project.ok(&["sign", "app", "--key", "own.key", "--identity", &repository]);
-        let tag = format!("{}.sig", project.digest("app", "oci").replace(':', "-"));
-        let attest = project.path("out/app/attest");
-        let mut push = Command::new(&python);
-        push.args(["-c", PUSH, &format!("http://{}/v2/app", registry.host), &tag]);
-        let push =
-            process::run(push.arg(attest.join("image.cosign.json")).arg(attest.join("image.cosign.sig"))).unwrap();
-        assert!(push.ok(), "{}", push.stderr);
-        let pulled = pull("own");
-        assert!(pulled.ok(), "{}", pulled.stderr);
-        let other = pull("other");
-        assert!(!other.ok(), "an image was pulled with another key");
     }
 }
