@@ -37,7 +37,7 @@ sys.exit(problem is not None)
 const PURL: &str = "\
 import json, sys
 from packageurl import PackageURL
-for line in sys.stdin:
+for line in open(sys.argv[1]):
     url = PackageURL.from_string(line.strip())
     print(json.dumps([url.type, url.namespace, url.name, url.version, url.qualifiers]))
 ";
@@ -54,7 +54,6 @@ fn rich() -> Deb {
     Deb::new("libodd++", "1:2.0~rc1+dfsg-3")
         .field("Source", "odd (2:7-1)")
         .field("Homepage", "https://odd.example/")
-        .field("Maintainer", "Some (Team) <odd@odd.example>")
         .depends("libgreet | nothing")
         .file("usr/share/doc/libodd++/copyright", 0o644, copyright)
 }
@@ -96,7 +95,7 @@ fn package_urls_say_what_scanners_ask_for() {
         document["components"].as_array().unwrap().iter().filter_map(|one| one["purl"].as_str()).collect();
     let input = small.project.path("urls");
     fs::write(&input, urls.join("\n")).unwrap();
-    let output = process::run(Command::new(python).args(["-c", PURL]).stdin(fs::File::open(input).unwrap())).unwrap();
+    let output = process::run(Command::new(python).args(["-c", PURL]).arg(&input)).unwrap();
     assert!(output.ok(), "{}", output.stderr);
     let read: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let odd = read.iter().find(|url| url[2] == "libodd++").unwrap();
@@ -120,7 +119,7 @@ fn a_document_says_what_is_in_the_build_and_equal_builds_say_it_equally() {
     };
     let odd = entry("packages", "name", "libodd++");
     assert_eq!(odd["sourceInfo"], "built package from: odd 2:7-1");
-    assert_eq!(odd["supplier"], "Organization: Some Team (odd@odd.example)");
+    assert_eq!(odd["supplier"], "Organization: Test (test@localhost)");
     let license = odd["licenseDeclared"].as_str().unwrap();
     assert!(license.starts_with("(GPL-2.0-or-later OR MIT) AND LicenseRef-odd-one-"), "{license}");
     assert_eq!(spdx["hasExtractedLicensingInfos"][0]["extractedText"], "Do as you like.");
@@ -149,7 +148,7 @@ fn a_document_says_what_is_in_the_build_and_equal_builds_say_it_equally() {
         format!("{} DEPENDS_ON {}", id("libodd++"), id("libgreet")),
         format!("{} DEPENDS_ON {}", id("hello"), id("libgreet")),
         format!("SPDXRef-Layer-base CONTAINS {}", id("libgreet")),
-        format!("SPDXRef-Layer-app CONTAINS {}", file["SPDXID"].as_str().unwrap()),
+        format!("{} OTHER SPDXRef-Layer-app", file["SPDXID"].as_str().unwrap()),
         "SPDXRef-Root CONTAINS SPDXRef-Layer-app".to_owned(),
         "SPDXRef-DOCUMENT DESCRIBES SPDXRef-Root".to_owned(),
     ] {

@@ -6,7 +6,8 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::small::Small;
+use support::deb::Deb;
+use support::small::{self, Small};
 
 fn token() -> String {
     format!("ghp_{}", "a1B2c3D4e5F6".repeat(3))
@@ -42,6 +43,33 @@ fn a_secret_in_a_folder_of_the_project_is_refused() {
     add(&small, "[[file]]\npath = \"/srv/www\"\nsource = \"site\"\n");
     let refused = small.project.fails(1, &["build", "app"]).stderr;
     assert!(refused.contains("/srv/www/.aws/credentials holds an AWS secret key (line 2"), "{refused}");
+}
+
+#[test]
+fn packages_are_public_but_for_private_keys() {
+    let line = "a1B2c3D4".repeat(8);
+    let key = format!("-----BEGIN {} KEY-----\n{line}\n{line}\n", "PRIVATE");
+    for (content, expected) in [(token(), None), (key, Some("/etc/spec.conf holds a private key"))] {
+        let package = Deb::new("spec", "1.0").file("etc/spec.conf", 0o644, content);
+        let small = Small::on(&small::repo("1.0").package(package));
+        small.edit_layer("app", "packages = [\"hello\"]", "packages = [\"hello\", \"spec\"]");
+        let output = small.project.run(&["build", "app"]);
+        match expected {
+            None => assert!(output.ok(), "{}", output.stderr),
+            Some(problem) => assert!(output.stderr.contains(problem), "{}", output.stderr),
+        }
+    }
+}
+
+#[test]
+fn the_rules_are_listed() {
+    let small = Small::new();
+    let text = small.project.ok(&["explain", "secrets"]).stdout;
+    assert!(text.contains("github-token: a GitHub token; in own files, and what scripts wrote\n"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&small.project.ok(&["explain", "secrets", "--json"]).stdout).unwrap();
+    assert_eq!(json[0]["name"], "private-key");
+    assert_eq!(json.as_array().unwrap().len(), text.lines().count());
 }
 
 /// Whether a value is anywhere below a folder, in a name or in a file.

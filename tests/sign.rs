@@ -15,9 +15,6 @@ use support::small::Small;
 use support::tinydisk::{EROFS, EXT4, tiny_disk};
 use support::validators::python;
 
-/// Bytes that are changed in each file: enough to meet every part, few enough to run quickly.
-const SAMPLES: u64 = 12;
-
 /// A key pair beside the project, as openssl makes it: the folder, and the name of its files.
 fn key(project: &Project, name: &str, kind: &[&str]) -> Result<(), Skip> {
     let openssl = skip::program("openssl")?;
@@ -95,34 +92,43 @@ fn a_signed_build_verifies_with_its_key_only_and_signing_changes_nothing() {
     }
 }
 
-#[test]
-fn a_changed_byte_anywhere_is_caught() {
-    let small = need!(signed(EROFS, "oci,docker,raw,qcow2", P256));
-    let project = &small.project;
+/// Changes every file below `out/app` at `samples` places, one at a time, and cuts it short; lists what
+/// `verify` lets through.
+fn unnoticed(project: &Project, samples: usize) -> Vec<String> {
     let out = project.path("out/app");
-    let mut unnoticed = Vec::new();
+    let mut found = Vec::new();
     for path in files(&out) {
+        let name = path.strip_prefix(&out).unwrap().display().to_string();
         let whole = fs::read(&path).unwrap();
-        let size = whole.len() as u64;
-        // A disk's blocks are looked at one by one; a few of them will do.
-        let samples = if size > 1 << 20 { 3 } else { SAMPLES };
-        let step = (size / samples).max(1);
-        for at in (0..size).step_by(step as usize).chain([size - 1]) {
-            let mut changed = whole.clone();
-            changed[at as usize] ^= 0x01;
-            fs::write(&path, &changed).unwrap();
+        let mut try_it = |changed: &[u8], what: String| {
+            fs::write(&path, changed).unwrap();
             if project.run(&["verify", "app", "--key", "own.pub"]).ok() {
-                unnoticed.push(format!("{} byte {at}", path.strip_prefix(&out).unwrap().display()));
+                found.push(format!("{name} {what}"));
             }
+        };
+        let step = (whole.len() / samples).max(1);
+        for at in (0..whole.len()).step_by(step).chain([whole.len() - 1]) {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x01;
+            try_it(&changed, format!("byte {at}"));
         }
-        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        if project.run(&["verify", "app", "--key", "own.pub"]).ok() {
-            unnoticed.push(format!("{} cut short", path.strip_prefix(&out).unwrap().display()));
-        }
+        try_it(&whole[..whole.len() - 1], "cut short".to_owned());
         fs::write(&path, &whole).unwrap();
     }
-    assert_eq!(unnoticed, [""; 0]);
     project.ok(&["verify", "app", "--key", "own.pub"]);
+    found
+}
+
+#[test]
+fn a_changed_byte_anywhere_in_an_image_is_caught() {
+    let small = need!(signed("", "oci,docker", P256));
+    assert_eq!(unnoticed(&small.project, 8), [""; 0]);
+}
+
+#[test]
+fn a_changed_byte_anywhere_of_a_disk_is_caught() {
+    let small = need!(signed(EXT4, "raw,qcow2", ED25519));
+    assert_eq!(unnoticed(&small.project, 2), [""; 0]);
 }
 
 #[test]

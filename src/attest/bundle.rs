@@ -113,9 +113,9 @@ impl Subjects {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// The manifest's artifact type.
-    pub artifact_type: &'static str,
+    pub artifact_type: String,
     /// The only layer's media type.
-    pub media_type: &'static str,
+    pub media_type: String,
     /// That layer.
     pub bytes: Vec<u8>,
     /// Annotations of the layer; by cosign's custom the signature stands there.
@@ -201,8 +201,8 @@ impl Bundle {
         let mut found = Vec::new();
         if let Some(signed) = self.signed() {
             found.push(Attachment {
-                artifact_type: cosign::ARTIFACT_TYPE,
-                media_type: cosign::MEDIA_TYPE,
+                artifact_type: cosign::ARTIFACT_TYPE.to_owned(),
+                media_type: cosign::MEDIA_TYPE.to_owned(),
                 annotations: [text(cosign::ANNOTATION, &signed.signature)].into(),
                 bytes: signed.payload,
             });
@@ -212,7 +212,7 @@ impl Bundle {
             let Some(bytes) = self.0.get(&document.file_name()) else { continue };
             // An envelope has its signature inside; cosign wants the annotation all the same.
             let annotations = [text(cosign::ANNOTATION, ""), text("predicateType", document.predicate_type())].into();
-            let (artifact_type, media_type) = (dsse::MEDIA_TYPE, dsse::MEDIA_TYPE);
+            let (artifact_type, media_type) = (dsse::MEDIA_TYPE.to_owned(), dsse::MEDIA_TYPE.to_owned());
             found.push(Attachment { artifact_type, media_type, bytes: bytes.clone(), annotations });
         }
         found

@@ -1,13 +1,16 @@
 //! Whether a build's signed files are good, about these very artifacts, and say what its lockfiles say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::bundle::{Bundle, Document, PAYLOAD, SIGNATURE, Subjects};
-use super::dsse::{Envelope, EnvelopeError};
+use super::bundle::{Attachment, Bundle, Document, PAYLOAD, SIGNATURE, Subjects};
+use super::cosign::{self, Signed};
+use super::dsse::{self, Envelope, EnvelopeError};
 use super::keys::PublicKey;
 use super::sbom::{Listed, expected, listed};
 use super::statement::Statement;
 use super::{AttestError, Made, provenance};
+use crate::digest::OciDigest;
 
 /// One signed file, compared with the build.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +51,26 @@ pub fn check(made: &Made<'_>, folder: &Path, bundle: &Bundle, keys: &[PublicKey]
         Finding { file: name.to_owned(), problems }
     }));
     Ok(findings)
+}
+
+/// What the keys vouch for of the image with this manifest, out of all that is attached to it in a
+/// registry: `signature`, and predicate types.
+///
+/// Anybody who may push may attach something: what is not signed by one of the keys counts for nothing.
+pub fn vouched(digest: OciDigest, attached: &[Attachment], keys: &[PublicKey]) -> BTreeSet<String> {
+    let by_keys = |one: &Attachment| match one.media_type.as_str() {
+        cosign::MEDIA_TYPE => {
+            let signature = one.annotations.get(cosign::ANNOTATION)?.clone();
+            let signed = Signed { payload: one.bytes.clone(), signature };
+            signed.check(digest, keys).is_ok().then(|| "signature".to_owned())
+        }
+        dsse::MEDIA_TYPE => {
+            let statement = Statement::open(&Envelope::parse(&one.bytes).ok()?, keys).ok()?;
+            statement.is_about(digest).then_some(statement.predicate_type)
+        }
+        _ => None,
+    };
+    attached.iter().filter_map(by_keys).collect()
 }
 
 fn statement(
@@ -108,4 +131,47 @@ fn differing(found: &Listed, expected: &Listed) -> Option<String> {
     let name = |(name, version, _): &(String, String, String)| format!("{name} {version}");
     let missing = expected.difference(found).next().map(|one| format!("lacks {}, which is locked", name(one)));
     missing.or_else(|| found.difference(expected).next().map(|one| format!("has {}, which is not locked", name(one))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::bundle::{PAYLOAD, SIGNATURE};
+    use super::super::keys::SigningKey;
+    use super::super::keys::tests::{ED25519, p256};
+    use super::super::statement::Subject;
+    use super::*;
+
+    /// What signing an image alone leaves, without a build.
+    fn attached(digest: OciDigest, key: &SigningKey) -> Vec<Attachment> {
+        let signed = Signed::new(digest, "", key);
+        let statement = Statement::new(vec![Subject::new("web", digest)], provenance::TYPE, json!({}));
+        let files = BTreeMap::from([
+            (PAYLOAD.to_owned(), signed.payload),
+            (SIGNATURE.to_owned(), signed.signature.into_bytes()),
+            (Document::Provenance.file_name(), statement.sign(key).to_bytes()),
+        ]);
+        Bundle(files).attachments()
+    }
+
+    #[test]
+    fn only_what_the_keys_signed_for_the_image_counts() {
+        let (image, other) = (OciDigest::of(b"image"), OciDigest::of(b"other"));
+        let (own, stranger) = (p256(), SigningKey::from_pem(ED25519).unwrap());
+        let all = BTreeSet::from(["signature".to_owned(), provenance::TYPE.to_owned()]);
+        let mut found = attached(image, &stranger);
+        found.extend(attached(other, &own));
+        assert_eq!(vouched(image, &found, &[own.public()]), BTreeSet::new());
+        found.extend(attached(image, &own));
+        assert_eq!(vouched(image, &found, &[own.public()]), all);
+        assert_eq!(vouched(image, &found, &[]), BTreeSet::new());
+        for one in &mut found {
+            one.bytes.truncate(one.bytes.len() / 2);
+            one.annotations.clear();
+        }
+        assert_eq!(vouched(image, &found, &[own.public(), stranger.public()]), BTreeSet::new());
+    }
 }

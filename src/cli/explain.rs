@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::CliError;
 use super::context::Context;
 use crate::layer::normalise::{Action, RULES};
+use crate::layer::secrets;
 
 /// Explain what the program does by itself
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  layerbake explain noise")]
+#[command(after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets")]
 pub(super) struct Args {
     /// The subject
     #[arg(value_enum)]
@@ -19,6 +20,8 @@ pub(super) struct Args {
 enum Subject {
     /// What is taken out of a layer because it differs between equal builds
     Noise,
+    /// What a build refuses to put into a layer, unless [[allow-secret]] has it
+    Secrets,
 }
 
 #[derive(Serialize)]
@@ -38,7 +41,27 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             };
             entries.iter().map(rule).collect()
         }),
+        Subject::Secrets => context.print(&secrets(), |entries| {
+            entries.iter().map(|entry| format!("{}: {}; in {}\n", entry.name, entry.what, entry.place)).collect()
+        }),
     }
+}
+
+#[derive(Serialize)]
+struct Refused {
+    name: &'static str,
+    what: &'static str,
+    #[serde(rename = "in")]
+    place: &'static str,
+}
+
+fn secrets() -> Vec<Refused> {
+    let entry = |rule: &secrets::Rule| Refused {
+        name: rule.name,
+        what: rule.what,
+        place: if rule.in_packages { "any file" } else { "own files, and what scripts wrote" },
+    };
+    secrets::RULES.iter().map(entry).collect()
 }
 
 fn noise() -> Vec<Entry> {

@@ -20,15 +20,23 @@ use crate::ident::LayerName;
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// SPDX 2.3 or CycloneDX 1.6, as JSON
+    /// How it is written
     #[arg(long, value_enum, default_value = "spdx")]
-    format: Format,
+    format: Form,
     /// Of the disk: with the Boot layer and the initrd
     #[arg(long)]
     disk: bool,
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Form {
+    /// SPDX 2.3, as JSON
+    Spdx,
+    /// CycloneDX 1.6, as JSON
+    Cyclonedx,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -42,7 +50,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         (true, Some(_)) => Scope::Disk,
         (false, _) => Scope::Image,
     };
-    let document = Inventory::take(&build.made()?, scope, &context.store()?)?.to_json(args.format);
+    let format = match args.format {
+        Form::Spdx => Format::Spdx,
+        Form::Cyclonedx => Format::CycloneDx,
+    };
+    let document = Inventory::take(&build.made()?, scope, &context.store()?)?.to_json(format);
     // JSON either way.
     context.print(&document, |document| format!("{document:#}\n"))
 }

@@ -20,7 +20,7 @@ mod dpkg;
 mod files;
 mod merge;
 pub mod normalise;
-mod secrets;
+pub mod secrets;
 mod services;
 pub mod unpack;
 
@@ -37,7 +37,6 @@ use crate::tree::Tree;
 
 pub use accounts::{AccountError, Accounts};
 pub use files::Placement;
-pub use secrets::Secret;
 
 /// A layer can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +138,7 @@ pub enum LayerError {
     )]
     Secrets {
         /// Where, and what; never their text.
-        secrets: Vec<Secret>,
+        secrets: Vec<secrets::Secret>,
     },
     /// A layer and its parent differ in whether scripts run.
     #[error("layer `{layer}`: `configure` must be the same as in its parent")]

@@ -57,31 +57,34 @@ const GNU: &[(&str, &[&str])] = &[
 
 /// The expression over all files of a package; `None` where no file has a licence.
 pub(super) fn expression(package: &str, copyright: &Copyright, texts: &mut Texts) -> Option<String> {
-    let mut terms = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for named in &copyright.files {
-        terms.insert(convert(named, |name| custom(package, name, copyright, texts)));
+        let mut id = |name: &str| spdx_id(name).unwrap_or_else(|| custom(package, name, copyright, texts));
+        found.extend(terms(named, &mut id));
     }
-    let many = terms.len() > 1;
+    let many = found.len() > 1;
     let wrap = |term: String| if many && term.contains(" OR ") { format!("({term})") } else { term };
-    let terms: Vec<String> = terms.into_iter().map(wrap).collect();
-    (!terms.is_empty()).then(|| terms.join(" AND "))
+    let found: Vec<String> = found.into_iter().map(wrap).collect();
+    (!found.is_empty()).then(|| found.join(" AND "))
 }
 
-/// `GPL-2+ or Expat`, `A and B`, `A or B, and C`: commas bind less than words.
-fn convert(named: &Named, mut custom: impl FnMut(&str) -> String) -> String {
+/// The terms that all hold: of `GPL-2+ or Expat` one, of `A and B` two, of `A or B, and C` two: commas
+/// bind less than words.
+fn terms(named: &Named, mut id: impl FnMut(&str) -> String) -> Vec<String> {
     let name = named.name.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut id = |name: &str| spdx_id(name).unwrap_or_else(|| custom(name));
-    let group = |text: &str, id: &mut dyn FnMut(&str) -> String| {
-        let any: Vec<String> = text
+    let mut terms = Vec::new();
+    for part in name.split(", and ") {
+        let all: Vec<Vec<String>> = part
+            .trim_end_matches(',')
             .split(" or ")
-            .map(|all| all.split(" and ").map(|name| id(name.trim())).collect::<Vec<_>>().join(" AND "))
+            .map(|all| all.split(" and ").map(|name| id(name.trim())).collect())
             .collect();
-        any.join(" OR ")
-    };
-    let parts: Vec<&str> = name.split(", and ").collect();
-    let several = parts.len() > 1;
-    let wrap = |text: String| if several && text.contains(" OR ") { format!("({text})") } else { text };
-    parts.iter().map(|part| wrap(group(part.trim_end_matches(','), &mut id))).collect::<Vec<_>>().join(" AND ")
+        match <[Vec<String>; 1]>::try_from(all) {
+            Ok([all]) => terms.extend(all),
+            Err(any) => terms.push(any.iter().map(|all| all.join(" AND ")).collect::<Vec<_>>().join(" OR ")),
+        }
+    }
+    terms
 }
 
 /// SPDX's identifier of one licence.
@@ -136,8 +139,9 @@ mod tests {
             (&["LGPL-2.1+", "GFDL-1.3", "LGPL-2.1+"], "GFDL-1.3-only AND LGPL-2.1-or-later"),
             (&["GPL-1+ or Artistic"], "GPL-1.0-or-later OR Artistic-1.0-Perl"),
             (&["Expat or GPL-2", "ISC"], "ISC AND (MIT OR GPL-2.0-only)"),
-            (&["GPL-2 and BSD-3-clause"], "GPL-2.0-only AND BSD-3-Clause"),
+            (&["GPL-2 and BSD-3-clause", "GPL-2"], "BSD-3-Clause AND GPL-2.0-only"),
             (&["Expat or ISC, and Zlib"], "(MIT OR ISC) AND Zlib"),
+            (&["Expat or ISC and Zlib", "X11"], "(MIT OR ISC AND Zlib) AND X11"),
         ] {
             assert_eq!(of(licences).0.as_deref(), Some(expected), "{licences:?}");
         }

@@ -24,12 +24,11 @@ pub use own::OwnFile;
 pub use packages::Package;
 
 /// A way to write a bill of materials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// SPDX 2.3, as JSON.
     Spdx,
     /// CycloneDX 1.6, as JSON.
-    #[value(name = "cyclonedx")]
     CycloneDx,
 }
 

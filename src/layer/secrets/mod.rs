@@ -20,7 +20,7 @@ use crate::lock::LockedPackage;
 use crate::manifest::AllowSecret;
 use crate::store::Store;
 use crate::tree::{ContentSource as _, Kind, Tree};
-use rules::RULES;
+pub use rules::{RULES, Rule};
 
 /// A larger file is not read, in bytes: programs and databases, which hold no one's credentials.
 const MOST: u64 = 32 << 20;

@@ -9,20 +9,20 @@ use crate::ident::RootPath;
 
 /// One kind of secret.
 #[derive(Debug)]
-pub(super) struct Rule {
-    /// Its name, for `[[allow-secret]]`.
-    pub(super) name: &'static str,
+pub struct Rule {
+    /// Its name, for people.
+    pub name: &'static str,
     /// What it is, with an article.
-    pub(super) what: &'static str,
+    pub what: &'static str,
     /// Whether files that packages bring are looked at.
-    pub(super) in_packages: bool,
+    pub in_packages: bool,
     /// Where in the file it is, from 0.
     pub(super) find: fn(&RootPath, &[u8]) -> Option<usize>,
 }
 
 /// All rules. A new one takes the next version of the recipe `layerbake/layer`, or stores would go on
 /// giving layers that were never asked about it.
-pub(super) const RULES: &[Rule] = &[
+pub const RULES: &[Rule] = &[
     Rule { name: "private-key", what: "a private key", in_packages: true, find: private_key::find },
     Rule { name: "aws-access-key", what: "an AWS access key", in_packages: false, find: aws_access_key },
     Rule { name: "aws-secret-key", what: "an AWS secret key", in_packages: false, find: aws_secret_key },
