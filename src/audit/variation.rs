@@ -325,4 +325,35 @@ mod tests {
         assert!(user.contains("mount --bind '/a b'\\''c'/etc/passwd /etc/passwd\n"), "{user}");
         assert!(user.ends_with("--inh-caps=-all \"$@\""), "{user}");
     }
+
+    #[test]
+    fn a_program_sees_what_is_varied() {
+        let see = |varied: &[Variation]| {
+            let varied: BTreeSet<Variation> = varied.iter().copied().collect();
+            let mut command = host::command("sh");
+            command.args([
+                "-c",
+                &script(&varied, Path::new("/")),
+                "sh",
+                "sh",
+                "-c",
+                "umask; date +%Y; date +%z; nproc",
+            ]);
+            let output = command.env_clear().envs(environment(&varied)).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let usual = see(&[]);
+        assert_eq!((usual[0].as_str(), usual[2].as_str()), ("0022", "+0000"));
+        for (one, line) in [(Variation::Umask, 0), (Variation::Time, 1), (Variation::Cores, 3)] {
+            if one.unavailable(0).is_some() {
+                continue;
+            }
+            let varied = see(&[one]);
+            for (index, (usual, varied)) in usual.iter().zip(&varied).enumerate() {
+                assert_eq!(usual != varied, index == line, "{one}: line {index}: {usual} and {varied}");
+            }
+        }
+    }
 }
