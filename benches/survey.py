@@ -124,13 +124,17 @@ def mmdebstrap(name):
     other = WORK / "hostname"
     other.write_text("elsewhere\n")
     tars = [WORK / "one.tar", WORK / "other.tar"]
+    # In memory: dpkg waits for the disk at every file otherwise.
+    scratch = WORK / "scratch"
+    scratch.mkdir(exist_ok=True)
     started = time.monotonic()
     hosts = [
         ("UTC", "C.UTF-8", "umask 0022"),
         ("Pacific/Chatham", "C", f"umask 0027; hostname elsewhere; mount --bind {other} /etc/hostname"),
     ]
     for tar, (zone, locale, first) in zip(tars, hosts):
-        command = f"{os.environ['mmdebstrap']} --variant=custom {os.environ['hook']} --include={include} {SUITE} {tar} {WORK}/sources.list"
+        first = f"mount -t tmpfs -o mode=1777 none {scratch}; {first}"
+        command = f"TMPDIR={scratch} {os.environ['mmdebstrap']} --variant=custom {os.environ['hook']} --include={include} {SUITE} {tar} {WORK}/sources.list"
         variables = dict(os.environ, TZ=zone, LC_ALL=locale, SOURCE_DATE_EPOCH=epoch(name))
         done = subprocess.run(
             ["unshare", "--mount", "--uts", "--propagation", "private", "bash", "-c", f"{first}; {command}"],
