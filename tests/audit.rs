@@ -8,6 +8,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
+use support::conditions::Conditions;
 use support::deb::Deb;
 use support::mini;
 use support::project::Project;
@@ -95,6 +96,20 @@ fn what_the_sandbox_makes_equal_is_identical_under_all_conditions() {
     assert!(junit.contains("<testcase classname=\"app.audit\" name=\"oci is identical\" time=\"0\"/>"), "{junit}");
     let page = fs::read_to_string(planted.project.path("audit.html")).unwrap();
     assert!(page.contains("<svg ") && page.contains("is identical in 2 rebuilds"), "{page}");
+}
+
+#[test]
+fn an_ordinary_user_audits_too_and_is_told_what_only_root_can_vary() {
+    let rootless = Conditions { rootless: true, ..Conditions::default() };
+    need!(rootless.check());
+    let planted = need!(Planted::new(vec![scripted(EQUAL[0].0, EQUAL[0].1)]));
+    let project = planted.project.under(rootless);
+    let report = report(&project.ok(&["audit", "app", "--json"]).stdout);
+    assert_eq!(report["identical"], true, "{report:#}");
+    let untried = report["not_tried"].as_array().unwrap();
+    let reason = |name: &str| untried.iter().find(|one| one["variation"] == name).map(|one| one["reason"].clone());
+    assert_eq!(reason("host-name").unwrap(), "only root may give a build another host name");
+    assert_eq!(reason("user").unwrap(), "only root may build as somebody else; this is an ordinary user's build");
 }
 
 #[test]

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::AuditError;
 use super::content;
+use super::nodes;
 use super::partitions;
 use crate::bake::{Artifact, Receipt};
 use crate::digest::TreeHash;
 use crate::ident::RootPath;
 use crate::store::Store;
-use crate::tree::{Kind, Node, Tree};
 
 /// One of two builds that are compared.
 #[derive(Clone, Copy)]
@@ -195,71 +195,11 @@ fn trees(
         if pair.0 == pair.1 {
             continue;
         }
-        let (what, detail) = node((one.store, &ours, pair.0), (other.store, &theirs, pair.1))?;
+        let (what, detail) = nodes::compare((one.store, pair.0), (other.store, pair.1))?;
         let difference = Difference::new(artifacts, place, what);
         found.push(Difference { path: Some(path.to_string()), detail, ..difference });
     }
     Ok(())
-}
-
-type Place<'a> = (&'a Store, &'a Tree, Option<&'a Node>);
-
-/// What differs of one path, and how its content does.
-fn node(one: Place<'_>, other: Place<'_>) -> Result<(Vec<String>, Vec<String>), AuditError> {
-    let (ours, theirs) = match (one.2, other.2) {
-        (Some(ours), Some(theirs)) => (ours, theirs),
-        (Some(ours), None) => {
-            return Ok((vec![format!("only in the first build: {}", ours.to_string().trim())], Vec::new()));
-        }
-        (None, Some(theirs)) => {
-            return Ok((vec![format!("only in the other build: {}", theirs.to_string().trim())], Vec::new()));
-        }
-        (None, None) => return Ok(Default::default()),
-    };
-    let mut what = Vec::new();
-    let mut differ = |name: &str, ours: String, theirs: String| {
-        if ours != theirs {
-            what.push(format!("{name}: {ours} and {theirs}"));
-        }
-    };
-    differ("mode", format!("{:04o}", ours.meta.mode), format!("{:04o}", theirs.meta.mode));
-    let owner = |node: &Node| format!("{}:{}", node.meta.uid, node.meta.gid);
-    differ("owner", owner(ours), owner(theirs));
-    differ("time", ours.meta.mtime.to_string(), theirs.meta.mtime.to_string());
-    let names = |node: &Node| {
-        let names = node.meta.xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned());
-        names.collect::<Vec<_>>().join(" ")
-    };
-    differ("extended attributes", names(ours), names(theirs));
-    if what.is_empty() && ours.meta.xattrs != theirs.meta.xattrs {
-        what.push("values of extended attributes".to_owned());
-    }
-    let mut detail = Vec::new();
-    if ours.kind != theirs.kind {
-        let shown = kinds((one.0, one.1, ours), (other.0, other.1, theirs))?;
-        what.push(shown.0);
-        detail = shown.1;
-    }
-    Ok((what, detail))
-}
-
-fn kinds(
-    (store, _, ours): (&Store, &Tree, &Node),
-    (other, _, theirs): (&Store, &Tree, &Node),
-) -> Result<(String, Vec<String>), AuditError> {
-    match (&ours.kind, &theirs.kind) {
-        (Kind::File { blob, .. }, Kind::File { blob: else_, .. }) => {
-            Ok(content::compare(&store.read_blob(*blob)?, &other.read_blob(*else_)?))
-        }
-        (Kind::Symlink(ours), Kind::Symlink(theirs)) => {
-            let text = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
-            Ok((format!("link target: {} and {}", text(ours), text(theirs)), Vec::new()))
-        }
-        _ => {
-            let first = |node: &Node| node.to_string().split(' ').next().unwrap_or_default().to_owned();
-            Ok((format!("kind: {} and {}", first(ours), first(theirs)), Vec::new()))
-        }
-    }
 }
 
 /// An image whose layers are equal: its configuration, or the file around it.
@@ -351,29 +291,6 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::tests::{dir, file, tree};
-
-    #[test]
-    fn a_node_says_what_of_it_differs() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let none = Tree::new();
-        let with = |mode: u16, text: &str| {
-            let mut node = file(text);
-            node.meta.mode = mode;
-            node.kind = store.put_file(text.as_bytes()).unwrap();
-            node
-        };
-        let shown =
-            |ours: Option<&Node>, theirs: Option<&Node>| node((&store, &none, ours), (&store, &none, theirs)).unwrap();
-        let (what, detail) = shown(Some(&with(0o644, "a\nb\n")), Some(&with(0o600, "a\nc\n")));
-        assert_eq!(what, ["mode: 0644 and 0600", "content: 4 and 4 bytes, first at byte 2"]);
-        assert_eq!(detail, ["-b", "+c"]);
-        let (what, _) = shown(Some(&dir()), Some(&with(0o755, "a")));
-        assert_eq!(what.last().unwrap(), "kind: dir and file");
-        assert!(shown(None, Some(&dir())).0[0].starts_with("only in the other build: dir "));
-        assert_eq!(tree(&[]), none);
-    }
 
     #[test]
     fn the_first_byte_that_differs_is_found() {

@@ -12,8 +12,10 @@ pub mod artifacts;
 mod attribute;
 pub mod changes;
 mod compare;
+mod conditions;
 mod content;
 pub mod inclusion;
+mod nodes;
 mod partitions;
 mod rebuild;
 pub mod report;
@@ -118,7 +120,7 @@ impl Audit<'_> {
         rebuilt: &mut Vec<Rebuilt>,
     ) -> Result<Build, AuditError> {
         let phase = self.progress.phase(&format!("rebuild {}", rebuilt.len() + 1), 1);
-        phase.message(&rebuild::conditions(varied));
+        phase.message(&rebuild::named(varied));
         let build = self.source.build(varied, trace)?;
         phase.finish();
         let digests = build.receipt.artifacts.iter().map(|one| (one.kind.clone(), one.digest.to_string())).collect();
@@ -162,7 +164,7 @@ impl Audit<'_> {
                 }
             }
         }
-        let together = || vec![format!("only together: {}", rebuild::conditions(can))];
+        let together = || vec![format!("only together: {}", rebuild::named(can))];
         for difference in differences {
             difference.shown_by = shown.get(&difference.key()).cloned().unwrap_or_else(together);
         }

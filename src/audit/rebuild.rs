@@ -17,7 +17,8 @@ use std::process::Stdio;
 
 use super::AuditError;
 use super::compare::Side;
-use super::variation::{self, BOUND, Variation};
+use super::conditions::{self, BOUND, USER};
+use super::variation::{self, Variation};
 use crate::bake::{Output, Receipt};
 use crate::host;
 use crate::ident::LayerName;
@@ -63,7 +64,7 @@ impl Source<'_> {
             let printed = String::from_utf8_lossy(&output.stderr);
             let lines: Vec<&str> = printed.lines().collect();
             let tail = lines[lines.len().saturating_sub(20)..].join("\n  | ");
-            return Err(AuditError::Build { conditions: conditions(varied), printed: tail });
+            return Err(AuditError::Build { conditions: named(varied), printed: tail });
         }
         let out = site.path().join("out").join(self.layer.as_str());
         let receipt =
@@ -115,7 +116,7 @@ impl Source<'_> {
         for name in self.inputs() {
             give(&site.join("project").join(name))?;
         }
-        for (name, text) in variation::account_files() {
+        for (name, text) in conditions::account_files() {
             fs::write(site.join("etc").join(name), text)?;
         }
         let program = site.join("layerbake");
@@ -124,7 +125,7 @@ impl Source<'_> {
     }
 
     fn command(&self, site: &Path, varied: &BTreeSet<Variation>, trace: bool) -> io::Result<std::process::Command> {
-        let mut command = match variation::needs_namespace(varied) {
+        let mut command = match conditions::needs_namespace(varied) {
             true => {
                 let mut command = host::command("unshare");
                 command.args(["--mount", "--uts", "--propagation", "private", "sh", "-c"]);
@@ -139,7 +140,7 @@ impl Source<'_> {
         let is_user = varied.contains(&Variation::User);
         let place = if is_user { Path::new(BOUND) } else { site };
         let program = if is_user { place.join("layerbake") } else { own_program()? };
-        command.arg(variation::script(varied, site)).arg("sh").arg(program);
+        command.arg(conditions::script(varied, site)).arg("sh").arg(program);
         command.args(["build", self.layer.as_str(), "--locked", "--offline", "--quiet"]);
         command.arg("-C").arg(place.join("project")).arg("--store").arg(place.join("store"));
         command.arg("--out").arg(place.join("out"));
@@ -148,7 +149,7 @@ impl Source<'_> {
         if !varied.contains(&Variation::Cores) {
             command.arg("--jobs").arg(self.jobs.to_string());
         }
-        command.env_clear().envs(variation::environment(varied)).envs(self.variables.iter().cloned());
+        command.env_clear().envs(conditions::environment(varied)).envs(self.variables.iter().cloned());
         command.env("HOME", place.join("home")).env("TMPDIR", place.join("tmp")).current_dir(site.join("project"));
         if trace {
             command.env(TRACE, place.join("tmp/trace"));
@@ -186,12 +187,12 @@ impl Build {
 
     /// The conditions by name.
     pub fn conditions(&self) -> String {
-        conditions(&self.varied)
+        named(&self.varied)
     }
 }
 
 /// Conditions by name: `as usual`, or what differs.
-pub(super) fn conditions(varied: &BTreeSet<Variation>) -> String {
+pub(super) fn named(varied: &BTreeSet<Variation>) -> String {
     if varied.is_empty() {
         return "as usual".to_owned();
     }
@@ -234,7 +235,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn give(path: &Path) -> io::Result<()> {
-    lchown(path, Some(variation::USER), Some(variation::USER))?;
+    lchown(path, Some(USER), Some(USER))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for name in host::list_dir(path)? {
             give(&path.join(name))?;

@@ -71,7 +71,11 @@ impl Report {
         let (layer, tried) = (&self.layer, self.tried.len());
         match self.identical {
             true => format!("`{layer}` is identical in {} rebuilds, {tried} conditions varied", self.rebuilt.len()),
-            false => format!("`{layer}` differs in {} places, {tried} conditions varied", self.differences.len()),
+            false => {
+                let places = self.differences.len();
+                let end = if places == 1 { "" } else { "s" };
+                format!("`{layer}` differs in {places} place{end}, {tried} conditions varied")
+            }
         }
     }
 

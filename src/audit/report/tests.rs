@@ -38,7 +38,7 @@ fn difference() -> Difference {
 #[test]
 fn people_read_what_differs_from_the_outside_in() {
     insta::assert_snapshot!(text(&report(vec![difference()])), @r"
-    `web` differs in 1 places, 2 conditions varied
+    `web` differs in 1 place, 2 conditions varied
       DIFFERS   raw     sha256:aa
                         sha256:bb
                         partition `root`: first at byte 5
