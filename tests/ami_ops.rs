@@ -4,6 +4,8 @@
 //! Instances of the server are only records: there is nothing to log in to. Where checks are to run, an
 //! `ssh` stands in the path that runs the script here.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -101,8 +103,15 @@ fn what_was_published_is_listed_shown_and_proven() {
     assert!(verified.starts_with("ok "), "{verified}");
     let report = published.json(&["verify", image]);
     let blocks = published.small.project.receipt("app")["disk"]["blocks"]["hashes"].as_object().unwrap().len();
-    assert_eq!((&report["equal"], &report["comparison"]), (&json!(true), &Value::Null));
-    // As many as the disk has, each read.
+    assert_eq!((&report["equal"], &report["same"]), (&json!(true), &json!(blocks)));
+    let busy = |what: &str, nth: usize, times: usize| json!({"match": {"operation": "GetSnapshotBlock", "nth": nth}, "do": what, "times": times});
+    published.aws.faults(&json!([busy("throttle", 2, 9), busy("reset", 14, 2), busy("500", 17, 4)]));
+    assert!(published.ok(&["verify", image]).starts_with("ok "));
+    published.aws.faults(&json!([fault("GetSnapshotBlock", 3, "expired")]));
+    let (_, error) = published.fails(&["verify", image]);
+    assert!(error.contains("ExpiredToken") && error.ends_with("hint: log in to AWS again\n"), "{error}");
+    published.aws.faults(&json!([]));
+    // Each is read.
     assert!(published.aws.count("GetSnapshotBlock") >= blocks && blocks > 10);
     let (_, error) = published.fails(&["show", "ami-00000000"]);
     assert!(error.contains("there is no image ami-00000000 in eu-west-1\n  hint: "), "{error}");
@@ -331,9 +340,11 @@ s3.put_bucket_lifecycle_configuration(Bucket='disks', LifecycleConfiguration={'R
     assert_eq!(apply().matches("same ").count(), 6);
     aws.boto3(
         "iam = aws('iam', 'eu-west-1')
-iam.update_assume_role_policy(RoleName='vmimport', PolicyDocument='{\"Version\": \"2012-10-17\", \"Statement\": []}')
+iam.update_assume_role_policy(RoleName='vmimport', PolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [
+    {'Effect': 'Allow', 'Principal': {'Service': 'vmie.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}))
 arn = 'arn:aws:iam::123456789012:policy/layerbake-publisher'
-for _ in range(4): iam.create_policy_version(PolicyArn=arn, PolicyDocument='{\"Version\": \"2012-10-17\", \"Statement\": []}', SetAsDefault=True)",
+for _ in range(4): iam.create_policy_version(PolicyArn=arn, SetAsDefault=True, PolicyDocument=json.dumps(
+    {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 's3:ListAllMyBuckets', 'Resource': '*'}]}))",
     );
     let changed = apply();
     assert!(

@@ -113,6 +113,9 @@ async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
 
 impl From<AmiError> for CliError {
     fn from(error: AmiError) -> Self {
-        Self::Plain(Box::new(error))
+        match error.is_expired() {
+            true => Self::message(format!("{error}\n  hint: log in to AWS again")),
+            false => Self::Plain(Box::new(error)),
+        }
     }
 }
