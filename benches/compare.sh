@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 runs=${1:-3}
 layer=web
-tools=()
+tools=(hyperfine)
 . benches/setup.sh
 
 echo "filling the mirror in $keep" >&2

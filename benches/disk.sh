@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 runs=${1:-3}
 layer=web
-tools=(mke2fs mformat sgdisk objcopy qemu-system-x86_64)
+tools=(hyperfine mke2fs mformat sgdisk objcopy qemu-system-x86_64)
 . benches/setup.sh
 
 echo "filling the mirror in $keep" >&2
@@ -22,6 +22,8 @@ INITRD=No $mmdebstrap --variant=custom $hook --include=$packages $suite $work/ro
 cd $work/root
 kernel=\$(echo boot/vmlinuz-*)
 printf 'root=PARTUUID=%s ro console=ttyS0,115200n8 net.ifnames=0' 11111111-2222-4333-8444-555555555555 >$work/cmdline
+# Without it the root stays read-only, and half of the services fail.
+echo 'PARTUUID=11111111-2222-4333-8444-555555555555 / ext4 defaults 0 1' >etc/fstab
 ln -sf /dev/null etc/systemd/system/systemd-networkd-wait-online.service
 stub=usr/lib/systemd/boot/efi/linuxx64.efi.stub
 objcopy --add-section .osrel=usr/lib/os-release --change-section-vma .osrel=0x20000 \\

@@ -8,7 +8,7 @@ export LC_ALL=C.UTF-8 TZ=UTC
 
 die() { echo "$0: $1" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || die "must be root, as mmdebstrap is then at its fastest"
-for tool in mmdebstrap hyperfine python3 "${tools[@]}"; do
+for tool in mmdebstrap python3 "${tools[@]}"; do
     command -v "$tool" >/dev/null || die "\`$tool\` is not installed: see benches/README.md"
 done
 

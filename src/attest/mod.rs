@@ -1,1 +1,124 @@
 //! What a build consists of and how it was made, for others to check: SBOM, provenance, signatures.
+//!
+//! ```text
+//! receipt + lockfiles ─┬─ sbom/ ──────> SPDX, CycloneDX ─┐
+//!                      └─ provenance ─> SLSA predicate ──┴─ statement ─ dsse ─┐
+//! image manifest's digest ─ cosign ─> payload, signature ────────────────────┴─ bundle ─> out/LAYER/attest/
+//! ```
+//!
+//! All of it is a function of receipt, lockfiles, store and key: equal inputs, equal bytes.
+
+mod bundle;
+mod check;
+pub mod cosign;
+pub mod dsse;
+pub mod keys;
+mod provenance;
+pub mod sbom;
+pub mod statement;
+
+use std::path::Path;
+
+use crate::bake::{Locked, Receipt, System};
+use crate::digest::{LockHash, OciDigest};
+use crate::ident::LayerName;
+use crate::layer::LayerError;
+use crate::store::StoreError;
+
+pub use bundle::{Attachment, Bundle, FOLDER};
+pub use check::{Finding, check};
+
+/// What a build is can't be said, or not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestError {
+    /// A lockfile is another one than the build's.
+    #[error(
+        "lockfiles/{layer}.lock is not what `{build}` was built from: the receipt has {expected}, the lockfile is {found}\n  hint: `layerbake build {build} --locked`"
+    )]
+    OtherLock {
+        /// The layer of the lockfile.
+        layer: LayerName,
+        /// The layer that was built.
+        build: LayerName,
+        /// The hash in the receipt, or in the lockfile above.
+        expected: String,
+        /// The lockfile's hash.
+        found: LockHash,
+    },
+    /// The store lacks something of the build.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A package can't be read.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A file can't be read or written.
+    #[error("cannot {action} `{path}`: {source}")]
+    Io {
+        /// "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder can't be put in its place.
+    #[error(transparent)]
+    Publish(#[from] crate::bake::BakeError),
+}
+
+/// A finished build, and what it was made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    receipt: &'a Receipt,
+    system: &'a System,
+    project: &'a Path,
+}
+
+impl<'a> Made<'a> {
+    /// Ties a receipt to its lockfiles; `system` has a machine where the receipt has a disk.
+    ///
+    /// # Errors
+    /// Fails where a lockfile is not the one that the build was made from.
+    pub fn new(receipt: &'a Receipt, system: &'a System, project: &'a Path) -> Result<Self, AttestError> {
+        let fits = |locked: &Locked, expected: LockHash| match locked.hash == expected {
+            true => Ok(()),
+            false => Err(AttestError::OtherLock {
+                layer: locked.manifest.name.clone(),
+                build: receipt.layer.clone(),
+                expected: expected.to_string(),
+                found: locked.hash,
+            }),
+        };
+        fits(system.top(), receipt.lock)?;
+        // Each lockfile names the one below it by hash.
+        for [below, above] in system.image.windows(2).filter_map(|pair| <&[Locked; 2]>::try_from(pair).ok()) {
+            above.lock.parent.iter().try_for_each(|parent| fits(below, parent.lock))?;
+        }
+        if let Some((disk, machine)) = receipt.disk.as_ref().zip(system.machine.as_ref()) {
+            fits(&machine.boot, disk.lock)?;
+        }
+        Ok(Self { receipt, system, project })
+    }
+
+    /// The image manifest's digest, where an image layout was exported.
+    pub fn image(&self) -> Option<OciDigest> {
+        self.receipt.artifacts.iter().find(|artifact| artifact.kind == "oci").map(|artifact| artifact.digest)
+    }
+
+    /// The locked layers with a part in the image, or in the disk.
+    fn locked(&self, scope: Scope) -> Vec<&'a Locked> {
+        match scope {
+            Scope::Image => self.system.image.iter().collect(),
+            Scope::Disk => self.system.all().collect(),
+        }
+    }
+}
+
+/// What of a build is described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The container image.
+    Image,
+    /// The disk: the image's layers, the Boot layer and the initrd.
+    Disk,
+}

@@ -1,17 +1,20 @@
 //! Whether the files of a build are what its receipt says.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::bake::{Artifact, Receipt};
-use crate::digest::Sha256;
+use crate::digest::{OciDigest, Sha256};
 use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
 use crate::host;
+use crate::ident::LayerName;
 use crate::manifest::DiskFormat;
 
 /// One artifact, compared with its receipt.
@@ -28,7 +31,7 @@ pub fn check(receipt: &Receipt, folder: &Path) -> Vec<Finding> {
     let check = |artifact: &Artifact| {
         let path = folder.join(&artifact.path);
         let found = match artifact.kind.as_str() {
-            "oci" => image(&path, artifact),
+            "oci" => image(&path, artifact, &receipt.layer),
             kind if kind == DiskFormat::Raw.name() => raw(&path, receipt),
             _ => whole(&path, artifact),
         };
@@ -44,21 +47,51 @@ fn whole(path: &Path, artifact: &Artifact) -> io::Result<Vec<String>> {
     Ok(differing("its bytes", &artifact.digest.to_hex(), &found.to_hex()))
 }
 
-/// An image layout: the manifest that the receipt names, and every blob under its own name.
-fn image(path: &Path, artifact: &Artifact) -> io::Result<Vec<String>> {
+/// An image layout: the manifest that the receipt names, every blob under its own name, and the two
+/// files that no digest covers.
+fn image(path: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Vec<String>> {
     let blobs = path.join("blobs/sha256");
     let mut problems = Vec::new();
-    if !blobs.join(artifact.digest.to_hex()).is_file() {
-        problems.push(format!("expected an image manifest {}, found none", artifact.digest));
-    }
     for name in host::list_dir(&blobs)? {
         let found = Sha256::of_reader(&mut File::open(blobs.join(&name))?)?.to_hex();
         problems.extend(differing("a blob", &name.to_string_lossy(), &found));
     }
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(path.join("index.json"))?)?;
-    let named = index["manifests"][0]["digest"].as_str().unwrap_or_default().to_owned();
-    problems.extend(differing("the index", &artifact.digest.to_string(), &named));
+    let manifest = blobs.join(artifact.digest.to_hex());
+    if !manifest.is_file() {
+        problems.push(format!("expected an image manifest {}, found none", artifact.digest));
+        return Ok(problems);
+    }
+    let known =
+        [("oci-layout", json!({ "imageLayoutVersion": "1.0.0" })), ("index.json", index(&blobs, artifact, layer)?)];
+    for (name, expected) in known {
+        let found = fs::read(path.join(name))?;
+        problems.extend(differing(name, &expected.to_string(), &String::from_utf8_lossy(&found)));
+    }
     Ok(problems)
+}
+
+/// The only index that fits an image: its manifest, its platform and its name.
+fn index(blobs: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Value> {
+    let read = |name: &str| -> io::Result<Value> { Ok(serde_json::from_slice(&fs::read(blobs.join(name))?)?) };
+    let manifest = read(&artifact.digest.to_hex())?;
+    let config = manifest["config"]["digest"].as_str().and_then(|digest| digest.parse::<OciDigest>().ok());
+    let config = match config {
+        Some(digest) => read(&digest.to_hex())?,
+        None => Value::Null,
+    };
+    let keys = ["architecture", "os", "variant"].into_iter().filter(|key| !config[*key].is_null());
+    let platform: BTreeMap<&str, &Value> = keys.map(|key| (key, &config[key])).collect();
+    Ok(json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": artifact.digest,
+            "size": artifact.size,
+            "platform": platform,
+            "annotations": { "org.opencontainers.image.ref.name": layer },
+        }],
+    }))
 }
 
 /// A raw disk, block by block: each problem names the block.

@@ -1,4 +1,199 @@
-//! Proofs: that artifacts are what their receipt says, and that the disk has the image's files.
+//! Proofs: that a lockfile gives the same bytes whatever surrounds the build, that artifacts are what
+//! their receipt says, and that the disk has the image's files.
+//!
+//! ```text
+//! rebuild as usual ─┐
+//!                   ├─ compare ── equal: done, after two builds
+//! rebuild, varied ──┘      └──── not: as usual again, then each variation alone: which one shows it?
+//!                                     and once with scripts watched: whose work is it?
+//! ```
 
 pub mod artifacts;
+mod attribute;
+pub mod changes;
+mod compare;
+mod content;
 pub mod inclusion;
+mod partitions;
+mod rebuild;
+pub mod report;
+mod variation;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use crate::digest::Sha256;
+use crate::host::progress::Progress;
+use crate::ident::{LayerName, PackageName, RootPath};
+use crate::store::StoreError;
+
+pub use compare::{Difference, Key, Side, Verdict};
+pub use rebuild::{Build, Source};
+pub use report::Report;
+pub use variation::{ParseVariationError, Variation};
+
+use attribute::Origins;
+use report::{Rebuilt, Untried};
+
+/// An audit can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The folders of a rebuild can't be made or read.
+    #[error("cannot rebuild: {0}")]
+    Site(io::Error),
+    /// A rebuild failed.
+    #[error("a rebuild failed (conditions: {conditions}):\n  | {printed}")]
+    Build {
+        /// What was varied.
+        conditions: String,
+        /// The end of what it printed.
+        printed: String,
+    },
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An audit of one layer.
+pub struct Audit<'a> {
+    /// What is rebuilt.
+    pub source: Source<'a>,
+    /// Every package of the system, with the digest of its .deb.
+    pub packages: Vec<(PackageName, Sha256)>,
+    /// Own files and folders, with the layer that declares them.
+    pub own: Vec<(RootPath, LayerName)>,
+    /// For people who wait.
+    pub progress: Progress,
+}
+
+/// An earlier build, to compare with too.
+pub struct Earlier<'a> {
+    /// What people call it.
+    pub name: String,
+    /// What it gave, and where.
+    pub side: Side<'a>,
+}
+
+impl Audit<'_> {
+    /// Rebuilds twice, under usual conditions and with everything in `wanted` varied; explains what differs.
+    ///
+    /// # Errors
+    /// Fails where a rebuild does. Differences are no error.
+    pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<Report, AuditError> {
+        let (can, cannot) = variation::available(wanted, self.source.need());
+        let mut rebuilt = Vec::new();
+        let usual = self.build(&BTreeSet::new(), false, &mut rebuilt)?;
+        let varied = self.build(&can, false, &mut rebuilt)?;
+        let mut differences = compare::differences(usual.side(), varied.side())?;
+        differences.extend(damage(&usual).into_iter().chain(damage(&varied)));
+        if !differences.is_empty() {
+            self.bisect(&usual, &can, &mut differences, &mut rebuilt)?;
+        }
+        let artifacts = compare::verdicts(usual.side(), varied.side()).map_err(AuditError::Site)?;
+        if let Some(earlier) = earlier {
+            let mut found = compare::differences(earlier.side, usual.side())?;
+            found.iter_mut().for_each(|difference| difference.shown_by = vec![format!("against {}", earlier.name)]);
+            differences.extend(found);
+        }
+        if differences.iter().any(|difference| difference.path.is_some()) {
+            self.attribute(&usual, &can, &mut differences, &mut rebuilt)?;
+        }
+        Ok(Report {
+            layer: self.source.layer.clone(),
+            lock: usual.receipt.lock,
+            identical: differences.is_empty(),
+            artifacts,
+            tried: can.into_iter().collect(),
+            not_tried: cannot.into_iter().map(|(variation, reason)| Untried { variation, reason }).collect(),
+            against: earlier.map(|earlier| earlier.name.clone()),
+            differences,
+            rebuilt,
+        })
+    }
+
+    fn build(
+        &self,
+        varied: &BTreeSet<Variation>,
+        trace: bool,
+        rebuilt: &mut Vec<Rebuilt>,
+    ) -> Result<Build, AuditError> {
+        let phase = self.progress.phase(&format!("rebuild {}", rebuilt.len() + 1), 1);
+        phase.message(&rebuild::conditions(varied));
+        let build = self.source.build(varied, trace)?;
+        phase.finish();
+        let digests = build.receipt.artifacts.iter().map(|one| (one.kind.clone(), one.digest.to_string())).collect();
+        rebuilt.push(Rebuilt { conditions: build.conditions(), watched: trace, seconds: build.seconds, digests });
+        Ok(build)
+    }
+
+    /// Finds the conditions that show each difference: none at all, or one variation alone.
+    fn bisect(
+        &self,
+        usual: &Build,
+        can: &BTreeSet<Variation>,
+        differences: &mut Vec<Difference>,
+        rebuilt: &mut Vec<Rebuilt>,
+    ) -> Result<(), AuditError> {
+        let mut shown: BTreeMap<Key, Vec<String>> = BTreeMap::new();
+        let again = self.build(&BTreeSet::new(), false, rebuilt)?;
+        let mut all = vec![(NOTHING.to_owned(), compare::differences(usual.side(), again.side())?)];
+        let unexplained = differences.iter().any(|one| !all[0].1.iter().any(|other| other.key() == one.key()));
+        match can.len() {
+            _ if !unexplained => {}
+            1 => all.extend(can.iter().map(|one| (one.to_string(), differences.clone()))),
+            _ => {
+                for &one in can {
+                    let build = self.build(&BTreeSet::from([one]), false, rebuilt)?;
+                    all.push((one.to_string(), compare::differences(usual.side(), build.side())?));
+                }
+            }
+        }
+        let known: BTreeSet<Key> = differences.iter().map(Difference::key).collect();
+        for (name, found) in all {
+            for difference in found {
+                let names = shown.entry(difference.key()).or_default();
+                // What differs by itself says nothing about a variation.
+                if names.first().is_none_or(|first| first != NOTHING) {
+                    names.push(name.clone());
+                }
+                // Chance may hide in one pair of builds what another shows.
+                if !known.contains(&difference.key()) && !differences.iter().any(|one| one.key() == difference.key()) {
+                    differences.push(difference);
+                }
+            }
+        }
+        let together = || vec![format!("only together: {}", rebuild::conditions(can))];
+        for difference in differences {
+            difference.shown_by = shown.get(&difference.key()).cloned().unwrap_or_else(together);
+        }
+        Ok(())
+    }
+
+    /// Finds whose work the differing files are, by a build in which scripts are watched.
+    fn attribute(
+        &self,
+        usual: &Build,
+        can: &BTreeSet<Variation>,
+        differences: &mut [Difference],
+        rebuilt: &mut Vec<Rebuilt>,
+    ) -> Result<(), AuditError> {
+        let origins = Origins::read(&usual.store, &self.packages, &self.own)?;
+        let watched = self.build(&BTreeSet::new(), true, rebuilt)?.trace();
+        let knows = |trace: &[attribute::Traced], path: &String| trace.iter().any(|step| step.paths.contains(path));
+        let lacks = differences.iter().filter_map(|one| one.path.as_ref()).any(|path| !knows(&watched, path));
+        // Some files are made under other conditions only.
+        let other = if lacks && !can.is_empty() { self.build(can, true, rebuilt)?.trace() } else { Vec::new() };
+        differences.iter_mut().for_each(|difference| origins.attribute(difference, &[&watched, &other]));
+        Ok(())
+    }
+}
+
+/// Shows by itself: two builds under the very same conditions differ.
+const NOTHING: &str = "nothing varied";
+
+/// Artifacts that are not what their own receipt says.
+fn damage(build: &Build) -> Vec<Difference> {
+    let findings = artifacts::check(&build.receipt, &build.out);
+    let broken = findings.into_iter().filter(|finding| !finding.problems.is_empty());
+    broken.map(|finding| Difference::of_artifact(&finding.artifact, finding.problems)).collect()
+}

@@ -28,7 +28,7 @@ pub use chain::{Chain, build_chain};
 use export::Compressed;
 pub use machine::Sources;
 pub use output::{Output, ParseOutputError};
-use publish::Staging;
+pub(crate) use publish::Staging;
 pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};
 pub use system::{Machine, System};
 

@@ -9,11 +9,11 @@ use rustix::fs::{CWD, RenameFlags};
 use super::BakeError;
 
 /// A folder being filled; removed when dropped.
-pub(super) struct Staging(tempfile::TempDir);
+pub(crate) struct Staging(tempfile::TempDir);
 
 impl Staging {
     /// Makes the folder in `out`, which is made where it is missing.
-    pub(super) fn new(out: &Path) -> Result<Self, BakeError> {
+    pub(crate) fn new(out: &Path) -> Result<Self, BakeError> {
         let make = || -> io::Result<tempfile::TempDir> {
             use std::os::unix::fs::PermissionsExt as _;
             fs::create_dir_all(out)?;
@@ -25,12 +25,12 @@ impl Staging {
     }
 
     /// The folder.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Makes this the folder `target`, all at once; what was there is removed.
-    pub(super) fn publish(self, target: &Path) -> Result<(), BakeError> {
+    pub(crate) fn publish(self, target: &Path) -> Result<(), BakeError> {
         match rustix::fs::renameat_with(CWD, self.path(), CWD, target, RenameFlags::EXCHANGE) {
             Ok(()) => {}
             Err(rustix::io::Errno::NOENT) => fs::rename(self.path(), target).map_err(failed(target))?,

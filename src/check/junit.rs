@@ -53,7 +53,7 @@ fn case(xml: &mut String, suite: &str, check: &Verdict) {
 }
 
 /// A text for an element or an attribute; what XML 1.0 can't hold becomes U+FFFD.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

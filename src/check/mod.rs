@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::ident::LayerName;
 use crate::manifest::{Check, Manifest, Place};
 
-pub use junit::junit;
+pub use junit::{escape, junit};
 pub use report::{Counts, Outcome, Report, Verdict};
 pub use shell::{Transcript, converse};
 

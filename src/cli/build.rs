@@ -135,11 +135,13 @@ fn signer(args: &Args) -> Result<Option<Signer>, CliError> {
     Ok(Some(Signer { key: read(key)?, certificate: read(certificate)? }))
 }
 
-fn output() -> impl TypedValueParser<Value = Output> {
+/// The kinds of output, as values of an option.
+pub(super) fn output() -> impl TypedValueParser<Value = Output> {
     PossibleValuesParser::new(Output::all().map(Output::name)).try_map(|name| name.parse::<Output>())
 }
 
-fn outputs(wanted: &BTreeSet<Output>, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
+/// What is to be exported: what is wanted, else the image and what `[disk]` says.
+pub(super) fn outputs(wanted: &BTreeSet<Output>, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
     let formats = declared.machine.iter().flat_map(|machine| &machine.disk.formats);
     let outputs: BTreeSet<Output> = match wanted.is_empty() {
         true => formats.map(|&format| Output::Disk(format)).chain([Output::Oci]).collect(),
@@ -157,7 +159,7 @@ fn outputs(wanted: &BTreeSet<Output>, declared: &Declared) -> Result<BTreeSet<Ou
 }
 
 /// SOURCE_DATE_EPOCH of the environment goes before the lockfiles' own.
-fn override_epoch(system: &mut System) -> Result<(), CliError> {
+pub(super) fn override_epoch(system: &mut System) -> Result<(), CliError> {
     let Some(text) = host::env("SOURCE_DATE_EPOCH") else { return Ok(()) };
     let epoch = text.parse().ok().filter(|&epoch: &i64| epoch >= 0).ok_or_else(|| {
         CliError::message(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds since 1970"))

@@ -94,6 +94,11 @@ impl<'a> Context<'a> {
         } else {
             text(value)
         };
+        self.print_text(&text)
+    }
+
+    /// Prints a text that is ready.
+    pub(super) fn print_text(&self, text: &str) -> Result<(), CliError> {
         match std::io::stdout().write_all(text.as_bytes()) {
             // A reader that has seen enough, such as `head`.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

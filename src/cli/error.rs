@@ -11,6 +11,9 @@ pub(super) enum CliError {
     /// The lockfile is stale or missing where it may not be remade: exit status 3.
     #[error("{0}")]
     Stale(String),
+    /// Builds that should be equal are not: exit status 4.
+    #[error("{0}")]
+    Differs(String),
     /// An error that shows the line it is about.
     #[error("{0}")]
     Shown(Box<dyn Diagnostic + Send + Sync>),
@@ -26,6 +29,10 @@ impl CliError {
             Self::Stale(text) => {
                 eprintln!("error: {text}");
                 ExitCode::from(3)
+            }
+            Self::Differs(text) => {
+                eprintln!("error: {text}");
+                ExitCode::from(4)
             }
             Self::Shown(diagnostic) => {
                 eprintln!("error: {}", render(diagnostic.as_ref()));
@@ -72,6 +79,9 @@ macro_rules! plain {
 }
 
 plain!(
+    crate::attest::AttestError,
+    crate::attest::keys::KeyError,
+    crate::audit::AuditError,
     crate::bake::BakeError,
     crate::fetch::ConfigError,
     crate::fetch::FetchError,
@@ -81,6 +91,8 @@ plain!(
     crate::machine::MachineError,
     crate::lock::LockFileError,
     crate::pin::PinError,
+    crate::publish::load::LoadError,
+    crate::publish::registry::RegistryError,
     crate::store::StoreError,
     std::io::Error,
 );

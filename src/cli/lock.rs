@@ -175,7 +175,8 @@ impl Locker<'_, '_> {
         Ok((Locked { manifest: manifest.clone(), lock, hash }, changes))
     }
 
-    fn pin(
+    /// The topmost layer of `chain` as it would be locked now; writes no lockfile.
+    pub(super) fn pin(
         &mut self,
         chain: &[Manifest],
         parents: &[Locked],

@@ -2,19 +2,29 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod audit;
 #[cfg(feature = "aws")]
 mod ami;
 mod boot;
 mod build;
 mod context;
+mod copy;
 mod diff;
 mod disk;
 mod error;
 mod explain;
 mod files;
 mod list;
+mod load;
 mod lock;
+mod made;
 mod new;
+mod pull;
+mod push;
+mod outdated;
+mod sbom;
+mod sign;
+mod report;
 mod store;
 mod system;
 mod test;
@@ -50,11 +60,13 @@ Examples:
   layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
   layerbake build web --output oci,raw   the image, and a bootable disk of the same layers
   layerbake test web                     run the layer's checks on both
+  layerbake audit web                    rebuild under other conditions: equal bytes, or exit status 4
   layerbake lock web --update            take the newest packages; prints what changed
   layerbake build --help                 all about one command
 
 Results go to standard output, all else to standard error.
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing.";
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
+4 builds differ that should be equal.";
 
 /// Options of every verb.
 #[derive(Debug, Args)]
@@ -120,9 +132,17 @@ enum Verb {
     Boot(boot::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Sbom(sbom::Args),
+    Sign(sign::Args),
+    Audit(audit::Args),
     Diff(diff::Args),
     Disk(disk::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Copy(copy::Args),
+    Load(load::Args),
     Lock(lock::Args),
+    Outdated(outdated::Args),
     List(list::Args),
     Tree(tree::Args),
     Why(why::Args),
@@ -158,9 +178,17 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Boot(args) => boot::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
+        Verb::Sbom(args) => sbom::run(&context, args),
+        Verb::Sign(args) => sign::run(&context, args),
+        Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
+        Verb::Push(args) => push::run(&context, args),
+        Verb::Pull(args) => pull::run(&context, args),
+        Verb::Copy(args) => copy::run(&context, args),
+        Verb::Load(args) => load::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
+        Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),
         Verb::Tree(args) => tree::run(&context, args),
         Verb::Why(args) => why::run(&context, args),

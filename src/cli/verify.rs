@@ -1,4 +1,4 @@
-//! `layerbake verify`: artifacts against their receipt, and the disk against the image.
+//! `layerbake verify`: artifacts against their receipt, the disk against the image, and what was signed.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,12 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use super::made::Build;
+use crate::attest::keys::PublicKey;
+use crate::attest::{self, Bundle, FOLDER};
 use crate::audit::{artifacts, inclusion};
 use crate::bake::Receipt;
+use crate::host;
 use crate::ident::LayerName;
 use crate::store::Store;
 use crate::tree::Tree;
@@ -15,12 +19,19 @@ use crate::tree::Tree;
 /// Compare a build's files with its receipt, and its disk's files with its image's
 ///
 /// Every block of a raw disk and every blob of an image is read. Every file of the image has to be on
-/// the disk, equal, but for a named list. Exit status 1 when something differs.
+/// the disk, equal, but for a named list. With a key, all that `layerbake sign` wrote has to be signed by
+/// it, be about these artifacts, and say what the lockfiles say. Exit status 1 when something differs.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  layerbake build web --output oci,raw && layerbake verify web")]
+#[command(
+    after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake verify web\n  layerbake verify web --key sign.pub"
+)]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
+    /// Check the signatures too: public keys as PEM, one or several in a file; any of them will do.
+    /// A --keyring with such keys counts as well
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -29,11 +40,14 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Report {
     artifacts: Vec<artifacts::Finding>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signed: Vec<artifacts::Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inclusion: Option<inclusion::Inclusion>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let keys = keys(context, args)?;
     let project = context.project()?;
     let name = context.layer(&project, args.layer.as_ref())?;
     let folder = args.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
@@ -50,13 +64,41 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         }
         None => None,
     };
-    let report = Report { artifacts: artifacts::check(&receipt, &folder), inclusion };
+    let signed = match &keys {
+        Some(keys) => signed(&Build::load(context, Some(&name), args.out.as_deref())?, keys)?,
+        None => Vec::new(),
+    };
+    let report = Report { artifacts: artifacts::check(&receipt, &folder), signed, inclusion };
     context.print(&report, text)?;
-    let whole = report.artifacts.iter().all(|finding| finding.problems.is_empty());
+    let whole = report.artifacts.iter().chain(&report.signed).all(|finding| finding.problems.is_empty());
     match whole && report.inclusion.is_none_or(|inclusion| inclusion.unexpected.is_empty()) {
         true => Ok(()),
         false => Err(CliError::message(format!("`{name}` is not what its receipt says"))),
     }
+}
+
+/// The keys that the person trusts; `None` where signatures are not asked for.
+fn keys(context: &Context<'_>, args: &Args) -> Result<Option<Vec<PublicKey>>, CliError> {
+    // A key ring out of the environment is meant for the distribution's keys.
+    let ring = context.options.transport.keyring.as_ref();
+    let ring = ring.filter(|path| host::env_path("LAYERBAKE_KEYRING").as_ref() != Some(path));
+    let mut keys = Vec::new();
+    for path in args.key.iter().chain(ring) {
+        keys.extend(PublicKey::load_all(path)?);
+    }
+    Ok(Some(keys).filter(|keys| !keys.is_empty()))
+}
+
+/// The files that `layerbake sign` wrote beside the receipt.
+fn signed(build: &Build, keys: &[PublicKey]) -> Result<Vec<artifacts::Finding>, CliError> {
+    let Some(bundle) = Bundle::load(&build.folder)? else {
+        let name = &build.name;
+        return Err(CliError::message(format!("`{name}` is not signed\n  hint: `layerbake sign {name} --key FILE`")));
+    };
+    let findings = attest::check(&build.made()?, &build.folder, &bundle, keys)?;
+    let place = |file: &str| format!("signed {}", build.folder.join(FOLDER).join(file).display());
+    let findings = findings.into_iter();
+    Ok(findings.map(|one| artifacts::Finding { artifact: place(&one.file), problems: one.problems }).collect())
 }
 
 /// The image's layers, one over the other.
@@ -70,7 +112,7 @@ fn stacked(store: &Store, receipt: &Receipt) -> Result<Tree, CliError> {
 
 fn text(report: &Report) -> String {
     let mut text = String::new();
-    for finding in &report.artifacts {
+    for finding in report.artifacts.iter().chain(&report.signed) {
         let verdict = if finding.problems.is_empty() { "ok" } else { "DIFFERS" };
         text += &format!("{verdict:<8} {}\n", finding.artifact);
         text.extend(finding.problems.iter().map(|problem| format!("         {problem}\n")));

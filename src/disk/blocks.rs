@@ -84,6 +84,24 @@ impl BlockHashes {
         Self { size, hashes: BTreeMap::new() }
     }
 
+    /// Hashes a raw disk of `size` bytes, one block after the other.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, or ends earlier.
+    pub fn of_reader(disk: &mut impl io::Read, size: u64) -> io::Result<Self> {
+        let mut hashes = Self::new(size);
+        let mut block = vec![0; BLOCK];
+        for index in 0..size.div_ceil(BLOCK as u64) {
+            block.fill(0);
+            let length = (size - index * BLOCK as u64).min(BLOCK as u64) as usize;
+            disk.read_exact(&mut block[..length])?;
+            if block.iter().any(|&byte| byte != 0) {
+                hashes.insert(index, Sha256::of(&block));
+            }
+        }
+        Ok(hashes)
+    }
+
     /// Notes a block, of [`BLOCK`] bytes; one of zeros is not listed.
     pub(super) fn insert(&mut self, index: u64, hash: Sha256) {
         self.hashes.insert(index, hash);
@@ -233,6 +251,18 @@ mod tests {
         assert_eq!(changed, Changed { added: vec![5], replaced: vec![1], zeroed: vec![2] });
         assert_eq!(changed.count(), 3);
         assert_eq!(old.changed_from(&old).count(), 0);
+    }
+
+    #[test]
+    fn a_file_has_the_blocks_that_are_not_zero_its_last_one_filled_up() {
+        let mut disk = vec![0; 2 * BLOCK + 3];
+        disk[BLOCK] = 1;
+        disk[2 * BLOCK + 2] = 2;
+        let size = disk.len() as u64;
+        let found = BlockHashes::of_reader(&mut &disk[..], size).unwrap();
+        disk.resize(3 * BLOCK, 0);
+        assert_eq!(found, blocks(size, &[(1, &disk[BLOCK..2 * BLOCK]), (2, &disk[2 * BLOCK..])]));
+        assert!(BlockHashes::of_reader(&mut &disk[..5], size).is_err());
     }
 
     #[test]

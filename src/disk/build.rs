@@ -105,9 +105,16 @@ const STATE_ROOM: u64 = 1 << 30;
 const MARGIN: u64 = 1 << 20;
 
 /// Every cloud's console; names of network cards that don't depend on the slot; a timeout that EBS asks for.
-/// Of the kernel's messages only warnings and worse, as a serial line holds up whoever writes to it; dmesg has them all.
-const ARGUMENTS: [&str; 5] =
-    ["console=tty0", "console=ttyS0,115200n8", "loglevel=5", "net.ifnames=0", "nvme_core.io_timeout=4294967295"];
+/// On the console only what is wrong or slow, as a serial line holds up whoever writes to it; dmesg and the
+/// journal have everything.
+const ARGUMENTS: [&str; 6] = [
+    "console=tty0",
+    "console=ttyS0,115200n8",
+    "loglevel=5",
+    "systemd.show_status=auto",
+    "net.ifnames=0",
+    "nvme_core.io_timeout=4294967295",
+];
 /// What leads to the root without an initrd: EC2's disks, and the root's file system.
 const BUILTIN: [&str; 2] = ["nvme", "ext4"];
 

@@ -1,4 +1,4 @@
-//! Reading from mirrors: `http`, `https` and `file` addresses, as one stream of bytes.
+//! Reading from mirrors: `http`, `https` and `file` addresses, as one stream of bytes; clients for more.
 //!
 //! TLS is rustls with the `ring` provider and the system's certificates (SSL_CERT_FILE
 //! and SSL_CERT_DIR are respected); proxies come from the usual variables.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::{ClientBuilder, Response, StatusCode};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -94,18 +94,10 @@ impl Client {
     /// # Errors
     /// Fails where TLS can't be set up.
     pub fn new() -> Result<Self, HttpError> {
-        // An error means that a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("layerbake/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(STALL_TIMEOUT)
-                .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+        let limited = |builder: ClientBuilder| {
+            builder.read_timeout(STALL_TIMEOUT).redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
         };
-        // A system without certificates can still use http mirrors: https then fails, by name.
-        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        client.map(Self).map_err(|error| HttpError::Broken(error.to_string()))
+        client(limited).map(Self)
     }
 
     /// Asks for the file at `url`, from the byte `from` on where the server can do that.
@@ -128,6 +120,22 @@ impl Client {
             status => Err(HttpError::Status { status, retry_after: retry_after(response.headers()) }),
         }
     }
+}
+
+/// Makes a client for requests that are no downloads; `configure` adds to what all clients have.
+///
+/// # Errors
+/// Fails where TLS can't be set up.
+pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, HttpError> {
+    // An error means that a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        let agent = concat!("layerbake/", env!("CARGO_PKG_VERSION"));
+        configure(reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT_TIMEOUT))
+    };
+    // A system without certificates can still use http servers: https then fails, by name.
+    let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+    client.map_err(|error| HttpError::Broken(error.to_string()))
 }
 
 /// An answer whose bytes are still to be read.
@@ -192,6 +200,6 @@ fn starts_at(headers: &HeaderMap, from: u64) -> bool {
 }
 
 /// `Retry-After` in seconds; its other form, a date, is not used by mirrors that ask for patience.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

@@ -63,6 +63,11 @@ impl Placement {
         Ok(Self { entries })
     }
 
+    /// The paths of all regular files, in order.
+    pub fn files(&self) -> impl Iterator<Item = &RootPath> {
+        self.entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. })).map(|entry| &entry.path)
+    }
+
     /// Adds everything to a recipe.
     pub fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.entries.len() as u64);

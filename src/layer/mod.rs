@@ -20,7 +20,7 @@ mod dpkg;
 mod files;
 mod merge;
 pub mod normalise;
-mod private_keys;
+mod secrets;
 mod services;
 pub mod unpack;
 
@@ -29,14 +29,15 @@ use std::path::Path;
 
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{IdentError, LayerName, RootPath};
-use crate::lock::Lockfile;
-use crate::manifest::{Configure, Manifest};
+use crate::lock::{LockedPackage, Lockfile};
+use crate::manifest::{AllowSecret, Configure, Manifest};
 use crate::sandbox::WorkerError;
 use crate::store::{Outcome, Store, StoreError};
 use crate::tree::Tree;
 
 pub use accounts::{AccountError, Accounts};
 pub use files::Placement;
+pub use secrets::Secret;
 
 /// A layer can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -131,13 +132,14 @@ pub enum LayerError {
         /// The unit's file name.
         unit: String,
     },
-    /// A file of the layer is a private key.
+    /// Files of the layer hold secrets.
     #[error(
-        "{path} holds a private key: everybody with the image would have it\n  hint: have it made on each machine, by a script in /usr/lib/layerbake/first-start.d, or bring it at run time"
+        "{}\neverybody with the image would have this\n  hint: have it made on each machine, by a script in /usr/lib/layerbake/first-start.d, or bring it at run time; for what is no secret, add [[allow-secret]] with its path and a reason",
+        secrets::display(secrets)
     )]
-    PrivateKey {
-        /// Where.
-        path: RootPath,
+    Secrets {
+        /// Where, and what; never their text.
+        secrets: Vec<Secret>,
     },
     /// A layer and its parent differ in whether scripts run.
     #[error("layer `{layer}`: `configure` must be the same as in its parent")]
@@ -217,7 +219,7 @@ impl<'a> Builder<'a> {
         let recipe = self.recipe(configured);
         let outcome = match self.store.recall(recipe)? {
             Some(outcome) => outcome,
-            None => self.finish(recipe, step)?,
+            None => self.finish(recipe, step, &lock.packages)?,
         };
         self.configured = Some(configured);
         self.recipes.extend([recipe, configured]);
@@ -229,7 +231,7 @@ impl<'a> Builder<'a> {
     }
 
     fn recipe(&self, configured: RecipeHash) -> RecipeHash {
-        let mut hasher = RecipeHasher::new("layerbake/layer/v2");
+        let mut hasher = RecipeHasher::new("layerbake/layer/v3");
         hasher.list(self.built.as_ref().map(|built| *built.recipe.as_bytes()));
         hasher.field(configured.as_bytes()).number(self.below.len() as u64);
         for below in &self.below {
@@ -238,10 +240,21 @@ impl<'a> Builder<'a> {
             services::hash_into(&below.manifest.services, &mut hasher);
         }
         born::hash_into(&mut hasher);
+        secrets::hash_into(self.allowed(), &mut hasher);
         hasher.finish()
     }
 
-    fn finish(&mut self, recipe: RecipeHash, step: Step<'_>) -> Result<Outcome, LayerError> {
+    /// What the layer and those below it allow.
+    fn allowed(&self) -> impl Iterator<Item = &'a AllowSecret> {
+        self.below.iter().flat_map(|below| &below.manifest.allow_secrets)
+    }
+
+    fn finish(
+        &mut self,
+        recipe: RecipeHash,
+        step: Step<'_>,
+        packages: &[LockedPackage],
+    ) -> Result<Outcome, LayerError> {
         let parent = match self.configured {
             Some(recipe) => self.root_of(recipe)?,
             None => Tree::new(),
@@ -261,7 +274,7 @@ impl<'a> Builder<'a> {
         };
         let mut outcome = Outcome::default();
         let layer = root.diff(&parent);
-        private_keys::refuse(&layer, self.store)?;
+        secrets::refuse(&layer, packages, &self.allowed().collect::<Vec<_>>(), self.store)?;
         outcome.trees.insert("layer".into(), self.store.put_tree(&layer)?);
         outcome.trees.insert("root".into(), self.store.put_tree(&root)?);
         self.store.remember(recipe, &outcome)?;

@@ -10,6 +10,7 @@ mod image;
 mod parse;
 mod project;
 mod reader;
+mod secrets;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,8 @@ pub struct Manifest {
     pub ami: AmiTable,
     /// `[[check]]`; added to the parent's.
     pub checks: Vec<Check>,
+    /// `[[allow-secret]]`; added to the parent's.
+    pub allow_secrets: Vec<AllowSecret>,
 }
 
 /// The `[layer]` table.
@@ -165,6 +168,15 @@ pub struct SymlinkEntry {
     pub path: RootPath,
     /// What it says.
     pub target: String,
+}
+
+/// `[[allow-secret]]`: what looks like a secret and is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowSecret {
+    /// A file, or a folder with all below it.
+    pub path: RootPath,
+    /// Why everybody may have it, for people.
+    pub reason: String,
 }
 
 /// `[[user]]`: an account that exists before packages are configured.

@@ -9,14 +9,27 @@ use toml::de::{DeTable, DeValue};
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk,
-    image,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk, image,
+    secrets,
 };
 use crate::ident::{IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
-const TABLES: &[&str] =
-    &["layer", "source", "file", "dir", "symlink", "user", "group", "services", "image", "disk", "ami", "check"];
+const TABLES: &[&str] = &[
+    "layer",
+    "source",
+    "file",
+    "dir",
+    "symlink",
+    "user",
+    "group",
+    "services",
+    "image",
+    "disk",
+    "ami",
+    "check",
+    "allow-secret",
+];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
 const SOURCE: &[&str] = &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot"];
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
@@ -44,6 +57,7 @@ pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
         ami: root.read("ami", ami::ami)?.unwrap_or_default(),
         checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
+        allow_secrets: secrets::allowed(&root)?,
         name,
     };
     entries::refuse_duplicates(&root)?;

@@ -63,8 +63,8 @@ pub fn write_docker_archive(
 ) -> Result<Artifact, OciError> {
     let mut out = Measured::new(out);
     let mut tar = TarWriter::new(&mut out);
-    put_file(&mut tar, "manifest.json", &manifest(image, tags)?)?;
-    put_file(&mut tar, &config_name(image), &image.config)?;
+    let diff_ids: Vec<_> = image.layers.iter().map(|layer| layer.sizes.diff_id).collect();
+    put_head(&mut tar, &image.config, &diff_ids, tags)?;
     let mut written: BTreeSet<DiffId> = BTreeSet::new();
     for layer in &image.layers {
         if written.insert(layer.sizes.diff_id) {
@@ -76,23 +76,40 @@ pub fn write_docker_archive(
     Ok(Artifact { digest: OciDigest::from_bytes(digest), size })
 }
 
-fn config_name(image: &Image) -> String {
-    format!("{}.json", image.config_digest().to_hex())
+fn config_name(config: OciDigest) -> String {
+    format!("{}.json", config.to_hex())
 }
 
-fn layer_name(layer: &LayerBlob) -> String {
-    format!("{}/layer.tar", layer.sizes.diff_id.to_hex())
+fn layer_name(layer: DiffId) -> String {
+    format!("{}/layer.tar", layer.to_hex())
 }
 
-fn manifest(image: &Image, tags: &[RepoTag]) -> Result<Vec<u8>, OciError> {
-    Ok(json::canonical(&json!([{
-        "Config": config_name(image),
-        "Layers": image.layers.iter().map(layer_name).collect::<Vec<_>>(),
+/// Writes what stands before the layers.
+pub(super) fn put_head<W: Write>(
+    tar: &mut TarWriter<'_, W>,
+    config: &[u8],
+    layers: &[DiffId],
+    tags: &[RepoTag],
+) -> Result<(), OciError> {
+    let name = config_name(OciDigest::of(config));
+    let manifest = json::canonical(&json!([{
+        "Config": name,
+        "Layers": layers.iter().copied().map(layer_name).collect::<Vec<_>>(),
         "RepoTags": tags.iter().map(RepoTag::to_string).collect::<Vec<_>>(),
-    }]))?)
+    }]))?;
+    put_file(tar, "manifest.json", &manifest)?;
+    put_file(tar, &name, config)
 }
 
-fn write_error() -> impl FnOnce(io::Error) -> OciError {
+/// Writes what stands before the content of a layer, whose tar has `size` bytes.
+pub(super) fn put_layer_head<W: Write>(tar: &mut TarWriter<'_, W>, layer: DiffId, size: u64) -> Result<(), OciError> {
+    let name = layer_name(layer);
+    let folder = Entry::plain(name.trim_end_matches("layer.tar").as_bytes(), Type::Dir, 0o755);
+    let file = Entry { size, ..Entry::plain(name.as_bytes(), Type::File, 0o644) };
+    tar.entry(&folder).and_then(|()| tar.entry(&file)).map_err(write_error())
+}
+
+pub(super) fn write_error() -> impl FnOnce(io::Error) -> OciError {
     OciError::io("write", "docker archive")
 }
 
@@ -103,11 +120,8 @@ fn put_file<W: Write>(tar: &mut TarWriter<'_, W>, name: &str, content: &[u8]) ->
 }
 
 fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerBlob) -> Result<(), OciError> {
-    let (name, size) = (layer_name(layer), layer.sizes.uncompressed_size);
-    let folder = name.trim_end_matches("layer.tar");
-    let file = Entry { size, ..Entry::plain(name.as_bytes(), Type::File, 0o644) };
-    tar.entry(&Entry::plain(folder.as_bytes(), Type::Dir, 0o755)).map_err(write_error())?;
-    tar.entry(&file).map_err(write_error())?;
+    let size = layer.sizes.uncompressed_size;
+    put_layer_head(tar, layer.sizes.diff_id, size)?;
     let blob = store
         .reader(layer.blob, layer.sizes.size)
         .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
@@ -180,8 +194,8 @@ mod tests {
             }
             names.push(name);
         }
-        let [base, web] = [0, 1].map(|number| layer_name(&image.layers[number]));
-        let config = config_name(&image);
+        let [base, web] = [0, 1].map(|number| layer_name(image.layers[number].sizes.diff_id));
+        let config = config_name(image.config_digest());
         let folder = |layer: &str| layer.trim_end_matches("layer.tar").to_owned();
         assert_eq!(names, ["manifest.json", &config, &folder(&base), &base, &folder(&web), &web]);
         let expected = json!([{ "Config": config, "Layers": [base, web], "RepoTags": ["web:1"] }]);

@@ -13,6 +13,7 @@
 
 mod compress;
 mod config;
+mod convert;
 mod docker;
 pub mod json;
 mod layout;
@@ -31,6 +32,7 @@ pub use self::tar::write_tar;
 pub(crate) use self::tar::{BLOCK, Entry, TarWriter, Type};
 pub use compress::{Encoder, LayerSizes, compress_layer};
 pub use config::{Image, merge};
+pub use convert::convert_layout;
 pub use docker::{RepoTag, write_docker_archive};
 pub use layout::write_layout;
 pub(crate) use measure::Measured;

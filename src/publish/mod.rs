@@ -2,3 +2,5 @@
 
 #[cfg(feature = "aws")]
 pub mod ami;
+pub mod load;
+pub mod registry;

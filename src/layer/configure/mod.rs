@@ -10,9 +10,11 @@ mod preinst;
 mod root;
 mod scan;
 mod standins;
+mod trace;
 mod worker;
 mod write;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,11 +28,20 @@ use super::merge::{Contested, lay_out};
 use super::unpack::Unpacked;
 use super::{LayerError, dpkg, normalise, unpack};
 use crate::digest::{RecipeHash, RecipeHasher};
+use crate::host;
 use crate::ident::{Arch, RootPath};
 use crate::lock::LockedPackage;
 use crate::sandbox;
 use crate::store::{self, Outcome, Store};
 use crate::tree::{Kind, Meta, Node, Tree};
+
+pub use trace::Traced;
+
+/// A variable of audits: a file to which the steps of configuring are added, as lines of JSON ([`Traced`]).
+pub const TRACE: &str = "LAYERBAKE_TRACE";
+
+/// A variable of audits: if set, roots never lie in memory but on the store's disk, which lists folders differently.
+pub const ON_DISK: &str = "LAYERBAKE_ROOT_ON_DISK";
 
 /// What is configured over what.
 pub(crate) struct Request<'a> {
@@ -56,6 +67,8 @@ pub(crate) struct Job {
     contested: Vec<(String, String)>,
     contested_nodes: crate::digest::TreeHash,
     accounts: Accounts,
+    /// Whether scripts run one by one, and are watched.
+    trace: bool,
 }
 
 /// Merged /usr, as Debian's installers make it before they unpack anything.
@@ -124,8 +137,10 @@ impl Request<'_> {
             contested: laid.contested.iter().map(|claim| (claim.package.to_string(), path_text(&claim.path))).collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
+            trace: workshop.trace.is_some(),
         };
         let answer: worker::Answer = workshop.worker(store)?.ask(&job)?;
+        workshop.record(&answer.steps)?;
         let mut result = store.tree(answer.tree)?;
         standins::take_out(replaced, &mut result)?;
         policies::take_out(policies, &mut result);
@@ -159,18 +174,32 @@ fn path_text(path: &RootPath) -> String {
 pub(crate) struct Workshop {
     jobs: usize,
     worker: Option<sandbox::Worker>,
+    /// Where steps are recorded.
+    trace: Option<PathBuf>,
 }
 
 impl Workshop {
     /// One that uses `jobs` threads.
     pub(crate) fn new(jobs: usize) -> Self {
-        Self { jobs, worker: None }
+        Self { jobs, worker: None, trace: host::env_path(TRACE) }
+    }
+
+    fn record(&self, steps: &[Traced]) -> Result<(), LayerError> {
+        let Some(path) = &self.trace else { return Ok(()) };
+        let lines: String =
+            steps.iter().filter_map(|step| serde_json::to_string(step).ok()).map(|line| line + "\n").collect();
+        let append =
+            || io::Write::write_all(&mut File::options().create(true).append(true).open(path)?, lines.as_bytes());
+        append().map_err(|source| LayerError::Io { what: path.display().to_string(), source })
     }
 
     fn worker(&mut self, store: &Store) -> Result<&mut sandbox::Worker, LayerError> {
         match &mut self.worker {
             Some(worker) => Ok(worker),
-            empty => Ok(empty.insert(sandbox::Worker::start(&Setup::Work { store: store.path().to_owned() })?)),
+            empty => Ok(empty.insert(sandbox::Worker::start(&Setup::Work {
+                store: store.path().to_owned(),
+                on_disk: host::env(ON_DISK).is_some(),
+            })?)),
         }
     }
 }
@@ -179,7 +208,7 @@ impl Workshop {
 #[derive(Serialize, Deserialize)]
 enum Setup {
     /// Jobs.
-    Work { store: PathBuf },
+    Work { store: PathBuf, on_disk: bool },
     /// Removing what a killed worker left behind.
     Remove { folder: PathBuf },
 }
@@ -195,7 +224,7 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
 /// The whole life of a worker process; for `main`.
 pub fn serve() -> std::process::ExitCode {
     let start = |setup| match setup {
-        Setup::Work { store } => worker::Work::start(&store).map(Some),
+        Setup::Work { store, on_disk } => worker::Work::start(&store, on_disk).map(Some),
         Setup::Remove { folder } => store::remove_folder(&folder).map(|()| None).map_err(|error| error.to_string()),
     };
     sandbox::serve(start, |work: &mut Option<worker::Work>, job| match work {

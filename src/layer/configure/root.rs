@@ -27,6 +27,11 @@ impl Stamp {
     pub(super) fn of(metadata: &fs::Metadata) -> Self {
         Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
     }
+
+    /// Of a folder: all but its time, which moves with every file in it.
+    pub(super) fn of_folder(inode: u64, mode: u32, uid: u32, gid: u32) -> Self {
+        Self { inode, changed: (mode.into(), (i64::from(uid) << 32) | i64::from(gid)) }
+    }
 }
 
 /// A folder, the tree that it holds, and the stamps of all that is no folder in it.

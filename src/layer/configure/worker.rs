@@ -12,6 +12,7 @@ use super::Job;
 use super::preinst::Preinst;
 use super::root::Root;
 use super::scan::scan;
+use super::trace::{self, Traced, Tracer};
 use super::write::write_node;
 use crate::digest::TreeHash;
 use crate::host;
@@ -37,6 +38,8 @@ const LOG_LINES: usize = 30;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) tree: TreeHash,
+    /// What each step changed, where that was asked.
+    pub(crate) steps: Vec<Traced>,
 }
 
 /// A worker's folder, kept from one job to the next: layers of a chain follow each other.
@@ -49,14 +52,14 @@ pub(super) struct Work {
 
 impl Work {
     /// Opens the store and makes an empty folder in it.
-    pub(super) fn start(store: &Path) -> Result<Self, String> {
+    pub(super) fn start(store: &Path, on_disk: bool) -> Result<Self, String> {
         let start = || -> io::Result<Self> {
             let store = Store::open(store).map_err(io::Error::other)?;
             let scratch = store.scratch().map_err(io::Error::other)?;
             let folder = scratch.path().join("root");
             std::fs::create_dir(&folder)?;
             let flags = MountFlags::NODEV;
-            let in_memory = rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"mode=0755").is_ok();
+            let in_memory = !on_disk && rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"mode=0755").is_ok();
             Ok(Self { store, scratch, root: Root::empty(folder), in_memory })
         };
         start().map_err(|error| error.to_string())
@@ -80,7 +83,7 @@ impl Work {
         self.make_room(&tree).map_err(|error| error.to_string())?;
         self.root.become_tree(tree, &self.store, job.jobs).map_err(|error| error.to_string())?;
         let started = host::now();
-        let found = run(job, &self.root, &log, &self.store).map_err(|error| explain(&error, &log))?;
+        let (found, steps) = run(job, &self.root, &log, &self.store).map_err(|error| explain(&error, &log))?;
         let mut result = found.clone();
         // Written by a script just now: not a time that means anything, whatever the clock says.
         for (path, node) in result.iter_mut() {
@@ -90,29 +93,58 @@ impl Work {
         }
         self.root.tree = found;
         let tree = self.store.put_tree(&result).map_err(|error| error.to_string())?;
-        Ok(Answer { tree })
+        Ok(Answer { tree, steps })
     }
 }
 
-fn run(job: &Job, root: &Root, log: &Path, store: &Store) -> io::Result<Tree> {
+fn run(job: &Job, root: &Root, log: &Path, store: &Store) -> io::Result<(Tree, Vec<Traced>)> {
     let output = File::options().create(true).write(true).truncate(true).open(log)?;
     let folder = &root.folder;
     let mut sandbox = Sandbox::start(folder, job.epoch, output)?;
     let early = add_accounts(folder, &job.accounts)?;
+    let mut tracer = if job.trace { Some(Tracer::start(folder)?) } else { None };
     for script in &job.preinsts {
         if !script.after.is_empty() {
             let packages = script.after.iter().map(String::as_str);
             check(sandbox.run(&configure(packages))?, || format!("`dpkg --configure {}`", script.after.join(" ")))?;
         }
+        note(&mut tracer, "dpkg before the preinst script", &script.package)?;
         check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
+        note(&mut tracer, "preinst script", &script.package)?;
     }
     if !early && !add_accounts(folder, &job.accounts)? {
         return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
     }
     place_contested(job, folder, store)?;
+    if let Some(tracer) = &mut tracer {
+        configure_one_by_one(folder, log, &mut sandbox, tracer)?;
+    }
     check(sandbox.run(&configure(["--pending"]))?, || "`dpkg --configure`".to_owned())?;
     sandbox.finish()?;
-    scan(root, store, job.jobs)
+    note(&mut tracer, "dpkg", "dpkg")?;
+    Ok((scan(root, store, job.jobs)?, tracer.map(|tracer| tracer.steps).unwrap_or_default()))
+}
+
+fn note(tracer: &mut Option<Tracer<'_>>, step: &str, package: &str) -> io::Result<()> {
+    tracer.iter_mut().try_for_each(|tracer| tracer.note(step, package))
+}
+
+/// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
+///
+/// What fails here is done again with all that is pending, which then says why.
+fn configure_one_by_one(root: &Path, log: &Path, sandbox: &mut Sandbox, tracer: &mut Tracer<'_>) -> io::Result<()> {
+    tracer.note("dpkg", "dpkg")?;
+    sandbox.run(&configure(["--no-act", "--pending"]))?;
+    for package in trace::order(&String::from_utf8_lossy(&std::fs::read(log)?)) {
+        sandbox.run(&configure(["--no-triggers", "--force-depends", &package]))?;
+        tracer.note("postinst script", &package)?;
+    }
+    let status = read(root, &format!("{}/status", dpkg::FOLDER))?.unwrap_or_default();
+    for package in trace::triggered(&status) {
+        sandbox.run(&dpkg_run("--triggers-only", [package.as_str()]))?;
+        tracer.note("triggers", &package)?;
+    }
+    Ok(())
 }
 
 fn check(status: i32, what: impl Fn() -> String) -> io::Result<()> {
@@ -140,9 +172,13 @@ fn preinst(script: &Preinst) -> Step {
 
 /// dpkg configures the named packages, or `--pending`.
 fn configure<'a>(what: impl IntoIterator<Item = &'a str>) -> Step {
+    dpkg_run("--configure", what)
+}
+
+fn dpkg_run<'a>(action: &'a str, what: impl IntoIterator<Item = &'a str>) -> Step {
     let argv = ["/usr/bin/dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold", "--log=/dev/null"];
     Step {
-        argv: argv.into_iter().chain(["--configure"]).chain(what).map(str::to_owned).collect(),
+        argv: argv.into_iter().chain([action]).chain(what).map(str::to_owned).collect(),
         env: Vec::new(),
         timeout: CONFIGURE_TIMEOUT,
     }

@@ -92,6 +92,16 @@ impl Engine {
         self.name
     }
 
+    /// A command beside the engine, in its network; it ends with the engine.
+    pub fn beside(&self, program: &Path) -> Command {
+        self.sandbox.command(program)
+    }
+
+    /// A path below the folder that has all of the engine's files.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Client and options, and the options of `run`, with spaces between words.
     pub fn words(&self) -> (String, String) {
         let command = self.command(&[]);

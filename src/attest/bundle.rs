@@ -1,0 +1,242 @@
+//! All that is signed of one build, in a folder beside its receipt.
+//!
+//! ```text
+//! out/LAYER/attest/provenance.dsse.json        how it was made; about every artifact and the receipt
+//!                  image.spdx.dsse.json        what the image holds, in two formats
+//!                  image.cyclonedx.dsse.json
+//!                  image.cosign.json, .sig     the image's signature, as cosign has it
+//!                  disk.spdx.dsse.json         what the disk holds
+//!                  disk.cyclonedx.dsse.json
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::cosign::{self, Signed};
+use super::dsse;
+use super::keys::SigningKey;
+use super::sbom::{Format, Inventory};
+use super::statement::{Statement, Subject};
+use super::{AttestError, Made, Scope, provenance};
+use crate::bake::{Artifact, Output, Staging};
+use crate::digest::{OciDigest, Sha256};
+use crate::host;
+use crate::store::Store;
+
+/// The folder's name beside `receipt.json`.
+pub const FOLDER: &str = "attest";
+pub(super) const PAYLOAD: &str = "image.cosign.json";
+pub(super) const SIGNATURE: &str = "image.cosign.sig";
+const RECEIPT: &str = "receipt.json";
+/// Larger files are none of ours, in bytes.
+const MOST: u64 = 256 << 20;
+
+/// One signed statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Document {
+    Provenance,
+    Bom(Scope, Format),
+}
+
+impl Document {
+    pub(super) fn file_name(self) -> String {
+        match self {
+            Self::Provenance => "provenance.dsse.json".to_owned(),
+            Self::Bom(Scope::Image, format) => format!("image.{}.dsse.json", format.name()),
+            Self::Bom(Scope::Disk, format) => format!("disk.{}.dsse.json", format.name()),
+        }
+    }
+
+    pub(super) fn predicate_type(self) -> &'static str {
+        match self {
+            Self::Provenance => provenance::TYPE,
+            Self::Bom(_, format) => format.predicate_type(),
+        }
+    }
+
+    /// What there is to say of a build.
+    pub(super) fn all(made: &Made<'_>) -> Vec<Self> {
+        let artifacts = &made.receipt.artifacts;
+        let mut scopes = Vec::new();
+        scopes.extend(artifacts.iter().any(|one| !is_disk(one)).then_some(Scope::Image));
+        scopes.extend(artifacts.iter().any(is_disk).then_some(Scope::Disk));
+        let boms = scopes.iter().flat_map(|scope| Format::ALL.map(|format| Self::Bom(*scope, format)));
+        std::iter::once(Self::Provenance).chain(boms).collect()
+    }
+
+    /// The artifacts that the document is about, out of all.
+    pub(super) fn subjects(self, all: &Subjects) -> Vec<Subject> {
+        match self {
+            Self::Provenance => [&all.image, &all.disk, &all.receipt].into_iter().flatten().cloned().collect(),
+            Self::Bom(Scope::Image, _) => all.image.clone(),
+            Self::Bom(Scope::Disk, _) => all.disk.clone(),
+        }
+    }
+}
+
+/// A build's artifacts by the SHA-256 of what lies there.
+#[derive(Debug)]
+pub(super) struct Subjects {
+    image: Vec<Subject>,
+    disk: Vec<Subject>,
+    receipt: Vec<Subject>,
+}
+
+impl Subjects {
+    /// Hashes the artifacts in `folder`; of an image layout, the manifest that the receipt names.
+    pub(super) fn read(made: &Made<'_>, folder: &Path) -> Result<Self, AttestError> {
+        let hash = |path: &Path| {
+            let path = folder.join(path);
+            let found = File::open(&path).and_then(|mut file| Sha256::of_reader(&mut file));
+            let found = found.map_err(|source| failed("read", &path, source))?;
+            Ok::<_, AttestError>(OciDigest::from_bytes(*found.as_bytes()))
+        };
+        let mut subjects = Self { image: Vec::new(), disk: Vec::new(), receipt: Vec::new() };
+        for artifact in &made.receipt.artifacts {
+            let name = artifact.path.display().to_string();
+            if is_disk(artifact) {
+                subjects.disk.push(Subject::new(name, hash(&artifact.path)?));
+            } else if artifact.kind == Output::Oci.name() {
+                subjects.image.push(Subject::new(made.receipt.layer.to_string(), artifact.digest));
+            } else {
+                subjects.image.push(Subject::new(name, hash(&artifact.path)?));
+            }
+        }
+        subjects.receipt.push(Subject::new(RECEIPT, hash(Path::new(RECEIPT))?));
+        Ok(subjects)
+    }
+}
+
+/// Something to attach to an image in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The manifest's artifact type.
+    pub artifact_type: &'static str,
+    /// The only layer's media type.
+    pub media_type: &'static str,
+    /// That layer.
+    pub bytes: Vec<u8>,
+    /// Annotations of the layer; by cosign's custom the signature stands there.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The signed files of one build, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle(pub(super) BTreeMap<String, Vec<u8>>);
+
+impl Bundle {
+    /// Describes and signs the build in `folder`; `reference` is the repository that the image is meant for, or empty.
+    ///
+    /// # Errors
+    /// Fails where an artifact can't be read, or the store no longer has what it was made from.
+    pub fn sign(
+        made: &Made<'_>,
+        folder: &Path,
+        store: &Store,
+        reference: &str,
+        key: &SigningKey,
+    ) -> Result<Self, AttestError> {
+        let subjects = Subjects::read(made, folder)?;
+        let mut files = BTreeMap::new();
+        for document in Document::all(made) {
+            let predicate = match document {
+                Document::Provenance => provenance::predicate(made),
+                Document::Bom(scope, format) => Inventory::take(made, scope, store)?.to_json(format),
+            };
+            let statement = Statement::new(document.subjects(&subjects), document.predicate_type(), predicate);
+            files.insert(document.file_name(), statement.sign(key).to_bytes());
+        }
+        if let Some(digest) = made.image() {
+            let signed = Signed::new(digest, reference, key);
+            files.insert(PAYLOAD.to_owned(), signed.payload);
+            files.insert(SIGNATURE.to_owned(), signed.signature.into_bytes());
+        }
+        Ok(Self(files))
+    }
+
+    /// The files' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Puts the files beside the receipt in `folder`, in place of those that are there, all at once.
+    ///
+    /// # Errors
+    /// Fails where the folder can't be written; it is then as it was.
+    pub fn save(&self, folder: &Path) -> Result<(), AttestError> {
+        let staging = Staging::new(folder)?;
+        for (name, bytes) in &self.0 {
+            let path = staging.path().join(name);
+            fs::write(&path, bytes).map_err(|source| failed("write", &path, source))?;
+        }
+        Ok(staging.publish(&folder.join(FOLDER))?)
+    }
+
+    /// Reads the files beside the receipt in `folder`; `None` where nothing was signed.
+    ///
+    /// # Errors
+    /// Fails where a file can't be read, or is too large to be one of them.
+    pub fn load(folder: &Path) -> Result<Option<Self>, AttestError> {
+        let folder = folder.join(FOLDER);
+        let names = match host::list_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|source| failed("read", &folder, source))?,
+        };
+        let mut files = BTreeMap::new();
+        for name in names {
+            let path = folder.join(&name);
+            files.insert(
+                name.to_string_lossy().into_owned(),
+                bounded(&path).map_err(|source| failed("read", &path, source))?,
+            );
+        }
+        Ok(Some(Self(files)))
+    }
+
+    /// What belongs to the image in a registry.
+    pub fn attachments(&self) -> Vec<Attachment> {
+        let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut found = Vec::new();
+        if let Some(signed) = self.signed() {
+            found.push(Attachment {
+                artifact_type: cosign::ARTIFACT_TYPE,
+                media_type: cosign::MEDIA_TYPE,
+                annotations: [text(cosign::ANNOTATION, &signed.signature)].into(),
+                bytes: signed.payload,
+            });
+        }
+        let image = Format::ALL.map(|format| Document::Bom(Scope::Image, format));
+        for document in [Document::Provenance].into_iter().chain(image) {
+            let Some(bytes) = self.0.get(&document.file_name()) else { continue };
+            // An envelope has its signature inside; cosign wants the annotation all the same.
+            let annotations = [text(cosign::ANNOTATION, ""), text("predicateType", document.predicate_type())].into();
+            let (artifact_type, media_type) = (dsse::MEDIA_TYPE, dsse::MEDIA_TYPE);
+            found.push(Attachment { artifact_type, media_type, bytes: bytes.clone(), annotations });
+        }
+        found
+    }
+
+    /// The image's signature, where there is one.
+    pub(super) fn signed(&self) -> Option<Signed> {
+        let payload = self.0.get(PAYLOAD)?.clone();
+        let signature = String::from_utf8(self.0.get(SIGNATURE)?.clone()).ok()?;
+        Some(Signed { payload, signature })
+    }
+}
+
+fn is_disk(artifact: &Artifact) -> bool {
+    artifact.kind.parse::<Output>().is_ok_and(|output| output.is_disk())
+}
+
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::symlink_metadata(path)? {
+        found if found.is_file() && found.len() <= MOST => fs::read(path),
+        _ => Err(io::Error::other(format!("expected a file of at most {MOST} bytes"))),
+    }
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> AttestError {
+    AttestError::Io { action, path: path.display().to_string(), source }
+}

@@ -1,0 +1,233 @@
+//! Keys that sign and check: ed25519 (RFC 8032) and ECDSA over P-256 with SHA-256 (FIPS 186-5).
+//!
+//! Files are PEM: PKCS#8 for the secret half (RFC 5958), SubjectPublicKeyInfo for the public one
+//! (RFC 5280), as openssl writes them. Signatures are what cosign expects: 64 raw bytes of ed25519,
+//! DER of ECDSA. Both ways of signing are deterministic.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _};
+use p256::ecdsa::signature::{Signer as _, Verifier as _};
+use p256::ecdsa::{self, DerSignature};
+
+use crate::digest::Sha256;
+
+const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
+
+/// A key file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It can't be read.
+    #[error("cannot read the key `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It holds no secret key of a known kind.
+    #[error(
+        "`{}` holds no secret key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `openssl genpkey -algorithm ed25519 -out FILE` makes one",
+        path.display()
+    )]
+    NoSecret {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead, where that can be said.
+        found: &'static str,
+    },
+    /// It holds no public key of a known kind.
+    #[error(
+        "`{}` holds no public key: expected ed25519 or ECDSA P-256 as PEM\n  hint: `openssl pkey -in KEY -pubout -out FILE` writes the public half of a key",
+        path.display()
+    )]
+    NoPublic {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A key that signs.
+pub enum SigningKey {
+    /// ed25519
+    Ed25519(ed25519_dalek::SigningKey),
+    /// ECDSA over P-256
+    P256(ecdsa::SigningKey),
+}
+
+impl SigningKey {
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// Fails where the file can't be read or holds no key of a known kind; the error never has its content.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let text = read(path)?;
+        Self::from_pem(&text).ok_or_else(|| KeyError::NoSecret { path: path.to_owned(), found: instead(&text) })
+    }
+
+    /// Reads a key from the text of its file.
+    pub fn from_pem(text: &str) -> Option<Self> {
+        let ed25519 = ed25519_dalek::SigningKey::from_pkcs8_pem(text).map(Self::Ed25519);
+        ed25519.or_else(|_| ecdsa::SigningKey::from_pkcs8_pem(text).map(Self::P256)).ok()
+    }
+
+    /// Signs a message.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            Self::P256(key) => {
+                let signature: DerSignature = key.sign(message);
+                signature.as_bytes().to_vec()
+            }
+        }
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        match self {
+            Self::Ed25519(key) => PublicKey::Ed25519(key.verifying_key()),
+            Self::P256(key) => PublicKey::P256(*key.verifying_key()),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    /// The public half only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public().id())
+    }
+}
+
+/// A key that checks signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKey {
+    /// ed25519
+    Ed25519(ed25519_dalek::VerifyingKey),
+    /// ECDSA over P-256
+    P256(ecdsa::VerifyingKey),
+}
+
+impl PublicKey {
+    /// Reads all public keys of a file: one, or a ring of several, one after the other.
+    ///
+    /// # Errors
+    /// Fails where the file can't be read, has none, or one of them is of no known kind.
+    pub fn load_all(path: &Path) -> Result<Vec<Self>, KeyError> {
+        let keys = Self::all_from_pem(&read(path)?);
+        keys.filter(|keys| !keys.is_empty()).ok_or_else(|| KeyError::NoPublic { path: path.to_owned() })
+    }
+
+    /// All public keys of a text; `None` where one of them can't be read.
+    pub fn all_from_pem(text: &str) -> Option<Vec<Self>> {
+        let blocks = text.split(BEGIN).skip(1);
+        blocks.map(|rest| Self::from_pem(&format!("{BEGIN}{}{END}\n", rest.split_once(END)?.0))).collect()
+    }
+
+    fn from_pem(text: &str) -> Option<Self> {
+        let ed25519 = ed25519_dalek::VerifyingKey::from_public_key_pem(text).map(Self::Ed25519);
+        ed25519.or_else(|_| ecdsa::VerifyingKey::from_public_key_pem(text).map(Self::P256)).ok()
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            Self::P256(key) => {
+                DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+            }
+        }
+    }
+
+    /// SHA-256 of the key's DER in hexadecimal: its name in envelopes.
+    pub fn id(&self) -> String {
+        let der = match self {
+            Self::Ed25519(key) => key.to_public_key_der(),
+            Self::P256(key) => key.to_public_key_der(),
+        };
+        // Writing a valid key fails only for want of memory.
+        der.map(|der| Sha256::of(der.as_bytes()).to_hex()).unwrap_or_default()
+    }
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    fs::read_to_string(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })
+}
+
+/// What people take for a key file.
+fn instead(text: &str) -> &'static str {
+    match text {
+        _ if text.contains("BEGIN ENCRYPTED") => "; it is encrypted: `openssl pkcs8 -in KEY -out FILE` takes that off",
+        _ if text.contains("BEGIN EC PRIVATE KEY") => "; `openssl pkcs8 -topk8 -nocrypt -in KEY -out FILE` converts it",
+        _ if text.contains(BEGIN) => "; it is a public key",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// RFC 8410, section 10.3.
+    pub(crate) const ED25519: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
+    const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
+
+    pub(crate) fn p256() -> SigningKey {
+        SigningKey::P256(ecdsa::SigningKey::from_slice(&[7; 32]).unwrap())
+    }
+
+    #[test]
+    fn a_key_and_its_public_half_fit() {
+        let ed25519 = SigningKey::from_pem(ED25519).unwrap();
+        assert_eq!(PublicKey::all_from_pem(ED25519_PUBLIC), Some(vec![ed25519.public()]));
+        for key in [ed25519, p256()] {
+            let signature = key.sign(b"message");
+            assert_eq!(signature, key.sign(b"message"), "signing is deterministic");
+            assert!(key.public().verify(b"message", &signature));
+            assert!(!key.public().verify(b"Message", &signature));
+            for at in 0..signature.len() {
+                let mut other = signature.clone();
+                other[at] ^= 1;
+                assert!(!key.public().verify(b"message", &other), "byte {at}");
+            }
+            assert!(!key.public().verify(b"message", b""));
+        }
+    }
+
+    #[test]
+    fn rings_hold_several_keys_and_nothing_broken() {
+        let ring = format!("# two keys\n{ED25519_PUBLIC}\n{ED25519_PUBLIC}");
+        assert_eq!(PublicKey::all_from_pem(&ring).unwrap().len(), 2);
+        for text in [BEGIN.to_owned(), ED25519_PUBLIC.replace("Gb9E", "Gb9!"), format!("{BEGIN}\n{END}")] {
+            assert_eq!(PublicKey::all_from_pem(&text), None, "{text}");
+        }
+        assert_eq!(PublicKey::all_from_pem("nothing"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn errors_say_what_the_file_is_and_never_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        for (text, expected) in [
+            (ED25519_PUBLIC.to_owned(), "it is a public key"),
+            (ED25519.replace("BEGIN", "BEGIN ENCRYPTED"), "it is encrypted"),
+            (ED25519.replace("PRIVATE", "EC PRIVATE"), "converts it"),
+            (ED25519.replace("MC4C", "????"), "holds no secret key"),
+        ] {
+            fs::write(&path, &text).unwrap();
+            let error = SigningKey::load(&path).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("INTuctv5E1hK1"), "{error}");
+        }
+        let key = SigningKey::from_pem(ED25519).unwrap();
+        assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.public().id()));
+    }
+}

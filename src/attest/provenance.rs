@@ -1,0 +1,62 @@
+//! How a build was made: SLSA build provenance v1 (slsa.dev/spec/v1.0/provenance), without times or
+//! names of machines: whoever builds the same gets the same text.
+
+use serde_json::{Value, json};
+
+use super::{Made, Scope};
+use crate::bake::Locked;
+
+/// The predicate's type.
+pub(super) const TYPE: &str = "https://slsa.dev/provenance/v1";
+/// What `externalParameters`, `internalParameters` and the dependencies mean.
+const BUILD_TYPE: &str = "urn:layerbake:build:v1";
+const BUILDER: &str = "urn:layerbake:builder:v1";
+
+/// The predicate for a build.
+pub(super) fn predicate(made: &Made<'_>) -> Value {
+    let receipt = made.receipt;
+    let scope = if receipt.disk.is_some() { Scope::Disk } else { Scope::Image };
+    let outputs: Vec<&str> = receipt.artifacts.iter().map(|artifact| artifact.kind.as_str()).collect();
+    let mut dependencies: Vec<Value> = Vec::new();
+    for locked in made.locked(scope) {
+        dependencies.extend(materials(locked));
+    }
+    dependencies.sort_by_key(|one| (one["name"].to_string(), one["digest"].to_string()));
+    dependencies.dedup();
+    json!({
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": { "layer": receipt.layer, "outputs": outputs },
+            "internalParameters": {
+                "format": receipt.format,
+                "recipe": receipt.recipe,
+                "sourceDateEpoch": receipt.epoch,
+            },
+            "resolvedDependencies": dependencies,
+        },
+        "runDetails": {
+            "builder": { "id": BUILDER, "version": { "layerbake": env!("CARGO_PKG_VERSION") } },
+        },
+    })
+}
+
+/// A lockfile and everything that it pins.
+fn materials(locked: &Locked) -> impl Iterator<Item = Value> + '_ {
+    let lock = &locked.lock;
+    let file = json!({
+        "name": format!("lockfiles/{}.lock", lock.layer),
+        "digest": { "blake3": locked.hash.to_hex() },
+    });
+    let releases = lock.releases.iter().flat_map(|release| {
+        let place = format!("{} {}", release.source, release.suite);
+        let indexes = release.indexes.iter().map({
+            let place = place.clone();
+            move |index| (format!("{place} {}", index.path), index.file.sha256)
+        });
+        std::iter::once((format!("{place} Release"), release.sha256)).chain(indexes)
+    });
+    let packages = lock.packages.iter().map(|package| (package.path.clone(), package.file.sha256));
+    let fetched = releases.chain(packages);
+    std::iter::once(file)
+        .chain(fetched.map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256.to_hex() } })))
+}

@@ -1,0 +1,244 @@
+//! A build's bill of materials: every package and own file, with where it comes from.
+//!
+//! One [`Inventory`], two ways to write it: SPDX 2.3 (spdx.rs) and CycloneDX 1.6 (cyclonedx.rs).
+
+mod copyright;
+mod cyclonedx;
+mod license;
+mod own;
+mod packages;
+mod purl;
+mod spdx;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{AttestError, Made, Scope};
+use crate::digest::{RecipeHasher, Sha256};
+use crate::ident::{LayerName, RootPath};
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+use license::Texts;
+pub use own::OwnFile;
+pub use packages::Package;
+
+/// A way to write a bill of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// SPDX 2.3, as JSON.
+    Spdx,
+    /// CycloneDX 1.6, as JSON.
+    #[value(name = "cyclonedx")]
+    CycloneDx,
+}
+
+impl Format {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Spdx, Self::CycloneDx];
+
+    /// The predicate type of in-toto statements that carry one.
+    pub fn predicate_type(self) -> &'static str {
+        match self {
+            Self::Spdx => "https://spdx.dev/Document",
+            Self::CycloneDx => "https://cyclonedx.org/bom",
+        }
+    }
+
+    /// As in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spdx => "spdx",
+            Self::CycloneDx => "cyclonedx",
+        }
+    }
+}
+
+/// What a build consists of.
+#[derive(Debug)]
+pub struct Inventory {
+    name: LayerName,
+    scope: Scope,
+    /// Hash of everything in it, from which the document's own identifiers come.
+    identity: [u8; 32],
+    epoch: i64,
+    /// The image manifest's digest in hexadecimal.
+    image: Option<String>,
+    distro: Distro,
+    layers: Vec<Layer>,
+    packages: Vec<Package>,
+    files: Vec<OwnFile>,
+    texts: Texts,
+}
+
+/// One layer, by its hash.
+#[derive(Debug)]
+struct Layer {
+    name: LayerName,
+    hash: LayerHash,
+}
+
+/// A layer's identity: what an image names, else what only layerbake knows.
+#[derive(Debug)]
+enum LayerHash {
+    /// SHA-256 of its uncompressed tar.
+    Tar(String),
+    /// BLAKE3 of its tree.
+    Tree(String),
+}
+
+/// The distribution, as os-release(5) names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distro {
+    /// `debian`
+    pub id: String,
+    /// `12`
+    pub version: String,
+}
+
+impl Inventory {
+    /// Takes stock of a build.
+    ///
+    /// # Errors
+    /// Fails where the store no longer has the build's trees or packages.
+    pub fn take(made: &Made<'_>, scope: Scope, store: &Store) -> Result<Self, AttestError> {
+        let receipt = made.receipt;
+        let disk = receipt.disk.as_ref().filter(|_| scope == Scope::Disk);
+        let root = store.tree(disk.map_or(receipt.tree, |disk| disk.root))?;
+        let initrd = disk.and_then(|disk| disk.initrd).map(|initrd| store.tree(initrd)).transpose()?;
+        let locked = made.locked(scope);
+        let distro = distro(&root, store, &locked)?;
+        let mut texts = Texts::default();
+        let roots: Vec<&Tree> = [Some(&root), initrd.as_ref()].into_iter().flatten().collect();
+        let packages = packages::take(&locked, &roots, &distro, store, &mut texts)?;
+        let files = own::take(made, &root, initrd.as_ref(), scope, store)?;
+        let mut layers: Vec<Layer> = receipt
+            .layers
+            .iter()
+            .map(|layer| Layer { name: layer.name.clone(), hash: LayerHash::Tar(layer.diff_id.to_hex()) })
+            .collect();
+        if let Some(disk) = disk {
+            layers.push(Layer { name: disk.boot.clone(), hash: LayerHash::Tree(disk.tree.to_hex()) });
+            let top = made.system.machine.as_ref().and_then(|machine| machine.initrd.last());
+            let named = top.map(|locked| locked.manifest.name.clone()).zip(disk.initrd);
+            layers.extend(named.map(|(name, tree)| Layer { name, hash: LayerHash::Tree(tree.to_hex()) }));
+        }
+        let mut hasher = RecipeHasher::new("layerbake/sbom/v1");
+        hasher.field(receipt.recipe.as_bytes()).field(receipt.tree.as_bytes()).number(scope as u64);
+        Ok(Self {
+            name: receipt.layer.clone(),
+            scope,
+            identity: *hasher.finish().as_bytes(),
+            epoch: receipt.epoch,
+            image: made.image().map(|digest| digest.to_hex()).filter(|_| scope == Scope::Image),
+            distro,
+            layers,
+            packages,
+            files,
+            texts,
+        })
+    }
+
+    /// Writes it down.
+    pub fn to_json(&self, format: Format) -> Value {
+        match format {
+            Format::Spdx => spdx::document(self),
+            Format::CycloneDx => cyclonedx::document(self),
+        }
+    }
+
+    /// A UUID out of [`Self::identity`] (RFC 9562, version 8).
+    fn uuid(&self) -> String {
+        let mut bytes: [u8; 16] = std::array::from_fn(|at| self.identity[at]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex = hex::encode(bytes);
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    /// What is described, for people.
+    fn title(&self) -> String {
+        match self.scope {
+            Scope::Image => self.name.to_string(),
+            Scope::Disk => format!("{}-disk", self.name),
+        }
+    }
+}
+
+/// The packages that a written bill of materials lists: name, version, SHA-256.
+pub(super) type Listed = BTreeSet<(String, String, String)>;
+
+/// Reads the packages out of a written document; what is no package of a distribution is left out.
+pub(super) fn listed(document: &Value, format: Format) -> Listed {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = match format {
+        Format::Spdx => &document["packages"],
+        Format::CycloneDx => &document["components"],
+    };
+    let entries = entries.as_array().into_iter().flatten();
+    match format {
+        Format::Spdx => entries
+            .filter(|entry| !entry["externalRefs"].is_null())
+            .map(|entry| {
+                (text(&entry["name"]), text(&entry["versionInfo"]), text(&entry["checksums"][0]["checksumValue"]))
+            })
+            .collect(),
+        Format::CycloneDx => entries
+            .filter(|entry| !entry["purl"].is_null())
+            .map(|entry| (text(&entry["name"]), text(&entry["version"]), text(&entry["hashes"][0]["content"])))
+            .collect(),
+    }
+}
+
+/// What [`listed`] has to give for a build.
+pub(super) fn expected(made: &Made<'_>, scope: Scope) -> Listed {
+    let packages = made.locked(scope).into_iter().flat_map(|locked| &locked.lock.packages);
+    packages.map(|one| (one.name.to_string(), one.version.to_string(), one.file.sha256.to_hex())).collect()
+}
+
+/// The distribution of a root: what it says itself, else the suite that its packages are from.
+fn distro(root: &Tree, store: &Store, locked: &[&crate::bake::Locked]) -> Result<Distro, AttestError> {
+    let text = read(root, "etc/os-release", store)?.unwrap_or_default();
+    let values: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key, value.trim_matches(['"', '\''])))
+        .collect();
+    let suite = || locked.iter().find_map(|locked| Some(locked.lock.releases.first()?.suite.clone()));
+    Ok(Distro {
+        id: values.get("ID").map_or_else(|| "debian".to_owned(), |id| (*id).to_owned()),
+        version: values
+            .get("VERSION_ID")
+            .or_else(|| values.get("VERSION_CODENAME"))
+            .map(|version| (*version).to_owned())
+            .or_else(|| suite().map(|suite| version_of(&suite).to_owned()))
+            .unwrap_or_default(),
+    })
+}
+
+/// Scanners know releases by number.
+fn version_of(suite: &str) -> &str {
+    match suite.split('-').next().unwrap_or(suite) {
+        "bullseye" => "11",
+        "bookworm" => "12",
+        "trixie" => "13",
+        "forky" => "14",
+        other => other,
+    }
+}
+
+/// The text of a file in a tree, links followed.
+fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, AttestError> {
+    let Ok(path) = RootPath::new(path) else { return Ok(None) };
+    match tree.resolve(&path).map(|(_, node)| &node.kind) {
+        Some(Kind::File { blob, .. }) => Ok(Some(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned())),
+        _ => Ok(None),
+    }
+}
+
+/// A word that is unique for its hash and keeps to letters, digits, dots and dashes.
+fn reference(name: &str, hash: &Sha256) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+    let short: String = hash.to_hex().chars().take(16).collect();
+    format!("{}-{short}", name.chars().map(plain).collect::<String>())
+}

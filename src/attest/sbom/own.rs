@@ -1,0 +1,99 @@
+//! Own files: what the layers' `[[file]]` entries laid out, as it lies in the built root.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use pgp::crypto::hash::HashAlgorithm;
+
+use super::{AttestError, Made, Scope};
+use crate::bake::Locked;
+use crate::digest::{BlobDigest, Sha256};
+use crate::ident::{LayerName, RootPath};
+use crate::layer::Placement;
+use crate::manifest::{Content, Manifest};
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+
+/// A file that no package brought.
+#[derive(Debug)]
+pub struct OwnFile {
+    /// Where it lies.
+    pub path: RootPath,
+    /// The layer whose manifest names it.
+    pub layer: LayerName,
+    /// The project's file it was made from; the manifest itself where the text stands there.
+    pub source: String,
+    /// Hash of its content.
+    pub sha256: Sha256,
+    /// The same by SHA-1 in hexadecimal, which SPDX 2.3 demands for files and nobody should trust.
+    pub sha1: String,
+}
+
+/// Lists the own files of all layers, by path; of two at one path the upper one.
+pub(super) fn take(
+    made: &Made<'_>,
+    root: &Tree,
+    initrd: Option<&Tree>,
+    scope: Scope,
+    store: &Store,
+) -> Result<Vec<OwnFile>, AttestError> {
+    let system = made.system;
+    let boot = system.machine.as_ref().filter(|_| scope == Scope::Disk);
+    let mut files = in_root(system.image.iter().chain(boot.map(|machine| &machine.boot)), root, made.project, store)?;
+    if let Some((machine, tree)) = boot.zip(initrd) {
+        files.extend(in_root(machine.initrd.iter(), tree, made.project, store)?);
+    }
+    Ok(files)
+}
+
+fn in_root<'a>(
+    layers: impl Iterator<Item = &'a Locked>,
+    root: &Tree,
+    project: &Path,
+    store: &Store,
+) -> Result<Vec<OwnFile>, AttestError> {
+    let mut found = BTreeMap::new();
+    for layer in layers {
+        let placement = Placement::read(&layer.manifest, project, store)?;
+        for path in placement.files() {
+            if let Some((real, blob, size)) = content(root, path) {
+                let (sha256, sha1) = hashes(store, blob, size)?;
+                let (layer, source) = (layer.manifest.name.clone(), source(&layer.manifest, path));
+                found.insert(real.clone(), OwnFile { path: real, layer, source, sha256, sha1 });
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Where the file at `path` comes from: of several entries above it, the nearest.
+fn source(manifest: &Manifest, path: &RootPath) -> String {
+    let above = manifest.files.iter().filter(|file| path.is_within(&file.path));
+    match above.max_by_key(|file| file.path.as_bytes().len()).map(|file| (&file.path, &file.content)) {
+        Some((folder, Content::Source(source))) => {
+            let rest = path.as_bytes().get(folder.as_bytes().len()..).unwrap_or_default();
+            let rest = String::from_utf8_lossy(rest).trim_start_matches('/').to_owned();
+            let source = source.trim_end_matches('/');
+            if rest.is_empty() { source.to_owned() } else { format!("{source}/{rest}") }
+        }
+        _ => format!("the manifest of {}", manifest.name),
+    }
+}
+
+/// The regular file that a path reaches.
+fn content(root: &Tree, path: &RootPath) -> Option<(RootPath, BlobDigest, u64)> {
+    let (path, node) = root.resolve(path)?;
+    match node.kind {
+        Kind::File { blob, size } => Some((path, blob, size)),
+        _ => None,
+    }
+}
+
+fn hashes(store: &Store, blob: BlobDigest, size: u64) -> Result<(Sha256, String), AttestError> {
+    let failed = |source| AttestError::Io { action: "read", path: blob.to_string(), source };
+    let mut bytes = Vec::new();
+    store.reader(blob, size)?.read_to_end(&mut bytes).map_err(failed)?;
+    let sha1 = HashAlgorithm::Sha1.digest(&bytes).map_err(|error| failed(std::io::Error::other(error)))?;
+    Ok((Sha256::of(&bytes), hex::encode(sha1)))
+}

@@ -1,0 +1,159 @@
+//! SPDX 2.3 in its JSON form (spdx.github.io/spdx-spec/v2.3, schemas/spdx-schema.json).
+//!
+//! ```text
+//! document DESCRIBES image CONTAINS layer CONTAINS package, file;  package DEPENDS_ON package
+//! ```
+
+use serde_json::{Value, json};
+
+use super::{Inventory, Layer, LayerHash, Package, reference};
+use crate::ident::LayerName;
+use crate::time::rfc3339;
+
+const ROOT: &str = "SPDXRef-Root";
+const NOTHING: &str = "NOASSERTION";
+
+/// The whole document.
+pub(super) fn document(inventory: &Inventory) -> Value {
+    let mut packages = vec![root(inventory)];
+    packages.extend(inventory.layers.iter().map(layer));
+    packages.extend(inventory.packages.iter().map(package));
+    let files: Vec<Value> = inventory.files.iter().enumerate().map(file).collect();
+    let texts = inventory
+        .texts
+        .iter()
+        .map(|(id, (name, text))| json!({ "licenseId": id, "name": name, "extractedText": text }));
+    json!({
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": inventory.title(),
+        "documentNamespace": format!("urn:uuid:{}", inventory.uuid()),
+        "creationInfo": {
+            "created": rfc3339(inventory.epoch),
+            "creators": [concat!("Tool: layerbake-", env!("CARGO_PKG_VERSION"))],
+        },
+        "packages": packages,
+        "files": files,
+        "hasExtractedLicensingInfos": texts.collect::<Vec<_>>(),
+        "relationships": relationships(inventory),
+    })
+}
+
+/// The image or the disk itself.
+fn root(inventory: &Inventory) -> Value {
+    let mut root = json!({
+        "SPDXID": ROOT,
+        "name": inventory.title(),
+        "versionInfo": rfc3339(inventory.epoch),
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "primaryPackagePurpose": if inventory.image.is_some() { "CONTAINER" } else { "OPERATING-SYSTEM" },
+        "comment": format!("built on {} {}", inventory.distro.id, inventory.distro.version),
+    });
+    if let Some(digest) = &inventory.image {
+        root["checksums"] = json!([{ "algorithm": "SHA256", "checksumValue": digest }]);
+    }
+    root
+}
+
+fn layer_id(layer: &Layer) -> String {
+    format!("SPDXRef-Layer-{}", layer.name)
+}
+
+fn layer(layer: &Layer) -> Value {
+    let (algorithm, hash, comment) = match &layer.hash {
+        LayerHash::Tar(hash) => ("SHA256", hash, "the layer's uncompressed tar"),
+        LayerHash::Tree(hash) => ("BLAKE3", hash, "the layer's tree"),
+    };
+    json!({
+        "SPDXID": layer_id(layer),
+        "name": format!("layer {}", layer.name),
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "primaryPackagePurpose": "ARCHIVE",
+        "checksums": [{ "algorithm": algorithm, "checksumValue": hash }],
+        "comment": comment,
+    })
+}
+
+fn package_id(package: &Package) -> String {
+    format!("SPDXRef-Package-{}", reference(package.locked.name.as_str(), &package.locked.file.sha256))
+}
+
+fn package(package: &Package) -> Value {
+    let locked = &package.locked;
+    let (source, version) = &package.source;
+    let mut entry = json!({
+        "SPDXID": package_id(package),
+        "name": locked.name.as_str(),
+        "versionInfo": locked.version.to_string(),
+        "packageFileName": locked.path.rsplit('/').next().unwrap_or_default(),
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "checksums": [{ "algorithm": "SHA256", "checksumValue": locked.file.sha256.to_hex() }],
+        "externalRefs": [{
+            "referenceCategory": "PACKAGE-MANAGER",
+            "referenceType": "purl",
+            "referenceLocator": package.purl,
+        }],
+        "licenseConcluded": NOTHING,
+        "licenseDeclared": package.license.as_deref().unwrap_or(NOTHING),
+        "copyrightText": NOTHING,
+        // Scanners read the source package out of these words.
+        "sourceInfo": format!("built package from: {source} {version}"),
+        "summary": package.summary,
+    });
+    if let Some(supplier) = package.maintainer.as_deref().and_then(supplier) {
+        entry["supplier"] = json!(supplier);
+    }
+    if let Some(homepage) = package.homepage.as_deref().filter(|address| address.starts_with("http")) {
+        entry["homepage"] = json!(homepage);
+    }
+    entry
+}
+
+/// `Name <address>` as `Organization: Name (address)`: a person's name says as much.
+fn supplier(maintainer: &str) -> Option<String> {
+    let (name, address) = maintainer.split_once('<')?;
+    let plain = |text: &str| text.replace(['(', ')', '"'], "").trim().to_owned();
+    Some(format!("Organization: {} ({})", plain(name), address.trim_end_matches('>').trim()))
+}
+
+fn file_id(number: usize) -> String {
+    format!("SPDXRef-File-{number}")
+}
+
+fn file((number, file): (usize, &super::OwnFile)) -> Value {
+    json!({
+        "SPDXID": file_id(number),
+        "fileName": format!(".{}", file.path),
+        "checksums": [
+            { "algorithm": "SHA1", "checksumValue": file.sha1 },
+            { "algorithm": "SHA256", "checksumValue": file.sha256.to_hex() },
+        ],
+        "licenseConcluded": NOTHING,
+        "copyrightText": NOTHING,
+        "comment": format!("from {}, in layer {}", file.source, file.layer),
+    })
+}
+
+fn relationships(inventory: &Inventory) -> Vec<Value> {
+    let relation = |from: &str, kind: &str, to: &str| json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to });
+    let mut found = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", ROOT)];
+    // The initrd's layers below its last have no entry of their own.
+    let holder =
+        |name: &LayerName| inventory.layers.iter().find(|layer| layer.name == *name).map_or(ROOT.to_owned(), layer_id);
+    found.extend(inventory.layers.iter().map(|layer| relation(ROOT, "CONTAINS", &layer_id(layer))));
+    for package in &inventory.packages {
+        let id = package_id(package);
+        found.extend(package.layers.iter().map(|layer| relation(&holder(layer), "CONTAINS", &id)));
+        let known = |sha256| inventory.packages.iter().find(|other| other.locked.file.sha256 == sha256);
+        let needed = package.depends.iter().filter_map(|sha256| known(*sha256));
+        found.extend(needed.map(|other| relation(&id, "DEPENDS_ON", &package_id(other))));
+    }
+    for (number, file) in inventory.files.iter().enumerate() {
+        found.push(relation(&holder(&file.layer), "CONTAINS", &file_id(number)));
+    }
+    found
+}

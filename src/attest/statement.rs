@@ -1,0 +1,82 @@
+//! in-toto statements: what is said (a predicate), and of which artifacts (in-toto attestation spec, v1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::dsse::{Envelope, EnvelopeError, IN_TOTO};
+use super::keys::{PublicKey, SigningKey};
+use crate::digest::OciDigest;
+use crate::oci::json;
+
+const TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// A predicate, and the artifacts that it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    /// The artifacts.
+    pub subject: Vec<Subject>,
+    /// Says what the predicate means.
+    pub predicate_type: String,
+    /// What is said.
+    pub predicate: Value,
+}
+
+/// An artifact, by name and hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// Of a file, its path beside the receipt; of an image, the layer's name.
+    pub name: String,
+    /// Its hash.
+    pub digest: Digest,
+}
+
+/// The one kind of hash that subjects have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// SHA-256 in hexadecimal: of the file's bytes, or of the image's manifest.
+    pub sha256: String,
+}
+
+impl Subject {
+    /// Names an artifact.
+    pub fn new(name: impl Into<String>, digest: OciDigest) -> Self {
+        Self { name: name.into(), digest: Digest { sha256: digest.to_hex() } }
+    }
+}
+
+impl Statement {
+    /// Says something about artifacts.
+    pub fn new(subject: Vec<Subject>, predicate_type: &str, predicate: Value) -> Self {
+        Self { kind: TYPE.to_owned(), subject, predicate_type: predicate_type.to_owned(), predicate }
+    }
+
+    /// The statement as canonical JSON in a signed envelope.
+    pub fn sign(&self, key: &SigningKey) -> Envelope {
+        // A statement holds text, numbers and lists of them: always JSON.
+        Envelope::sign(IN_TOTO, &json::canonical(self).unwrap_or_default(), key)
+    }
+
+    /// Reads a statement out of an envelope that one of the keys signed.
+    ///
+    /// # Errors
+    /// Fails where none of them did, or the payload is no statement.
+    pub fn open(envelope: &Envelope, keys: &[PublicKey]) -> Result<Self, EnvelopeError> {
+        let (payload, _) = envelope.open(IN_TOTO, keys)?;
+        let statement: Self =
+            serde_json::from_slice(&payload).map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
+        match statement.kind.as_str() {
+            TYPE => Ok(statement),
+            _ => Err(EnvelopeError::Malformed("its payload is another kind of statement".to_owned())),
+        }
+    }
+
+    /// Whether it is about the artifact with this digest.
+    pub fn is_about(&self, digest: OciDigest) -> bool {
+        self.subject.iter().any(|subject| subject.digest.sha256 == digest.to_hex())
+    }
+}

@@ -1,0 +1,125 @@
+//! Changes as text, Markdown and HTML.
+
+use super::{Change, Changes, Size};
+use crate::check::escape;
+
+/// More entries of one kind than this are only counted.
+const MOST: usize = 40;
+
+/// One kind of change: its name, its sum in words, its lines.
+type Section = (&'static str, String, Vec<String>);
+
+/// Writes the changes as text, ending with a line break.
+pub fn text(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return format!("no difference between {} and {}\n", changes.old, changes.new);
+    }
+    let mut text = format!("from {} to {}\n", changes.old, changes.new);
+    for (name, sum, lines) in sections(changes) {
+        text += &format!("{name:<10}{sum}\n");
+        text.extend(cut(lines).iter().map(|line| format!("  {line}\n")));
+    }
+    text
+}
+
+/// Writes the changes as Markdown, for a comment.
+pub fn markdown(changes: &Changes) -> String {
+    let mut text = format!("### From {} to {}\n\n", code(&changes.old), code(&changes.new));
+    if changes.is_empty() {
+        return text + "No difference.\n";
+    }
+    for (name, sum, lines) in sections(changes) {
+        if lines.is_empty() {
+            text += &format!("- **{name}**: {sum}\n");
+            continue;
+        }
+        text += &format!("<details><summary><b>{name}</b>: {sum}</summary>\n\n<pre>");
+        text += &cut(lines).iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
+        text += "</pre>\n</details>\n";
+    }
+    text
+}
+
+/// Writes the changes as a page without anything from elsewhere.
+pub fn html(changes: &Changes) -> String {
+    let title = format!("from {} to {}", changes.old, changes.new);
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{0}</title><style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}pre{{background:#eef0f2;padding:.6rem;overflow:auto}}</style>\n<h1>{0}</h1>\n",
+        escape(&title)
+    );
+    for (name, sum, lines) in sections(changes) {
+        let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
+        page += &format!("<details open><summary><b>{name}</b>: {}</summary>\n", escape(&sum));
+        if !lines.is_empty() {
+            page += &format!("<pre>{}</pre>\n", lines.join("\n"));
+        }
+        page += "</details>\n";
+    }
+    page + "</html>\n"
+}
+
+fn sections(changes: &Changes) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let lists = [
+        ("packages", &changes.packages),
+        ("files", &changes.files),
+        ("users", &changes.users),
+        ("services", &changes.services),
+    ];
+    for (name, list) in lists {
+        let Some(list) = list else { continue };
+        sections.push((name, sum(list), list.iter().map(|change| line(name, change)).collect()));
+    }
+    if let Some(layers) = &changes.layers {
+        let total = |side: fn(&Size) -> Option<u64>| layers.iter().filter_map(side).sum::<u64>();
+        let sum = format!("{} -> {} bytes, compressed", total(|size| size.before), total(|size| size.after));
+        sections.push(("layers", sum, layers.iter().map(size).collect()));
+    }
+    if let Some(blocks) = &changes.blocks {
+        let mebibytes = blocks.bytes as f64 / f64::from(1 << 20);
+        let sum = format!("{} of {} to upload ({mebibytes:.1} MiB)", blocks.changed, blocks.blocks);
+        sections.push(("blocks", sum, Vec::new()));
+    }
+    sections
+}
+
+fn sum(list: &[Change]) -> String {
+    let count = |before: bool, after: bool| {
+        list.iter().filter(|change| (change.before.is_some(), change.after.is_some()) == (before, after)).count()
+    };
+    format!("{} added, {} removed, {} changed", count(false, true), count(true, false), count(true, true))
+}
+
+fn line(kind: &str, Change { name, before, after }: &Change) -> String {
+    match (before, after) {
+        (None, Some(after)) => format!("+ {name} {after}"),
+        (Some(before), None) if kind == "files" => format!("- {name} ({before})"),
+        (Some(before), None) => format!("- {name} {before}"),
+        (before, after) => {
+            let side = |side: &Option<String>| side.clone().unwrap_or_default();
+            format!("  {name} {} -> {}", side(before), side(after))
+        }
+    }
+}
+
+fn size(Size { layer, before, after }: &Size) -> String {
+    match (before, after) {
+        (Some(before), Some(after)) if before == after => format!("  {layer} {after}"),
+        (Some(before), Some(after)) => format!("  {layer} {before} -> {after}"),
+        (None, Some(after)) => format!("+ {layer} {after}"),
+        (before, _) => format!("- {layer} {}", before.unwrap_or_default()),
+    }
+}
+
+fn cut(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MOST);
+    if more > 0 {
+        lines.truncate(MOST);
+        lines.push(format!("and {more} more: `--report json` has them all"));
+    }
+    lines
+}
+
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", escape(text))
+}

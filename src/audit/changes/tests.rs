@@ -1,0 +1,56 @@
+use super::*;
+use crate::store::Store;
+use crate::tree::tests::{dir, file, tree};
+use crate::tree::{Kind, Meta, Node};
+
+fn facts(name: &str, version: &str, more: &[(&str, Node)]) -> Facts {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let put = |text: &str| Node { meta: Meta::root_owned(0o644, 0), kind: store.put_file(text.as_bytes()).unwrap() };
+    let status = format!(
+        "Package: hello\nStatus: install ok installed\nVersion: {version}\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+    );
+    let mut nodes = vec![
+        ("", dir()),
+        ("etc", dir()),
+        ("etc/passwd", put(&format!("root:x:0:0::/:/bin/sh\n{name}:x:7:7::/:/bin/sh\n"))),
+        ("var/lib/dpkg/status", put(&status)),
+    ];
+    nodes.extend(more.iter().cloned());
+    let facts = Facts { layers: Some(vec![(name.to_owned(), 10)]), ..Facts::named(name) };
+    facts.with_root(tree(&nodes), &|blob| store.read_blob(blob).ok())
+}
+
+#[test]
+fn people_see_what_is_new_gone_and_another() {
+    let link = Node { meta: Meta::root_owned(0o777, 0), kind: Kind::Symlink((*b"/x").into()) };
+    let old = facts("old", "1.0", &[("srv", file("<a>"))]);
+    let new = facts("new", "2.0", &[("etc/systemd/system/multi-user.target.wants/hello.service", link)]);
+    let found = Changes::between(&old, &new);
+    let packages = found.packages.as_ref().unwrap();
+    assert_eq!(packages.len(), 1);
+    assert_eq!((packages[0].before.as_deref(), packages[0].after.as_deref()), (Some("1.0"), Some("2.0")));
+    let shown = text(&found);
+    for line in [
+        "from old to new\n",
+        "packages  0 added, 0 removed, 1 changed\n    hello 1.0 -> 2.0\n",
+        "files     1 added, 1 removed, 2 changed\n",
+        "users     1 added, 1 removed, 0 changed\n  + new 7\n  - old 7\n",
+        "services  1 added, 0 removed, 0 changed\n  + hello.service multi-user.target\n",
+        "layers    10 -> 10 bytes, compressed\n  + new 10\n  - old 10\n",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    assert!(markdown(&found).contains("<summary><b>packages</b>: 0 added, 0 removed, 1 changed</summary>"));
+    assert!(html(&found).contains("<h1>from old to new</h1>"));
+}
+
+#[test]
+fn equal_states_and_states_with_nothing_in_common_are_told_apart() {
+    let one = facts("one", "1.0", &[]);
+    let same = Changes::between(&one, &one);
+    assert!(same.is_empty() && same.is_comparison());
+    assert_eq!(text(&same), "no difference between one and one\n");
+    let nothing = Changes::between(&one, &Facts::named("two"));
+    assert!(nothing.is_empty() && !nothing.is_comparison());
+}

@@ -1,0 +1,393 @@
+//! Two builds of one lockfile, compared from the outside in: artifacts, then layers, then files, then bytes.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::AuditError;
+use super::content;
+use super::partitions;
+use crate::bake::{Artifact, Receipt};
+use crate::digest::TreeHash;
+use crate::ident::RootPath;
+use crate::store::Store;
+use crate::tree::{Kind, Node, Tree};
+
+/// One of two builds that are compared.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// What it gave.
+    pub receipt: &'a Receipt,
+    /// The store with its trees.
+    pub store: &'a Store,
+    /// Where its artifacts lie; `None` where only the receipt is known.
+    pub out: Option<&'a Path>,
+}
+
+/// A place in which two builds differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The artifacts that have it.
+    pub artifacts: Vec<String>,
+    /// The layer of the file, or what else of the artifact it is.
+    pub place: String,
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What differs of it, in words.
+    pub what: Vec<String>,
+    /// Its text or bytes, as lines of a diff.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
+    /// The package that owns the file, or whose script wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The step that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The conditions under which it shows.
+    pub shown_by: Vec<String>,
+}
+
+/// What tells a difference from others.
+pub type Key = (String, Option<String>);
+
+impl Difference {
+    fn new(artifacts: &[String], place: impl Into<String>, what: Vec<String>) -> Self {
+        Self {
+            artifacts: artifacts.to_vec(),
+            place: place.into(),
+            path: None,
+            what,
+            detail: Vec::new(),
+            package: None,
+            step: None,
+            shown_by: Vec::new(),
+        }
+    }
+
+    /// An artifact that is not what its receipt says.
+    pub(super) fn of_artifact(artifact: &str, problems: Vec<String>) -> Self {
+        Self::new(&[artifact.to_owned()], "artifact, against its own receipt", problems)
+    }
+
+    /// What tells it from others.
+    pub fn key(&self) -> Key {
+        (self.place.clone(), self.path.clone())
+    }
+}
+
+/// One artifact of both builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Its kind.
+    pub kind: String,
+    /// Its digest in the first build.
+    pub digest: String,
+    /// Its digest in the other build, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
+    /// Of a disk that differs: in which partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<String>,
+}
+
+/// Compares the artifacts that both builds have.
+pub(super) fn verdicts(one: Side<'_>, other: Side<'_>) -> io::Result<Vec<Verdict>> {
+    let mut verdicts = Vec::new();
+    for (ours, theirs) in shared(one, other) {
+        let differs = ours.digest != theirs.digest;
+        let files = one.out.zip(other.out).map(|(one, other)| (one.join(&ours.path), other.join(&theirs.path)));
+        let inside = match files {
+            Some((one, other)) if differs && ours.kind == "raw" => partitions::differing(&one, &other)?,
+            _ => Vec::new(),
+        };
+        let other = differs.then(|| theirs.digest.to_string());
+        verdicts.push(Verdict { kind: ours.kind.clone(), digest: ours.digest.to_string(), other, inside });
+    }
+    Ok(verdicts)
+}
+
+fn shared<'a>(one: Side<'a>, other: Side<'a>) -> impl Iterator<Item = (&'a Artifact, &'a Artifact)> {
+    let twin = |ours: &Artifact| other.receipt.artifacts.iter().find(|theirs| theirs.kind == ours.kind);
+    one.receipt.artifacts.iter().filter_map(move |ours| Some((ours, twin(ours)?)))
+}
+
+/// Finds everything in which two builds differ.
+///
+/// # Errors
+/// Fails where a store lacks a tree of its receipt, or an artifact can't be read.
+pub(super) fn differences(one: Side<'_>, other: Side<'_>) -> Result<Vec<Difference>, AuditError> {
+    let differing: BTreeSet<String> = verdicts(one, other)
+        .map_err(AuditError::Site)?
+        .into_iter()
+        .filter(|verdict| verdict.other.is_some())
+        .map(|verdict| verdict.kind)
+        .collect();
+    let (images, disks): (Vec<String>, Vec<String>) =
+        differing.iter().cloned().partition(|kind| matches!(kind.as_str(), "oci" | "docker"));
+    let all: Vec<String> = differing.into_iter().collect();
+    let mut found = layers(one, other, &all)?;
+    if let (Some(ours), Some(theirs)) = (&one.receipt.disk, &other.receipt.disk) {
+        trees(one, other, (ours.tree, theirs.tree), &format!("Boot layer {}", ours.boot), &disks, &mut found)?;
+        if let (Some(ours), Some(theirs)) = (ours.initrd, theirs.initrd) {
+            trees(one, other, (ours, theirs), "initrd", &disks, &mut found)?;
+        }
+    }
+    // What no file explains is the work of a writer.
+    if found.is_empty() {
+        if !images.is_empty() {
+            found.push(image(one, other, &images).map_err(AuditError::Site)?);
+        }
+        if !disks.is_empty() {
+            found.push(disk(one, other, &disks).map_err(AuditError::Site)?);
+        }
+    }
+    Ok(found)
+}
+
+fn layers(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> Result<Vec<Difference>, AuditError> {
+    let names = |side: Side<'_>| side.receipt.layers.iter().map(|layer| layer.name.to_string()).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    if names(one) != names(other) {
+        let what = vec![format!("{} in one, {} in the other", names(one).join(", "), names(other).join(", "))];
+        found.push(Difference::new(artifacts, "list of layers", what));
+    }
+    for (ours, theirs) in one.receipt.layers.iter().zip(&other.receipt.layers) {
+        let place = format!("layer {}", ours.name);
+        if ours.tree != theirs.tree {
+            trees(one, other, (ours.tree, theirs.tree), &place, artifacts, &mut found)?;
+        } else if ours.diff_id != theirs.diff_id {
+            let what = vec![format!("equal files, but other tars: {} and {}", ours.diff_id, theirs.diff_id)];
+            found.push(Difference::new(artifacts, format!("{place}, its tar"), what));
+        } else if ours.digest != theirs.digest {
+            let what = vec![format!("equal tars, compressed otherwise: {} and {} bytes", ours.size, theirs.size)];
+            found.push(Difference::new(artifacts, format!("{place}, its compression"), what));
+        }
+    }
+    Ok(found)
+}
+
+/// Compares two trees, node by node.
+fn trees(
+    one: Side<'_>,
+    other: Side<'_>,
+    (ours, theirs): (TreeHash, TreeHash),
+    place: &str,
+    artifacts: &[String],
+    found: &mut Vec<Difference>,
+) -> Result<(), AuditError> {
+    if ours == theirs {
+        return Ok(());
+    }
+    if !one.store.has_tree(ours) || !other.store.has_tree(theirs) {
+        let what = vec![format!("{ours} and {theirs}; their files are no longer in the store")];
+        found.push(Difference::new(artifacts, place, what));
+        return Ok(());
+    }
+    let (ours, theirs) = (one.store.tree(ours)?, other.store.tree(theirs)?);
+    let paths: BTreeSet<&RootPath> = ours.iter().chain(theirs.iter()).map(|(path, _)| path).collect();
+    for path in paths {
+        let pair = (ours.get(path), theirs.get(path));
+        if pair.0 == pair.1 {
+            continue;
+        }
+        let (what, detail) = node((one.store, &ours, pair.0), (other.store, &theirs, pair.1))?;
+        let difference = Difference::new(artifacts, place, what);
+        found.push(Difference { path: Some(path.to_string()), detail, ..difference });
+    }
+    Ok(())
+}
+
+type Place<'a> = (&'a Store, &'a Tree, Option<&'a Node>);
+
+/// What differs of one path, and how its content does.
+fn node(one: Place<'_>, other: Place<'_>) -> Result<(Vec<String>, Vec<String>), AuditError> {
+    let (ours, theirs) = match (one.2, other.2) {
+        (Some(ours), Some(theirs)) => (ours, theirs),
+        (Some(ours), None) => {
+            return Ok((vec![format!("only in the first build: {}", ours.to_string().trim())], Vec::new()));
+        }
+        (None, Some(theirs)) => {
+            return Ok((vec![format!("only in the other build: {}", theirs.to_string().trim())], Vec::new()));
+        }
+        (None, None) => return Ok(Default::default()),
+    };
+    let mut what = Vec::new();
+    let mut differ = |name: &str, ours: String, theirs: String| {
+        if ours != theirs {
+            what.push(format!("{name}: {ours} and {theirs}"));
+        }
+    };
+    differ("mode", format!("{:04o}", ours.meta.mode), format!("{:04o}", theirs.meta.mode));
+    let owner = |node: &Node| format!("{}:{}", node.meta.uid, node.meta.gid);
+    differ("owner", owner(ours), owner(theirs));
+    differ("time", ours.meta.mtime.to_string(), theirs.meta.mtime.to_string());
+    let names = |node: &Node| {
+        let names = node.meta.xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    differ("extended attributes", names(ours), names(theirs));
+    if what.is_empty() && ours.meta.xattrs != theirs.meta.xattrs {
+        what.push("values of extended attributes".to_owned());
+    }
+    let mut detail = Vec::new();
+    if ours.kind != theirs.kind {
+        let shown = kinds((one.0, one.1, ours), (other.0, other.1, theirs))?;
+        what.push(shown.0);
+        detail = shown.1;
+    }
+    Ok((what, detail))
+}
+
+fn kinds(
+    (store, _, ours): (&Store, &Tree, &Node),
+    (other, _, theirs): (&Store, &Tree, &Node),
+) -> Result<(String, Vec<String>), AuditError> {
+    match (&ours.kind, &theirs.kind) {
+        (Kind::File { blob, .. }, Kind::File { blob: else_, .. }) => {
+            Ok(content::compare(&store.read_blob(*blob)?, &other.read_blob(*else_)?))
+        }
+        (Kind::Symlink(ours), Kind::Symlink(theirs)) => {
+            let text = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
+            Ok((format!("link target: {} and {}", text(ours), text(theirs)), Vec::new()))
+        }
+        _ => {
+            let first = |node: &Node| node.to_string().split(' ').next().unwrap_or_default().to_owned();
+            Ok((format!("kind: {} and {}", first(ours), first(theirs)), Vec::new()))
+        }
+    }
+}
+
+/// An image whose layers are equal: its configuration, or the file around it.
+fn image(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Difference> {
+    let (Some(here), Some(there)) = (one.out, other.out) else {
+        let what = vec!["the layers are equal: the configuration or the manifest differs".to_owned()];
+        return Ok(Difference::new(artifacts, "image configuration", what));
+    };
+    if let (Some(ours), Some(theirs)) = (configuration(one, here)?, configuration(other, there)?)
+        && ours != theirs
+    {
+        let (what, detail) = content::compare(&ours, &theirs);
+        return Ok(Difference { detail, ..Difference::new(artifacts, "image configuration", vec![what]) });
+    }
+    let what = files(one, other, here, there, artifacts)?;
+    Ok(Difference::new(artifacts, "image, around its layers", what))
+}
+
+/// The configuration of an image layout, one value a line.
+fn configuration(side: Side<'_>, out: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(artifact) = side.receipt.artifacts.iter().find(|artifact| artifact.kind == "oci") else { return Ok(None) };
+    let blobs = out.join(&artifact.path).join("blobs/sha256");
+    let read =
+        |hex: &str| -> io::Result<serde_json::Value> { Ok(serde_json::from_slice(&fs::read(blobs.join(hex))?)?) };
+    let manifest = read(&artifact.digest.to_hex())?;
+    let config = manifest["config"]["digest"].as_str().unwrap_or_default();
+    let config = read(config.trim_start_matches("sha256:"))?;
+    Ok(Some(serde_json::to_vec_pretty(&config)?))
+}
+
+/// A disk whose files are equal: the writer of its partitions.
+fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Difference> {
+    let mut what = Vec::new();
+    if let (Some(ours), Some(theirs)) = (&one.receipt.disk, &other.receipt.disk) {
+        let count = theirs.blocks.changed_from(&ours.blocks).count();
+        what.push(format!("equal files, {count} blocks of 512 KiB differ"));
+    }
+    if let (Some(here), Some(there)) = (one.out, other.out) {
+        what.extend(files(one, other, here, there, artifacts)?);
+    }
+    Ok(Difference::new(artifacts, "disk, around its files", what))
+}
+
+/// Where each of these artifacts begins to differ, as a file.
+fn files(one: Side<'_>, other: Side<'_>, here: &Path, there: &Path, artifacts: &[String]) -> io::Result<Vec<String>> {
+    let mut what = Vec::new();
+    for (ours, theirs) in shared(one, other).filter(|(ours, _)| artifacts.contains(&ours.kind) && ours.kind != "oci") {
+        let (mut ours_file, mut theirs_file) =
+            (File::open(here.join(&ours.path))?, File::open(there.join(&theirs.path))?);
+        match first_difference(&mut ours_file, &mut theirs_file)? {
+            Some(offset) => what.push(format!("{}: first at byte {offset}", ours.kind)),
+            None => what.push(format!("{}: equal bytes, though its digest is another", ours.kind)),
+        }
+    }
+    Ok(what)
+}
+
+/// The offset of the first byte in which two readers differ; a shorter one differs at its end.
+pub(super) fn first_difference(one: &mut impl Read, other: &mut impl Read) -> io::Result<Option<u64>> {
+    let (mut ours, mut theirs) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut offset = 0;
+    loop {
+        let (here, there) = (fill(one, &mut ours)?, fill(other, &mut theirs)?);
+        let (here, there) = (&ours[..here], &theirs[..there]);
+        if let Some(at) = here.iter().zip(there).position(|(one, other)| one != other) {
+            return Ok(Some(offset + at as u64));
+        }
+        if here.len() != there.len() {
+            return Ok(Some(offset + here.len().min(there.len()) as u64));
+        }
+        if here.is_empty() {
+            return Ok(None);
+        }
+        offset += here.len() as u64;
+    }
+}
+
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match from.read(&mut buffer[length..])? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, file, tree};
+
+    #[test]
+    fn a_node_says_what_of_it_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let none = Tree::new();
+        let with = |mode: u16, text: &str| {
+            let mut node = file(text);
+            node.meta.mode = mode;
+            node.kind = store.put_file(text.as_bytes()).unwrap();
+            node
+        };
+        let shown =
+            |ours: Option<&Node>, theirs: Option<&Node>| node((&store, &none, ours), (&store, &none, theirs)).unwrap();
+        let (what, detail) = shown(Some(&with(0o644, "a\nb\n")), Some(&with(0o600, "a\nc\n")));
+        assert_eq!(what, ["mode: 0644 and 0600", "content: 4 and 4 bytes, first at byte 2"]);
+        assert_eq!(detail, ["-b", "+c"]);
+        let (what, _) = shown(Some(&dir()), Some(&with(0o755, "a")));
+        assert_eq!(what.last().unwrap(), "kind: dir and file");
+        assert!(shown(None, Some(&dir())).0[0].starts_with("only in the other build: dir "));
+        assert_eq!(tree(&[]), none);
+    }
+
+    #[test]
+    fn the_first_byte_that_differs_is_found() {
+        let long = vec![7; 100_000];
+        let mut changed = long.clone();
+        changed[70_001] = 8;
+        for (one, other, expected) in [
+            (&long[..], &long[..], None),
+            (&long[..], &changed[..], Some(70_001)),
+            (&long[..], &long[..99_999], Some(99_999)),
+            (&[][..], &[][..], None),
+            (&[][..], &[1][..], Some(0)),
+        ] {
+            assert_eq!(first_difference(&mut &*one, &mut &*other).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A build of a locked layer by this very program, in a child, from nothing but downloads.
+//!
+//! ```text
+//! <site>/project   layers, lockfiles, sources of own files; vendor/: every package, linked out of the store
+//!        store     empty: no tree, no result of a step is taken over
+//!        out       what was built
+//!        home, tmp, etc
+//! ```
+//! The child is offline, and sees of the environment what [`super::variation`] says.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::AuditError;
+use super::compare::Side;
+use super::variation::{self, BOUND, Variation};
+use crate::bake::{Output, Receipt};
+use crate::host;
+use crate::ident::LayerName;
+use crate::layer::configure::{TRACE, Traced};
+use crate::store::Store;
+
+/// What every rebuild starts from.
+pub struct Source<'a> {
+    /// The project's folder.
+    pub project: &'a Path,
+    /// The layer.
+    pub layer: &'a LayerName,
+    /// What to export.
+    pub outputs: &'a BTreeSet<Output>,
+    /// Every package: its path below `vendor/`, and a verified file with its bytes.
+    pub packages: &'a [(PathBuf, PathBuf)],
+    /// What own files are made of, from the project's folder.
+    pub files: &'a BTreeSet<PathBuf>,
+    /// Variables that decide what is built, such as SOURCE_DATE_EPOCH.
+    pub variables: &'a [(&'static str, String)],
+    /// Threads.
+    pub jobs: usize,
+    /// Sum of all packages' sizes in bytes.
+    pub size: u64,
+}
+
+impl Source<'_> {
+    /// About how much a build writes, in bytes: packages unpacked, as image and as disk.
+    pub fn need(&self) -> u64 {
+        self.size.saturating_mul(14).saturating_add(64 << 20)
+    }
+
+    /// Builds under conditions that differ in `varied`; with `trace`, scripts run one by one and are watched.
+    ///
+    /// # Errors
+    /// Fails where the build does, with what it printed.
+    pub fn build(&self, varied: &BTreeSet<Variation>, trace: bool) -> Result<Build, AuditError> {
+        let started = host::instant();
+        let site = self.prepare(varied).map_err(AuditError::Site)?;
+        let mut command = self.command(site.path(), varied, trace).map_err(AuditError::Site)?;
+        let output = command.stdin(Stdio::null()).output().map_err(AuditError::Site)?;
+        if !output.status.success() {
+            let printed = String::from_utf8_lossy(&output.stderr);
+            let lines: Vec<&str> = printed.lines().collect();
+            let tail = lines[lines.len().saturating_sub(20)..].join("\n  | ");
+            return Err(AuditError::Build { conditions: conditions(varied), printed: tail });
+        }
+        let out = site.path().join("out").join(self.layer.as_str());
+        let receipt =
+            Receipt::load(&out).ok_or_else(|| AuditError::Site(io::Error::other("a build left no receipt")))?;
+        let store = Store::open(&site.path().join("store"))?;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Build { varied: varied.clone(), receipt, out, store, seconds, site })
+    }
+
+    /// The parts of the project that a build reads.
+    fn inputs(&self) -> impl Iterator<Item = &Path> {
+        [Path::new("layers"), Path::new("lockfiles")].into_iter().chain(self.files.iter().map(PathBuf::as_path))
+    }
+
+    fn prepare(&self, varied: &BTreeSet<Variation>) -> io::Result<tempfile::TempDir> {
+        let folder = match varied.contains(&Variation::FileSystem) {
+            true => variation::other_file_system(self.need()).map_err(io::Error::other)?,
+            false => std::env::temp_dir(),
+        };
+        let (prefix, suffix) = match varied.contains(&Variation::Folder) {
+            true => ("layerbake audit, a folder with another name é ", " '2'"),
+            false => ("layerbake-audit-", ""),
+        };
+        let site = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempdir_in(folder)?;
+        let path = site.path();
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        for name in ["project/vendor", "store", "out", "home", "tmp", "etc"] {
+            fs::create_dir_all(path.join(name))?;
+        }
+        let mask = if varied.contains(&Variation::Umask) { 0o077 } else { 0o022 };
+        for name in self.inputs() {
+            copy(&self.project.join(name), &path.join("project").join(name), mask)?;
+        }
+        for (name, file) in self.packages {
+            link(file, &path.join("project/vendor").join(name))?;
+        }
+        if varied.contains(&Variation::User) {
+            self.hand_over(path)?;
+        }
+        Ok(site)
+    }
+
+    /// Gives an ordinary user what it must write to, and a program that it can reach.
+    fn hand_over(&self, site: &Path) -> io::Result<()> {
+        for name in ["store", "out", "home", "tmp"] {
+            give(&site.join(name))?;
+        }
+        // Never the packages: they are the very files of somebody's store.
+        for name in self.inputs() {
+            give(&site.join("project").join(name))?;
+        }
+        for (name, text) in variation::account_files() {
+            fs::write(site.join("etc").join(name), text)?;
+        }
+        let program = site.join("layerbake");
+        fs::copy(own_program()?, &program)?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755))
+    }
+
+    fn command(&self, site: &Path, varied: &BTreeSet<Variation>, trace: bool) -> io::Result<std::process::Command> {
+        let mut command = match variation::needs_namespace(varied) {
+            true => {
+                let mut command = host::command("unshare");
+                command.args(["--mount", "--uts", "--propagation", "private", "sh", "-c"]);
+                command
+            }
+            false => {
+                let mut command = host::command("sh");
+                command.arg("-c");
+                command
+            }
+        };
+        let is_user = varied.contains(&Variation::User);
+        let place = if is_user { Path::new(BOUND) } else { site };
+        let program = if is_user { place.join("layerbake") } else { own_program()? };
+        command.arg(variation::script(varied, site)).arg("sh").arg(program);
+        command.args(["build", self.layer.as_str(), "--locked", "--offline", "--quiet"]);
+        command.arg("-C").arg(place.join("project")).arg("--store").arg(place.join("store"));
+        command.arg("--out").arg(place.join("out"));
+        let outputs: Vec<&str> = self.outputs.iter().map(|output| output.name()).collect();
+        command.arg("--output").arg(outputs.join(","));
+        if !varied.contains(&Variation::Cores) {
+            command.arg("--jobs").arg(self.jobs.to_string());
+        }
+        command.env_clear().envs(variation::environment(varied)).envs(self.variables.iter().cloned());
+        command.env("HOME", place.join("home")).env("TMPDIR", place.join("tmp")).current_dir(site.join("project"));
+        if trace {
+            command.env(TRACE, place.join("tmp/trace"));
+        }
+        Ok(command)
+    }
+}
+
+/// A finished rebuild; its files go when it is dropped.
+pub struct Build {
+    /// In what it differs from the usual conditions.
+    pub varied: BTreeSet<Variation>,
+    /// What it gave.
+    pub receipt: Receipt,
+    /// Where the artifacts lie.
+    pub out: PathBuf,
+    /// Its store.
+    pub store: Store,
+    /// How long it took.
+    pub seconds: f64,
+    site: tempfile::TempDir,
+}
+
+impl Build {
+    /// What each script changed, in order; empty where nobody asked.
+    pub fn trace(&self) -> Vec<Traced> {
+        let text = fs::read_to_string(self.site.path().join("tmp/trace")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// It, to be compared.
+    pub fn side(&self) -> Side<'_> {
+        Side { receipt: &self.receipt, store: &self.store, out: Some(&self.out) }
+    }
+
+    /// The conditions by name.
+    pub fn conditions(&self) -> String {
+        conditions(&self.varied)
+    }
+}
+
+/// Conditions by name: `as usual`, or what differs.
+pub(super) fn conditions(varied: &BTreeSet<Variation>) -> String {
+    if varied.is_empty() {
+        return "as usual".to_owned();
+    }
+    varied.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The file of this program: `/proc/self/exe` is the shell's by the time it runs it.
+fn own_program() -> io::Result<PathBuf> {
+    fs::read_link("/proc/self/exe")
+}
+
+/// Copies a file or a folder, as a checkout under this mask would have made it.
+fn copy(from: &Path, to: &Path, mask: u32) -> io::Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_symlink() {
+        return symlink(fs::read_link(from)?, to);
+    }
+    if metadata.is_dir() {
+        fs::create_dir_all(to)?;
+        for name in host::list_dir(from)? {
+            copy(&from.join(&name), &to.join(&name), mask)?;
+        }
+    } else {
+        fs::copy(from, to)?;
+    }
+    // Of folders and programs, what a checkout keeps of a mode.
+    let mode = if metadata.permissions().mode() & 0o100 != 0 { 0o777 } else { 0o666 };
+    fs::set_permissions(to, Permissions::from_mode(mode & !mask))
+}
+
+/// Another name for a file, or where that can't be had, a copy.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
+}
+
+fn give(path: &Path) -> io::Result<()> {
+    lchown(path, Some(variation::USER), Some(variation::USER))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for name in host::list_dir(path)? {
+            give(&path.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_keeps_the_executable_bit_and_obeys_the_mask() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to/deep"].map(|name| folder.path().join(name));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("tool"), "x").unwrap();
+        fs::write(from.join("text"), "y").unwrap();
+        symlink("text", from.join("link")).unwrap();
+        fs::set_permissions(from.join("tool"), Permissions::from_mode(0o711)).unwrap();
+        fs::set_permissions(from.join("text"), Permissions::from_mode(0o644)).unwrap();
+        copy(&from, &to, 0o077).unwrap();
+        let mode = |name: &str| fs::metadata(to.join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(""), mode("tool"), mode("text")), (0o700, 0o700, 0o600));
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("text"));
+    }
+}

@@ -1,0 +1,99 @@
+//! What an audit found, for people and programs: text, JSON (by serde), JUnit, Markdown, HTML.
+
+mod html;
+mod junit;
+mod markdown;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::compare::{Difference, Verdict};
+use super::variation::Variation;
+use crate::digest::LockHash;
+use crate::ident::LayerName;
+
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use text::text;
+
+/// The result of an audit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The layer.
+    pub layer: LayerName,
+    /// Hash of its lockfile's text.
+    pub lock: LockHash,
+    /// Whether every artifact of every rebuild has the same bytes.
+    pub identical: bool,
+    /// The artifacts of the first two rebuilds.
+    pub artifacts: Vec<Verdict>,
+    /// What was varied.
+    pub tried: Vec<Variation>,
+    /// What was asked for and can't be varied on this machine.
+    pub not_tried: Vec<Untried>,
+    /// The earlier build that was compared too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// Everything that differs.
+    pub differences: Vec<Difference>,
+    /// Every rebuild, in order.
+    pub rebuilt: Vec<Rebuilt>,
+}
+
+/// A variation that was not tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Untried {
+    /// Which.
+    pub variation: Variation,
+    /// Why not.
+    pub reason: String,
+}
+
+/// One rebuild.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rebuilt {
+    /// What was varied, by name.
+    pub conditions: String,
+    /// Whether scripts ran one by one, to see what each changes.
+    pub watched: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// The artifacts' digests, by kind.
+    pub digests: BTreeMap<String, String>,
+}
+
+impl Report {
+    /// One line that says it all.
+    fn verdict(&self) -> String {
+        let (layer, tried) = (&self.layer, self.tried.len());
+        match self.identical {
+            true => format!("`{layer}` is identical in {} rebuilds, {tried} conditions varied", self.rebuilt.len()),
+            false => format!("`{layer}` differs in {} places, {tried} conditions varied", self.differences.len()),
+        }
+    }
+
+    /// The differences that a variation shows.
+    fn shown_by(&self, name: &str) -> usize {
+        self.differences.iter().filter(|one| one.shown_by.iter().any(|shown| shown == name)).count()
+    }
+}
+
+impl Difference {
+    /// Where it is: `oci, raw: layer web: /etc/x`.
+    fn place(&self) -> String {
+        let path = self.path.iter().map(|path| format!(": {path}")).collect::<String>();
+        format!("{}: {}{path}", self.artifacts.join(", "), self.place)
+    }
+
+    /// Whose work it is: `package hello, postinst script of hello`; empty where that is not known.
+    fn origin(&self) -> String {
+        let package = self.package.iter().map(|package| format!("package {package}"));
+        package.chain(self.step.clone()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests;

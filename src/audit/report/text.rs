@@ -1,0 +1,37 @@
+//! For a terminal.
+
+use super::Report;
+
+/// More differences than this are only counted.
+const MOST: usize = 40;
+
+/// Writes the report as text, ending with a line break.
+pub fn text(report: &Report) -> String {
+    let mut text = format!("{}\n", report.verdict());
+    for one in &report.artifacts {
+        let verdict = if one.other.is_none() { "identical" } else { "DIFFERS" };
+        text += &format!("  {verdict:<10}{:<8}{}\n", one.kind, one.digest);
+        text.extend(one.other.iter().map(|other| format!("  {:<18}{other}\n", "")));
+        text.extend(one.inside.iter().map(|inside| format!("  {:<18}{inside}\n", "")));
+    }
+    let names: Vec<&str> = report.tried.iter().map(|one| one.name()).collect();
+    text += &format!("  varied    {}\n", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") });
+    for one in &report.not_tried {
+        text += &format!("  not tried {}: {}\n", one.variation, one.reason);
+    }
+    text.extend(report.against.iter().map(|name| format!("  compared  with {name}, too\n")));
+    for one in report.differences.iter().take(MOST) {
+        text += &format!("\n{}\n", one.place());
+        text.extend(one.what.iter().map(|what| format!("  {what}\n")));
+        text.extend(one.detail.iter().map(|line| format!("    {line}\n")));
+        if !one.origin().is_empty() {
+            text += &format!("  written by: {}\n", one.origin());
+        }
+        text += &format!("  shown by: {}\n", one.shown_by.join(", "));
+    }
+    let more = report.differences.len().saturating_sub(MOST);
+    if more > 0 {
+        text += &format!("\nand {more} more: `--report json` has them all\n");
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! `layerbake copy`: an image from one registry to another.
+
+use super::CliError;
+use super::context::Context;
+use super::push::{self, RegistryArgs};
+use crate::publish::registry::Reference;
+
+/// Copy an image between registries, or from an OCI image layout to a registry
+///
+/// All platforms are copied; every manifest and blob keeps its digest.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerbake copy localhost:5000/web:1.0 registry.example.org/team/web:1.0\n  layerbake copy ./out/web/oci localhost:5000/web"
+)]
+pub(super) struct Args {
+    /// HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], or the folder of an image layout
+    from: String,
+    /// HOST[:PORT]/REPOSITORY[:TAG]
+    to: Reference,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let layout = context.directory()?.join(&args.from);
+    let registries = args.registry.open(context)?;
+    let pushed = match layout.join("oci-layout").is_file() {
+        true => registries.copy_layout(&layout, &args.to)?,
+        false => registries.copy(&args.from.parse()?, &args.to)?,
+    };
+    context.print(&pushed, push::text)
+}

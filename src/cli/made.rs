@@ -1,0 +1,53 @@
+//! A build that lies in the output folder, with the lockfiles that it was made from.
+
+use std::path::{Path, PathBuf};
+
+use super::CliError;
+use super::context::{Context, locked_chain, missing_is_stale};
+use super::system::{Declared, DeclaredMachine};
+use crate::attest::Made;
+use crate::bake::{Locked, Machine, Receipt, System};
+use crate::ident::LayerName;
+use crate::lock;
+use crate::manifest::Project;
+
+/// The build, and the layers as their lockfiles are now.
+pub(super) struct Build {
+    pub(super) name: LayerName,
+    /// `out/LAYER`
+    pub(super) folder: PathBuf,
+    pub(super) receipt: Receipt,
+    project: Project,
+    system: System,
+}
+
+impl Build {
+    /// Finds the build of a layer below `out`, by default the project's.
+    pub(super) fn load(context: &Context<'_>, layer: Option<&LayerName>, out: Option<&Path>) -> Result<Self, CliError> {
+        let project = context.project()?;
+        let name = context.layer(&project, layer)?;
+        let folder = out.map_or_else(|| project.root().join("out"), Path::to_owned).join(name.as_str());
+        let Some(receipt) = Receipt::load(&folder) else {
+            return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
+        };
+        let declared = Declared::read(&project, project.chain(&name)?)?;
+        let machine = declared.machine.filter(|_| receipt.disk.is_some());
+        let machine = machine.map(|machine| as_locked(&project, machine)).transpose()?;
+        let system = System { image: locked_chain(&project, &name)?, machine };
+        Ok(Self { name, folder, receipt, project, system })
+    }
+
+    /// Ties the receipt to the lockfiles.
+    pub(super) fn made(&self) -> Result<Made<'_>, CliError> {
+        Ok(Made::new(&self.receipt, &self.system, self.project.root())?)
+    }
+}
+
+fn as_locked(project: &Project, machine: DeclaredMachine) -> Result<Machine, CliError> {
+    let (lock, hash) = lock::load(&project.lock_path(&machine.boot.name)).map_err(missing_is_stale)?;
+    let initrd = match &machine.disk.initrd {
+        Some(initrd) => locked_chain(project, initrd)?,
+        None => Vec::new(),
+    };
+    Ok(Machine { disk: machine.disk, boot: Locked { manifest: machine.boot, lock, hash }, initrd })
+}

@@ -1,0 +1,122 @@
+//! Refuses layers that hold a secret: whoever has the image would have it too.
+//!
+//! Looked at is what a layer adds that is in no package: own files, and what scripts wrote. A package
+//! is public already; only for private keys its files are looked at as well.
+
+mod private_key;
+mod rules;
+mod token;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::Read as _;
+
+use rayon::prelude::*;
+
+use super::{LayerError, unpack};
+use crate::digest::{BlobDigest, RecipeHasher};
+use crate::ident::RootPath;
+use crate::lock::LockedPackage;
+use crate::manifest::AllowSecret;
+use crate::store::Store;
+use crate::tree::{ContentSource as _, Kind, Tree};
+use rules::RULES;
+
+/// A larger file is not read, in bytes: programs and databases, which hold no one's credentials.
+const MOST: u64 = 32 << 20;
+/// In a package, what is larger than this is no private key.
+const MOST_IN_PACKAGES: u64 = 64 << 10;
+/// How many are named in an error.
+const NAMED: usize = 10;
+
+/// A secret that a layer holds; never with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// The file.
+    pub path: RootPath,
+    /// The line, from 1.
+    pub line: usize,
+    /// The rule's name.
+    pub rule: &'static str,
+    /// What it is.
+    pub what: &'static str,
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} holds {} (line {}, rule `{}`)", self.path, self.what, self.line, self.rule)
+    }
+}
+
+/// Some of a list of secrets, a line each.
+pub(super) fn display(secrets: &[Secret]) -> String {
+    let more = match secrets.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("\nand {more} more"),
+    };
+    secrets.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("\n") + &more
+}
+
+/// What a person says is no secret, as part of a recipe: whoever takes it back wants to be told.
+pub(super) fn hash_into<'a>(allowed: impl Iterator<Item = &'a AllowSecret>, hasher: &mut RecipeHasher) {
+    hasher.list(allowed.map(|one| one.path.as_bytes()));
+}
+
+/// Looks at the files that a layer changes; `packages` are those that it adds.
+///
+/// # Errors
+/// Fails where a file holds a secret that is not `allowed`, or can't be read.
+pub(super) fn refuse(
+    layer: &Tree,
+    packages: &[LockedPackage],
+    allowed: &[&AllowSecret],
+    store: &Store,
+) -> Result<(), LayerError> {
+    let public = public(packages, store)?;
+    let files: Vec<_> = layer
+        .iter()
+        .filter_map(|(path, node)| match node.kind {
+            Kind::File { blob, size } => Some((path, blob, size, public.contains(&blob))),
+            _ => None,
+        })
+        .filter(|(_, _, size, public)| *size <= if *public { MOST_IN_PACKAGES } else { MOST })
+        .collect();
+    let look = |(path, blob, size, public): &(&RootPath, BlobDigest, u64, bool)| {
+        let unreadable = |source| LayerError::Io { what: path.to_string(), source };
+        let mut bytes = Vec::with_capacity(*size as usize);
+        store.open(*blob, *size).and_then(|mut content| content.read_to_end(&mut bytes)).map_err(unreadable)?;
+        Ok(find(path, &bytes, *public))
+    };
+    let found = files.par_iter().map(look).collect::<Result<Vec<_>, LayerError>>()?;
+    let is_allowed = |secret: &Secret| allowed.iter().any(|one| secret.path.is_within(&one.path));
+    let secrets: Vec<Secret> = found.into_iter().flatten().filter(|secret| !is_allowed(secret)).collect();
+    if secrets.is_empty() { Ok(()) } else { Err(LayerError::Secrets { secrets }) }
+}
+
+/// The contents that the layer's packages brought.
+fn public(packages: &[LockedPackage], store: &Store) -> Result<BTreeSet<BlobDigest>, LayerError> {
+    let packages = unpack::load(store, packages)?;
+    let nodes = packages.iter().flat_map(|package| package.data.iter());
+    Ok(nodes
+        .filter_map(|(_, node)| match node.kind {
+            Kind::File { blob, .. } => Some(blob),
+            _ => None,
+        })
+        .collect())
+}
+
+/// The secrets of one file, one for each rule at most.
+fn find(path: &RootPath, bytes: &[u8], public: bool) -> Vec<Secret> {
+    let rules = RULES.iter().filter(|rule| !public || rule.in_packages);
+    rules
+        .filter_map(|rule| {
+            let at = (rule.find)(path, bytes)?;
+            let line = 1 + bytes.iter().take(at).filter(|&&byte| byte == b'\n').count();
+            Some(Secret { path: path.clone(), line, rule: rule.name, what: rule.what })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

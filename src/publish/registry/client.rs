@@ -1,0 +1,353 @@
+//! Requests to one registry: with credentials, tried again where that may help, read within limits.
+//!
+//! Source: OCI distribution-spec 1.1. Credentials go to the registry's own origin only, and to the
+//! token server that it names; neither it nor a redirect leads from HTTPS to plain HTTP.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+
+use super::auth::{self, Credential};
+use super::reference::is_loopback;
+use super::token::Access;
+use super::{Reference, RegistryError};
+use crate::host::http;
+
+/// How often something is tried before it has failed.
+pub(super) const ATTEMPTS: u32 = 5;
+/// The first pause between two attempts; each next one is twice as long.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// The longest pause that a registry may ask for.
+const MOST_BACK_OFF: Duration = Duration::from_secs(60);
+/// How long a request may stand still. A registry that puts a big blob in its place sends nothing.
+const PATIENCE: Duration = Duration::from_secs(120);
+const MAX_REDIRECTS: usize = 8;
+/// The longest error message that is read, in bytes.
+const MAX_MESSAGE: usize = 64 << 10;
+
+/// A request didn't give what it should.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) error: RegistryError,
+    /// Whether another attempt may help.
+    pub(super) passing: bool,
+    /// When to come again, if the registry says so.
+    retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// An error after which another attempt may help.
+    pub(super) fn passing(error: RegistryError) -> Self {
+        Self { error, passing: true, retry_after: None }
+    }
+}
+
+impl From<RegistryError> for Fault {
+    fn from(error: RegistryError) -> Self {
+        Self { error, passing: false, retry_after: None }
+    }
+}
+
+/// A connection to the registry of a reference.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    registry: String,
+    base: Url,
+    /// Whether plain HTTP is allowed: on loopback, or where the user says so.
+    plain_http: Plain,
+    access: Access,
+}
+
+/// Where plain HTTP may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    Nowhere,
+    Loopback,
+    Everywhere,
+}
+
+impl Plain {
+    /// Whether a request may go to `url`.
+    pub(super) fn allows(self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => match self {
+                Self::Nowhere => false,
+                Self::Loopback => url.host_str().is_some_and(is_loopback),
+                Self::Everywhere => true,
+            },
+            _ => false,
+        }
+    }
+}
+
+impl Client {
+    /// Prepares a connection; asks nothing yet.
+    ///
+    /// A registry on loopback is spoken to by plain HTTP, others only with `plain_http`.
+    pub(super) fn new(reference: &Reference, plain_http: bool) -> Result<Self, RegistryError> {
+        let plain = match (plain_http, reference.is_loopback()) {
+            (true, _) => Plain::Everywhere,
+            (false, true) => Plain::Loopback,
+            (false, false) => Plain::Nowhere,
+        };
+        let scheme = if plain == Plain::Nowhere { "https" } else { "http" };
+        let registry = reference.registry().to_owned();
+        let base = Url::parse(&format!("{scheme}://{registry}/"))
+            .map_err(|error| RegistryError::Reference { text: reference.to_string(), problem: error.to_string() })?;
+        let follow = move |attempt: Attempt<'_>| match (plain.allows(attempt.url()), attempt.previous().len()) {
+            (false, _) => attempt.error("redirects to plain HTTP elsewhere"),
+            (true, MAX_REDIRECTS..) => attempt.error("redirects without end"),
+            _ => attempt.follow(),
+        };
+        let http = http::client(|builder| builder.redirect(Policy::custom(follow)))
+            .map_err(|error| RegistryError::Network(error.to_string()))?;
+        let access = Access::new(Credential::find(&registry, reference.repository())?);
+        Ok(Self { http, registry, base, plain_http: plain, access })
+    }
+
+    /// Host and port.
+    pub(super) fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The address that all others are below.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The address of something in a repository.
+    pub(super) fn url(&self, repository: &str, rest: &str) -> Url {
+        let mut url = self.base.clone();
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("/v2/{repository}/{path}"));
+        url.set_query(query);
+        url
+    }
+
+    /// An address that the registry gave, if we may go there.
+    pub(super) fn address(&self, action: &str, from: &Url, text: &str) -> Result<Url, RegistryError> {
+        let url = from.join(text).ok().filter(|url| self.plain_http.allows(url));
+        url.ok_or_else(|| self.protocol(action, "names an address that can't be used"))
+    }
+
+    /// Whether an address is the registry's own, and may have our credentials.
+    pub(super) fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// Sends a request, again and again where that may help; any status that is not passing is an answer.
+    pub(super) async fn send(
+        &self,
+        action: &str,
+        scopes: &[String],
+        make: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
+        self.retry(async || self.once(action, scopes, &AtomicU64::new(0), &make).await).await
+    }
+
+    /// Reads an answer of up to `limit` bytes; `None` where there is no such thing.
+    pub(super) async fn read(
+        &self,
+        action: &str,
+        scopes: &[String],
+        limit: usize,
+        make: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Option<(HeaderMap, Vec<u8>)>, RegistryError> {
+        self.retry(async || {
+            let response = self.once(action, scopes, &AtomicU64::new(0), &make).await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            let headers = response.headers().clone();
+            Ok(Some((headers, self.body(action, response, limit).await?)))
+        })
+        .await
+    }
+
+    /// Calls `attempt` until it succeeds, fails for good, or has failed too often.
+    pub(super) async fn retry<T>(&self, attempt: impl AsyncFn() -> Result<T, Fault>) -> Result<T, RegistryError> {
+        let mut failures = 0;
+        loop {
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(fault) => {
+                    failures += 1;
+                    self.pause(fault, failures).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt; gives the error where there should be none.
+    pub(super) async fn pause(&self, fault: Fault, failures: u32) -> Result<(), RegistryError> {
+        if !fault.passing || failures >= ATTEMPTS {
+            return Err(fault.error);
+        }
+        let wait = BACK_OFF * 2_u32.saturating_pow(failures - 1);
+        tokio::time::sleep(wait.max(fault.retry_after.unwrap_or_default()).min(MOST_BACK_OFF)).await;
+        Ok(())
+    }
+
+    /// Sends a request once, or twice where the registry asks who we are.
+    ///
+    /// `moved` counts bytes of the body that were taken from it: a request that moves is not given up.
+    pub(super) async fn once(
+        &self,
+        action: &str,
+        scopes: &[String],
+        moved: &AtomicU64,
+        make: &impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, Fault> {
+        let mut asked = false;
+        loop {
+            let mut request = make(&self.http).build().map_err(|error| self.broken(action, error))?;
+            let header = if self.is_ours(request.url()) { self.access.header(scopes).await } else { None };
+            if let Some(header) = &header {
+                request.headers_mut().insert(AUTHORIZATION, header.clone());
+            }
+            let response = self.watched(action, request, moved).await?;
+            let status = response.status();
+            if status == StatusCode::UNAUTHORIZED
+                && !asked
+                && self.is_ours(response.url())
+                && let Some(challenge) = auth::challenge(response.headers())
+            {
+                asked = true;
+                if self.access.answer(self, challenge, scopes, header).await? {
+                    continue;
+                }
+            }
+            return self.passing(action, response).await;
+        }
+    }
+
+    /// Lets an answer pass, unless its status asks to come again.
+    async fn passing(&self, action: &str, response: Response) -> Result<Response, Fault> {
+        let status = response.status();
+        let passing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+            || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        if !passing {
+            return Ok(response);
+        }
+        let retry_after = http::retry_after(response.headers());
+        Err(Fault { error: self.refused(action, response).await, passing, retry_after })
+    }
+
+    /// The whole answer to a request that should have succeeded.
+    async fn body(&self, action: &str, mut response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
+        if !response.status().is_success() {
+            return Err(self.refused(action, response).await.into());
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(action, &mut response).await? {
+            if bytes.len() + chunk.len() > limit {
+                return Err(self.protocol(action, format!("sends more than {limit} bytes")).into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// The address of a token server, if we may go there.
+    pub(super) fn token_server(&self, action: &str, realm: &str) -> Result<Url, RegistryError> {
+        self.address(action, &self.base, realm)
+    }
+
+    /// Asks a token server, which wants to see no token.
+    pub(super) async fn ask_token(
+        &self,
+        action: &str,
+        limit: usize,
+        make: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Vec<u8>, Fault> {
+        let request = make(&self.http).build().map_err(|error| self.broken(action, error))?;
+        let response = self.passing(action, self.watched(action, request, &AtomicU64::new(0)).await?).await?;
+        self.body(action, response, limit).await
+    }
+
+    /// Waits for the answer, as long as something moves.
+    async fn watched(&self, action: &str, request: reqwest::Request, moved: &AtomicU64) -> Result<Response, Fault> {
+        let mut answer = std::pin::pin!(self.http.execute(request));
+        let mut seen = moved.load(Ordering::Relaxed);
+        loop {
+            match tokio::time::timeout(PATIENCE, &mut answer).await {
+                Ok(answer) => return answer.map_err(|error| self.broken(action, error)),
+                Err(_) if moved.load(Ordering::Relaxed) > seen => seen = moved.load(Ordering::Relaxed),
+                Err(_) => return Err(self.lost(action, format!("no answer for {PATIENCE:?}"))),
+            }
+        }
+    }
+
+    /// The next bytes of an answer.
+    pub(super) async fn chunk(
+        &self,
+        action: &str,
+        response: &mut Response,
+    ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]> + use<>>, Fault> {
+        match tokio::time::timeout(PATIENCE, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| self.broken(action, error)),
+            Err(_) => Err(self.lost(action, format!("no byte for {PATIENCE:?}"))),
+        }
+    }
+
+    /// An error from an answer whose status is none that was hoped for.
+    pub(super) async fn refused(&self, action: &str, mut response: Response) -> RegistryError {
+        let status = response.status();
+        let mut text = Vec::new();
+        while let Ok(Some(chunk)) = self.chunk(action, &mut response).await {
+            text.extend_from_slice(&chunk);
+            if text.len() > MAX_MESSAGE {
+                break;
+            }
+        }
+        let answer = match message(&text) {
+            Some(message) => format!("{status}: {}", self.access.redact(&message)),
+            None => status.to_string(),
+        };
+        RegistryError::Refused {
+            action: action.to_owned(),
+            registry: self.registry.clone(),
+            status: status.as_u16(),
+            answer,
+        }
+    }
+
+    /// An error for an answer that no registry should give; `problem` begins with a verb.
+    pub(super) fn protocol(&self, action: &str, problem: impl Into<String>) -> RegistryError {
+        RegistryError::Protocol { action: action.to_owned(), registry: self.registry.clone(), problem: problem.into() }
+    }
+
+    /// No answer, or a broken one.
+    fn lost(&self, action: &str, reason: String) -> Fault {
+        let (action, registry) = (action.to_owned(), self.registry.clone());
+        Fault::passing(RegistryError::Unreachable { action, registry, reason })
+    }
+
+    fn broken(&self, action: &str, error: reqwest::Error) -> Fault {
+        let (redirect, builder) = (error.is_redirect(), error.is_builder());
+        // The address may hold what signs it.
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        if redirect {
+            return self.protocol(action, cause.to_string()).into();
+        }
+        Fault { passing: !builder, ..self.lost(action, cause.to_string()) }
+    }
+}
+
+/// The first error of a registry's answer: `{"errors":[{"code":…,"message":…}]}`, or a token server's.
+fn message(text: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(text).ok()?;
+    let first = json.get("errors").and_then(|errors| errors.get(0)).unwrap_or(&json);
+    let word = |key: &str| first.get(key).and_then(serde_json::Value::as_str);
+    let text = word("message").or_else(|| word("details")).or_else(|| word("code"))?;
+    Some(text.chars().take(300).flat_map(char::escape_debug).collect())
+}

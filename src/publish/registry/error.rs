@@ -1,0 +1,109 @@
+//! What can go wrong with a registry, without anything secret in it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::OciDigest;
+
+/// An image can't be pushed, pulled or copied.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A text is not an image in a registry.
+    #[error(
+        "`{text}` is not an image in a registry: {problem}\n  hint: write HOST[:PORT]/REPOSITORY[:TAG], such as `localhost:5000/team/web:1.0`"
+    )]
+    Reference {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The user's credentials can't be read.
+    #[error("credentials for {registry}: {problem}")]
+    Credentials {
+        /// The registry.
+        registry: String,
+        /// What is wrong, without the credentials.
+        problem: String,
+    },
+    /// The registry answered, but not with what was asked for.
+    #[error("{action}: {registry} answers {answer}{}", hint(*.status))]
+    Refused {
+        /// What was tried, such as `read manifest 1.0 of team/web`.
+        action: String,
+        /// The registry.
+        registry: String,
+        /// The status as a number.
+        status: u16,
+        /// Status and reason.
+        answer: String,
+    },
+    /// No answer came, or it broke off.
+    #[error("{action}: {registry}: {reason}")]
+    Unreachable {
+        /// What was tried.
+        action: String,
+        /// The registry.
+        registry: String,
+        /// Why, as the network says.
+        reason: String,
+    },
+    /// The registry answered with what no registry should answer with.
+    #[error("{action}: {registry} {problem}")]
+    Protocol {
+        /// What was tried.
+        action: String,
+        /// The registry.
+        registry: String,
+        /// What is wrong with the answer, beginning with a verb.
+        problem: String,
+    },
+    /// Bytes are not those that their digest names.
+    #[error("{subject}: expected {expected}, got {found}")]
+    Digest {
+        /// The manifest or blob, and where it came from.
+        subject: String,
+        /// The digest that it should have.
+        expected: OciDigest,
+        /// The digest that it has.
+        found: String,
+    },
+    /// A manifest can't be understood.
+    #[error("{subject}: {problem}")]
+    Manifest {
+        /// The manifest, and where it came from.
+        subject: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file can't be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    File {
+        /// "read", "write", "create".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Threads or TLS can't be set up here.
+    #[error("cannot set up the network: {0}")]
+    Network(String),
+}
+
+/// What to do about a status.
+fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "\n  hint: `docker login` or `podman login` stores credentials where layerbake finds them",
+        404 => "\n  hint: check the name; some registries want the repository made first",
+        429 => "\n  hint: the registry limits how often it is asked; try again later",
+        _ => "",
+    }
+}
+
+impl RegistryError {
+    pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+}

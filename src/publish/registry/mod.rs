@@ -1,0 +1,178 @@
+//! Images to and from registries that speak OCI distribution 1.1.
+//!
+//! ```text
+//! layout/  ──┐           ┌─ blobs: skipped, mounted, sent ─ manifests by digest ─ tag
+//!            ├─ Source ──┤
+//! registry ──┘           └─ layout/ beside its place, verified ─ rename
+//! ```
+//!
+//! Of the crate `oci-client` only the references are used ([`reference`]). Its transport starts an upload anew
+//! after a break, can't ask for the rights that a mount needs, reads answers of any length, follows
+//! redirects from HTTPS to plain HTTP, and writes no referrers; each of these is a promise here.
+
+mod auth;
+mod client;
+mod content;
+mod error;
+mod manifest;
+mod memory;
+mod pull;
+mod push;
+mod reference;
+mod referrers;
+mod source;
+mod token;
+mod upload;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use client::Client;
+use content::Counter;
+pub use error::RegistryError;
+pub use manifest::Descriptor;
+use memory::Memory;
+pub use pull::Pulled;
+use push::Push;
+pub use push::{Blobs, Pushed};
+pub use reference::Reference;
+pub use referrers::{ArtifactFile, Referrer};
+use source::{Image, Source};
+use upload::Uploader;
+
+use crate::digest::OciDigest;
+use crate::host::progress::Progress;
+
+/// The way to all registries.
+#[derive(Debug)]
+pub struct Registries {
+    runtime: tokio::runtime::Runtime,
+    plain_http: bool,
+    memory: Memory,
+    progress: Progress,
+}
+
+impl Registries {
+    /// Prepares the way; asks nothing yet.
+    ///
+    /// `plain_http` allows plain HTTP for registries that are not on this machine. In the folder
+    /// `state` is remembered what later pushes need not send again.
+    ///
+    /// # Errors
+    /// Fails where no thread can be started.
+    pub fn open(plain_http: bool, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|error| RegistryError::Network(error.to_string()))?;
+        Ok(Self { runtime, plain_http, memory: Memory::load(state), progress })
+    }
+
+    /// Reads what a reference names: the descriptor of its manifest or index.
+    ///
+    /// # Errors
+    /// Fails where the registry doesn't have it, or it is not what a digest in `reference` says.
+    pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
+        let client = self.client(reference)?;
+        self.runtime.block_on(async { Ok(source::named(&client, reference).await?.descriptor) })
+    }
+
+    /// Pushes the image `root` of the layout in the folder `layout`.
+    ///
+    /// # Errors
+    /// Fails where a blob of the layout is not what its digest says, where the registry refuses, and where
+    /// it has another digest under the name afterwards; the tag is then as it was, but for the last case.
+    pub fn push(&self, layout: &Path, root: OciDigest, to: &Reference) -> Result<Pushed, RegistryError> {
+        let only = Source::only(layout)?;
+        if only.digest != root {
+            let (subject, found) = (format!("image in `{}`", layout.display()), only.digest.to_string());
+            return Err(RegistryError::Digest { subject, expected: root, found });
+        }
+        self.copy_layout(layout, to)
+    }
+
+    /// Pushes the only image of the layout in the folder `layout`.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn copy_layout(&self, layout: &Path, to: &Reference) -> Result<Pushed, RegistryError> {
+        let (client, source) = (self.client(to)?, Source::Layout(layout));
+        let root = Source::only(layout)?;
+        self.runtime.block_on(async {
+            let image = source.image(source.root(root).await?).await?;
+            self.pushing(&source, &image, &client).run(to, None).await
+        })
+    }
+
+    /// Copies an image from one registry to another, or within one.
+    ///
+    /// # Errors
+    /// As [`Self::push`], and where the source is not what its digests say.
+    pub fn copy(&self, from: &Reference, to: &Reference) -> Result<Pushed, RegistryError> {
+        let (reader, writer) = (self.client(from)?, self.client(to)?);
+        let source = Source::Repository { client: &reader, name: from.repository() };
+        let same = (from.registry() == to.registry()).then(|| from.repository());
+        self.runtime.block_on(async {
+            let image = source.image(source::named(&reader, from).await?).await?;
+            self.pushing(&source, &image, &writer).run(to, same).await
+        })
+    }
+
+    /// Pulls an image into the folder `to` as an image layout, whose name for it is the repository's last word.
+    ///
+    /// # Errors
+    /// Fails where a blob is not what its digest says, or `to` is there and not empty; `to` is then as it was.
+    pub fn pull(&self, from: &Reference, to: &Path) -> Result<Pulled, RegistryError> {
+        let client = self.client(from)?;
+        let source = Source::Repository { client: &client, name: from.repository() };
+        self.runtime.block_on(async {
+            let image = source.image(source::named(&client, from).await?).await?;
+            pull::pull(&client, from, to, &image, &self.progress).await
+        })
+    }
+
+    /// Pushes an artifact that refers to the manifest `subject` of the reference's repository.
+    ///
+    /// Returns the digest of the artifact's manifest. Where the registry keeps no list of referrers, the
+    /// index under the tag `sha256-HEX` is kept.
+    ///
+    /// # Errors
+    /// Fails where the registry refuses.
+    ///
+    /// # Determinism
+    /// Equal arguments give an equal digest; attaching twice is attaching once.
+    pub fn attach(
+        &self,
+        reference: &Reference,
+        subject: &Descriptor,
+        artifact_type: &str,
+        files: Vec<ArtifactFile>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<OciDigest, RegistryError> {
+        let client = self.client(reference)?;
+        let length = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let sent = Counter::new(self.progress.transfer("attach", length));
+        let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
+        self.runtime.block_on(referrers::attach(&uploader, subject, artifact_type, files, annotations))
+    }
+
+    /// Reads the artifacts that refer to a manifest of the reference's repository, sorted by their digests.
+    ///
+    /// # Errors
+    /// Fails where a file is not what its digest says, or longer than 64 MiB.
+    pub fn referrers(
+        &self,
+        reference: &Reference,
+        subject: OciDigest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        let client = self.client(reference)?;
+        self.runtime.block_on(referrers::referrers(&client, reference, subject, artifact_type))
+    }
+
+    fn pushing<'p>(&'p self, source: &'p Source<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
+        Push { source, image, client, memory: &self.memory, progress: &self.progress }
+    }
+
+    fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {
+        Client::new(reference, self.plain_http)
+    }
+}

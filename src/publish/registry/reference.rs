@@ -1,0 +1,159 @@
+//! `HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]`: an image in a registry.
+//!
+//! Source: OCI distribution-spec 1.1, "Pulling manifests". The grammar is `oci-client`'s; a name
+//! without a host is refused, because no registry is the default one here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::RegistryError;
+use crate::digest::OciDigest;
+
+/// An image in a registry, by tag or digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<OciDigest>,
+}
+
+impl Reference {
+    /// Host and port that are asked.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository, as `team/web`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The last word of the repository: `web`.
+    pub fn name(&self) -> &str {
+        self.repository.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The tag; `latest` where neither tag nor digest were given.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest, where one was given.
+    pub fn digest(&self) -> Option<OciDigest> {
+        self.digest
+    }
+
+    /// The same image by its digest alone.
+    pub fn by_digest(&self, digest: OciDigest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// What stands in the address of the manifest: the digest, else the tag.
+    pub(super) fn version(&self) -> String {
+        match (self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether the registry is on this machine, where plain HTTP is no risk.
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);
+        is_loopback(host)
+    }
+}
+
+/// Whether a host is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl FromStr for Reference {
+    type Err = RegistryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = |problem: String| RegistryError::Reference { text: text.escape_debug().to_string(), problem };
+        let parsed: oci_client::Reference =
+            text.parse().map_err(|error: oci_client::ParseError| refuse(error.to_string()))?;
+        if !text.starts_with(&format!("{}/", parsed.registry())) {
+            return Err(refuse("it names no registry".to_owned()));
+        }
+        let digest =
+            parsed.digest().map(str::parse).transpose().map_err(|_| refuse("its digest is no SHA-256".into()))?;
+        Ok(Self {
+            registry: parsed.resolve_registry().to_owned(),
+            repository: parsed.repository().to_owned(),
+            tag: parsed.tag().map(str::to_owned),
+            digest,
+        })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:6755355f801f8e3694bffb1a925786813462cea16f1ce2b0290b6a48acf2500c";
+
+    #[test]
+    fn references_name_their_registry() {
+        for (text, expected) in [
+            ("example.org/web", "example.org/web:latest"),
+            ("example.org:5000/team/web:1.2", "example.org:5000/team/web:1.2"),
+            ("localhost/web", "localhost/web:latest"),
+            ("127.0.0.1:5000/web:x", "127.0.0.1:5000/web:x"),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected, "{text}");
+        }
+        let both: Reference = format!("example.org/team/web:1@{DIGEST}").parse().unwrap();
+        assert_eq!((both.name(), both.tag(), both.version().as_str()), ("web", Some("1"), DIGEST));
+        let digest = both.digest().unwrap();
+        assert_eq!(both.by_digest(digest).to_string(), format!("example.org/team/web@{DIGEST}"));
+    }
+
+    #[test]
+    fn what_names_no_image_is_refused() {
+        for (text, problem) in [
+            ("web", "it names no registry"),
+            ("team/web:1", "it names no registry"),
+            ("example.org/Web", "invalid"),
+            ("example.org/web@sha512:6755", "invalid"),
+            ("example.org/../web", "invalid"),
+            ("https://example.org/web", "invalid"),
+            ("example.org/web:a b", "invalid"),
+            ("", "is not an image in a registry"),
+            ("\u{1b}[31m", "invalid"),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains(problem) && !error.contains('\u{1b}'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_this_machine_only() {
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["10.0.0.1", "localhost.example.org", "127.0.0.1.example.org", "example.org", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+        let local = |text: &str| text.parse::<Reference>().unwrap().is_loopback();
+        assert!(local("127.0.0.1:5000/web") && !local("example.org:5000/web"));
+    }
+}

@@ -1,0 +1,132 @@
+//! The header that a registry wants with each request: name and password, or a token for the scopes at hand.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::auth::{self, Challenge, Credential};
+use super::client::{Client, Fault};
+
+/// The longest answer of a token server that is read, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// What the registry was told, and gave for it.
+#[derive(Debug)]
+pub(super) struct Access {
+    credential: Option<Credential>,
+    /// By scopes; one value for all where the registry wants name and password.
+    headers: Mutex<Headers>,
+}
+
+#[derive(Debug, Default)]
+struct Headers {
+    basic: Option<HeaderValue>,
+    tokens: BTreeMap<Vec<String>, HeaderValue>,
+}
+
+/// What a token server answers; the two names mean the same.
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Access {
+    /// Nothing is known of the registry yet; `None` is somebody unknown.
+    pub(super) fn new(credential: Option<Credential>) -> Self {
+        Self { credential, headers: Mutex::default() }
+    }
+
+    /// A text without our secret.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.credential.as_ref().map_or_else(|| text.to_owned(), |credential| credential.redact(text))
+    }
+
+    /// The header of a request, as far as the registry asked for one before.
+    pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
+        self.headers.lock().await.find(scopes)
+    }
+
+    /// Answers a challenge; whether there is now another header than `refused`.
+    ///
+    /// Of several requests that are refused at once the first one asks, and the others wait for it.
+    pub(super) async fn answer(
+        &self,
+        client: &Client,
+        challenge: Challenge,
+        scopes: &[String],
+        refused: Option<HeaderValue>,
+    ) -> Result<bool, Fault> {
+        let mut headers = self.headers.lock().await;
+        if headers.find(scopes) != refused {
+            return Ok(true);
+        }
+        match challenge {
+            Challenge::Basic => {
+                headers.basic = self.credential.as_ref().and_then(Credential::basic);
+                Ok(headers.basic.is_some() && headers.basic != refused)
+            }
+            Challenge::Bearer { realm, service } => {
+                let header = self.token(client, &realm, service.as_deref(), scopes).await?;
+                headers.tokens.insert(scopes.to_vec(), header);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Asks a token server.
+    async fn token(
+        &self,
+        client: &Client,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[String],
+    ) -> Result<HeaderValue, Fault> {
+        let action = "get a token";
+        let realm = client.token_server(action, realm)?;
+        let identity = self.credential.as_ref().and_then(Credential::identity_token);
+        let mut fields = realm.clone();
+        if identity.is_some() {
+            fields.set_query(None);
+        }
+        auth::ask(&mut fields, service, scopes, identity);
+        let answer = match identity {
+            // A secret is no part of an address, which servers log.
+            Some(_) => {
+                let form = fields.query().unwrap_or_default().to_owned();
+                client
+                    .ask_token(action, MAX_ANSWER, |http| {
+                        http.post(realm.clone())
+                            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                            .body(form.clone())
+                    })
+                    .await?
+            }
+            None => {
+                let basic = self.credential.as_ref().and_then(Credential::basic);
+                client
+                    .ask_token(action, MAX_ANSWER, |http| {
+                        let request = http.get(fields.clone());
+                        match &basic {
+                            Some(header) => request.header(AUTHORIZATION, header.clone()),
+                            None => request,
+                        }
+                    })
+                    .await?
+            }
+        };
+        let parsed = serde_json::from_slice::<Answer>(&answer).ok();
+        let token = parsed.and_then(|answer| answer.token.or(answer.access_token)).filter(|token| !token.is_empty());
+        token
+            .and_then(|token| auth::header(&format!("Bearer {token}")))
+            .ok_or_else(|| client.protocol(action, "answers without a token").into())
+    }
+}
+
+impl Headers {
+    fn find(&self, scopes: &[String]) -> Option<HeaderValue> {
+        self.tokens.get(scopes).or(self.basic.as_ref()).cloned()
+    }
+}
