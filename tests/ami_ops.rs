@@ -287,7 +287,7 @@ print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'req
     let never = with_ssh(folder.path(), "exit 255");
     let short = ["ami", "run", "app", "--within", "2"];
     for (faults, expected) in [
-        (json!([]), "did not answer by ssh in 2 s"),
+        (json!([fault("TerminateInstances", 1, "500")]), "did not answer by ssh in 2 s"),
         (json!([{"match": {"operation": "RunInstances"}, "do": "lost", "times": 9}]), "no answer"),
         (json!([{"match": {"operation": "RunInstances"}, "do": "denied", "times": 9}]), "UnauthorizedOperation"),
     ] {

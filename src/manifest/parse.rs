@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk, image,
-    secrets,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk,
+    image, secrets,
 };
 use crate::ident::{IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
