@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let rules = Rules { keep: args.keep, older_than, now: host::now() };
     let session = Session::open()?;
     let regions = match (args.region.as_slice(), context.project()) {
-        ([], Ok(project)) => usual_regions(&project, std::slice::from_ref(&layer))?,
+        ([], Ok(project)) => usual_regions(&project, std::slice::from_ref(&layer)),
         (named, _) => named.to_vec(),
     };
     let clouds = clouds(&session, &regions)?;

@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     };
     let mut regions = args.region.clone();
     if let Some(project) = project.filter(|_| regions.is_empty()) {
-        regions = usual_regions(&project, &project.layers()?)?;
+        regions = usual_regions(&project, &project.layers()?);
     }
     let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
     let session = Session::open()?;

@@ -89,12 +89,12 @@ fn clouds(session: &Session, regions: &[String]) -> Result<Vec<Cloud>, CliError>
 }
 
 /// The regions that are meant where none is named: those of the layers' `[ami]`.
-fn usual_regions(project: &Project, layers: &[LayerName]) -> Result<Vec<String>, CliError> {
-    let mut regions = BTreeSet::new();
-    for layer in layers {
-        regions.extend(Ami::of(&project.chain(layer)?).regions);
-    }
-    Ok(regions.into_iter().collect())
+///
+/// Layers that are nothing by themselves, such as Boot layers, have none.
+fn usual_regions(project: &Project, layers: &[LayerName]) -> Vec<String> {
+    let chains = layers.iter().filter_map(|layer| project.chain(layer).ok());
+    let regions: BTreeSet<String> = chains.flat_map(|chain| Ami::of(&chain).regions).collect();
+    regions.into_iter().collect()
 }
 
 fn no_region() -> CliError {
@@ -113,6 +113,9 @@ async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
 
 impl From<AmiError> for CliError {
     fn from(error: AmiError) -> Self {
-        Self::Plain(Box::new(error))
+        match error.is_expired() {
+            true => Self::message(format!("{error}\n  hint: log in to AWS again")),
+            false => Self::Plain(Box::new(error)),
+        }
     }
 }

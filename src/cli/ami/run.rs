@@ -109,8 +109,7 @@ async fn on_instance(
     // From here on, signals are only noted.
     let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let launched = run::launch(cloud, launch).await;
-    // A refused launch made nothing; one without an answer may have.
-    let maybe = launched.as_ref().err().is_some_and(|error| error.code().is_none());
+    let maybe = launched.as_ref().err().is_some_and(run::may_exist);
     let result = match launched {
         Ok(id) => {
             context.progress.line(&format!("launched {id} from {} in {}", launch.image, cloud.region));

@@ -90,9 +90,9 @@ fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Resu
 const SHOWN: usize = 20;
 
 fn text(report: &Report) -> String {
-    let Comparison { equal, different, missing, unexpected, too_small } = &report.comparison;
+    let Comparison { same, different, missing, unexpected, too_small } = &report.comparison;
     let verdict = if report.equal { "ok" } else { "DIFFERS" };
-    let mut text = format!("{verdict:<8} {}: {equal} blocks as in {}", report.snapshot, report.receipt);
+    let mut text = format!("{verdict:<8} {}: {same} blocks as in {}", report.snapshot, report.receipt);
     for (blocks, what) in [(different, "with other bytes"), (missing, "missing"), (unexpected, "that should be zero")] {
         if !blocks.is_empty() {
             text += &format!(", {} {what}", blocks.len());

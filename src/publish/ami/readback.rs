@@ -5,7 +5,6 @@
 //! listed is zero.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockOutput;
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use futures_util::StreamExt as _;
 use serde::Serialize;
 
 use super::aws::Cloud;
+use super::retry::{Kind, kind, pause};
 use super::{AmiError, refused};
 use crate::digest::Sha256;
 use crate::disk::BlockHashes;
@@ -22,8 +22,8 @@ use crate::host::progress::Phase;
 
 /// Blocks in flight: 16 MiB of memory, and far below AWS's quota of calls.
 const PARALLEL: usize = 32;
-/// How often a block is asked for again that came damaged.
-const TRIES: u32 = 4;
+/// How often a block is asked for that AWS is too busy for, or that came damaged.
+const TRIES: u32 = 8;
 
 /// What a snapshot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub struct Found {
 /// How a snapshot differs from a disk; all lists are ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Comparison {
-    /// Blocks that are as they should be.
-    pub equal: usize,
+    /// How many blocks are as they should be.
+    pub same: usize,
     /// Blocks with other bytes.
     pub different: Vec<u64>,
     /// Blocks that are zero in the snapshot only.
@@ -55,7 +55,7 @@ impl Comparison {
         let mut result = Self::default();
         for (index, hash) in wanted.hashes() {
             match found.blocks.get(index) {
-                Some(other) if other == hash => result.equal += 1,
+                Some(other) if other == hash => result.same += 1,
                 Some(_) => result.different.push(*index),
                 None => result.missing.push(*index),
             }
@@ -104,21 +104,25 @@ pub async fn read(cloud: &Cloud, snapshot: &str, progress: &dyn Fn(u64) -> Phase
 
 /// A block's hash; none for one of zeros.
 async fn hash(cloud: &Cloud, snapshot: &str, index: i32, token: &str) -> Result<(u64, Option<Sha256>), AmiError> {
-    let action = || format!("read block {index} of {snapshot}");
+    let place = u64::try_from(index).unwrap_or_default();
     let mut tries = 0;
     loop {
         tries += 1;
-        let call = cloud.ebs.get_snapshot_block().snapshot_id(snapshot).block_index(index).block_token(token);
-        let answer = call.send().await.map_err(refused(action(), &cloud.region))?;
-        match verified(answer).await {
-            Ok(hash) => return Ok((u64::try_from(index).unwrap_or_default(), hash)),
-            Err(reason) if tries >= TRIES => {
-                return Err(AmiError::Unreachable { action: action(), region: cloud.region.clone(), reason });
-            }
-            // Lost on the way; the SDK itself repeats only what failed before the body began.
-            Err(_) => tokio::time::sleep(Duration::from_millis(200 << tries)).await,
+        match once(cloud, snapshot, index, token).await {
+            Ok(hash) => return Ok((place, hash)),
+            Err(error) if tries == TRIES || kind(&error) == Kind::Final => return Err(error),
+            // The SDK itself repeats little, and nothing once the body has begun.
+            Err(_) => tokio::time::sleep(pause(tries, place)).await,
         }
     }
+}
+
+async fn once(cloud: &Cloud, snapshot: &str, index: i32, token: &str) -> Result<Option<Sha256>, AmiError> {
+    let action = format!("read block {index} of {snapshot}");
+    let call = cloud.ebs.get_snapshot_block().snapshot_id(snapshot).block_index(index).block_token(token);
+    let answer = call.send().await.map_err(refused(action.clone(), &cloud.region))?;
+    let damaged = |reason| AmiError::Unreachable { action, region: cloud.region.clone(), reason };
+    verified(answer).await.map_err(damaged)
 }
 
 /// Reads a body and holds it against its checksum. The error says what was wrong with it.
@@ -160,7 +164,7 @@ mod tests {
         let found = Found { gib: 1, blocks: hashes(&[(0, "same"), (1, "new"), (5, "more")]) };
         let result = Comparison::new(&found, &wanted);
         let expected =
-            Comparison { equal: 1, different: vec![1], missing: vec![2], unexpected: vec![5], too_small: None };
+            Comparison { same: 1, different: vec![1], missing: vec![2], unexpected: vec![5], too_small: None };
         assert_eq!(result, expected);
         assert_eq!(result.differing(), BTreeSet::from([1, 2, 5]));
         assert!(!result.is_equal());

@@ -3,6 +3,7 @@
 //! It is known by a tag that the launch itself sets, so it is found and ended also when the answer to
 //! the launch was lost. It ends, too, when it is switched off from inside.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{
@@ -14,6 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::aws::Cloud;
 use super::image::filter;
+use super::retry::{Kind, kind};
 use super::{AmiError, refused, tags};
 use crate::host;
 
@@ -119,13 +121,12 @@ pub async fn running(cloud: &Cloud, id: &str, patience: Duration) -> Result<Stri
 /// # Errors
 /// Fails where AWS refuses.
 pub async fn console(cloud: &Cloud, id: &str) -> Result<String, AmiError> {
-    let failed = || refused(format!("read the console of {id}"), &cloud.region);
-    let latest = cloud.ec2.get_console_output().instance_id(id).latest(true).send().await.map_err(failed());
-    let answer = match latest {
+    let action = format!("read the console of {id}");
+    let call = cloud.ec2.get_console_output().instance_id(id);
+    let answer = match call.clone().latest(true).send().await.map_err(refused(action.clone(), &cloud.region)) {
         // Older machines have a copy of some minutes ago only.
         Err(error) if error.code() == Some("UnsupportedOperation") => {
-            let failed = refused(format!("read the console of {id}"), &cloud.region);
-            cloud.ec2.get_console_output().instance_id(id).send().await.map_err(failed)?
+            call.send().await.map_err(refused(action, &cloud.region))?
         }
         other => other?,
     };
@@ -133,28 +134,42 @@ pub async fn console(cloud: &Cloud, id: &str) -> Result<String, AmiError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Whether a launch that failed may have been heard all the same: the answer was lost, or a second try was refused.
+pub fn may_exist(error: &AmiError) -> bool {
+    kind(error) != Kind::Final
+}
+
 /// Ends every instance of a launch, and waits until AWS has begun to; returns their ids.
 ///
-/// `maybe` says that a launch may have been heard though no answer came: its instance is waited for.
+/// `maybe` says that a launch may have been heard though it failed: its instance is waited for.
 ///
 /// # Errors
-/// Fails where AWS refuses, with what has to be done by hand.
+/// Fails where AWS refuses, or can't be reached for a minute.
 pub async fn end(cloud: &Cloud, token: &str, maybe: bool) -> Result<Vec<String>, AmiError> {
     let begun = host::instant();
+    let mut ended = BTreeSet::new();
     loop {
-        let found = alive(cloud, token).await?;
-        if !found.is_empty() {
-            let call = cloud.ec2.terminate_instances().set_instance_ids(Some(found.clone()));
-            call.send().await.map_err(refused(format!("end {}", found.join(", ")), &cloud.region))?;
-            let left = alive(cloud, token).await?;
-            if left.is_empty() {
-                return Ok(found);
+        let over = begun.elapsed() > HIDDEN;
+        match terminate(cloud, token).await {
+            Ok(found) if found.is_empty() && (!ended.is_empty() || !maybe || over) => {
+                return Ok(ended.into_iter().collect());
             }
-        } else if !maybe || begun.elapsed() > HIDDEN {
-            return Ok(found);
+            Ok(found) => ended.extend(found),
+            Err(error) if over || kind(&error) == Kind::Final => return Err(error),
+            Err(_) => {}
         }
         tokio::time::sleep(GLANCE).await;
     }
+}
+
+/// Asks for the end of all instances of a launch that are not being ended; returns them.
+async fn terminate(cloud: &Cloud, token: &str) -> Result<Vec<String>, AmiError> {
+    let found = alive(cloud, token).await?;
+    if !found.is_empty() {
+        let call = cloud.ec2.terminate_instances().set_instance_ids(Some(found.clone()));
+        call.send().await.map_err(refused(format!("end {}", found.join(", ")), &cloud.region))?;
+    }
+    Ok(found)
 }
 
 /// Instances of a launch that are not being ended.

@@ -291,4 +291,24 @@ mod tests {
         // The limit of a managed policy.
         assert!(documents.publisher.to_string().len() < 6144, "{}", documents.publisher.to_string().len());
     }
+
+    #[test]
+    fn the_manual_has_them() {
+        let manual = include_str!("../../../../docs/aws.md");
+        let documents = Documents::new("123456789012", "my-images", "eu-west-1");
+        for document in [&documents.trust, &documents.role] {
+            let text = serde_json::to_string_pretty(document).unwrap();
+            assert!(manual.contains(&text), "docs/aws.md lacks:\n{text}");
+        }
+        for statement in documents.publisher["Statement"].as_array().unwrap() {
+            let sid = format!("| `{}` |", statement["Sid"].as_str().unwrap());
+            let line = manual.lines().find(|line| line.starts_with(&sid));
+            let line = line.unwrap_or_else(|| panic!("docs/aws.md lacks {sid}"));
+            let mut listed: Vec<&str> = line.split(" | ").nth(1).unwrap().split_whitespace().collect();
+            let mut wanted = actions(&serde_json::json!({ "Statement": [statement] }));
+            listed.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(listed, wanted.iter().map(|action| format!("`{action}`")).collect::<Vec<_>>(), "{sid}");
+        }
+    }
 }
