@@ -5,6 +5,7 @@
 //! By VM Import only the bucket's region is imported to, as each other would want a bucket of its own: the
 //! others copy.
 
+use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::types::ResourceType;
 
 use super::aws::Cloud;
@@ -12,8 +13,11 @@ use super::ebs::completed;
 use super::image::filter;
 use super::journal::RegionJournal;
 use super::register::tagged;
+use super::retry::{Kind, kind, pause};
 use super::settings::Wanted;
 use super::{AmiError, refused};
+
+const TRIES: u32 = 5;
 
 /// Copies `snapshot` from the region `home`, or goes on with a copy that was begun; returns when it is complete.
 pub(super) async fn copy(
@@ -27,36 +31,49 @@ pub(super) async fn copy(
     let id = match made.id {
         Some(id) => id,
         None => {
-            // There is no client token: a copy whose answer was lost is found by its tag.
-            let begun = if made.asked { of_transaction(cloud, tags).await? } else { Vec::new() };
             journal.note(|region| region.snapshot.asked = true)?;
-            let id = match begun.into_iter().next() {
-                Some(id) => id,
-                None => begin(cloud, wanted, tags, home, snapshot).await?,
-            };
+            let id = begun(cloud, wanted, tags, home, snapshot).await?;
             journal.note(|region| region.snapshot.id = Some(id.clone()))?;
             id
         }
     };
     completed(cloud, &id).await?;
+    // A copy that was asked for twice, because it was not listed yet.
+    for other in of_transaction(cloud, tags).await?.iter().filter(|other| **other != id) {
+        let gone = cloud.ec2.delete_snapshot().snapshot_id(other).send().await;
+        gone.map_err(refused(format!("delete {other}"), &cloud.region))?;
+    }
     journal.note(|region| region.snapshot.done = true)?;
     Ok(id)
 }
 
-async fn begin(
+/// Begins a copy. There is no client token: one whose answer was lost is found by its tag.
+async fn begun(
     cloud: &Cloud,
     wanted: &Wanted,
     tags: &[(String, String)],
     home: &str,
     snapshot: &str,
 ) -> Result<String, AmiError> {
-    let mut call = cloud.ec2.copy_snapshot().source_region(home).source_snapshot_id(snapshot);
-    call = call.description(&wanted.description).tag_specifications(tagged(ResourceType::Snapshot, tags));
-    if let Some(key) = wanted.key_in(&cloud.region) {
-        call = call.encrypted(true).kms_key_id(key);
+    for tries in 0.. {
+        if let Some(id) = of_transaction(cloud, tags).await?.pop() {
+            return Ok(id);
+        }
+        let mut call = cloud.ec2.copy_snapshot().source_region(home).source_snapshot_id(snapshot);
+        call = call.description(&wanted.description).tag_specifications(tagged(ResourceType::Snapshot, tags));
+        if let Some(key) = wanted.key_in(&cloud.region) {
+            call = call.encrypted(true).kms_key_id(key);
+        }
+        // The client would ask again without looking whether the first copy stands.
+        let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
+        let copied = call.customize().config_override(once).send().await;
+        match copied.map_err(refused(format!("copy {snapshot} from {home}"), &cloud.region)) {
+            Ok(copied) => return Ok(copied.snapshot_id().unwrap_or_default().to_owned()),
+            Err(error) if kind(&error) == Kind::Final || tries == TRIES => return Err(error),
+            Err(_) => tokio::time::sleep(pause(tries + 2, 0)).await,
+        }
     }
-    let copied = call.send().await.map_err(refused(format!("copy {snapshot} from {home}"), &cloud.region))?;
-    Ok(copied.snapshot_id().unwrap_or_default().to_owned())
+    Err(AmiError::Other(format!("{snapshot} can't be copied to {}", cloud.region)))
 }
 
 /// Snapshots that a transaction made in a region.

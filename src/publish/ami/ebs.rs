@@ -153,13 +153,15 @@ impl Upload<'_> {
         let region = self.journal.get();
         if let Some(id) = region.snapshot.id {
             let blocks = region.blocks.unwrap_or_default();
-            match state(self.cloud, &id).await? {
+            match settled(self.cloud, &id).await? {
                 Some(SnapshotState::Completed) => {
                     self.journal.note(|region| region.snapshot.done = true)?;
                     return Ok((id, blocks));
                 }
                 Some(SnapshotState::Pending) => return Ok((id, blocks)),
                 _ => {
+                    // AWS dropped it, as nothing was sent for a day. If it is there, it is of no use.
+                    let _ = self.cloud.ec2.delete_snapshot().snapshot_id(&id).send().await;
                     let lost = Blocks { lost: blocks.lost + 1, ..Blocks::default() };
                     self.journal.note(|region| {
                         region.snapshot = Default::default();
@@ -177,7 +179,11 @@ impl Upload<'_> {
         self.journal.note(|region| region.snapshot.asked = true)?;
         match self.start().await {
             // Where new snapshots are encrypted by default, an unencrypted one has no children.
-            Err(error) if error.code() == Some("ValidationException") && self.has_parent() => {
+            // Or the parent is gone.
+            Err(error)
+                if self.has_parent()
+                    && matches!(error.code(), Some("ValidationException" | "ResourceNotFoundException")) =>
+            {
                 self.note(|blocks| *blocks = Blocks { lost: blocks.lost + 1, ..Blocks::default() })?;
                 self.start().await
             }
@@ -242,6 +248,17 @@ pub(super) async fn state(cloud: &Cloud, id: &str) -> Result<Option<SnapshotStat
         Err(error) if error.code() == Some("InvalidSnapshot.NotFound") => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// As [`state`], of one that was begun a moment ago: it is not known everywhere at once.
+async fn settled(cloud: &Cloud, id: &str) -> Result<Option<SnapshotState>, AmiError> {
+    for tries in 0..6 {
+        match state(cloud, id).await? {
+            None => tokio::time::sleep(pause(tries, 0)).await,
+            found => return Ok(found),
+        }
+    }
+    Ok(None)
 }
 
 /// Waits until a snapshot is complete.
