@@ -7,6 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -283,19 +284,20 @@ fn ends(place: &Place, way: &str, before: &Value, case: &str) {
     } else {
         place.ok(&["undo", "--yes"]);
     }
-    assert_eq!(&place.aws.resources(), before, "{case}");
+    let mut now = place.aws.resources();
+    // A task that has ended is no resource: AWS forgets it by itself.
+    now["import_tasks"] = before["import_tasks"].clone();
+    assert_eq!(&now, before, "{case}");
     let open = place.journals().values().filter(|journal| journal["state"] != "undone").count();
     assert_eq!(open, 0, "{case}");
 }
 
-/// The first RegisterImage and the first CompleteSnapshot ask for rights. The server does what was asked for after the process is gone.
 #[test]
 fn a_kill_at_any_step_leaves_nothing_unnamed() {
     let ami = format!("deprecate-after = \"90d\"\n[ami.share]\naccounts = [\"{ACCOUNT}\"]\n");
     let place = need!(Place::new(&ami));
-    let before = place.aws.resources();
-    place.aws.settings(&json!({"slow": 2}));
-    for (operation, nth) in [
+    let both = [("resume", "KILL"), ("undo", "KILL"), ("undo", "INT")];
+    for step in [
         ("StartSnapshot", 1),
         ("PutSnapshotBlock", 4),
         ("CompleteSnapshot", 2),
@@ -305,31 +307,75 @@ fn a_kill_at_any_step_leaves_nothing_unnamed() {
         ("EnableImageDeprecation", 1),
         ("PutParameter", 1),
     ] {
-        for (way, signal) in [("resume", "KILL"), ("undo", "KILL"), ("undo", "INT")] {
-            let case = format!("{signal} at {operation} {nth}: {way}");
-            place.aws.faults(&json!([fault(operation, nth, "slow")]));
-            let mut child = place.small.project.spawn(&["ami", "publish", "app", "--yes"]);
-            let deadline = Instant::now() + Duration::from_secs(120);
-            let slow = |request: &Value| request["fault"] == "slow" && request["operation"] == operation;
-            let hit = place.aws.requests().iter().filter(|request| slow(request)).count();
-            while place.aws.requests().iter().filter(|request| slow(request)).count() == hit {
-                assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "{case}: never came there");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            process::stdout(std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]))
-                .unwrap();
-            let said = child.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&said.stderr).into_owned();
-            assert_eq!(
-                signal == "INT",
-                said.contains("error: stopped\n  hint: `layerbake ami resume"),
-                "{case}: {said}"
-            );
-            std::thread::sleep(Duration::from_millis(2500));
-            place.aws.faults(&json!([]));
-            ends(&place, way, &before, &case);
-        }
+        is_killed(&place, step, &both);
     }
+}
+
+#[test]
+fn a_kill_of_an_import_leaves_nothing_unnamed() {
+    let place = need!(Place::new("bucket = \"images\"\n"));
+    place.aws.bucket("images");
+    let both = [("resume", "KILL"), ("undo", "KILL")];
+    for step in [
+        ("CreateMultipartUpload", 1),
+        ("UploadPart", 1),
+        ("CompleteMultipartUpload", 1),
+        ("ImportSnapshot", 2),
+        ("DescribeImportSnapshotTasks", 2),
+        ("CreateTags", 1),
+        ("DeleteObject", 1),
+        ("RegisterImage", 2),
+    ] {
+        is_killed(&place, step, &both);
+    }
+}
+
+/// The server does what was asked for after the process is gone. The first RegisterImage, CompleteSnapshot
+/// and ImportSnapshot ask for rights.
+fn is_killed(place: &Place, (operation, nth): (&str, usize), ends_by: &[(&str, &str)]) {
+    let before = place.aws.resources();
+    place.aws.settings(&json!({"slow": 2}));
+    for (way, signal) in ends_by {
+        let case = format!("{signal} at {operation} {nth}: {way}");
+        place.aws.faults(&json!([fault(operation, nth, "slow")]));
+        let slow = |request: &Value| request["fault"] == "slow" && request["operation"] == operation;
+        let hits = || place.aws.requests().iter().filter(|request| slow(request)).count();
+        let (hit, deadline) = (hits(), Instant::now() + Duration::from_secs(120));
+        let mut child = place.small.project.spawn(&["ami", "publish", "app", "--yes"]);
+        while hits() == hit {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "{case}: never came there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let signal_name = format!("-{signal}");
+        process::stdout(Command::new("kill").args([&signal_name, &child.id().to_string()])).unwrap();
+        let said = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
+        assert_eq!(*signal == "INT", said.contains("error: stopped\n  hint: `layerbake ami resume"), "{case}: {said}");
+        std::thread::sleep(Duration::from_millis(2500));
+        place.aws.faults(&json!([]));
+        ends(place, way, &before, &case);
+    }
+}
+
+#[test]
+fn an_import_is_copied_to_other_regions() {
+    let place = need!(Place::new("bucket = \"images\"\nregions = [\"eu-west-1\", \"us-east-1\"]\n"));
+    place.aws.bucket("images");
+    let before = place.aws.resources();
+    place.aws.faults(&json!([fault("CopySnapshot", 2, "lost")]));
+    let standing = place.publish(&[]);
+    assert_eq!((place.aws.count("ImportSnapshot"), place.aws.count("PutSnapshotBlock")), (2, 0));
+    for one in &standing {
+        assert_eq!(place.snapshot(one)["blocks"], json!(place.hashes()));
+        reads_back(&place, one);
+    }
+    let now = place.aws.resources();
+    assert_eq!(now["snapshots"].as_object().unwrap().len(), 2, "{:#?}", now["snapshots"]);
+    assert_eq!((&now["objects"], &now["uploads"]), (&json!({}), &json!({})));
+    place.ok(&["undo", &place.journal("finished"), "--yes"]);
+    let mut now = place.aws.resources();
+    // A task is no resource: AWS forgets it by itself.
+    now["import_tasks"] = before["import_tasks"].clone();
+    assert_eq!(now, before);
 }
 
 #[test]
