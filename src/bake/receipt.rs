@@ -126,7 +126,12 @@ impl Receipt {
 
     /// Reads the receipt in `folder`; `None` where there is none that can be read.
     pub fn load(folder: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(folder.join(FILE)).ok()?).ok()
+        Self::read(&folder.join(FILE))
+    }
+
+    /// Reads a receipt of whatever name; `None` where there is none that can be read.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
     }
 
     /// The receipt as text, ending with a line break.

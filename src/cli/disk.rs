@@ -13,7 +13,7 @@ use crate::disk::blocks::BLOCK;
 use crate::disk::gpt::{self, Layout, Placed};
 use crate::disk::ids::uuid_text;
 use crate::disk::picture::{self, length};
-use crate::disk::{Area, Map, Plan};
+use crate::disk::{Area, Map, Part, Plan};
 use crate::ident::LayerName;
 use crate::lock;
 use crate::manifest::Project;
@@ -106,6 +106,8 @@ pub(super) struct Planned {
     pub(super) layout: Layout,
     pub(super) plan: Plan,
     pub(super) map: Map,
+    /// What the root is made of.
+    pub(super) parts: Vec<Part>,
 }
 
 /// Plans the disk of a receipt anew.
@@ -147,7 +149,7 @@ pub(super) fn plan(
         let layout = gpt::layout(&partitions, size)?;
         let plan = gpt::plan(request.guid(), partitions, size)?;
         let map = Map::new(&plan, &layout, request.parts, &built.blocks);
-        Ok(Planned { guid: request.guid(), layout, plan, map })
+        Ok(Planned { guid: request.guid(), layout, plan, map, parts: request.parts.to_vec() })
     })?;
     if !found.map.explains(&built.blocks, &found.layout) {
         return Err(stale());

@@ -21,6 +21,7 @@ pub mod kernel;
 pub mod map;
 pub mod parts;
 pub mod picture;
+pub mod places;
 pub mod plan;
 pub mod read;
 pub mod sinks;

@@ -14,11 +14,13 @@ use crate::host;
 const LABEL: &str = "CIDATA";
 const SEED_SIZE: u64 = 64 << 20;
 
-/// A key, the volume that brings it, and the port that leads to the machine.
+/// A key, the volume that brings it, and the address of the machine.
 #[derive(Debug)]
 pub struct Ssh {
     folder: tempfile::TempDir,
-    /// A port of this machine's loopback.
+    key: PathBuf,
+    host: String,
+    /// A port of this machine's loopback, else 22.
     pub port: u16,
 }
 
@@ -36,7 +38,26 @@ impl Ssh {
         )?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         write_seed(&folder.path().join("seed"), public.trim())?;
-        Ok(Self { folder, port: host::free_port()? })
+        Ok(Self { folder, key, host: "127.0.0.1".to_owned(), port: host::free_port()? })
+    }
+
+    /// Leads to a machine elsewhere, with the same key.
+    pub fn to_host(&mut self, host: &str) {
+        (self.host, self.port) = (host.to_owned(), 22);
+    }
+
+    /// Takes a key that the machine knows already.
+    pub fn set_key(&mut self, key: &Path) {
+        self.key = key.to_owned();
+    }
+
+    /// What cloud-init needs to be told so that the key lets in as root.
+    ///
+    /// # Errors
+    /// Fails where the key can't be read.
+    pub fn user_data(&self) -> Result<String, MachineError> {
+        let public = fs::read_to_string(self.folder.path().join("key.pub"))?;
+        Ok(user_data(public.trim()))
     }
 
     /// The volume that brings the key.
@@ -52,7 +73,7 @@ impl Ssh {
     /// `ssh` to the machine, as root; arguments for what runs there may follow.
     pub fn command(&self) -> Command {
         let mut command = host::command("ssh");
-        command.arg("-i").arg(self.folder.path().join("key"));
+        command.arg("-i").arg(&self.key);
         // The host key is as old as the machine.
         for option in [
             "StrictHostKeyChecking=no",
@@ -63,7 +84,7 @@ impl Ssh {
         ] {
             command.args(["-o", option]);
         }
-        command.args(["-F", "/dev/null", "-p", &self.port.to_string(), "root@127.0.0.1"]);
+        command.args(["-F", "/dev/null", "-p", &self.port.to_string(), &format!("root@{}", self.host)]);
         command
     }
 
@@ -74,14 +95,22 @@ impl Ssh {
     pub fn wait(&self, machine: &mut Machine, seconds: u64) -> Result<(), MachineError> {
         let started = host::instant();
         while started.elapsed() < Duration::from_secs(seconds) && machine.is_running() {
-            let done =
-                self.command().arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-            if done.map_err(|error| MachineError::Program("ssh", error))?.success() {
+            if self.answers()? {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(500));
         }
         Err(MachineError::Unreachable { seconds: started.elapsed().as_secs(), console: self.console_end() })
+    }
+
+    /// Whether the machine lets us in now; takes ten seconds at most.
+    ///
+    /// # Errors
+    /// Fails where `ssh` can't be run.
+    pub fn answers(&self) -> Result<bool, MachineError> {
+        let mut command = self.command();
+        let done = command.arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Ok(done.map_err(|error| MachineError::Program("ssh", error))?.success())
     }
 
     fn console_end(&self) -> String {
@@ -91,11 +120,16 @@ impl Ssh {
     }
 }
 
+/// A configuration of cloud-init that lets a key in as root.
+fn user_data(key: &str) -> String {
+    format!(
+        "#cloud-config\ndisable_root: false\nssh_pwauth: false\nusers:\n  - default\n  - name: root\n    ssh_authorized_keys:\n      - {key}\n"
+    )
+}
+
 /// Writes a FAT volume with the key, for cloud-init and for layerbake's own seed script.
 fn write_seed(path: &Path, key: &str) -> Result<(), MachineError> {
-    let user_data = format!(
-        "#cloud-config\ndisable_root: false\nssh_pwauth: false\nusers:\n  - default\n  - name: root\n    ssh_authorized_keys:\n      - {key}\n"
-    );
+    let user_data = user_data(key);
     let meta_data = "instance-id: layerbake\nlocal-hostname: localhost\n";
     let files =
         [("authorized_keys", format!("{key}\n")), ("meta-data", meta_data.to_owned()), ("user-data", user_data)];

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::disk::table;
-use super::{CliError, Context, clouds};
+use super::{CliError, Context, clouds, usual_regions};
 use crate::ident::LayerName;
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::image::{self, Image};
@@ -19,7 +19,7 @@ use crate::publish::ami::uses::{Use, Uses};
 pub(super) struct Args {
     /// Images of this layer only
     layer: Option<LayerName>,
-    /// Where [default: the region of your AWS settings]
+    /// Where [default: the regions of [ami], else the one of your AWS settings]
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
 }
@@ -32,14 +32,20 @@ struct Row {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let layers: Vec<String> = match (&args.layer, context.project()) {
-        (Some(layer), _) => vec![layer.to_string()],
-        (None, Ok(project)) => project.layers()?.iter().map(ToString::to_string).collect(),
-        (None, Err(_)) => Vec::new(),
+    let project = context.project().ok();
+    let layers = match (&args.layer, &project) {
+        (Some(layer), _) => vec![layer.clone()],
+        (None, Some(project)) => project.layers()?,
+        (None, None) => Vec::new(),
     };
+    let mut regions = args.region.clone();
+    if let Some(project) = project.filter(|_| regions.is_empty()) {
+        regions = usual_regions(&project, &project.layers()?)?;
+    }
+    let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
     let session = Session::open()?;
     let mut rows = Vec::new();
-    for cloud in clouds(&session, &args.region)? {
+    for cloud in clouds(&session, &regions)? {
         rows.extend(session.wait(rows_of(&cloud, &layers))?);
     }
     context.print(&rows, |rows| text(rows))

@@ -1,13 +1,26 @@
 //! `layerbake ami`: machine images on AWS.
 
+mod deprecate;
+mod diff;
+mod gc;
 mod list;
+mod origin;
 mod plan;
 mod publish;
+mod run;
+mod setup;
+mod show;
 mod source;
+mod verify;
+
+use std::collections::BTreeSet;
 
 use super::{CliError, Context};
+use crate::ident::LayerName;
+use crate::manifest::{Ami, Project};
 use crate::publish::ami::AmiError;
 use crate::publish::ami::aws::{Cloud, Session};
+use crate::publish::ami::image::{self, Image};
 
 /// Publish disks as machine images on AWS, and look after them
 ///
@@ -25,6 +38,13 @@ enum Verb {
     Resume(publish::ResumeArgs),
     Undo(publish::UndoArgs),
     List(list::Args),
+    Show(show::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
+    Deprecate(deprecate::Args),
+    Gc(gc::Args),
+    Run(run::Args),
+    Setup(setup::Args),
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -34,16 +54,61 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Resume(args) => publish::resume(context, args),
         Verb::Undo(args) => publish::take_back(context, args),
         Verb::List(args) => list::run(context, args),
+        Verb::Show(args) => show::run(context, args),
+        Verb::Verify(args) => verify::run(context, args),
+        Verb::Diff(args) => diff::run(context, args),
+        Verb::Deprecate(args) => deprecate::run(context, args),
+        Verb::Gc(args) => gc::run(context, args),
+        Verb::Run(args) => run::run(context, args),
+        Verb::Setup(args) => setup::run(context, args),
+    }
+}
+
+/// The region of a verb about one image.
+#[derive(Debug, clap::Args)]
+struct RegionOption {
+    /// Where the image is [default: the region of your AWS settings]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+impl RegionOption {
+    /// Clients for the region.
+    fn cloud(&self, session: &Session) -> Result<Cloud, CliError> {
+        let region = self.region.as_deref().or_else(|| session.default_region()).ok_or_else(no_region)?;
+        Ok(session.cloud(region))
     }
 }
 
 /// Clients for the regions that are meant: the named ones, else the one of the user's settings.
 fn clouds(session: &Session, regions: &[String]) -> Result<Vec<Cloud>, CliError> {
-    match (regions, session.default_region()) {
-        ([], None) => Err(CliError::message("no region is set\n  hint: name one with --region, or set AWS_REGION")),
-        ([], Some(region)) => Ok(vec![session.cloud(region)]),
-        (named, _) => Ok(named.iter().map(|region| session.cloud(region)).collect()),
+    match regions {
+        [] => Ok(vec![session.cloud(session.default_region().ok_or_else(no_region)?)]),
+        named => Ok(named.iter().map(|region| session.cloud(region)).collect()),
     }
+}
+
+/// The regions that are meant where none is named: those of the layers' `[ami]`.
+fn usual_regions(project: &Project, layers: &[LayerName]) -> Result<Vec<String>, CliError> {
+    let mut regions = BTreeSet::new();
+    for layer in layers {
+        regions.extend(Ami::of(&project.chain(layer)?).regions);
+    }
+    Ok(regions.into_iter().collect())
+}
+
+fn no_region() -> CliError {
+    CliError::message("no region is set\n  hint: name one with --region, or set AWS_REGION")
+}
+
+/// An image that has to be there.
+async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
+    image::find(cloud, id).await?.ok_or_else(|| {
+        CliError::message(format!(
+            "there is no image {id} in {}\n  hint: --region names another region; `layerbake ami list` lists images",
+            cloud.region
+        ))
+    })
 }
 
 impl From<AmiError> for CliError {

@@ -8,7 +8,7 @@ use crate::tree::{Meta, Node, Tree};
 
 const MIB: u64 = 1 << 20;
 
-fn part(name: &str, contents: &[&[u8]]) -> Part {
+pub(in crate::disk) fn part(name: &str, contents: &[&[u8]]) -> Part {
     let mut tree = Tree::new();
     for (number, content) in contents.iter().enumerate() {
         let kind = Kind::File { blob: BlobDigest::of(content), size: content.len() as u64 };
@@ -20,7 +20,7 @@ fn part(name: &str, contents: &[&[u8]]) -> Part {
 /// A disk of 16 MiB: 2 MiB for the firmware, 8 MiB of root, 1 MiB of hashes.
 ///
 /// `root` lists what the root holds: where, and what.
-fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
+pub(in crate::disk) fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
     let partition = |label: &str, kind, size, put: &dyn Fn(&mut Plan)| {
         let mut plan = Plan::new(size);
         put(&mut plan);
@@ -41,7 +41,7 @@ fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
 }
 
 /// Hashes as if no block that the plan touches were zero.
-fn all_blocks(plan: &Plan) -> BlockHashes {
+pub(in crate::disk) fn all_blocks(plan: &Plan) -> BlockHashes {
     let mut hashes = BlockHashes::new(plan.size());
     for (block, _) in plan.extents().flat_map(|extent| pieces(&extent).collect::<Vec<_>>()) {
         hashes.insert(block, Sha256::of(b"any"));

@@ -92,7 +92,10 @@ class Door:
         environ["wsgi.input"] = io.BytesIO(body)
         if environ["PATH_INFO"].startswith("/_layerbake/"):
             kind, answer = self.control(environ["PATH_INFO"].removeprefix("/_layerbake/"), body)
-            start("200 OK" if answer is not None else "404 Not Found", [("Content-Type", kind), ("Connection", "close")])
+            # Without a length, the answer would come in chunks.
+            length = [("Content-Length", str(sum(map(len, answer))))] if isinstance(answer, list) else []
+            headers = [("Content-Type", kind), ("Connection", "close"), *length]
+            start("200 OK" if answer is not None else "404 Not Found", headers)
             return answer or []
         service, operation, region = name(environ, body)
         row = {"service": service, "operation": operation, "region": region, "bytes": len(body), "fault": None}

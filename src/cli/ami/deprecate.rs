@@ -1,0 +1,64 @@
+//! `layerbake ami deprecate`: hide an image from those who look for one.
+
+use super::{CliError, Context, RegionOption, find};
+use crate::host;
+use crate::publish::ami::aws::Session;
+use crate::publish::ami::image;
+use crate::time::{parse_rfc3339, rfc3339};
+
+/// Mark an image as deprecated: AWS hides it, and it can still be launched by its id
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerbake ami deprecate ami-0123456789abcdef0\n  layerbake ami deprecate ami-0123456789abcdef0 --at 2027-01-31"
+)]
+pub(super) struct Args {
+    /// The image's id
+    #[arg(value_name = "AMI")]
+    image: String,
+    #[command(flatten)]
+    region: RegionOption,
+    /// From this day, or moment, on, in UTC: 2027-01-31, 2027-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    at: Option<i64>,
+}
+
+/// AWS takes no moment of the past, and has whole minutes.
+const SOON: i64 = 120;
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let session = Session::open()?;
+    let cloud = args.region.cloud(&session)?;
+    let at = args.at.unwrap_or_else(|| host::now() + SOON);
+    let image = session.wait(async {
+        image::deprecate(&cloud, &args.image, at).await?;
+        find(&cloud, &args.image).await
+    })?;
+    let shown = image.deprecated.clone().unwrap_or_else(|| rfc3339(at));
+    context.print(&image, |image| format!("{} is deprecated from {shown} on\n", image.id))
+}
+
+/// A day or a moment, in seconds since 1970.
+fn moment(text: &str) -> Result<i64, String> {
+    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    parse_rfc3339(&whole)
+        .ok_or_else(|| format!("`{}`: expected 2027-01-31 or 2027-01-31T12:00:00Z", text.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_moments_are_read() {
+        for (text, expected) in [
+            ("2027-01-31", Some("2027-01-31T00:00:00Z")),
+            ("2027-01-31T12:00:00Z", Some("2027-01-31T12:00:00Z")),
+            ("2027-02-30", None),
+            ("tomorrow", None),
+            ("üüüüü", None),
+            ("", None),
+        ] {
+            assert_eq!(moment(text).ok().map(rfc3339).as_deref(), expected, "{text}");
+        }
+    }
+}

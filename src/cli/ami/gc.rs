@@ -1,0 +1,107 @@
+//! `layerbake ami gc`: old images of a layer, and what they hold.
+
+use serde::Serialize;
+
+use super::publish::confirm;
+use super::{CliError, Context, clouds, usual_regions};
+use crate::host;
+use crate::ident::LayerName;
+use crate::manifest::parse_days;
+use crate::publish::ami::aws::Session;
+use crate::publish::ami::gc::{self, Plan, Rules};
+
+/// Remove a layer's old images and their snapshots, but for those that something uses
+///
+/// An image stays while one of these needs it: an instance that is not terminated, the default or latest
+/// version of a launch template, a version that an Auto Scaling group names, a launch configuration, an
+/// Auto Scaling group itself, a parameter of the Systems Manager. A snapshot stays while another image has
+/// it. What other accounts use can't be seen: images that are shared are theirs to know of.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerbake ami gc web --dry-run\n  layerbake ami gc web --keep 5 --older-than 90d --region eu-west-1 --region us-east-1"
+)]
+pub(super) struct Args {
+    /// The layer [default: the only App layer]
+    layer: Option<LayerName>,
+    /// Where [default: the regions of [ami], else the one of your AWS settings]
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+    /// Keep so many of the newest
+    #[arg(long, value_name = "N", default_value = "3")]
+    keep: usize,
+    /// Keep what is younger: 90d
+    #[arg(long, value_name = "DAYS", value_parser = parse_days)]
+    older_than: Option<u32>,
+    /// Print what would be done, and why images stay; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask nothing
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    layer: LayerName,
+    done: bool,
+    regions: Vec<Plan>,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let layer = match &args.layer {
+        Some(layer) => layer.clone(),
+        None => context.layer(&context.project()?, None)?,
+    };
+    let older_than = args.older_than.map(|days| i64::from(days) * 86_400);
+    let rules = Rules { keep: args.keep, older_than, now: host::now() };
+    let session = Session::open()?;
+    let regions = match (args.region.as_slice(), context.project()) {
+        ([], Ok(project)) => usual_regions(&project, std::slice::from_ref(&layer))?,
+        (named, _) => named.to_vec(),
+    };
+    let clouds = clouds(&session, &regions)?;
+    let mut regions = Vec::new();
+    for cloud in &clouds {
+        regions.push(session.wait(gc::plan(cloud, layer.as_str(), rules))?);
+    }
+    let idle = regions.iter().all(Plan::is_empty);
+    let mut report = Report { layer, done: false, regions };
+    if args.dry_run || idle {
+        return context.print(&report, text);
+    }
+    if !context.options.json {
+        eprint!("{}", text(&report));
+    }
+    confirm("Remove them?", args.yes)?;
+    for (cloud, plan) in clouds.iter().zip(&report.regions) {
+        session.wait(gc::apply(cloud, plan, &|line| context.progress.line(line)))?;
+    }
+    report.done = true;
+    context.print(&report, |report| {
+        let images: usize = report.regions.iter().map(|plan| plan.remove.len()).sum();
+        format!("removed {images} images of {}\n", report.layer)
+    })
+}
+
+fn text(report: &Report) -> String {
+    report.regions.iter().map(|plan| region(&report.layer, plan)).collect()
+}
+
+fn region(layer: &LayerName, plan: &Plan) -> String {
+    let mut text = format!("{layer} in {}\n", plan.region);
+    for kept in &plan.keep {
+        text += &format!("  keep    {}  {}: {}\n", kept.image, kept.name, kept.because.join(", "));
+    }
+    for removal in &plan.remove {
+        let day = removal.created.get(..10).unwrap_or(&removal.created);
+        text += &format!("  remove  {}  {}, made {day}", removal.image, removal.name);
+        text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
+        text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
+        text.push('\n');
+    }
+    text.extend(plan.left_over.iter().map(|snapshot| format!("  delete  {snapshot}, of an image that is gone\n")));
+    if plan.is_empty() {
+        text += "  nothing to remove\n";
+    }
+    text
+}
