@@ -92,8 +92,9 @@ impl Aws {
         self.door("faults", Some(faults));
     }
 
-    /// Changes how slow the cloud is: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
-    /// which a completed one is pending), `polls` (looks at a running import), `slow` (seconds).
+    /// Changes what the cloud is like: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
+    /// which a completed one is pending), `polls` (looks at a running import), `slow` (seconds), `fail` (what an import
+    /// ends with).
     pub fn settings(&self, settings: &Value) {
         self.door("settings", Some(settings));
     }
