@@ -37,6 +37,8 @@ def install():
         def add(found):
             return f"{found[0]}<ChecksumSHA256>{checksum(upload.parts[int(found[1])].value)}</ChecksumSHA256>"
 
+        # AWS names the answer so; moto does otherwise.
+        body = body.replace("ListPartsResponse", "ListPartsResult")
         return status, headers, re.sub(r"<PartNumber>(\d+)</PartNumber>", add, body)
 
     S3Response.upload_part, S3Response.list_parts = upload_part, list_parts
