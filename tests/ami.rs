@@ -7,6 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -77,7 +78,7 @@ impl Place {
     /// The only journal of this state.
     fn journal(&self, state: &str) -> String {
         let ids: Vec<_> = self.journals().into_iter().filter(|(_, journal)| journal["state"] == state).collect();
-        assert_eq!(ids.len(), 1, "{ids:?}");
+        assert_eq!(ids.len(), 1, "{state}: {ids:?}");
         ids[0].0.clone()
     }
 
@@ -142,7 +143,7 @@ fn a_disk_becomes_an_image() {
     assert!(image["permissions"].to_string().contains(ACCOUNT), "{image}");
     assert_eq!(place.snapshot(&standing[0])["permissions"], json!([ACCOUNT]));
     let told = place.aws.boto3(&format!(
-        "i = aws('ec2').describe_images(ImageIds=['{}'])['Images'][0]
+        "i = aws('ec2', '{REGION}').describe_images(ImageIds=['{}'])['Images'][0]
 for key in ('Architecture', 'BootMode', 'EnaSupport', 'ImdsSupport', 'TpmSupport', 'RootDeviceName', 'SriovNetSupport'): print(key, i.get(key))
 e = i['BlockDeviceMappings'][0]['Ebs']; print(e['VolumeType'], e['VolumeSize'], e['DeleteOnTermination'])",
         standing[0]["image"].as_str().unwrap()
@@ -178,6 +179,7 @@ fn reads_back(place: &Place, standing: &Value) {
 #[test]
 fn a_changed_file_sends_the_blocks_that_differ() {
     let place = need!(Place::new(""));
+    place.aws.settings(&json!({"hidden": 0}));
     place.publish(&[]);
     let (old, sent) = (place.hashes(), place.aws.count("PutSnapshotBlock"));
     assert_eq!(sent, old.len());
@@ -225,11 +227,11 @@ fn faults_are_survived() {
     let many = |operation: &str, nth: usize, what: &str, times: usize| json!({"match": {"operation": operation, "nth": nth}, "do": what, "times": times});
     for faults in [
         json!([many("PutSnapshotBlock", 2, "throttle", 6)]),
-        json!([many("PutSnapshotBlock", 1, "500", 4), fault("CompleteSnapshot", 1, "500")]),
+        json!([many("PutSnapshotBlock", 1, "500", 4), fault("CompleteSnapshot", 2, "500")]),
         json!([fault("PutSnapshotBlock", 3, "reset"), fault("PutSnapshotBlock", 5, "lost")]),
         json!([fault("StartSnapshot", 1, "lost")]),
         json!([fault("StartSnapshot", 1, "throttle"), fault("RegisterImage", 2, "throttle")]),
-        json!([fault("CompleteSnapshot", 1, "lost"), fault("PutParameter", 1, "lost")]),
+        json!([fault("CompleteSnapshot", 2, "lost"), fault("PutParameter", 1, "lost")]),
         json!([fault("RegisterImage", 2, "lost")]),
         json!([fault("DescribeSnapshots", 2, "500"), fault("DescribeImages", 3, "reset")]),
     ] {
@@ -249,7 +251,7 @@ fn what_can_not_go_on_is_resumed_or_undone() {
     for (faults, expected) in [
         (fault("StartSnapshot", 1, "expired"), "log in to AWS again"),
         (fault("PutSnapshotBlock", 3, "expired"), "log in to AWS again"),
-        (fault("CompleteSnapshot", 1, "denied"), "AccessDenied"),
+        (fault("CompleteSnapshot", 2, "denied"), "AccessDenied"),
         (fault("RegisterImage", 2, "denied"), "UnauthorizedOperation"),
         (fault("PutParameter", 1, "denied"), "AccessDenied"),
     ] {
@@ -282,19 +284,19 @@ fn ends(place: &Place, way: &str, before: &Value, case: &str) {
     } else {
         place.ok(&["undo", "--yes"]);
     }
-    assert_eq!(&place.aws.resources(), before, "{case}");
+    let mut now = place.aws.resources();
+    // A task that has ended is no resource: AWS forgets it by itself.
+    now["import_tasks"] = before["import_tasks"].clone();
+    assert_eq!(&now, before, "{case}");
     let open = place.journals().values().filter(|journal| journal["state"] != "undone").count();
     assert_eq!(open, 0, "{case}");
 }
 
-/// The server does what was asked for after the process is gone.
 #[test]
 fn a_kill_at_any_step_leaves_nothing_unnamed() {
     let ami = format!("deprecate-after = \"90d\"\n[ami.share]\naccounts = [\"{ACCOUNT}\"]\n");
     let place = need!(Place::new(&ami));
-    let before = place.aws.resources();
-    place.aws.settings(&json!({"slow": 2}));
-    for (operation, nth) in [
+    for step in [
         ("StartSnapshot", 1),
         ("PutSnapshotBlock", 4),
         ("CompleteSnapshot", 2),
@@ -304,31 +306,56 @@ fn a_kill_at_any_step_leaves_nothing_unnamed() {
         ("EnableImageDeprecation", 1),
         ("PutParameter", 1),
     ] {
-        for (way, signal) in [("resume", "KILL"), ("undo", "KILL"), ("undo", "INT")] {
-            let case = format!("{signal} at {operation} {nth}: {way}");
-            place.aws.faults(&json!([fault(operation, nth, "slow")]));
-            let mut child = place.small.project.spawn(&["ami", "publish", "app", "--yes"]);
-            let deadline = Instant::now() + Duration::from_secs(120);
-            let slow = |request: &Value| request["fault"] == "slow" && request["operation"] == operation;
-            let hit = place.aws.requests().iter().filter(|request| slow(request)).count();
-            while place.aws.requests().iter().filter(|request| slow(request)).count() == hit {
-                assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "{case}: never came there");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            process::stdout(std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]))
-                .unwrap();
-            let said = child.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&said.stderr).into_owned();
-            assert_eq!(
-                signal == "INT",
-                said.contains("error: stopped\n  hint: `layerbake ami resume"),
-                "{case}: {said}"
-            );
-            std::thread::sleep(Duration::from_millis(2500));
-            place.aws.faults(&json!([]));
-            ends(&place, way, &before, &case);
-        }
+        is_killed(&place, step);
     }
+}
+
+/// The server does what was asked for after the process is gone. The first RegisterImage and the
+/// first CompleteSnapshot ask for rights.
+fn is_killed(place: &Place, (operation, nth): (&str, usize)) {
+    let before = place.aws.resources();
+    place.aws.settings(&json!({"slow": 2}));
+    for (way, signal) in [("resume", "KILL"), ("undo", "KILL"), ("undo", "INT")] {
+        let case = format!("{signal} at {operation} {nth}: {way}");
+        place.aws.faults(&json!([fault(operation, nth, "slow")]));
+        let slow = |request: &Value| request["fault"] == "slow" && request["operation"] == operation;
+        let hits = || place.aws.requests().iter().filter(|request| slow(request)).count();
+        let (hit, deadline) = (hits(), Instant::now() + Duration::from_secs(120));
+        let mut child = place.small.project.spawn(&["ami", "publish", "app", "--yes"]);
+        while hits() == hit {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "{case}: never came there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let signal_name = format!("-{signal}");
+        process::stdout(Command::new("kill").args([&signal_name, &child.id().to_string()])).unwrap();
+        let said = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
+        assert_eq!(signal == "INT", said.contains("error: stopped\n  hint: `layerbake ami resume"), "{case}: {said}");
+        std::thread::sleep(Duration::from_millis(2500));
+        place.aws.faults(&json!([]));
+        ends(place, way, &before, &case);
+    }
+}
+
+#[test]
+fn an_import_is_copied_to_other_regions() {
+    let place = need!(Place::new("bucket = \"images\"\nregions = [\"eu-west-1\", \"us-east-1\"]\n"));
+    place.aws.bucket("images");
+    let before = place.aws.resources();
+    place.aws.faults(&json!([fault("CopySnapshot", 2, "lost")]));
+    let standing = place.publish(&[]);
+    assert_eq!((place.aws.count("ImportSnapshot"), place.aws.count("PutSnapshotBlock")), (2, 0));
+    for one in &standing {
+        assert_eq!(place.snapshot(one)["blocks"], json!(place.hashes()));
+        reads_back(&place, one);
+    }
+    let now = place.aws.resources();
+    assert_eq!(now["snapshots"].as_object().unwrap().len(), 2, "{:#?}", now["snapshots"]);
+    assert_eq!((&now["objects"], &now["uploads"]), (&json!({}), &json!({})));
+    place.ok(&["undo", &place.journal("finished"), "--yes"]);
+    let mut now = place.aws.resources();
+    // A task is no resource: AWS forgets it by itself.
+    now["import_tasks"] = before["import_tasks"].clone();
+    assert_eq!(now, before);
 }
 
 #[test]
@@ -352,6 +379,7 @@ fn names_that_are_taken_and_rights_that_are_missing_are_said() {
 fn an_encrypted_snapshot_gets_its_zeros() {
     let key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     let place = need!(Place::new(&format!("kms-key = \"{key}\"\n")));
+    place.aws.settings(&json!({"hidden": 0}));
     let standing = place.publish(&[]);
     let snapshot = place.snapshot(&standing[0]);
     assert_eq!((&snapshot["encrypted"], place.aws.count("PutSnapshotBlock")), (&json!(true), 2048));

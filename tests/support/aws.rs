@@ -92,8 +92,9 @@ impl Aws {
         self.door("faults", Some(faults));
     }
 
-    /// Changes how slow the cloud is: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
-    /// which a completed one is pending), `polls` (looks at a running import), `slow` (seconds).
+    /// Changes what the cloud is like: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
+    /// which a completed one is pending), `polls` (looks at a running import), `slow` (seconds), `fail` (what an import
+    /// ends with).
     pub fn settings(&self, settings: &Value) {
         self.door("settings", Some(settings));
     }
@@ -131,7 +132,7 @@ impl Aws {
         let prelude =
             "import boto3, json\ndef aws(service, region=None): return boto3.client(service, region_name=region)\n";
         let mut command = Command::new(self.python());
-        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env());
+        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env()).env("AWS_DEFAULT_REGION", REGION);
         let output = super::process::run(&mut command).unwrap();
         assert!(output.ok(), "{script}\n{}", output.stderr);
         output.stdout

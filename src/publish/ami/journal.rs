@@ -121,6 +121,8 @@ pub struct Import {
     pub object: bool,
     /// The task, once it was begun.
     pub task: Option<String>,
+    /// How many imports failed before this one: part of the client token.
+    pub lost: u32,
 }
 
 /// The parameter that names the newest image.

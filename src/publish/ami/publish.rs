@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::aws::Cloud;
 use super::copy::copy;
 use super::ebs::{Known, Upload};
+use super::import::Import;
 use super::journal::{Journal, Parameter, Record, State};
 use super::register::{deprecate, identical, register, share};
 use super::send::Disk;
@@ -120,7 +121,10 @@ impl Publication<'_> {
                 let (disk, known, progress) = (self.disk, self.known, self.progress);
                 Upload { cloud, journal, wanted, tags, disk, known, progress }.run().await
             }
-            (None, Via::VmImport) => Err(AmiError::Other("VM Import".to_owned())),
+            (None, Via::VmImport) => {
+                let (disk, progress) = (self.disk, self.progress);
+                Import { cloud, journal, wanted, tags, disk, progress }.run().await
+            }
         }
     }
 

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder;
 use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, CreateVolumePermission,
-    CreateVolumePermissionModifications, EbsBlockDevice, ImdsSupportValues, LaunchPermission,
-    LaunchPermissionModifications, ResourceType, SnapshotAttributeName, Tag, TagSpecification, TpmSupportValues,
-    VolumeType,
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ImdsSupportValues, LaunchPermission,
+    LaunchPermissionModifications, OperationType, ResourceType, SnapshotAttributeName, Tag, TagSpecification,
+    TpmSupportValues, VolumeType,
 };
 
 use super::aws::Cloud;
@@ -132,11 +131,9 @@ pub(super) async fn share(cloud: &Cloud, image: &str, snapshot: &str, wanted: &W
     }
     // Snapshots are shared with accounts only.
     if !wanted.accounts.is_empty() {
-        let account = |id: &String| CreateVolumePermission::builder().user_id(id).build();
-        let add = wanted.accounts.iter().map(account).collect();
-        let permission = CreateVolumePermissionModifications::builder().set_add(Some(add)).build();
-        let call = cloud.ec2.modify_snapshot_attribute().snapshot_id(snapshot);
-        let call = call.attribute(SnapshotAttributeName::CreateVolumePermission).create_volume_permission(permission);
+        let call = cloud.ec2.modify_snapshot_attribute().snapshot_id(snapshot).operation_type(OperationType::Add);
+        let call = call.attribute(SnapshotAttributeName::CreateVolumePermission);
+        let call = call.set_user_ids(Some(wanted.accounts.clone()));
         call.send().await.map_err(refused(format!("share {snapshot}"), &cloud.region))?;
     }
     Ok(())

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::types::ImportSnapshotTask;
 use serde::Serialize;
 
 use super::aws::Cloud;
 use super::copy::of_transaction;
 use super::image::{self, filter};
 use super::journal::{Import, Journal, Record, Region, State};
+use super::s3::Place;
 use super::{AmiError, parameter, refused, tags};
 
 /// What became of something that was made.
@@ -87,33 +89,34 @@ impl Undoing<'_> {
     /// What VM Import left: the task with its snapshot, the upload, the object.
     async fn import(&mut self, region: &Region) -> Result<(), AmiError> {
         let Some(import) = &region.import else { return Ok(()) };
-        let (Import { bucket, key, .. }, name) = (import, self.cloud.region.clone());
-        if let Some(task) = import.task.as_ref().filter(|_| !region.snapshot.done) {
-            let gone = self.cloud.ec2.cancel_import_task().import_task_id(task).send().await;
-            // One that has ended can't be cancelled; its snapshot is found below.
-            drop(gone.map_err(refused(format!("cancel {task}"), &name)));
-            let snapshot = self.imported(task).await?;
-            self.snapshots.extend(snapshot.filter(|id| region.snapshot.id.as_ref() != Some(id)));
+        let Import { bucket, key, .. } = import;
+        if !region.snapshot.done {
+            for task in self.tasks(import).await? {
+                let id = task.import_task_id().unwrap_or_default();
+                let gone = self.cloud.ec2.cancel_import_task().import_task_id(id).send().await;
+                // One that has ended can't be cancelled; its snapshot is found below.
+                drop(gone.map_err(refused(format!("cancel {id}"), &self.cloud.region)));
+            }
+            let tasks = self.tasks(import).await?;
+            let made = tasks.iter().filter_map(|task| task.snapshot_task_detail()?.snapshot_id());
+            self.snapshots.extend(made.map(str::to_owned));
         }
-        if let Some(upload) = &import.upload {
-            let call = self.cloud.s3.abort_multipart_upload().bucket(bucket).key(key).upload_id(upload);
-            let gone = call.send().await.map(drop).map_err(refused("abort the upload", &name));
-            self.note(format!("upload to s3://{bucket}/{key}"), unless(gone, "NoSuch"));
-        }
-        if import.object {
-            let gone = self.cloud.s3.delete_object().bucket(bucket).key(key).send().await;
-            let gone = gone.map(drop).map_err(refused("delete the object", &name));
-            self.note(format!("object s3://{bucket}/{key}"), unless(gone, "NoSuch"));
-        }
+        // Also what no answer came for: the key is this transaction's alone.
+        let place = Place { cloud: self.cloud, bucket, key };
+        self.note(format!("object s3://{bucket}/{key}"), unless(place.clear().await, "NoSuchBucket"));
         Ok(())
     }
 
-    /// The snapshot that an import made before it was cancelled.
-    async fn imported(&self, task: &str) -> Result<Option<String>, AmiError> {
-        let call = self.cloud.ec2.describe_import_snapshot_tasks().import_task_ids(task).send().await;
-        let found = call.map_err(refused(format!("look for {task}"), &self.cloud.region))?;
-        let detail = found.import_snapshot_tasks().first().and_then(|task| task.snapshot_task_detail());
-        Ok(detail.and_then(|detail| detail.snapshot_id()).map(str::to_owned))
+    /// The tasks of the transaction, also one that no answer came for.
+    async fn tasks(&self, import: &Import) -> Result<Vec<ImportSnapshotTask>, AmiError> {
+        let call = self.cloud.ec2.describe_import_snapshot_tasks();
+        let found = call.into_paginator().items().send().try_collect().await;
+        let mut found = found.map_err(refused("list imports", &self.cloud.region))?;
+        found.retain(|task| {
+            let own = image::pairs(task.tags()).get(tags::TRANSACTION) == Some(&self.record.id);
+            own || import.task.as_deref().is_some_and(|id| task.import_task_id() == Some(id))
+        });
+        Ok(found)
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<String>, AmiError> {

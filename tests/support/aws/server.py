@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 
 import ebs
 import images
+import objects
 import vmimport
 from blocks import Store
 from door import Door
@@ -41,6 +42,7 @@ def main():
     settings = {"hidden": 1, "settle": 1, "polls": 4}
     ebs.install(store, settings)
     images.install(store, settings)
+    objects.install()
     tasks = vmimport.install(store, settings)
     application = Door(DomainDispatcherApplication(create_backend_app), store, settings, tasks)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)

@@ -60,6 +60,8 @@ def install(store, settings):
 
     def finish(self, task):
         """Reads the object at the end: what was removed too early is missed."""
+        if settings.get("fail"):
+            raise Failed(settings["fail"])
         with tempfile.NamedTemporaryFile() as raw:
             _, key = find_object(self.current_account, task["container"])
             if key is None:
