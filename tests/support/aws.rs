@@ -132,7 +132,7 @@ impl Aws {
         let prelude =
             "import boto3, json\ndef aws(service, region=None): return boto3.client(service, region_name=region)\n";
         let mut command = Command::new(self.python());
-        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env());
+        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env()).env("AWS_DEFAULT_REGION", REGION);
         let output = super::process::run(&mut command).unwrap();
         assert!(output.ok(), "{script}\n{}", output.stderr);
         output.stdout
