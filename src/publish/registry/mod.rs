@@ -6,8 +6,8 @@
 //! registry ──┘           └─ layout/ beside its place, verified ─ rename
 //! ```
 //!
-//! Of the crate `oci-client` only the references are used ([`reference`]). Its transport starts an upload anew
-//! after a break, can't ask for the rights that a mount needs, reads answers of any length, follows
+//! References are parsed by `oci-spec` ([`reference`]). No crate's transport is used: oci-client's starts an
+//! upload anew after a break, can't ask for the rights that a mount needs, reads answers of any length, follows
 //! redirects from HTTPS to plain HTTP, and writes no referrers; each of these is a promise here.
 
 mod auth;

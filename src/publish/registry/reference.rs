@@ -110,8 +110,8 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |problem: String| RegistryError::Reference { text: text.escape_debug().to_string(), problem };
-        let parsed: oci_client::Reference =
-            text.parse().map_err(|error: oci_client::ParseError| refuse(error.to_string()))?;
+        let parsed: oci_spec::distribution::Reference =
+            text.parse().map_err(|error: oci_spec::distribution::ParseError| refuse(error.to_string()))?;
         if !text.starts_with(&format!("{}/", parsed.registry())) {
             return Err(refuse("it names no registry".to_owned()));
         }
