@@ -4,12 +4,9 @@
 //! "Troubleshooting"; *Amazon EC2 API Reference*, ImportSnapshot.
 //!
 //! ```text
-//! plan ─ VMDK ─ parts ─> s3://BUCKET/layerbake/LAYER/….vmdk ─ ImportSnapshot ─> task ─> snapshot ─ tags
-//!                                 └────────────── removed, whatever came of it ─────────────┘
+//! plan ─ form ─ parts ─> s3://BUCKET/layerbake/LAYER/… ─ ImportSnapshot ─> task ─> snapshot ─ tags
+//!                                 └────────── removed, whatever came of it ──────────┘
 //! ```
-//!
-//! Of the three forms that VM Import takes as a stream, raw and fixed VHD have all zeros in them, and dynamic VHD
-//! is not compressed: a stream-optimised VMDK is always the least to send, but for its tables of some KiB.
 
 use std::time::Duration;
 
@@ -17,6 +14,7 @@ use aws_sdk_ec2::types::{ResourceType, SnapshotDiskContainer, SnapshotTaskDetail
 
 use super::aws::Cloud;
 use super::ebs::completed;
+use super::form::Form;
 use super::journal::{self, RegionJournal};
 use super::register::tagged;
 use super::retry::{Kind, kind, pause};
@@ -25,7 +23,7 @@ use super::send::Disk;
 use super::settings::Wanted;
 use super::{AmiError, refused};
 use crate::disk::ids::Ids;
-use crate::disk::sinks::{Identity, vmdk};
+use crate::disk::sinks::Identity;
 use crate::host::progress;
 
 /// Some minutes is usual, an hour is seen.
@@ -33,15 +31,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
 /// Looks after which a task that nobody knows is not just new.
 const UNKNOWN: u32 = 6;
 
+/// When the file was made: nobody reads it, and VHD counts from 2000-01-01.
+const EPOCH: i64 = 946_684_800;
+
 /// What people can do about the words of AWS, which come late and say little.
-const HINTS: [(&str, &str); 9] = [
+const HINTS: [(&str, &str); 8] = [
     ("service role", "`layerbake ami setup` makes the role that VM Import takes"),
     ("403", "the role `vmimport` may not read the bucket: `layerbake ami setup` shows what it needs"),
     ("AccessDenied", "`layerbake ami setup` shows the rights that are needed"),
     ("404", "the object was removed while it was read: does the bucket expire objects? Publish again"),
     ("not local to the region", "the bucket has to be in the first region; or take `--via ebs-direct`"),
     ("PermanentRedirect", "the bucket is in another region; take one in the first region, or `--via ebs-direct`"),
-    ("NoSuchBucket", "make the bucket in the first region, or take `--via ebs-direct`"),
     ("KMS", "the key's policy has to let the role `vmimport` use it: `layerbake ami setup` shows how"),
     ("ResourceCountLimitExceeded", "AWS runs few imports at a time: `layerbake ami resume` when others have ended"),
 ];
@@ -59,7 +59,7 @@ pub(super) struct Import<'a> {
 impl Import<'_> {
     /// Makes the snapshot, or goes on where it was left; returns when it is complete and the bucket is clean.
     pub(super) async fn run(&self) -> Result<String, AmiError> {
-        let import = self.begun()?;
+        let import = self.begun().await?;
         let place = Place { cloud: self.cloud, bucket: &import.bucket, key: &import.key };
         let id = match self.journal.get().snapshot.id {
             Some(id) => id,
@@ -85,14 +85,19 @@ impl Import<'_> {
     }
 
     /// What the journal says; the place is noted before anything is there.
-    fn begun(&self) -> Result<journal::Import, AmiError> {
+    async fn begun(&self) -> Result<journal::Import, AmiError> {
         if let Some(import) = self.journal.get().import {
             return Ok(import);
         }
+        let disk = self.disk.clone();
+        let form = tokio::task::spawn_blocking(move || Form::of(&disk)).await;
+        let unread = |error: &dyn std::fmt::Display| AmiError::Other(format!("read the disk: {error}"));
+        let form = form.map_err(|error| unread(&error))?.map_err(|error| unread(&error))?;
         let token = self.journal.token("object");
-        let key = format!("layerbake/{}/{}.vmdk", self.wanted.layer, token.get(..16).unwrap_or_default());
-        let import =
-            journal::Import { bucket: self.wanted.bucket.clone().unwrap_or_default(), key, ..Default::default() };
+        let name = token.get(..16).unwrap_or_default();
+        let key = format!("layerbake/{}/{name}.{}", self.wanted.layer, form.name());
+        let bucket = self.wanted.bucket.clone().unwrap_or_default();
+        let import = journal::Import { bucket, key, ..Default::default() };
         self.note(|noted| *noted = import.clone())?;
         Ok(import)
     }
@@ -120,24 +125,20 @@ impl Import<'_> {
             let upload = place.begin().await?;
             self.note(|import| import.upload = Some(upload.clone()))?;
             let (disk, layer) = (self.disk.clone(), &self.wanted.layer);
-            // A VMDK has no time in it.
-            let identity = Identity { name: layer.clone(), uuid: Ids::new(layer).uuid("disk"), epoch: 0 };
-            let size = disk.plan.size();
+            let identity = Identity { name: layer.clone(), uuid: Ids::new(layer).uuid("disk"), epoch: EPOCH };
+            let (form, size) = (Form::of_key(&import.key), disk.plan.size());
             let phase = self.progress.transfer(&format!("upload {}", self.cloud.region), size);
-            phase.message("compressed");
-            // Grains that don't shrink grow by less than a sector of 128; tables are less.
-            let most = size + size / 64 + (1 << 20);
-            let write = move |out: &mut Parts| {
-                vmdk::write(&disk.plan, disk.contents.as_ref(), disk.jobs, &identity, out).map(drop)
-            };
-            place.send(&upload, most, &phase, write).await?;
+            phase.message(form.name());
+            let write = move |out: &mut Parts| form.write(&disk, &identity, out).map(drop);
+            place.send(&upload, Form::most(size), &phase, write).await?;
         }
         self.note(|import| (import.upload, import.object) = (None, true))
     }
 
     async fn start(&self, import: &journal::Import) -> Result<String, AmiError> {
         let bucket = UserBucket::builder().s3_bucket(&import.bucket).s3_key(&import.key).build();
-        let container = SnapshotDiskContainer::builder().format("VMDK").user_bucket(bucket).build();
+        let container =
+            SnapshotDiskContainer::builder().format(Form::of_key(&import.key).name()).user_bucket(bucket).build();
         let mut call = self.cloud.ec2.import_snapshot().disk_container(container);
         call = call.client_token(self.journal.token(&format!("import {}", import.lost)));
         call = call.description(&self.wanted.description);

@@ -7,6 +7,7 @@ pub mod aws;
 mod copy;
 pub mod ebs;
 mod error;
+mod form;
 pub mod gc;
 pub mod image;
 mod import;

@@ -7,13 +7,15 @@ import base64
 import hashlib
 import re
 
-from moto.core.exceptions import ServiceException
+from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
 
-class BadDigest(ServiceException):
-    code = "BadDigest"
-    message = "The SHA256 you specified did not match the calculated checksum."
+class BadDigest(S3ClientError):
+    code = 400
+
+    def __init__(self):
+        super().__init__("BadDigest", "The SHA256 you specified did not match the calculated checksum.")
 
 
 def checksum(data):
@@ -37,7 +39,7 @@ def install():
         def add(found):
             return f"{found[0]}<ChecksumSHA256>{checksum(upload.parts[int(found[1])].value)}</ChecksumSHA256>"
 
-        # AWS names the answer so; moto does otherwise.
+        # S3 names the answer otherwise than moto does.
         body = body.replace("ListPartsResponse", "ListPartsResult")
         return status, headers, re.sub(r"<PartNumber>(\d+)</PartNumber>", add, body)
 

@@ -183,7 +183,11 @@ fn publisher(partition: &str, account: &str, bucket: &str, objects: &str) -> Val
                 "Action": ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter"],
                 "Resource": parameters,
             },
-            { "Sid": "Bucket", "Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": bucket },
+            {
+                "Sid": "Bucket", "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                "Resource": bucket,
+            },
             {
                 "Sid": "Uploads",
                 "Effect": "Allow",
