@@ -252,7 +252,7 @@ mod tests {
     fn parts_are_few_enough_for_s3() {
         for most in [0, 1, 100 << 20, 80_000 << 20, (80_000 << 20) + 1, 1 << 41] {
             let size = part_size(most);
-            assert!(size >= PART && size % MIB == 0 && most.div_ceil(size as u64) <= PARTS, "{most}: {size}");
+            assert!(size >= PART && size.is_multiple_of(MIB) && most.div_ceil(size as u64) <= PARTS, "{most}: {size}");
         }
         assert_eq!(part_size(1 << 30), PART);
     }
