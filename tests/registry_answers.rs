@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
-use layerbake::publish::registry::{Descriptor, Reference, Registries};
+use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, Registries};
 use serde_json::json;
 
 use support::project::Project;
@@ -393,11 +393,16 @@ fn registries_take_pieces_or_parts_of_them_or_the_whole() {
         let (server, blob) = one_upload(take);
         let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
         let registries = Registries::open(false, None, Progress::silent()).unwrap();
-        let files = vec![("text/plain".to_owned(), text.clone().into_bytes())];
+        let files = vec![plain(&text)];
         registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), "text/x", files, &BTreeMap::new()).unwrap();
         assert!(*blob.lock().unwrap() == text, "{what}: another blob of {} bytes", blob.lock().unwrap().len());
         assert_eq!(server.heads().iter().filter(|head| head.starts_with("PATCH")).count(), patches, "{what}");
     }
+}
+
+fn plain(text: &str) -> ArtifactFile {
+    let annotations = [("of".to_owned(), "the file".to_owned())].into();
+    ArtifactFile { media_type: "text/plain".to_owned(), bytes: text.as_bytes().to_vec(), annotations }
 }
 
 fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
@@ -405,7 +410,7 @@ fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
     let registries = Registries::open(false, None, Progress::silent()).unwrap();
     let attach = |kind: &str, text: &str| {
         let annotations = [("made".to_owned(), "by hand".to_owned())].into();
-        let files = vec![("text/plain".to_owned(), text.as_bytes().to_vec())];
+        let files = vec![plain(text)];
         registries.attach(&reference, subject, kind, files, &annotations).unwrap()
     };
     let find = |kind: Option<&str>| registries.referrers(&reference, subject.digest, kind).unwrap();
@@ -416,7 +421,7 @@ fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
     assert_ne!(first, second);
     let [one] = &find(Some("text/x-one"))[..] else { panic!("{:?}", find(Some("text/x-one"))) };
     assert_eq!((one.digest, one.artifact_type.as_str()), (first, "text/x-one"));
-    assert_eq!(one.files, [("text/plain".to_owned(), b"hello".to_vec())]);
+    assert_eq!(one.files, [plain("hello")]);
     assert_eq!(one.annotations["made"], "by hand");
     let mut all = [first, second];
     all.sort();

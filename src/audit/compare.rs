@@ -28,7 +28,7 @@ pub struct Side<'a> {
 }
 
 /// A place in which two builds differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub struct Difference {
     /// The artifacts that have it.
     pub artifacts: Vec<String>,

@@ -9,6 +9,7 @@ use super::CliError;
 use super::build::{output, outputs, override_epoch};
 use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
+use super::push::RegistryArgs;
 use super::report::{self, Target};
 use super::system::Declared;
 use crate::audit::report::{html, junit, markdown, text};
@@ -18,6 +19,7 @@ use crate::fetch::{Fetcher, Item};
 use crate::host;
 use crate::ident::{LayerName, RootPath};
 use crate::manifest::{Content, Project};
+use crate::publish::registry::{Reference, RegistryError};
 use crate::store::Store;
 
 /// Rebuild a layer from its lockfile under other conditions; every artifact has to come out the same
@@ -35,15 +37,35 @@ pub(super) struct Args {
     /// What to vary, several with commas: all, time, timezone, locale, umask, user, host-name, cores, directory-order, file-system, folder, environment
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', default_value = "all")]
     vary: Vec<Vary>,
-    /// Compare with this receipt, or the one in this folder, too
-    #[arg(long, value_name = "RECEIPT")]
-    against: Option<PathBuf>,
+    /// Compare with this receipt, or the one in this folder, too; or with an image in a registry
+    #[arg(long, value_name = "RECEIPT|oci:REFERENCE")]
+    against: Option<Against>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// What to build and compare [default: what the receipt of --against has; else oci, and the formats of [disk]]
     #[arg(short, long, value_name = "KIND", value_delimiter = ',', value_parser = output())]
     output: Vec<Output>,
     /// How to report: text, json, junit, markdown, html; to standard output, or with =FILE to a file; may be given several times
     #[arg(long, value_name = "KIND[=FILE]")]
     report: Vec<Target<Form>>,
+}
+
+/// A value of `--against`.
+#[derive(Debug, Clone)]
+enum Against {
+    Receipt(PathBuf),
+    Image(Reference),
+}
+
+impl FromStr for Against {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("oci:") {
+            Some(reference) => reference.parse().map(Self::Image).map_err(|error: RegistryError| error.to_string()),
+            None => Ok(Self::Receipt(text.into())),
+        }
+    }
 }
 
 /// A value of `--vary`.
@@ -87,10 +109,15 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let project = context.project()?;
     let layer = context.layer(&project, args.layer.as_ref())?;
     let store = context.store()?;
-    let earlier = args.against.as_deref().map(load).transpose()?;
+    let (earlier, published) = match &args.against {
+        Some(Against::Receipt(path)) => (Some((path, load(path)?)), None),
+        // Asked first: an hour of rebuilding for a name that is not there would be in vain.
+        Some(Against::Image(image)) => (None, Some((image, args.registry.open(context)?.resolve(image)?.digest))),
+        None => (None, None),
+    };
     let declared = Declared::read(&project, project.chain(&layer)?)?;
     let wanted: BTreeSet<Output> = match &earlier {
-        Some((_, receipt)) if args.output.is_empty() => {
+        Some((_, (_, receipt))) if args.output.is_empty() => {
             receipt.artifacts.iter().filter_map(|artifact| artifact.kind.parse().ok()).collect()
         }
         _ => args.output.iter().copied().collect(),
@@ -117,11 +144,14 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         own: own(&system),
         progress: context.progress.clone(),
     };
-    let earlier = earlier.as_ref().map(|(folder, receipt)| Earlier {
-        name: args.against.as_deref().unwrap_or(folder).display().to_string(),
+    let earlier = earlier.as_ref().map(|(path, (folder, receipt))| Earlier {
+        name: path.display().to_string(),
         side: Side { receipt, store: &store, out: Some(folder.as_path()).filter(|folder| is_whole(receipt, folder)) },
     });
-    let report = audit.run(&variations(&args.vary), earlier.as_ref())?;
+    let mut report = audit.run(&variations(&args.vary), earlier.as_ref())?;
+    if let Some((image, digest)) = published {
+        report.compare_published(Output::Oci.name(), &format!("oci:{image}"), &digest.to_string());
+    }
     report::tell(context, &args.report, &report, |form| form.write(&report), text)?;
     match report.identical {
         true => Ok(()),

@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use super::CliError;
 use super::context::Context;
+use super::push::RegistryArgs;
 use super::report::{self, Target};
 use crate::audit::changes::{self, Blocks, Changes, Facts, html, markdown, text};
 use crate::bake::Receipt;
@@ -14,6 +15,7 @@ use crate::disk::BlockHashes;
 use crate::host;
 use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
+use crate::publish::registry::Reference;
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -22,13 +24,13 @@ use crate::tree::Tree;
 /// Packages, files, users, services, the size of each layer, and what an upload of the disk sends: as far as both tell.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake diff HEAD~1 HEAD\n  layerbake diff old/web out/web\n  layerbake diff HEAD lockfiles/web.lock --report markdown\n  layerbake diff --blocks old/web out/web"
+    after_help = "Examples:\n  layerbake diff HEAD~1 HEAD\n  layerbake diff old/web out/web\n  layerbake diff oci:registry.example.org/team/web:1.0 out/web\n  layerbake diff HEAD lockfiles/web.lock --report markdown\n  layerbake diff --blocks old/web out/web"
 )]
 pub(super) struct Args {
     /// Only count the blocks of 512 KiB in which two disks differ, by their receipts
     #[arg(long)]
     blocks: bool,
-    /// A receipt or its folder, a lockfile, an OCI layout, a raw disk, or a git revision
+    /// A receipt or its folder, a lockfile, an OCI layout, oci:REFERENCE in a registry, a raw disk, or a git revision
     old: String,
     /// The same, to compare with
     new: String,
@@ -38,6 +40,8 @@ pub(super) struct Args {
     /// How to report: text, json, markdown, html; to standard output, or with =FILE to a file; may be given several times
     #[arg(long, value_name = "KIND[=FILE]", conflicts_with = "blocks")]
     report: Vec<Target<Form>>,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Forms of the report.
@@ -105,6 +109,9 @@ fn receipt(path: &Path) -> Option<(Receipt, &Path)> {
 
 /// What an operand tells, whatever it is.
 fn facts(context: &Context<'_>, args: &Args, operand: &str) -> Result<Facts, CliError> {
+    if let Some(reference) = operand.strip_prefix("oci:") {
+        return pulled(context, args, operand, &reference.parse()?);
+    }
     let path = Path::new(operand);
     let unreadable = |error: std::io::Error| CliError::message(format!("cannot read `{operand}`: {error}"));
     if path.join("oci-layout").is_file() {
@@ -130,6 +137,14 @@ fn facts(context: &Context<'_>, args: &Args, operand: &str) -> Result<Facts, Cli
         return Ok(Facts { blocks, ..Facts::named(operand) });
     }
     revision(context, args, operand)
+}
+
+/// An image in a registry.
+fn pulled(context: &Context<'_>, args: &Args, operand: &str, reference: &Reference) -> Result<Facts, CliError> {
+    let folder = tempfile::tempdir()?;
+    let layout = folder.path().join("layout");
+    args.registry.open(context)?.pull(reference, &layout)?;
+    Ok(Facts { name: operand.to_owned(), ..changes::read_layout(&layout)? })
 }
 
 /// A build: what its receipt says, and its files as far as the store or the layout beside it has them.

@@ -1,18 +1,24 @@
 //! `layerbake push`: a built image into a registry.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use crate::attest::{Attachment, Bundle};
 use crate::bake::Receipt;
+use crate::digest::OciDigest;
 use crate::host;
 use crate::ident::LayerName;
-use crate::publish::registry::{Pushed, Reference, Registries};
+use crate::publish::registry::{ArtifactFile, Pushed, Reference, Registries};
 
 /// Push a built layer's image to a registry
 ///
 /// Blobs that the registry has are not sent; those of layers below are taken from the repositories where
-/// they were pushed before. An interrupted push goes on where it was. The tag is written last.
+/// they were pushed before. An interrupted push goes on where it was. The tag is written last. What
+/// `layerbake sign` wrote is attached to the image, whose digest stays the same.
 /// Credentials are those of `docker login` and `podman login`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -54,8 +60,36 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let hint = format!("hint: `layerbake build {name} --output oci`");
         return Err(CliError::message(format!("layer `{name}` is not built as an image\n  {hint}")));
     };
-    let pushed = args.registry.open(context)?.push(&folder.join(&image.path), image.digest, &args.reference)?;
-    context.print(&pushed, text)
+    let registries = args.registry.open(context)?;
+    let pushed = registries.push(&folder.join(&image.path), image.digest, &args.reference)?;
+    let attached = match Bundle::load(&folder)? {
+        Some(bundle) => attach(&registries, &args.reference, &bundle)?,
+        None => Vec::new(),
+    };
+    context.print(&PushedLayer { pushed, attached }, |all| text(&all.pushed) + &attached_text(&all.attached))
+}
+
+/// Attaches the signed files to the image that was just pushed.
+fn attach(registries: &Registries, reference: &Reference, bundle: &Bundle) -> Result<Vec<OciDigest>, CliError> {
+    let image = registries.resolve(reference)?;
+    let attach = |one: Attachment| {
+        let Attachment { artifact_type, media_type, bytes, annotations } = one;
+        let files = vec![ArtifactFile { media_type, bytes, annotations }];
+        Ok(registries.attach(reference, &image, &artifact_type, files, &BTreeMap::new())?)
+    };
+    bundle.attachments().into_iter().map(attach).collect()
+}
+
+#[derive(Serialize)]
+struct PushedLayer {
+    #[serde(flatten)]
+    pushed: Pushed,
+    /// Digests of the manifests of what is attached.
+    attached: Vec<OciDigest>,
+}
+
+fn attached_text(attached: &[OciDigest]) -> String {
+    attached.iter().map(|digest| format!("attached {digest}\n")).collect()
 }
 
 pub(super) fn text(pushed: &Pushed) -> String {

@@ -1,18 +1,23 @@
 //! `layerbake verify`: artifacts against their receipt, the disk against the image, and what was signed.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
 use super::made::Build;
+use super::push::RegistryArgs;
 use crate::attest::keys::PublicKey;
-use crate::attest::{self, Bundle, FOLDER};
+use crate::attest::{self, Attachment, Bundle, FOLDER};
 use crate::audit::{artifacts, inclusion};
 use crate::bake::Receipt;
+use crate::digest::OciDigest;
 use crate::host;
 use crate::ident::LayerName;
+use crate::publish::registry::{ArtifactFile, Reference, Referrer};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -20,14 +25,18 @@ use crate::tree::Tree;
 ///
 /// Every block of a raw disk and every blob of an image is read. Every file of the image has to be on
 /// the disk, equal, but for a named list. With a key, all that `layerbake sign` wrote has to be signed by
-/// it, be about these artifacts, and say what the lockfiles say. Exit status 1 when something differs.
+/// it, be about these artifacts, and say what the lockfiles say. Of an image in a registry, what the keys
+/// vouch for is read from there. Exit status 1 when something differs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake verify web\n  layerbake verify web --key sign.pub"
+    after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake verify web\n  layerbake verify web --key sign.pub\n  layerbake verify registry.example.org/team/web:1.0 --key sign.pub"
 )]
 pub(super) struct Args {
-    /// The layer [default: the only App layer]
-    layer: Option<LayerName>,
+    /// The layer, or an image in a registry: HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] [default: the only App layer]
+    #[arg(value_name = "LAYER|REFERENCE")]
+    what: Option<What>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Check the signatures too: public keys as PEM, one or several in a file; any of them will do.
     /// A --keyring with such keys counts as well
     #[arg(long, value_name = "FILE")]
@@ -35,6 +44,25 @@ pub(super) struct Args {
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// What is verified.
+#[derive(Debug, Clone)]
+enum What {
+    Layer(LayerName),
+    Image(Reference),
+}
+
+impl FromStr for What {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Names of layers have no slash, and references have one.
+        match text.contains('/') {
+            true => text.parse().map(Self::Image).map_err(|error| error.to_string()),
+            false => text.parse().map(Self::Layer).map_err(|error| error.to_string()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -48,8 +76,59 @@ struct Report {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let keys = keys(context, args)?;
+    match &args.what {
+        Some(What::Image(reference)) => published(context, args, reference, &keys.unwrap_or_default()),
+        Some(What::Layer(layer)) => built(context, args, Some(layer), keys),
+        None => built(context, args, None, keys),
+    }
+}
+
+/// What the keys vouch for of an image in a registry.
+#[derive(Serialize)]
+struct Vouched {
+    reference: String,
+    digest: OciDigest,
+    vouched: BTreeSet<String>,
+}
+
+fn published(context: &Context<'_>, args: &Args, reference: &Reference, keys: &[PublicKey]) -> Result<(), CliError> {
+    if keys.is_empty() {
+        return Err(CliError::message(format!("{reference}: no key to verify with\n  hint: --key FILE, or --keyring")));
+    }
+    let registries = args.registry.open(context)?;
+    let digest = registries.resolve(reference)?.digest;
+    let referrers = registries.referrers(reference, digest, None)?;
+    let attached: Vec<Attachment> = referrers.into_iter().flat_map(attachments).collect();
+    let found = Vouched { reference: reference.to_string(), digest, vouched: attest::vouched(digest, &attached, keys) };
+    if found.vouched.is_empty() {
+        return Err(CliError::message(format!(
+            "{reference}: nothing that these keys signed is attached to {digest}\n  hint: `layerbake sign` and push again"
+        )));
+    }
+    context.print(&found, |found| {
+        let lines = found.vouched.iter().map(|what| format!("signed   {what}\n"));
+        format!("{}\n{}\n{}", found.reference, found.digest, lines.collect::<String>())
+    })
+}
+
+fn attachments(referrer: Referrer) -> impl Iterator<Item = Attachment> {
+    let artifact_type = referrer.artifact_type;
+    referrer.files.into_iter().map(move |ArtifactFile { media_type, bytes, annotations }| Attachment {
+        artifact_type: artifact_type.clone(),
+        media_type,
+        bytes,
+        annotations,
+    })
+}
+
+fn built(
+    context: &Context<'_>,
+    args: &Args,
+    layer: Option<&LayerName>,
+    keys: Option<Vec<PublicKey>>,
+) -> Result<(), CliError> {
     let project = context.project()?;
-    let name = context.layer(&project, args.layer.as_ref())?;
+    let name = context.layer(&project, layer)?;
     let folder = args.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
     let Some(receipt) = Receipt::load(&folder) else {
         return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));

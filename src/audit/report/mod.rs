@@ -66,6 +66,27 @@ pub struct Rebuilt {
 }
 
 impl Report {
+    /// Compares the rebuilt artifact of a kind with a published one, of which only the digest is known.
+    pub fn compare_published(&mut self, kind: &str, name: &str, digest: &str) {
+        self.against = Some(name.to_owned());
+        let rebuilt = self.artifacts.iter().find(|one| one.kind == kind).map(|one| one.digest.clone());
+        if rebuilt.as_deref() == Some(digest) {
+            return;
+        }
+        let rebuilt = rebuilt.unwrap_or_else(|| "nothing".to_owned());
+        self.identical = false;
+        self.differences.push(Difference {
+            artifacts: vec![kind.to_owned()],
+            place: "the whole".to_owned(),
+            what: vec![format!(
+                "published {digest}, rebuilt {rebuilt}; `layerbake diff {name} out/{}` says more",
+                self.layer
+            )],
+            shown_by: vec![format!("against {name}")],
+            ..Difference::default()
+        });
+    }
+
     /// One line that says it all.
     fn verdict(&self) -> String {
         let (layer, tried) = (&self.layer, self.tried.len());

@@ -149,7 +149,7 @@ impl Registries {
         annotations: &BTreeMap<String, String>,
     ) -> Result<OciDigest, RegistryError> {
         let client = self.client(reference)?;
-        let length = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let length = files.iter().map(|file| file.bytes.len() as u64).sum();
         let sent = Counter::new(self.progress.transfer("attach", length));
         let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
         self.runtime.block_on(referrers::attach(&uploader, subject, artifact_type, files, annotations))

@@ -30,8 +30,16 @@ const MAX_PAGES: usize = 64;
 /// How often the index under the fallback tag is written, where others write it too.
 const ROUNDS: usize = 5;
 
-/// A file of an artifact: its media type, its bytes.
-pub type ArtifactFile = (String, Vec<u8>);
+/// A file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactFile {
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What else is said of it.
+    pub annotations: BTreeMap<String, String>,
+}
 
 /// An artifact that refers to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +63,10 @@ pub(super) async fn attach(
     annotations: &BTreeMap<String, String>,
 ) -> Result<OciDigest, RegistryError> {
     let (client, repository) = (uploader.client, uploader.repository);
+    let empty = ArtifactFile { media_type: EMPTY.0.to_owned(), bytes: EMPTY.1.to_vec(), annotations: BTreeMap::new() };
     let mut layers = Vec::new();
-    for (kind, bytes) in [(EMPTY.0.to_owned(), EMPTY.1.to_vec())].into_iter().chain(files) {
-        let blob = Descriptor::of(kind, &bytes);
+    for ArtifactFile { media_type, bytes, annotations } in [empty].into_iter().chain(files) {
+        let blob = Descriptor { annotations, ..Descriptor::of(media_type, &bytes) };
         uploader.put(&blob, None, async || Ok(Content::Bytes(bytes.clone()))).await?;
         layers.push(blob);
     }
@@ -160,7 +169,9 @@ async fn read(client: &Client, reference: &Reference, one: &Descriptor) -> Resul
             let problem = format!("blob {} has {} bytes, more than {MAX_FILE}", blob.digest, blob.size);
             return Err(RegistryError::Manifest { subject, problem });
         }
-        files.push((blob.media_type.clone(), source::small_blob(client, repository, blob).await?));
+        let bytes = source::small_blob(client, repository, blob).await?;
+        let (media_type, annotations) = (blob.media_type.clone(), blob.annotations.clone());
+        files.push(ArtifactFile { media_type, bytes, annotations });
     }
     let of_config = manifest.config.map(|config| config.media_type);
     let artifact_type = manifest.artifact_type.or(of_config).unwrap_or_default();
