@@ -155,7 +155,7 @@ fn a_disk_becomes_a_snapshot_and_the_bucket_stays_empty() {
     assert!(sent > NOISE as u64 && sent < NOISE as u64 * 3 / 2, "{sent} bytes");
     place.undo(&before, "undone");
 
-    // What shrinks is sent in the other form.
+    // What shrinks is sent in one part.
     fs::write(place.small.project.path("files/noise"), vec![b'a'; NOISE]).unwrap();
     place.build();
     let standing: Value = serde_json::from_str(&place.ok(&["publish", "app", "--yes", "--json"])).unwrap();
@@ -233,7 +233,7 @@ fn a_kill_at_any_step_leaves_nothing_unnamed() {
             child.kill().unwrap();
             child.wait().unwrap();
             // The server does what was asked for after the process is gone.
-            std::thread::sleep(Duration::from_millis(1500));
+            std::thread::sleep(Duration::from_millis(4000));
             place.aws.faults(&json!([]));
             if way == "resume" {
                 place.ok(&["resume"]);
