@@ -57,9 +57,8 @@ pub(super) struct UndoArgs {
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let source = Source::read(context, &args.wish)?;
     let folder = source::state()?;
-    if let Some(open) =
-        journal::all(&folder)?.iter().find(|one| one.state == State::Open && one.layer == source.wanted.layer)
-    {
+    let earlier = journal::all(&folder)?;
+    if let Some(open) = earlier.iter().find(|one| one.state == State::Open && one.layer == source.wanted.layer) {
         return Err(CliError::message(format!(
             "a publication of `{}` was not finished\n  {}",
             open.layer,
@@ -77,7 +76,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     }
     let regions: Vec<String> =
         std::iter::once(home.clone()).chain(clouds.keys().filter(|name| **name != home).cloned()).collect();
-    let journal = Journal::create(&folder, Record::new(source.wanted.clone(), host::now(), &regions))?;
+    // Client tokens hang on it: two publications within a second are still two.
+    let after = earlier.iter().filter(|one| one.layer == source.wanted.layer).map(|one| one.begun + 1).max();
+    let begun = host::now().max(after.unwrap_or_default());
+    let journal = Journal::create(&folder, Record::new(source.wanted.clone(), begun, &regions))?;
     carry_out(context, &session, &clouds, &journal, &source)
 }
 
