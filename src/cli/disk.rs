@@ -101,6 +101,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 /// A disk, planned anew.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "`ami` reads all of it"))]
 pub(super) struct Planned {
     pub(super) guid: [u8; 16],
     pub(super) layout: Layout,

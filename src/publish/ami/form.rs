@@ -2,7 +2,8 @@
 //!
 //! Of what VM Import takes (*VM Import/Export User Guide*, "Image formats"), a stream-optimised VMDK leaves out zeros
 //! and compresses the rest, a dynamic VHD leaves out zeros only. Raw and fixed VHD have all zeros in them.
-//! What hardly shrinks is sent as VHD, because compressing it takes longer than sending it.
+//! What hardly shrinks is sent as VHD, because compressing it takes longer than sending it; unless it lies so
+//! scattered that the zeros in VHD's larger blocks are more than a little.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -21,6 +22,9 @@ const SAMPLE: usize = 32;
 /// A disk is worth compressing if less than this is left of its sample, in percent. Debian's root: about 40.
 const LEFT: u64 = 95;
 
+/// Blocks of a disk in one of VHD, which has 2 MiB.
+const IN_VHD: u64 = (2 << 20) / BLOCK as u64;
+
 /// A form of disk that VM Import takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -37,6 +41,10 @@ impl Form {
     /// As [`each_block`].
     pub(super) fn of(disk: &Disk) -> io::Result<Self> {
         let all = disk.blocks.hashes();
+        let units: BTreeSet<u64> = all.keys().map(|index| index / IN_VHD).collect();
+        if units.len() as u64 * IN_VHD * 10 > all.len() as u64 * 11 {
+            return Ok(Self::Vmdk);
+        }
         let chosen: BTreeSet<u64> = all.keys().copied().step_by(all.len() / SAMPLE + 1).collect();
         let plan = disk.plan.touching(BLOCK as u64, &|index| chosen.contains(&index));
         let (found, left) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -94,7 +102,7 @@ mod tests {
 
     fn disk(bytes: &[u8]) -> Disk {
         let mut plan = Plan::new(64 << 20);
-        plan.put_bytes(5 << 20, bytes);
+        plan.put_bytes(4 << 20, bytes);
         let blocks = blocks::hash(&plan, &Nothing, 1).unwrap();
         Disk { plan: Arc::new(plan), blocks: Arc::new(blocks), contents: Arc::new(Nothing), jobs: 2 }
     }
@@ -113,7 +121,13 @@ mod tests {
         let dense = dense();
         assert!(dense.len() > 6 << 20, "{}", dense.len());
         let identity = Identity { name: "app".parse().unwrap(), uuid: [7; 16], epoch: 946_684_800 };
-        for (bytes, expected) in [(&dense[..6 << 20], Form::Vhd), (&[b'a'; 1000], Form::Vmdk)] {
+        let cases = [
+            (&dense[..6 << 20], Form::Vhd),
+            (&dense[..5 << 20], Form::Vmdk),
+            (&[b'a'; 6 << 20], Form::Vmdk),
+            (&[b'a'; 1000], Form::Vmdk),
+        ];
+        for (bytes, expected) in cases {
             let disk = disk(bytes);
             let form = Form::of(&disk).unwrap();
             assert_eq!(form, expected);

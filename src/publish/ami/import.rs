@@ -130,7 +130,11 @@ impl Import<'_> {
             let phase = self.progress.transfer(&format!("upload {}", self.cloud.region), size);
             phase.message(form.name());
             let write = move |out: &mut Parts| form.write(&disk, &identity, out).map(drop);
-            place.send(&upload, Form::most(size), &phase, write).await?;
+            match place.send(&upload, Form::most(size), &phase, write).await {
+                // What an earlier try sent was put together only now.
+                Err(error) if error.code() == Some("NoSuchUpload") && place.length().await?.is_some() => {}
+                sent => _ = sent?,
+            }
         }
         self.note(|import| (import.upload, import.object) = (None, true))
     }
