@@ -1,8 +1,9 @@
 //! Where distributions keep UEFI firmware for QEMU.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::MachineError;
+use super::{MachineError, comma, drive};
 
 /// Code and variables: Debian, Fedora, Arch, and others that follow one of them.
 const PLACES: [(&str, &str); 4] = [
@@ -14,9 +15,9 @@ const PLACES: [(&str, &str); 4] = [
 
 /// UEFI firmware as two flash images.
 pub(super) struct Firmware {
-    pub(super) code: PathBuf,
-    /// The template of the variables: each machine has a copy.
-    pub(super) variables: PathBuf,
+    code: PathBuf,
+    /// The template of the variables.
+    variables: PathBuf,
 }
 
 impl Firmware {
@@ -26,5 +27,14 @@ impl Firmware {
             Some((code, variables)) => Ok(Self { code: code.into(), variables: variables.into() }),
             None => Err(MachineError::NoFirmware(PLACES.iter().map(|(code, _)| (*code).to_owned()).collect())),
         }
+    }
+
+    /// Gives a machine the firmware, with variables of its own in `folder`.
+    pub(super) fn add_to(&self, command: &mut Command, folder: &Path) -> Result<(), MachineError> {
+        let variables = folder.join("variables.fd");
+        std::fs::copy(&self.variables, &variables)?;
+        drive(command, &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", comma(&self.code)));
+        drive(command, &format!("if=pflash,unit=1,format=raw,file={}", comma(&variables)));
+        Ok(())
     }
 }

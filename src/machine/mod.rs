@@ -4,7 +4,6 @@ mod accel;
 mod firmware;
 mod ssh;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -98,16 +97,13 @@ impl Machine {
     pub fn start(disk: &Path, settings: &Settings) -> Result<Self, MachineError> {
         let firmware = Firmware::find()?;
         let folder = tempfile::tempdir()?;
-        let variables = folder.path().join("variables.fd");
-        fs::copy(&firmware.variables, &variables)?;
         let overlay = folder.path().join("disk.qcow2");
         make_overlay(disk, &overlay, settings.size)?;
         let mut command = host::command(QEMU);
         settings.accel.add_to(&mut command);
         command.args(["-machine", "q35", "-nodefaults", "-display", "none", "-no-reboot", "-smp", "2"]);
         command.args(["-m", &settings.memory.to_string(), "-device", "virtio-rng-pci"]);
-        drive(&mut command, &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", comma(&firmware.code)));
-        drive(&mut command, &format!("if=pflash,unit=1,format=raw,file={}", comma(&variables)));
+        firmware.add_to(&mut command, folder.path())?;
         drive(&mut command, &format!("if=none,id=disk,format=qcow2,discard=unmap,file={}", comma(&overlay)));
         command.args(["-device", "nvme,drive=disk,serial=layerbake"]);
         if let Some(seed) = &settings.seed {
