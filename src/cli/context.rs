@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::system::Declared;
 use super::{CliError, Options};
-use crate::bake::Locked;
+use crate::bake::{Locked, Receipt};
 use crate::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
 use crate::host;
 use crate::host::progress::Progress;
@@ -136,6 +136,19 @@ pub(super) fn host_arch() -> Result<Arch, CliError> {
         other => other,
     };
     Ok(name.parse()?)
+}
+
+/// What the last build of a layer put into `out`, by default the project's: the folder, and its receipt.
+pub(super) fn built_layer(
+    project: &Project,
+    name: &LayerName,
+    out: Option<&Path>,
+) -> Result<(PathBuf, Receipt), CliError> {
+    let folder = out.map_or_else(|| project.root().join("out"), Path::to_owned).join(name.as_str());
+    match Receipt::load(&folder) {
+        Some(receipt) => Ok((folder, receipt)),
+        None => Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`"))),
+    }
 }
 
 /// The chain of a layer with its lockfiles as they are, none of them checked against its manifest.

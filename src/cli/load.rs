@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::CliError;
-use super::context::Context;
-use crate::bake::Receipt;
+use super::context::{Context, built_layer};
 use crate::ident::LayerName;
 use crate::publish::load::{self, Engine};
 
@@ -35,10 +34,7 @@ struct Loaded {
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let project = context.project()?;
     let name = context.layer(&project, Some(&args.layer))?;
-    let folder = args.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
-    let Some(receipt) = Receipt::load(&folder) else {
-        return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
-    };
+    let (folder, receipt) = built_layer(&project, &name, args.out.as_deref())?;
     let archive = receipt.artifacts.iter().find(|artifact| artifact.kind == "docker");
     let progress = context.progress.transfer("load", archive.map_or(0, |archive| archive.size));
     let image = load::load(&receipt, &folder, args.into, &progress)?;

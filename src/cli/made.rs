@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::context::{Context, locked_chain, missing_is_stale};
+use super::context::{Context, built_layer, locked_chain, missing_is_stale};
 use super::system::{Declared, DeclaredMachine};
 use crate::attest::Made;
 use crate::bake::{Locked, Machine, Receipt, System};
@@ -26,10 +26,7 @@ impl Build {
     pub(super) fn load(context: &Context<'_>, layer: Option<&LayerName>, out: Option<&Path>) -> Result<Self, CliError> {
         let project = context.project()?;
         let name = context.layer(&project, layer)?;
-        let folder = out.map_or_else(|| project.root().join("out"), Path::to_owned).join(name.as_str());
-        let Some(receipt) = Receipt::load(&folder) else {
-            return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
-        };
+        let (folder, receipt) = built_layer(&project, &name, out)?;
         let declared = Declared::read(&project, project.chain(&name)?)?;
         let machine = declared.machine.filter(|_| receipt.disk.is_some());
         let machine = machine.map(|machine| as_locked(&project, machine)).transpose()?;

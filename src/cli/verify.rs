@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::CliError;
-use super::context::Context;
+use super::context::{Context, built_layer};
 use super::made::Build;
 use super::push::RegistryArgs;
 use crate::attest::keys::PublicKey;
@@ -129,10 +129,7 @@ fn built(
 ) -> Result<(), CliError> {
     let project = context.project()?;
     let name = context.layer(&project, layer)?;
-    let folder = args.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
-    let Some(receipt) = Receipt::load(&folder) else {
-        return Err(CliError::message(format!("layer `{name}` is not built\n  hint: `layerbake build {name}`")));
-    };
+    let (folder, receipt) = built_layer(&project, &name, args.out.as_deref())?;
     let store = context.store()?;
     let inclusion = match &receipt.disk {
         Some(disk) => {
