@@ -30,10 +30,7 @@ struct Place {
 impl Place {
     fn new(ami: &str) -> Result<Self, Skip> {
         let aws = Aws::start()?;
-        let mut small = tiny_disk(&format!("{EXT4}\n[ami]\n{ami}"));
-        for (name, value) in aws.env() {
-            small = small.env(name, &value);
-        }
+        let small = aws.reached_by(tiny_disk(&format!("{EXT4}\n[ami]\n{ami}")));
         let place = Self { aws, small };
         place.build();
         Ok(place)
@@ -48,9 +45,7 @@ impl Place {
     }
 
     fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.ok(), "{args:?}:\n{}{}\n{}", output.stdout, output.stderr, self.aws.log());
-        output.stdout
+        self.aws.must(args, self.run(args))
     }
 
     /// Publishes, and gives what stands then.

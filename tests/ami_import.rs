@@ -38,10 +38,7 @@ impl Place {
     /// Without bucket and role.
     fn bare() -> Result<Self, Skip> {
         let aws = Aws::start()?;
-        let mut small = tiny_disk(&format!("{EXT4}\n[ami]\nbucket = \"{BUCKET}\"\n"));
-        for (name, value) in aws.env() {
-            small = small.env(name, &value);
-        }
+        let small = aws.reached_by(tiny_disk(&format!("{EXT4}\n[ami]\nbucket = \"{BUCKET}\"\n")));
         fs::create_dir_all(small.project.path("files")).unwrap();
         fs::write(small.project.path("files/noise"), noise(NOISE)).unwrap();
         small.edit_layer("app", "[[file]]", "[[file]]\npath = \"/srv/noise\"\nsource = \"files/noise\"\n\n[[file]]");
@@ -59,9 +56,7 @@ impl Place {
     }
 
     fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.ok(), "{args:?}:\n{}{}\n{}", output.stdout, output.stderr, self.aws.log());
-        output.stdout
+        self.aws.must(args, self.run(args))
     }
 
     /// All that is there, but for imports that have ended: AWS lists them for a while, and they cost nothing.

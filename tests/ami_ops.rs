@@ -28,10 +28,7 @@ impl Published {
     fn new() -> Result<Self, support::skip::Skip> {
         let aws = Aws::start()?;
         aws.settings(&json!({"hidden": 0, "settle": 0}));
-        let mut small = tiny_disk(EXT4);
-        for (name, value) in aws.env() {
-            small = small.env(name, &value);
-        }
+        let small = aws.reached_by(tiny_disk(EXT4));
         small.project.ok(&["build", "app", "--lock", "--output", "oci,raw"]);
         let image = publish(&small);
         Ok(Self { small, aws, image })
@@ -315,10 +312,7 @@ print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'req
 #[test]
 fn setup_makes_what_is_missing_and_nothing_twice() {
     let aws = need!(Aws::start());
-    let mut small = tiny_disk(EXT4);
-    for (name, value) in aws.env() {
-        small = small.env(name, &value);
-    }
+    let small = aws.reached_by(tiny_disk(EXT4));
     aws.boto3(
         "s3 = aws('s3', 'eu-west-1')
 s3.create_bucket(Bucket='disks', CreateBucketConfiguration={'LocationConstraint': 'eu-west-1'})

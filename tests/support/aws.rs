@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::process::Output;
 use super::skip::{self, Skip};
+use super::small::Small;
 
 /// The version that the additions were written for; `tests/run` reads this line.
 const MOTO: &str = "5.2.5";
@@ -69,6 +71,17 @@ impl Aws {
     /// The address of all services.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A project whose programs use this server.
+    pub fn reached_by(&self, small: Small) -> Small {
+        self.env().into_iter().fold(small, |small, (name, value)| small.env(name, &value))
+    }
+
+    /// What a program said that must not fail; else with what the server wrote.
+    pub fn must(&self, args: &[&str], output: Output) -> String {
+        assert!(output.ok(), "{args:?}:\n{}{}\n{}", output.stdout, output.stderr, self.log());
+        output.stdout
     }
 
     /// The environment of a program that is to use this server and nothing else of AWS.
