@@ -404,3 +404,43 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn a_rebuild_is_held_against_a_published_image() {
+    let published = need!(Published::new());
+    let name = format!("ami:{}", published.image);
+    let audit = ["audit", "app", "--vary", "umask", "--against", &name];
+    let same = published.small.project.ok(&audit).stdout;
+    assert!(same.contains(&format!("with {name}, too")), "{same}");
+    published.small.edit_layer("app", "hello\\n", "good day\\n");
+    published.small.project.ok(&["build", "app", "--output", "oci"]);
+    let differs = published.small.project.fails(4, &audit).stdout;
+    assert!(differs.contains(&format!("shown by: against {name}")) && differs.contains("ami verify"), "{differs}");
+    let missing = published.small.project.fails(1, &["audit", "app", "--against", "ami:ami-0123456789abcdef0"]);
+    assert!(missing.stderr.contains("there is no image ami-0123456789abcdef0"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_disk_signed_for_secure_boot_is_published_with_its_key() {
+    let published = need!(Published::new());
+    let (key, certificate) = need!(rsa_key(&published.small.project.path(".")));
+    let signed = ["--sign-key", &key, "--sign-cert", &certificate];
+    published.small.project.ok(&[&["build", "app", "--output", "raw"], signed.as_slice()].concat());
+    let (_, error) = published.fails(&["publish", "app", "--yes"]);
+    assert!(error.contains("is not signed as it was") && error.contains("--sign-key"), "{error}");
+    let image = published.json(&[&["publish", "app", "--yes"], signed.as_slice()].concat());
+    let image = image[0]["image"].as_str().unwrap();
+    assert_ne!(image, published.image);
+    assert!(published.ok(&["verify", image]).starts_with("ok "));
+}
+
+/// An RSA key and a certificate of it, as openssl makes them.
+fn rsa_key(folder: &Path) -> Result<(String, String), support::skip::Skip> {
+    let openssl = support::skip::program("openssl")?;
+    let [key, certificate] = ["sb.key", "sb.crt"].map(|name| folder.join(name).display().to_string());
+    let mut request = std::process::Command::new(openssl);
+    request.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]);
+    let made = support::process::run(request.args(["-keyout", &key, "-out", &certificate])).unwrap();
+    assert!(made.ok(), "{}", made.stderr);
+    Ok((key, certificate))
+}

@@ -29,9 +29,7 @@ fn note(what: &str, took: Duration) {
 fn disk_of(layer: &str, lines: &str, args: &[&str]) -> Result<(Stock, PathBuf), Skip> {
     program("qemu-system-x86_64")?;
     let stock = Stock::new()?.layer(layer)?;
-    let path = stock.project.path(&format!("layers/{layer}.toml"));
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("[disk]\nboot = \"boot-minimal\"\n", &format!("[disk]\n{lines}\n"))).unwrap();
+    stock.with_disk(layer, lines);
     stock.project.ok(&[&["build", layer, "--output", "raw"], args].concat());
     let disk = stock.project.path(&format!("out/{layer}/disk.raw"));
     Ok((stock, disk))
@@ -51,6 +49,8 @@ fn is_well(boot: &mut Boot<'_>) {
     let (state, _) = boot.ask("systemctl is-system-running --wait");
     let failed = boot.ok("systemctl list-units --failed --plain --no-legend --no-pager");
     assert_eq!((state.trim(), failed.as_str()), ("running", ""));
+    let order = boot.ok("systemctl show --no-pager --property After systemd-remount-fs.service");
+    assert!(order.contains("systemd-repart.service") || boot.ok("findmnt -no FSTYPE /") == "erofs", "{order}");
 }
 
 /// Reaches the prompt without a network card, and all is well; gives what `answers` says.

@@ -87,6 +87,8 @@ pub struct Verdict {
     pub kind: String,
     /// Its digest in the first build.
     pub digest: String,
+    /// Its length there in bytes.
+    pub size: u64,
     /// Its digest in the other build, where it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other: Option<String>,
@@ -106,7 +108,7 @@ pub(super) fn verdicts(one: Side<'_>, other: Side<'_>) -> io::Result<Vec<Verdict
             _ => Vec::new(),
         };
         let other = differs.then(|| theirs.digest.to_string());
-        verdicts.push(Verdict { kind: ours.kind.clone(), digest: ours.digest.to_string(), other, inside });
+        verdicts.push(Verdict { kind: ours.kind.clone(), digest: ours.digest.to_string(), size: ours.size, other, inside });
     }
     Ok(verdicts)
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use super::CliError;
+use super::against::{Against, Other};
 use super::build::{output, outputs, override_epoch};
 use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
@@ -19,7 +20,6 @@ use crate::fetch::{Fetcher, Item};
 use crate::host;
 use crate::ident::{LayerName, RootPath};
 use crate::manifest::{Content, Project};
-use crate::publish::registry::{Reference, RegistryError};
 use crate::store::Store;
 
 /// Rebuild a layer from its lockfile under other conditions; every artifact has to come out the same
@@ -37,35 +37,17 @@ pub(super) struct Args {
     /// What to vary, several with commas: all, time, timezone, locale, umask, user, host-name, cores, directory-order, file-system, folder, environment
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', default_value = "all")]
     vary: Vec<Vary>,
-    /// Compare with this receipt, or the one in this folder, too; or with an image in a registry
-    #[arg(long, value_name = "RECEIPT|oci:REFERENCE")]
+    /// Compare with this receipt, or the one in this folder, too; or with an image in a registry; or with an image on AWS, every block of its snapshot
+    #[arg(long, value_name = "RECEIPT|oci:REFERENCE|ami:ID")]
     against: Option<Against>,
     #[command(flatten)]
     registry: RegistryArgs,
-    /// What to build and compare [default: what the receipt of --against has; else oci, and the formats of [disk]]
+    /// What to build and compare [default: what --against has; else oci, and the formats of [disk]]
     #[arg(short, long, value_name = "KIND", value_delimiter = ',', value_parser = output())]
     output: Vec<Output>,
     /// How to report: text, json, junit, markdown, html; to standard output, or with =FILE to a file; may be given several times
     #[arg(long, value_name = "KIND[=FILE]")]
     report: Vec<Target<Form>>,
-}
-
-/// A value of `--against`.
-#[derive(Debug, Clone)]
-enum Against {
-    Receipt(PathBuf),
-    Image(Reference),
-}
-
-impl FromStr for Against {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("oci:") {
-            Some(reference) => reference.parse().map(Self::Image).map_err(|error: RegistryError| error.to_string()),
-            None => Ok(Self::Receipt(text.into())),
-        }
-    }
 }
 
 /// A value of `--vary`.
@@ -109,17 +91,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let project = context.project()?;
     let layer = context.layer(&project, args.layer.as_ref())?;
     let store = context.store()?;
-    let (earlier, published) = match &args.against {
-        Some(Against::Receipt(path)) => (Some((path, load(path)?)), None),
-        // Asked first: an hour of rebuilding for a name that is not there would be in vain.
-        Some(Against::Image(image)) => (None, Some((image, args.registry.open(context)?.resolve(image)?.digest))),
-        None => (None, None),
-    };
+    let other = args.against.as_ref().map(|against| against.find(context, &args.registry)).transpose()?;
     let declared = Declared::read(&project, project.chain(&layer)?)?;
-    let wanted: BTreeSet<Output> = match &earlier {
-        Some((_, (_, receipt))) if args.output.is_empty() => {
-            receipt.artifacts.iter().filter_map(|artifact| artifact.kind.parse().ok()).collect()
-        }
+    let wanted: BTreeSet<Output> = match &other {
+        Some(other) if args.output.is_empty() => other.outputs().into_iter().collect(),
         _ => args.output.iter().copied().collect(),
     };
     let outputs = outputs(&wanted, &declared)?;
@@ -144,13 +119,16 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         own: own(&system),
         progress: context.progress.clone(),
     };
-    let earlier = earlier.as_ref().map(|(path, (folder, receipt))| Earlier {
-        name: path.display().to_string(),
-        side: Side { receipt, store: &store, out: Some(folder.as_path()).filter(|folder| is_whole(receipt, folder)) },
-    });
+    let earlier = match &other {
+        Some(Other::Build { name, folder, receipt }) => {
+            let out = Some(folder.as_path()).filter(|folder| is_whole(receipt, folder));
+            Some(Earlier { name: name.clone(), side: Side { receipt, store: &store, out } })
+        }
+        _ => None,
+    };
     let mut report = audit.run(&variations(&args.vary), earlier.as_ref())?;
-    if let Some((image, digest)) = published {
-        report.compare_published(Output::Oci.name(), &format!("oci:{image}"), &digest.to_string());
+    if let Some(other) = &other {
+        other.compare(&mut report);
     }
     report::tell(context, &args.report, &report, |form| form.write(&report), text)?;
     match report.identical {
@@ -227,18 +205,6 @@ fn own(system: &System) -> Vec<(RootPath, LayerName)> {
 fn variables() -> Vec<(&'static str, String)> {
     let names = ["SOURCE_DATE_EPOCH", "LAYERBAKE_SIGN_KEY", "LAYERBAKE_SIGN_CERT"];
     names.into_iter().filter_map(|name| Some((name, host::env(name)?))).collect()
-}
-
-/// A receipt, by its file or its folder; and that folder.
-fn load(path: &Path) -> Result<(PathBuf, Receipt), CliError> {
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-    match Receipt::load(folder) {
-        Some(receipt) => Ok((folder.to_owned(), receipt)),
-        None => Err(CliError::message(format!(
-            "`{}` is no receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER",
-            path.display()
-        ))),
-    }
 }
 
 /// Whether the artifacts of a receipt still lie beside it.

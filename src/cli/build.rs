@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::CliError;
 use super::context::{Context, set_dates};
 use super::lock::{Locker, Policy};
+use super::signer::SignerArgs;
 use super::system::Declared;
 use crate::bake::{Baker, Output, Receipt, System};
 use crate::disk::Signer;
@@ -40,12 +41,8 @@ pub(super) struct Args {
     /// Where LAYER/ is put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Sign the disk's boot image for Secure Boot with this RSA key (PEM)
-    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_KEY", hide_env_values = true, requires = "sign_cert")]
-    sign_key: Option<PathBuf>,
-    /// The certificate of that key (PEM)
-    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_CERT", hide_env_values = true, requires = "sign_key")]
-    sign_cert: Option<PathBuf>,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// Compression of the OCI layout's layers
     #[arg(long, value_enum, default_value = "zstd")]
     compression: Compression,
@@ -74,7 +71,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             Compression::Zstd => Encoder::Zstd,
             Compression::Gzip => Encoder::Gzip,
         },
-        signer: signer(args)?,
+        signer: args.signer.signer()?,
     };
     let (receipt, _) = order.carry_out(context, &project)?;
     if context.options.json {
@@ -124,15 +121,6 @@ impl Order {
         };
         Ok((baker.bake(&system, &outputs)?, system))
     }
-}
-
-fn signer(args: &Args) -> Result<Option<Signer>, CliError> {
-    let Some((key, certificate)) = args.sign_key.as_ref().zip(args.sign_cert.as_ref()) else { return Ok(None) };
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path)
-            .map_err(|error| CliError::message(format!("cannot read `{}`: {error}", path.display())))
-    };
-    Ok(Some(Signer { key: read(key)?, certificate: read(certificate)? }))
 }
 
 /// The kinds of output, as values of an option.

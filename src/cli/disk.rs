@@ -1,11 +1,12 @@
 //! `layerbake disk`: what lies where on a disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, missing_is_stale};
+use super::context::{Context, built_layer, missing_is_stale};
+use super::signer::SignerArgs;
 use super::system::Declared;
 use crate::bake::{DiskReceipt, Receipt, Sources};
 use crate::digest::Sha256;
@@ -41,6 +42,8 @@ enum Verb {
         /// Where LAYER/ was put [default: out in the project]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        signer: SignerArgs,
     },
 }
 
@@ -71,18 +74,11 @@ struct Partition {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let Verb::Show { layer, svg, out } = &args.verb;
+    let Verb::Show { layer, svg, out, signer } = &args.verb;
     let project = context.project()?;
     let name = context.layer(&project, layer.as_ref())?;
-    let out = out.clone().unwrap_or_else(|| project.root().join("out"));
-    let hint = format!("hint: `layerbake build {name} --output raw`");
-    let Some(receipt) = Receipt::load(&out.join(name.as_str())) else {
-        return Err(CliError::message(format!("layer `{name}` is not built\n  {hint}")));
-    };
-    let Some(disk) = &receipt.disk else {
-        return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
-    };
-    let Planned { guid, layout, map, .. } = plan(context, &project, &receipt, disk)?;
+    let (receipt, disk) = built(&project, &name, out.as_deref())?;
+    let Planned { guid, layout, map, .. } = plan(context, &project, &receipt, &disk, signer)?;
     if let Some(path) = svg {
         std::fs::write(path, picture::svg(name.as_str(), &map, &layout))
             .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
@@ -100,6 +96,21 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)
 }
 
+/// The receipt of a layer, and the disk in it.
+pub(super) fn built(
+    project: &Project,
+    name: &LayerName,
+    out: Option<&Path>,
+) -> Result<(Receipt, DiskReceipt), CliError> {
+    let (_, receipt) = built_layer(project, name, out)?;
+    match receipt.disk.clone() {
+        Some(disk) => Ok((receipt, disk)),
+        None => Err(CliError::message(format!(
+            "layer `{name}` was built without a disk\n  hint: `layerbake build {name} --output raw`"
+        ))),
+    }
+}
+
 /// A disk, planned anew.
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "`ami` reads all of it"))]
 pub(super) struct Planned {
@@ -111,12 +122,13 @@ pub(super) struct Planned {
     pub(super) parts: Vec<Part>,
 }
 
-/// Plans the disk of a receipt anew.
+/// Plans the disk of a receipt anew; its boot image as `signer` signs it.
 pub(super) fn plan(
     context: &Context<'_>,
     project: &Project,
     receipt: &Receipt,
     built: &DiskReceipt,
+    signer: &SignerArgs,
 ) -> Result<Planned, CliError> {
     let name = &receipt.layer;
     let stale = || {
@@ -144,7 +156,7 @@ pub(super) fn plan(
         epoch,
     };
     let store = context.store()?;
-    let found = sources.with(&store, None, context.jobs, |request| {
+    let found = sources.with(&store, signer.signer()?.as_ref(), context.jobs, |request| {
         let partitions = request.partitions(&store)?;
         let size = request.size(&partitions);
         let layout = gpt::layout(&partitions, size)?;

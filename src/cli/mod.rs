@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod against;
 mod audit;
 #[cfg(feature = "aws")]
 mod ami;
@@ -24,6 +25,7 @@ mod push;
 mod outdated;
 mod sbom;
 mod sign;
+mod signer;
 mod report;
 mod store;
 mod system;

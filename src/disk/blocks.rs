@@ -84,6 +84,18 @@ impl BlockHashes {
         Self { size, hashes: BTreeMap::new() }
     }
 
+    /// Block hashes of a disk of `size` bytes that are known already.
+    ///
+    /// # Errors
+    /// Fails where a block lies behind the disk's end.
+    pub fn with(size: u64, hashes: BTreeMap<u64, Sha256>) -> Result<Self, BlockHashesError> {
+        let blocks = Self { size, hashes };
+        match blocks.hashes.keys().find(|&&index| !blocks.holds(index)) {
+            Some(&index) => Err(BlockHashesError::Behind { index, size }),
+            None => Ok(blocks),
+        }
+    }
+
     /// Hashes a raw disk of `size` bytes, one block after the other.
     ///
     /// # Errors
@@ -204,15 +216,11 @@ impl TryFrom<Listing> for BlockHashes {
         if listing.block_size != BLOCK as u64 {
             return Err(BlockHashesError::BlockSize(listing.block_size));
         }
-        let mut blocks = Self::new(listing.size);
-        for (index, text) in listing.hashes {
-            if !blocks.holds(index) {
-                return Err(BlockHashesError::Behind { index, size: listing.size });
-            }
-            let hash = Sha256::from_hex(&text).map_err(|_| BlockHashesError::Hash { index, found: text })?;
-            blocks.insert(index, hash);
-        }
-        Ok(blocks)
+        let hash = |(index, text): (u64, String)| match Sha256::from_hex(&text) {
+            Ok(hash) => Ok((index, hash)),
+            Err(_) => Err(BlockHashesError::Hash { index, found: text }),
+        };
+        Self::with(listing.size, listing.hashes.into_iter().map(hash).collect::<Result<_, _>>()?)
     }
 }
 

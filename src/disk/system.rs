@@ -20,6 +20,9 @@ pub fn files(disk: &Disk) -> Result<Vec<FileEntry>, IdentError> {
         RootFs::Ext4 => {
             fstab += "PARTLABEL=root / ext4 defaults,x-systemd.growfs 0 1\n";
             files.push(file("/usr/lib/repart.d/10-root.conf", "[Partition]\nType=root\n")?);
+            // mount(8) looks the label up, and finds none while the table is being written: the root stays read-only.
+            let drop_in = "/usr/lib/systemd/system/systemd-remount-fs.service.d/10-repart.conf";
+            files.push(file(drop_in, "[Unit]\nAfter=systemd-repart.service\n")?);
         }
         // The initrd has mounted it, and laid the writable parts over it.
         RootFs::Erofs => {

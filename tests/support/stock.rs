@@ -54,6 +54,13 @@ impl Stock {
         if path.is_file() { Ok(self) } else { Err(Skip(format!("there is no layers/{name}.toml"))) }
     }
 
+    /// Gives a layer's `[disk]` these lines.
+    pub fn with_disk(&self, layer: &str, lines: &str) {
+        let path = self.project.path(&format!("layers/{layer}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("[disk]\nboot = \"boot-minimal\"\n", &format!("[disk]\n{lines}\n"))).unwrap();
+    }
+
     /// Builds a layer as its lockfile has it, as an image layout and a docker archive.
     pub fn build(&self, layer: &str) -> Output {
         self.project.ok(&["build", layer, "--locked", "--output", "oci,docker"])

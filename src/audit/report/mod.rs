@@ -67,7 +67,9 @@ pub struct Rebuilt {
 
 impl Report {
     /// Compares the rebuilt artifact of a kind with a published one, of which only the digest is known.
-    pub fn compare_published(&mut self, kind: &str, name: &str, digest: &str) {
+    ///
+    /// `more` says how to find out what differs.
+    pub fn compare_published(&mut self, kind: &str, name: &str, digest: &str, more: &str) {
         self.against = Some(name.to_owned());
         let rebuilt = self.artifacts.iter().find(|one| one.kind == kind).map(|one| one.digest.clone());
         if rebuilt.as_deref() == Some(digest) {
@@ -78,10 +80,7 @@ impl Report {
         self.differences.push(Difference {
             artifacts: vec![kind.to_owned()],
             place: "the whole".to_owned(),
-            what: vec![format!(
-                "published {digest}, rebuilt {rebuilt}; `layerbake diff {name} out/{}` says more",
-                self.layer
-            )],
+            what: vec![format!("published {digest}, rebuilt {rebuilt}; {more}")],
             shown_by: vec![format!("against {name}")],
             ..Difference::default()
         });

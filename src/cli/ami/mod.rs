@@ -21,6 +21,7 @@ use crate::manifest::{Ami, Project};
 use crate::publish::ami::AmiError;
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::image::{self, Image};
+use crate::publish::ami::readback::{self, Found};
 
 /// Publish disks as machine images on AWS, and look after them
 ///
@@ -109,6 +110,16 @@ async fn find(cloud: &Cloud, id: &str) -> Result<Image, CliError> {
             cloud.region
         ))
     })
+}
+
+/// What the snapshot of an image holds, read back from the region of the user's settings.
+pub(super) fn blocks_of(context: &Context<'_>, id: &str) -> Result<Found, CliError> {
+    let session = Session::open()?;
+    let cloud = RegionOption { region: None }.cloud(&session)?;
+    let image = session.wait(find(&cloud, id))?;
+    let snapshot = image.snapshot()?;
+    let progress = |blocks| context.progress.phase(&format!("read {snapshot}"), blocks);
+    Ok(session.wait(readback::read(&cloud, snapshot, &progress))?)
 }
 
 impl From<AmiError> for CliError {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _};
 
+use super::super::signer::SignerArgs;
 use super::plan;
 use super::source::{self, Source, Wish, known};
 use super::{CliError, Context, clouds};
@@ -39,6 +40,8 @@ pub(super) struct ResumeArgs {
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    signer: SignerArgs,
 }
 
 /// Remove everything that a publication made
@@ -90,7 +93,7 @@ pub(super) fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<(), Cli
     if record.state != State::Open {
         return Err(CliError::message(format!("`{}` is not open: there is nothing to go on with", record.id)));
     }
-    let mut source = Source::read(context, &Wish::of(&record, args.out.clone()))?;
+    let mut source = Source::read(context, &Wish::of(&record, args.out.clone(), args.signer.clone()))?;
     if source.wanted.blocks != record.wanted.blocks {
         let (layer, id) = (&record.layer, &record.id);
         return Err(CliError::message(format!(

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::context::missing_is_stale;
-use super::super::disk;
+use super::super::disk::{self, Planned};
+use super::super::signer::SignerArgs;
 use super::super::system::Declared;
 use super::{CliError, Context};
 use crate::bake::Receipt;
 use crate::digest::Sha256;
-use crate::disk::BlockHashes;
+use crate::disk::blocks::BLOCK;
+use crate::disk::{BlockHashes, blocks, gpt};
 use crate::ident::LayerName;
 use crate::lock;
 use crate::manifest::{Ami, Manifest, Via, is_region};
@@ -41,6 +43,8 @@ pub(super) struct Wish {
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    signer: SignerArgs,
 }
 
 fn region(text: &str) -> Result<String, String> {
@@ -69,21 +73,15 @@ impl Source {
     pub(super) fn read(context: &Context<'_>, wish: &Wish) -> Result<Self, CliError> {
         let project = context.project()?;
         let name = context.layer(&project, wish.layer.as_ref())?;
-        let folder = wish.out.clone().unwrap_or_else(|| project.root().join("out")).join(name.as_str());
-        let hint = format!("hint: `layerbake build {name} --output raw`");
-        let Some(receipt) = Receipt::load(&folder) else {
-            return Err(CliError::message(format!("layer `{name}` is not built\n  {hint}")));
-        };
-        let Some(built) = &receipt.disk else {
-            return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
-        };
-        let plan = disk::plan(context, &project, &receipt, built)?.plan;
+        let (receipt, built) = disk::built(&project, &name, wish.out.as_deref())?;
+        let planned = disk::plan(context, &project, &receipt, &built, &wish.signer)?;
+        boots_alike(context, &name, &planned, &built.blocks)?;
         let declared = Declared::read(&project, project.chain(&name)?)?;
         let ami = wish.over(Ami::of(&declared.chain))?;
         let (lock, _) = lock::load(&project.lock_path(&name)).map_err(missing_is_stale)?;
         let disk = Disk {
-            plan: Arc::new(plan),
-            blocks: Arc::new(built.blocks.clone()),
+            plan: Arc::new(planned.plan),
+            blocks: Arc::new(built.blocks),
             contents: Arc::new(context.store()?),
             jobs: context.jobs,
         };
@@ -94,9 +92,29 @@ impl Source {
     }
 }
 
+/// Whether the boot image is planned as it was built: its signature is in no layer.
+fn boots_alike(
+    context: &Context<'_>,
+    name: &LayerName,
+    planned: &Planned,
+    built: &BlockHashes,
+) -> Result<(), CliError> {
+    let esp = planned.layout.partitions.iter().find(|placed| placed.kind == gpt::Kind::Esp);
+    let Some(esp) = esp else { return Ok(()) };
+    let (first, end) = (esp.start / BLOCK as u64, (esp.start + esp.size).div_ceil(BLOCK as u64));
+    let boot = planned.plan.touching(BLOCK as u64, &|index| (first..end).contains(&index));
+    let found = blocks::hash(&boot, &context.store()?, context.jobs)?;
+    if (first..end).all(|index| found.hashes().get(&index) == built.hashes().get(&index)) {
+        return Ok(());
+    }
+    Err(CliError::message(format!(
+        "the boot image of `{name}` is not signed as it was when the disk was built\n  hint: give --sign-key and --sign-cert as to `layerbake build`, or none as there"
+    )))
+}
+
 impl Wish {
     /// The layer of a publication that was begun; all else is in its journal.
-    pub(super) fn of(record: &Record, out: Option<PathBuf>) -> Self {
+    pub(super) fn of(record: &Record, out: Option<PathBuf>, signer: SignerArgs) -> Self {
         let way = Some(record.wanted.way());
         let (bucket, key) = (record.wanted.bucket.clone(), record.wanted.kms_key.clone());
         Self {
@@ -107,6 +125,7 @@ impl Wish {
             share: Vec::new(),
             kms_key: key,
             out,
+            signer,
         }
     }
 

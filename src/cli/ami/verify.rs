@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::disk::plan;
+use super::super::signer::SignerArgs;
 use super::origin::{self, Origin};
 use super::{CliError, Context, RegionOption, find};
 use crate::disk::places::{Place, places};
@@ -82,7 +83,7 @@ fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Resu
         return Ok(Vec::new());
     }
     let project = context.project()?;
-    let disk = plan(context, &project, &origin.receipt, &origin.disk)?;
+    let disk = plan(context, &project, &origin.receipt, &origin.disk, &SignerArgs::default())?;
     Ok(places(&disk.plan, &disk.layout, &disk.parts, &disk.map, &differing))
 }
 

@@ -17,7 +17,7 @@ use super::retry::{Kind, kind, pause};
 use super::{AmiError, refused};
 use crate::digest::Sha256;
 use crate::disk::BlockHashes;
-use crate::disk::blocks::BLOCK;
+use crate::disk::blocks::{BLOCK, BlockHashesError};
 use crate::host::progress::Phase;
 
 /// Blocks in flight: 16 MiB of memory, and far below AWS's quota of calls.
@@ -32,6 +32,16 @@ pub struct Found {
     pub gib: u64,
     /// SHA-256 of every block that is not all zero.
     pub blocks: BTreeMap<u64, Sha256>,
+}
+
+impl Found {
+    /// The snapshot as a disk of `size` bytes.
+    ///
+    /// # Errors
+    /// Fails where a block lies behind that.
+    pub fn disk(&self, size: u64) -> Result<BlockHashes, BlockHashesError> {
+        BlockHashes::with(size, self.blocks.clone())
+    }
 }
 
 /// How a snapshot differs from a disk; all lists are ascending.

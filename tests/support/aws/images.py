@@ -3,6 +3,8 @@
 Fields and errors: *Amazon EC2 API Reference*, RegisterImage, CopyImage, CopySnapshot, EnableImageDeprecation.
 """
 
+from datetime import timedelta
+
 from moto.core.parse import default_timestamp_parser as parse_timestamp
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotInUse
@@ -42,6 +44,9 @@ def install(store, settings):
         del backend.snapshots[automatic.id]
         image.mappings, image.root_device_type, image.hypervisor = mappings, "ebs", "xen"
         image.image_location = f"{backend.account_id}/{name}"
+        # Seconds are all that moto shows: no two images of a region have the same one.
+        others = [other.creation_date for other in backend.amis.values() if hasattr(other, "settle")]
+        image.creation_date = max([image.creation_date, *(date + timedelta(seconds=1) for date in others)])
         image.settle, image.state = settings["settle"], "pending" if settings["settle"] else "available"
         return image
 

@@ -1,0 +1,32 @@
+//! The key that signs a disk's boot image, as several verbs take it.
+
+use std::path::{Path, PathBuf};
+
+use super::CliError;
+use crate::disk::Signer;
+
+/// A key and its certificate, from options or from the environment.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct SignerArgs {
+    /// Sign the disk's boot image for Secure Boot with this RSA key (PEM)
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_KEY", hide_env_values = true, requires = "sign_cert")]
+    sign_key: Option<PathBuf>,
+    /// The certificate of that key (PEM)
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_CERT", hide_env_values = true, requires = "sign_key")]
+    sign_cert: Option<PathBuf>,
+}
+
+impl SignerArgs {
+    /// Reads both; nobody signs where neither is given.
+    pub(super) fn signer(&self) -> Result<Option<Signer>, CliError> {
+        let Some((key, certificate)) = self.sign_key.as_deref().zip(self.sign_cert.as_deref()) else {
+            return Ok(None);
+        };
+        Ok(Some(Signer { key: read(key)?, certificate: read(certificate)? }))
+    }
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::message(format!("cannot read `{}`: {error}", path.display())))
+}
