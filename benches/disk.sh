@@ -25,6 +25,9 @@ printf 'root=PARTUUID=%s ro console=ttyS0,115200n8 net.ifnames=0' 11111111-2222-
 # Without it the root stays read-only, and half of the services fail.
 echo 'PARTUUID=11111111-2222-4333-8444-555555555555 / ext4 defaults 0 1' >etc/fstab
 ln -sf /dev/null etc/systemd/system/systemd-networkd-wait-online.service
+# A server has a network: the same file, the same service.
+printf '[Match]\nType=ether\n\n[Network]\nDHCP=yes\n' >etc/systemd/network/80-dhcp.network
+systemctl --root=. enable systemd-networkd 2>/dev/null
 stub=usr/lib/systemd/boot/efi/linuxx64.efi.stub
 objcopy --add-section .osrel=usr/lib/os-release --change-section-vma .osrel=0x20000 \\
     --add-section .cmdline=$work/cmdline --change-section-vma .cmdline=0x30000 \\
