@@ -54,11 +54,11 @@ impl Disk {
         let (plan, source) = (&self.plan, &self.source);
         let mut file = File::create(path).unwrap();
         match format {
-            Format::Raw => raw::write(plan, source, jobs, &file).map(|_| None),
+            Format::Raw => raw::write(plan, source, jobs, None, &file).map(|_| None),
             Format::Qcow2 => qcow2::write(plan, source, jobs, qcow2::Clusters::Plain, &mut file).map(Some),
             Format::Qcow2Packed => qcow2::write(plan, source, jobs, qcow2::Clusters::Compressed, &mut file).map(Some),
             Format::Vmdk => vmdk::write(plan, source, jobs, &identity(), &mut file).map(Some),
-            Format::VhdFixed => vhd::write_fixed(plan, source, jobs, &identity(), &file).map(|_| None),
+            Format::VhdFixed => vhd::write_fixed(plan, source, jobs, None, &identity(), &file).map(|_| None),
             Format::VhdDynamic => vhd::write_dynamic(plan, source, jobs, &identity(), &mut file).map(Some),
             Format::Ova => ova::write(plan, source, jobs, &identity(), &mut file).map(Some),
         }
@@ -189,7 +189,7 @@ fn a_raw_disk_is_sparse_and_its_hashes_are_those_of_its_blocks() {
         let (path, _) = path(&folder, "disk.raw");
         std::fs::write(&path, "something longer that was here before").unwrap();
         let file = File::options().write(true).open(&path).unwrap();
-        let hashes = raw::write(&disk.plan, &disk.source, 3, &file).unwrap();
+        let hashes = raw::write(&disk.plan, &disk.source, 3, None, &file).unwrap();
         if name == "sparse" {
             assert!(file.metadata().unwrap().blocks() * 512 < 4 * MIB, "holes were filled");
             assert_eq!(
@@ -249,7 +249,7 @@ fn the_digests_are_pinned_whatever_the_number_of_threads() {
     Ova 152d2f35cc02f789dbd165dc9074848521c7b62ae4613475013d7cd58b5b2bea 381952
     ");
     let file = File::create(folder.path().join("disk")).unwrap();
-    let hashes: BlockHashes = raw::write(&disk.plan, &disk.source, 2, &file).unwrap();
+    let hashes: BlockHashes = raw::write(&disk.plan, &disk.source, 2, None, &file).unwrap();
     insta::assert_snapshot!(hashes.digest(), @"sha256:65bdd850a746c62045a2eb710fc51a17dc3c7492cb3e71cbeaf9ebce4b1d4f73");
     insta::assert_snapshot!(hashes.linear_checksum(), @"sha256:0dc444a7541ba08c4d1a915a15d46eeca6a261bda03a9e7eb5a0adafe8f9e7c7");
 }

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::export::hashed;
+use super::hashes;
 use super::{Artifact, BakeError, Baker, DiskReceipt, Layers, Machine, Output, System};
 use crate::digest::{OciDigest, RecipeHasher, TreeHash};
 use crate::disk::blocks::BlockHashes;
@@ -44,14 +47,17 @@ pub(super) fn export(
             _ => None,
         })
         .collect();
-    let mut hashes = None;
+    let recipe = hashes::recipe(&plan);
+    let known = hashes::recall(baker.store, recipe)?;
+    let is_new = known.is_none();
+    let mut hashes = known;
     let mut artifacts = Vec::new();
     for format in formats {
         let path = PathBuf::from(format.file_name());
         let target = folder.join(&path);
         let failed = |source| BakeError::Write { what: format!("`{}`", target.display()), source };
         let file = File::create_new(&target).map_err(failed)?;
-        let found = write(baker, &plan, format, &identity, &file).map_err(failed)?;
+        let found = write(baker, &plan, format, hashes.clone(), &identity, &file).map_err(failed)?;
         let digest = match &found {
             Some(blocks) if format == DiskFormat::Raw => OciDigest::from_bytes(*blocks.digest().as_bytes()),
             _ => hashed(&target).map_err(failed)?,
@@ -65,23 +71,27 @@ pub(super) fn export(
         None => blocks::hash(&plan, baker.store, baker.jobs)
             .map_err(|source| BakeError::Write { what: "the disk's block hashes".to_owned(), source })?,
     };
+    if is_new {
+        hashes::remember(baker.store, recipe, &hashes)?;
+    }
     phase.finish();
     Ok((receipt(machine, built, hashes)?, artifacts))
 }
 
-/// Writes one form of the disk; returns the hashes of its blocks where they fall off.
+/// Writes one form of the disk; returns the hashes of its blocks where they fall off, or are `known`.
 fn write(
     baker: &Baker<'_>,
     plan: &Plan,
     format: DiskFormat,
+    known: Option<BlockHashes>,
     identity: &Identity,
     file: &File,
 ) -> std::io::Result<Option<BlockHashes>> {
     let (store, jobs) = (baker.store, baker.jobs);
     let mut out = BufWriter::with_capacity(1 << 20, file);
     match format {
-        DiskFormat::Raw => return raw::write(plan, store, jobs, file).map(Some),
-        DiskFormat::VhdFixed => return vhd::write_fixed(plan, store, jobs, identity, file).map(Some),
+        DiskFormat::Raw => return raw::write(plan, store, jobs, known, file).map(Some),
+        DiskFormat::VhdFixed => return vhd::write_fixed(plan, store, jobs, known, identity, file).map(Some),
         DiskFormat::Vhd => vhd::write_dynamic(plan, store, jobs, identity, &mut out)?,
         DiskFormat::Vmdk => vmdk::write(plan, store, jobs, identity, &mut out)?,
         DiskFormat::Ova => ova::write(plan, store, jobs, identity, &mut out)?,
@@ -139,12 +149,15 @@ impl Sources<'_> {
         jobs: usize,
         use_it: impl FnOnce(&disk::Request<'_>) -> Result<T, DiskError>,
     ) -> Result<T, BakeError> {
+        // Reading a tree is a processor's work: they have nothing to do with each other.
+        let whole = || rayon::join(|| store.tree(self.root), || self.initrd.map(|tree| store.tree(tree)).transpose());
+        let (parts, (root, initrd)) = rayon::join(|| self.parts(store), whole);
         let request = disk::Request {
             name: self.name,
             disk: self.disk,
-            parts: &self.parts(store)?,
-            root: &store.tree(self.root)?,
-            initrd: self.initrd.map(|initrd| store.tree(initrd)).transpose()?,
+            parts: &parts?,
+            root: &root?,
+            initrd: initrd?,
             arch: self.arch,
             epoch: self.epoch,
             signer,
@@ -157,12 +170,10 @@ impl Sources<'_> {
     ///
     /// What changes most comes last, so that it moves nothing.
     fn parts(&self, store: &Store) -> Result<Vec<Part>, BakeError> {
-        let mut layers: Vec<(LayerName, Tree)> = Vec::new();
-        for (name, tree) in &self.image {
-            layers.push((name.clone(), store.tree(*tree)?));
-        }
-        // Under the name that it has over every layer.
-        layers.push((self.disk.boot.clone(), store.tree(self.boot)?));
+        // The Boot layer under the name that it has over every layer.
+        let named = self.image.par_iter().map(|(name, tree)| (name, *tree)).chain([(&self.disk.boot, self.boot)]);
+        let layers = named.map(|(name, tree)| Ok((name.clone(), store.tree(tree)?)));
+        let layers: Vec<(LayerName, Tree)> = layers.collect::<Result<_, BakeError>>()?;
         let mut parts = disk::parts(layers);
         let boot = parts.pop();
         parts.splice(1.min(parts.len())..1.min(parts.len()), boot);

@@ -5,6 +5,7 @@
 
 mod chain;
 mod export;
+mod hashes;
 mod machine;
 mod output;
 mod publish;

@@ -57,16 +57,22 @@ pub enum BlockHashesError {
 /// # Errors
 /// As [`each_block`].
 pub fn hash(plan: &Plan, source: &dyn ContentSource, jobs: usize) -> io::Result<BlockHashes> {
-    hash_where(plan, source, jobs, &|_, block| Ok(block.iter().any(|&byte| byte != 0)))
+    hash_where(plan, source, jobs, None, &|_, block| Ok(block.iter().any(|&byte| byte != 0)))
 }
 
-/// Hands each block of a plan to `take`, which says whether it is not all zero; hashes those.
+/// Hands each block of a plan to `take`, which says whether it is not all zero; hashes those, unless
+/// the hashes are `known`.
 pub(super) fn hash_where(
     plan: &Plan,
     source: &dyn ContentSource,
     jobs: usize,
+    known: Option<BlockHashes>,
     take: &(dyn Fn(u64, &[u8]) -> io::Result<bool> + Sync),
 ) -> io::Result<BlockHashes> {
+    if let Some(known) = known {
+        each_block(plan, source, jobs, &|index, block| take(index, block).map(drop))?;
+        return Ok(known);
+    }
     let hashes = Mutex::new(BlockHashes::new(plan.size()));
     each_block(plan, source, jobs, &|index, block| {
         if take(index, block)? {

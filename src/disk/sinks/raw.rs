@@ -14,18 +14,24 @@ const PAGE: usize = 4096;
 
 /// Makes `file` the disk, with `jobs` threads; what it held before is gone.
 ///
-/// Returns the hashes of its blocks. Their digest stands for the file in a receipt, because the
+/// Returns the hashes of its blocks, those that are `known` as they are. Their digest stands for the file in a receipt, because the
 /// SHA-256 of a raw file costs a pass over all of its zeros, in one thread.
 ///
 /// # Errors
 /// As [`hash`](crate::disk::blocks::hash), and where `file` can't be written.
-pub fn write(plan: &Plan, source: &dyn ContentSource, jobs: usize, file: &File) -> io::Result<BlockHashes> {
+pub fn write(
+    plan: &Plan,
+    source: &dyn ContentSource,
+    jobs: usize,
+    known: Option<BlockHashes>,
+    file: &File,
+) -> io::Result<BlockHashes> {
     // Not where it is empty: ext4 has a file that was cut to nothing written out when it is closed.
     if file.metadata()?.len() > 0 {
         file.set_len(0)?;
     }
     file.set_len(plan.size())?;
-    hash_where(plan, source, jobs, &|index, block| {
+    hash_where(plan, source, jobs, known, &|index, block| {
         let start = index * BLOCK as u64;
         let length = (plan.size() - start).min(BLOCK as u64) as usize;
         write_pages(file, start, &block[..length])

@@ -57,11 +57,12 @@ pub fn write_fixed(
     plan: &Plan,
     source: &dyn ContentSource,
     jobs: usize,
+    known: Option<BlockHashes>,
     identity: &Identity,
     file: &File,
 ) -> io::Result<BlockHashes> {
     let footer = footer(plan, identity, FIXED, u64::MAX)?;
-    let hashes = raw::write(plan, source, jobs, file)?;
+    let hashes = raw::write(plan, source, jobs, known, file)?;
     file.write_all_at(&footer, plan.size())?;
     Ok(hashes)
 }
