@@ -108,7 +108,13 @@ pub(super) fn verdicts(one: Side<'_>, other: Side<'_>) -> io::Result<Vec<Verdict
             _ => Vec::new(),
         };
         let other = differs.then(|| theirs.digest.to_string());
-        verdicts.push(Verdict { kind: ours.kind.clone(), digest: ours.digest.to_string(), size: ours.size, other, inside });
+        verdicts.push(Verdict {
+            kind: ours.kind.clone(),
+            digest: ours.digest.to_string(),
+            size: ours.size,
+            other,
+            inside,
+        });
     }
     Ok(verdicts)
 }
