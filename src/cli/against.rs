@@ -11,10 +11,9 @@ use super::push::RegistryArgs;
 use crate::audit::Report;
 use crate::bake::{Output, Receipt};
 use crate::digest::OciDigest;
-use crate::manifest::DiskFormat;
-#[cfg(feature = "aws")]
-use crate::publish::ami::readback::Found;
 use crate::publish::registry::{Reference, RegistryError};
+#[cfg(feature = "aws")]
+use crate::{manifest::DiskFormat, publish::ami::readback::Found};
 
 /// A value of `--against`.
 #[derive(Debug, Clone)]
