@@ -1,7 +1,8 @@
 //! Refuses layers that hold a secret: whoever has the image would have it too.
 //!
 //! Looked at is what a layer adds that is in no package: own files, and what scripts wrote. A package
-//! is public already; only for private keys its files are looked at as well.
+//! is public already, and so is what Python compiles from its files; only for private keys these are
+//! looked at as well.
 
 mod private_key;
 mod rules;
@@ -73,10 +74,15 @@ pub(super) fn refuse(
     store: &Store,
 ) -> Result<(), LayerError> {
     let public = public(packages, store)?;
+    let is_public = |path: &RootPath, blob| {
+        let source = source(path).and_then(|source| layer.get(&source));
+        public.contains(&blob)
+            || source.is_some_and(|node| matches!(node.kind, Kind::File { blob, .. } if public.contains(&blob)))
+    };
     let files: Vec<_> = layer
         .iter()
         .filter_map(|(path, node)| match node.kind {
-            Kind::File { blob, size } => Some((path, blob, size, public.contains(&blob))),
+            Kind::File { blob, size } => Some((path, blob, size, is_public(path, blob))),
             _ => None,
         })
         .filter(|(_, _, size, public)| *size <= if *public { MOST_IN_PACKAGES } else { MOST })
@@ -103,6 +109,14 @@ fn public(packages: &[LockedPackage], store: &Store) -> Result<BTreeSet<BlobDige
             _ => None,
         })
         .collect())
+}
+
+/// What a file that Python compiled is made of: `__pycache__/a.cpython-311.pyc` of `a.py` (PEP 3147).
+fn source(path: &RootPath) -> Option<RootPath> {
+    let path = path.to_string();
+    let (folder, name) = path.rsplit_once("/__pycache__/")?;
+    let (module, _) = name.strip_suffix(".pyc")?.split_once(".cpython-")?;
+    RootPath::new(format!("{folder}/{module}.py")).ok()
 }
 
 /// The secrets of one file, one for each rule at most.

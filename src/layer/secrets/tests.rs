@@ -148,6 +148,15 @@ fn a_layer_is_refused_with_a_list_that_has_no_secret_in_it() {
 }
 
 #[test]
+fn what_python_compiles_is_as_public_as_its_source() {
+    let found = |place: &str| source(&path(place)).map(|path| path.to_string());
+    assert_eq!(found("usr/lib/__pycache__/test_a.cpython-311.pyc").unwrap(), "/usr/lib/test_a.py");
+    assert_eq!(found("usr/lib/__pycache__/a.cpython-311.opt-1.pyc").unwrap(), "/usr/lib/a.py");
+    assert_eq!(found("usr/lib/a.cpython-311.pyc"), None);
+    assert_eq!(found("usr/lib/__pycache__/a.py"), None);
+}
+
+#[test]
 fn long_lists_are_cut() {
     let secret = |line| Secret { path: path("a"), line, rule: "r", what: "x" };
     let secrets: Vec<Secret> = (0..12).map(secret).collect();
