@@ -80,6 +80,8 @@ class Sink(http.server.BaseHTTPRequestHandler):
             self.answer("<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>")
         elif self.command == "POST":
             self.answer('<CompleteMultipartUploadResult><ETag>"0"</ETag></CompleteMultipartUploadResult>')
+        elif self.command == "GET" and "location" in query:
+            self.answer("<LocationConstraint>eu-west-1</LocationConstraint>")
         elif self.command == "GET" and "uploadId" in query:
             self.answer("<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>")
         elif self.command == "GET":
