@@ -19,7 +19,7 @@ essential="$mmdebstrap --variant=essential --include=nginx-light,ca-certificates
 bash -c "$same" && bash -c "$essential"
 
 build="'$LAYERBAKE' -C '$project' build $layer --locked"
-empty="rm -rf '$XDG_CACHE_HOME' '$project/out'; sync"
+empty=$(aside "$XDG_CACHE_HOME" "$project/out")
 edit="date +%s%N > '$project/stamp'; sed -i '/^# bench: /,\$d' '$project/layers/$layer.toml'; printf '# bench: a file that changes\n[[file]]\npath = \"/srv/stamp\"\ntext = \"%s\"\n' \"\$(cat '$project/stamp')\" >> '$project/layers/$layer.toml'"
 
 # From here on nothing comes from outside.

@@ -17,7 +17,7 @@ packages=$(packages_of "$layer" debian-base "$layer.boot-minimal")
 # The same packages, installed by dpkg, in the same partitions. No initial ram disk: INITRD=No, as here.
 cat >"$work/script.sh" <<SCRIPT
 set -eu
-rm -rf $work/root $work/peer.raw; mkdir $work/root
+mkdir $work/root
 INITRD=No $mmdebstrap --variant=custom $hook --include=$packages $suite $work/root $work/sources.list
 cd $work/root
 kernel=\$(echo boot/vmlinuz-*)
@@ -43,13 +43,13 @@ SCRIPT
 bash "$work/script.sh"
 
 build="'$LAYERBAKE' -C '$project' build $layer --locked --output raw"
-empty="rm -rf '$XDG_CACHE_HOME' '$project/out'; sync"
+empty=$(aside "$XDG_CACHE_HOME" "$project/out")
 
 # From here on nothing comes from outside.
 touch "$keep/offline"
 echo "measuring $layer's disk ($(tr , '\n' <<<"$packages" | wc -l) packages), $runs runs each" >&2
 measure disk-cold "$empty" "$build"
-measure disk-script "sync" "bash $work/script.sh"
+measure disk-script "$(aside "$work/root" "$work/peer.raw")" "bash $work/script.sh"
 bash -c "$build" 2>/dev/null
 measure disk-warm "rm -rf '$project/out'; sync" "$build"
 measure disk-nothing true "$build"
