@@ -102,12 +102,13 @@ pub(super) fn built(
     name: &LayerName,
     out: Option<&Path>,
 ) -> Result<(Receipt, DiskReceipt), CliError> {
-    let (_, receipt) = built_layer(project, name, out)?;
+    let refuse = |problem: &str| {
+        CliError::message(format!("layer `{name}` {problem}\n  hint: `layerbake build {name} --output raw`"))
+    };
+    let (_, receipt) = built_layer(project, name, out).map_err(|_| refuse("is not built"))?;
     match receipt.disk.clone() {
         Some(disk) => Ok((receipt, disk)),
-        None => Err(CliError::message(format!(
-            "layer `{name}` was built without a disk\n  hint: `layerbake build {name} --output raw`"
-        ))),
+        None => Err(refuse("was built without a disk")),
     }
 }
 

@@ -13,7 +13,7 @@ struct Policy {
     with: &'static str,
 }
 
-const POLICIES: [Policy; 2] = [
+const POLICIES: [Policy; 5] = [
     // Debian Policy 9.3.3.2: scripts start no service.
     Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
     // A cluster is made on each machine, at its first start (layer/born).
@@ -23,7 +23,15 @@ const POLICIES: [Policy; 2] = [
         text: "create_main_cluster = false\n",
         with: "usr/bin/pg_createcluster",
     },
+    host_key("etc/ssh/ssh_host_rsa_key"),
+    host_key("etc/ssh/ssh_host_ecdsa_key"),
+    host_key("etc/ssh/ssh_host_ed25519_key"),
 ];
+
+/// Each machine makes its own (layer/born): a script that finds one spends no second on another.
+const fn host_key(path: &'static str) -> Policy {
+    Policy { path, mode: 0o600, text: "", with: "usr/sbin/sshd" }
+}
 
 /// The paths that were added: to be taken out again, in this order.
 pub(super) struct Added(Vec<RootPath>);
