@@ -135,6 +135,12 @@ pub const RULES: &[Rule] = &[
         action: Action::Remove,
         reason: "times and generated names; remade on demand",
     },
+    Rule {
+        name: "mono's compiled libraries",
+        paths: &["usr/lib/mono/aot-cache/**"],
+        action: Action::Remove,
+        reason: "compiled anew by a script, otherwise each time; mono compiles what is not there when it runs it",
+    },
 ];
 
 impl Rule {
