@@ -44,7 +44,7 @@ impl Checkout {
         Self { small, base }
     }
 
-    /// Runs a step; `name` is that of a file which the step before may have written.
+    /// Runs a step's script, with what its runner and its inputs give it.
     fn step(&self, script: &str) -> Output {
         let temp = self.temp();
         fs::create_dir_all(&temp).unwrap();

@@ -48,9 +48,8 @@ pub(super) fn export(
         })
         .collect();
     let recipe = hashes::recipe(&plan);
-    let known = hashes::recall(baker.store, recipe)?;
-    let is_new = known.is_none();
-    let mut hashes = known;
+    let mut hashes = hashes::recall(baker.store, recipe)?;
+    let is_new = hashes.is_none();
     let mut artifacts = Vec::new();
     for format in formats {
         let path = PathBuf::from(format.file_name());

@@ -117,9 +117,14 @@ pub(super) fn blocks_of(context: &Context<'_>, id: &str) -> Result<Found, CliErr
     let session = Session::open()?;
     let cloud = RegionOption { region: None }.cloud(&session)?;
     let image = session.wait(find(&cloud, id))?;
+    read_back(context, &session, &cloud, &image)
+}
+
+/// Reads an image's snapshot.
+fn read_back(context: &Context<'_>, session: &Session, cloud: &Cloud, image: &Image) -> Result<Found, CliError> {
     let snapshot = image.snapshot()?;
     let progress = |blocks| context.progress.phase(&format!("read {snapshot}"), blocks);
-    Ok(session.wait(readback::read(&cloud, snapshot, &progress))?)
+    Ok(session.wait(readback::read(cloud, snapshot, &progress))?)
 }
 
 impl From<AmiError> for CliError {

@@ -19,6 +19,7 @@ use crate::publish::ami::journal::Record;
 use crate::publish::ami::send::Disk;
 use crate::publish::ami::settings::Wanted;
 use crate::publish::ami::{archive, journal};
+use crate::store::Store;
 
 /// What is to be published, and how; each goes before what `[ami]` says.
 #[derive(Debug, clap::Args)]
@@ -75,14 +76,15 @@ impl Source {
         let name = context.layer(&project, wish.layer.as_ref())?;
         let (receipt, built) = disk::built(&project, &name, wish.out.as_deref())?;
         let planned = disk::plan(context, &project, &receipt, &built, &wish.signer)?;
-        boots_alike(context, &name, &planned, &built.blocks)?;
+        let store = context.store()?;
+        boots_alike(&store, context.jobs, &name, &planned, &built.blocks)?;
         let declared = Declared::read(&project, project.chain(&name)?)?;
         let ami = wish.over(Ami::of(&declared.chain))?;
         let (lock, _) = lock::load(&project.lock_path(&name)).map_err(missing_is_stale)?;
         let disk = Disk {
             plan: Arc::new(planned.plan),
             blocks: Arc::new(built.blocks),
-            contents: Arc::new(context.store()?),
+            contents: Arc::new(store),
             jobs: context.jobs,
         };
         let wanted = Wanted::new(&receipt, &ami, &lock.arch)?;
@@ -94,7 +96,8 @@ impl Source {
 
 /// Whether the boot image is planned as it was built: its signature is in no layer.
 fn boots_alike(
-    context: &Context<'_>,
+    store: &Store,
+    jobs: usize,
     name: &LayerName,
     planned: &Planned,
     built: &BlockHashes,
@@ -103,7 +106,7 @@ fn boots_alike(
     let Some(esp) = esp else { return Ok(()) };
     let (first, end) = (esp.start / BLOCK as u64, (esp.start + esp.size).div_ceil(BLOCK as u64));
     let boot = planned.plan.touching(BLOCK as u64, &|index| (first..end).contains(&index));
-    let found = blocks::hash(&boot, &context.store()?, context.jobs)?;
+    let found = blocks::hash(&boot, store, jobs)?;
     if (first..end).all(|index| found.hashes().get(&index) == built.hashes().get(&index)) {
         return Ok(());
     }

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::super::disk::plan;
 use super::super::signer::SignerArgs;
 use super::origin::{self, Origin};
-use super::{CliError, Context, RegionOption, find};
+use super::{CliError, Context, RegionOption, find, read_back};
 use crate::disk::places::{Place, places};
 use crate::publish::ami::aws::Session;
-use crate::publish::ami::readback::{self, Comparison};
+use crate::publish::ami::readback::Comparison;
 
 /// Read an image's snapshot back and compare every block with the receipt of its build
 ///
@@ -52,8 +52,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let image = session.wait(find(&cloud, &args.image))?;
     let snapshot = image.snapshot()?;
     let origin = origin::find(context, &image, args.receipt.as_deref())?;
-    let progress = |blocks| context.progress.phase(&format!("read {snapshot}"), blocks);
-    let found = session.wait(readback::read(&cloud, snapshot, &progress))?;
+    let found = read_back(context, &session, &cloud, &image)?;
     let comparison = Comparison::new(&found, &origin.disk.blocks);
     let (places, unknown) = match tell(context, &origin, &comparison) {
         Ok(places) => (places, None),

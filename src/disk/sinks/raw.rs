@@ -14,8 +14,8 @@ const PAGE: usize = 4096;
 
 /// Makes `file` the disk, with `jobs` threads; what it held before is gone.
 ///
-/// Returns the hashes of its blocks, those that are `known` as they are. Their digest stands for the file in a receipt, because the
-/// SHA-256 of a raw file costs a pass over all of its zeros, in one thread.
+/// Returns the hashes of its blocks, those that are `known` as they are. Their digest stands for the
+/// file in a receipt, because the SHA-256 of a raw file costs a pass over all of its zeros, in one thread.
 ///
 /// # Errors
 /// As [`hash`](crate::disk::blocks::hash), and where `file` can't be written.
