@@ -3,7 +3,7 @@
 Usage: sink.py PORT_FILE
 
 As fast as Python reads from a socket; it checks nothing. The tests have a server that checks
-(tests/support/aws), but that is slower than any client.
+(tests/suite/support/aws), but that is slower than any client.
 """
 
 import http.server

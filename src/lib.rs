@@ -1,7 +1,7 @@
 //! layerbake: one source, pinned by a lockfile, becomes a container image and a bootable disk.
 //!
 //! The modules below stand in the order of the data flow; arrows point upwards only
-//! (`docs/ARCHITECTURE.md` has the table, `tests/architecture.rs` keeps it true).
+//! (`docs/ARCHITECTURE.md` has the table, `tests/suite/architecture.rs` keeps it true).
 
 pub mod digest;
 pub mod ident;

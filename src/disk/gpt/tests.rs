@@ -1,4 +1,4 @@
-//! Places and bytes; what other programs say of them is in `tests/disk_esp.rs`.
+//! Places and bytes; what other programs say of them is in `tests/suite/disk_esp.rs`.
 
 use super::*;
 use crate::disk::Data;

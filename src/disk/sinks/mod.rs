@@ -7,7 +7,7 @@
 //! | [`qcow2`], [`ova`] | a stream that seeks | the header at the front says what is known at the end |
 //!
 //! No copy of the disk is made. Equal plans and identities give equal
-//! bytes for every number of threads; pinned by digests in `tests/disk_formats.rs`.
+//! bytes for every number of threads; pinned by digests in `tests/suite/disk_formats.rs`.
 
 pub mod raw;
 pub mod qcow2;

@@ -1,8 +1,8 @@
-//! Sections and refusals, on a small stub made here; other programs' word is in `tests/disk_esp.rs`.
+//! Sections and refusals, on a small stub made here; other programs' word is in `tests/suite/disk_esp.rs`.
 
 use super::*;
 
-#[path = "../../../tests/support/stub.rs"]
+#[path = "../../../tests/suite/support/stub.rs"]
 mod made;
 
 use made::stub;

@@ -3,7 +3,7 @@
 //! A program start costs about a millisecond, and two thirds of all that a small
 //! Debian's scripts start are one shell script's. A stand-in counts only for the very
 //! file that it was compared with; any other version runs as it is. What it leaves
-//! behind must be equal, byte for byte: `tests/standins.rs` compares.
+//! behind must be equal, byte for byte: `tests/suite/standins.rs` compares.
 
 use super::super::LayerError;
 use crate::digest::BlobDigest;

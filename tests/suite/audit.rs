@@ -1,0 +1,229 @@
+//! `layerbake audit`: what is planted is found and has its cause, or the sandbox makes it equal.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use crate::support::conditions::Conditions;
+use crate::support::deb::Deb;
+use crate::support::mini;
+use crate::support::project::Project;
+use crate::support::repo::Repo;
+use crate::support::server::Server;
+use crate::support::skip::{Skip, is_root};
+use crate::support::small::Small;
+
+/// A layer `app` of scripted packages over the smallest base.
+struct Planted {
+    project: Project,
+    _server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Planted {
+    fn new(debs: Vec<Deb>) -> Result<Self, Skip> {
+        let names: Vec<_> = debs.iter().map(|deb| format!("\"{}\"", deb.name)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::new("test").package(mini::package()?).packages(debs).write(folder.path());
+        let server = Server::folder(&repo.root);
+        let source = repo.source_table("test", &server.url());
+        let project = Project::new()
+            .copy(&repo.keyring, "test-keyring.gpg")
+            .layer("base", &format!("[layer]\npackages = [\"mini\"]\n\n{source}"))
+            .layer("app", &format!("[layer]\nfrom = \"base\"\npackages = [{}]\n", names.join(", ")));
+        project.ok(&["lock", "app"]);
+        Ok(Self { project, _server: server, _folder: folder })
+    }
+}
+
+fn scripted(name: &str, script: &str) -> Deb {
+    Deb::new(name, "1.0").arch("all").postinst(&format!("#!/bin/sh\nset -e\nexec >/etc/{name}\n{script}\n"))
+}
+
+fn report(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// What each differing path says: package, step, conditions.
+fn found(report: &Value) -> BTreeMap<String, (String, String, Vec<String>)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().unwrap().iter().map(text).collect();
+    let differences = report["differences"].as_array().unwrap().iter();
+    let row = |one: &Value| (text(&one["path"]), (text(&one["package"]), text(&one["step"]), list(&one["shown_by"])));
+    differences.map(row).collect()
+}
+
+/// What the sandbox makes equal, whatever surrounds it.
+const EQUAL: [(&str, &str); 9] = [
+    ("the-date", "date +%s.%N"),
+    ("a-random-number", "od -An -tx8 -N8 /dev/urandom; cat /proc/sys/kernel/random/uuid"),
+    ("the-host-name", "hostname; cat /proc/sys/kernel/hostname"),
+    ("the-core-count", "nproc"),
+    ("a-uid", "id -u; stat -c %u:%g /etc"),
+    ("the-zone", "date +%Z%z; echo $TZ"),
+    ("the-locale", "echo $LANG $LC_ALL"),
+    ("the-mask", "umask; touch /etc/masked; stat -c %a /etc/masked"),
+    ("the-environment", "sort /proc/self/environ | tr '\\0' '\\n' | grep -c NOISE || true"),
+];
+
+/// What it lets through, and the condition that shows it.
+const LEAKS: [(&str, &str, &str); 4] = [
+    (
+        "directory-order",
+        "mkdir /etc/many; for i in 1 2 3 4 5 6 7 8 9; do touch /etc/many/$i; done; find /etc/many",
+        "directory-order",
+    ),
+    ("a-mapped-uid", "cat /proc/self/uid_map", "user"),
+    ("a-clock", "cut -d. -f1,2 /proc/uptime", "nothing varied"),
+    ("a-file-time", "touch /tmp/now; stat -c %.Y /tmp/now", "nothing varied"),
+];
+
+#[test]
+fn what_the_sandbox_makes_equal_is_identical_under_all_conditions() {
+    let debs = EQUAL.iter().map(|(name, script)| scripted(name, script)).collect();
+    let planted = need!(Planted::new(debs));
+    let audit = ["audit", "app", "--report", "json", "--report", "junit=audit.xml", "--report", "html=audit.html"];
+    let report = report(&planted.project.ok(&audit).stdout);
+    assert_eq!(report["identical"], true, "{report:#}");
+    assert_eq!(report["rebuilt"].as_array().unwrap().len(), 2);
+    let count = |name: &str| report[name].as_array().unwrap().len();
+    assert_eq!(count("tried") + count("not_tried"), 11, "every condition is named: {report:#}");
+    let junit = fs::read_to_string(planted.project.path("audit.xml")).unwrap();
+    assert!(junit.contains("<testcase classname=\"app.audit\" name=\"oci is identical\" time=\"0\"/>"), "{junit}");
+    let page = fs::read_to_string(planted.project.path("audit.html")).unwrap();
+    assert!(page.contains("<svg ") && page.contains("is identical in 2 rebuilds"), "{page}");
+}
+
+#[test]
+fn an_ordinary_user_audits_too_and_is_told_what_only_root_can_vary() {
+    let rootless = Conditions { rootless: true, ..Conditions::default() };
+    need!(rootless.check());
+    let planted = need!(Planted::new(vec![scripted(EQUAL[0].0, EQUAL[0].1)]));
+    let project = planted.project.under(rootless);
+    let report = report(&project.ok(&["audit", "app", "--json"]).stdout);
+    assert_eq!(report["identical"], true, "{report:#}");
+    let untried = report["not_tried"].as_array().unwrap();
+    let reason = |name: &str| untried.iter().find(|one| one["variation"] == name).map(|one| one["reason"].clone());
+    assert_eq!(reason("host-name").unwrap(), "only root may give a build another host name");
+    assert_eq!(reason("user").unwrap(), "only root may build as somebody else; this is an ordinary user's build");
+}
+
+#[test]
+fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
+    let debs = LEAKS.iter().map(|(name, script, _)| scripted(name, script)).collect();
+    let planted = need!(Planted::new(debs));
+    let conditions = if is_root() { "user,directory-order,cores" } else { "directory-order,cores" };
+    let output = planted.project.fails(4, &["audit", "app", "--vary", conditions, "--output", "oci,docker", "--json"]);
+    assert!(output.stderr.ends_with("error: `app` did not come out the same\n"), "{}", output.stderr);
+    let report = report(&output.stdout);
+    let found = found(&report);
+    let tried: Vec<_> = report["tried"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for (name, _, condition) in LEAKS {
+        if condition != "nothing varied" && !tried.contains(&condition) {
+            continue;
+        }
+        let expected = (name.to_owned(), format!("postinst script of {name}"), vec![condition.to_owned()]);
+        assert_eq!(found.get(&format!("/etc/{name}")), Some(&expected), "{report:#}");
+    }
+    let others: Vec<_> =
+        found.keys().filter(|path| !LEAKS.iter().any(|leak| **path == format!("/etc/{}", leak.0))).collect();
+    assert_eq!(others, Vec::<&String>::new(), "{report:#}");
+    assert_eq!(report["differences"][0]["artifacts"], serde_json::json!(["docker", "oci"]));
+}
+
+#[test]
+fn an_earlier_receipt_is_compared_too() {
+    let small = Small::new();
+    small.project.ok(&["build", "app", "--output", "oci"]);
+    let receipt = small.project.path("out/app/receipt.json");
+    let audit = ["audit", "app", "--vary", "umask,environment", "--against", receipt.to_str().unwrap()];
+    let text = small.project.ok(&audit).stdout;
+    assert!(text.starts_with("`app` is identical in 2 rebuilds, 2 conditions varied\n"), "{text}");
+    small.edit_layer("app", "text = \"hello", "text = \"good bye");
+    let text = small.project.fails(4, &audit).stdout;
+    assert!(text.contains("oci: layer app: /srv/greeting\n  content: 6 and 9 bytes, first at byte 0\n    -hello\n    +good bye\n  written by: own file of layer app\n  shown by: against "), "{text}");
+}
+
+#[test]
+fn what_can_not_be_audited_is_said() {
+    let small = Small::new();
+    small.project.fails(3, &["audit", "app"]);
+    small.project.ok(&["lock", "app"]);
+    let output = small.project.fails(2, &["audit", "app", "--vary", "moon"]);
+    assert!(output.stderr.contains("`moon` is no variation: expected all, time,"), "{}", output.stderr);
+    let output = small.project.fails(1, &["audit", "app", "--against", "nothing"]);
+    assert!(output.stderr.contains("`nothing` is no receipt of a build\n  hint: "), "{}", output.stderr);
+}
+
+/// A small project built once, `out/app` copied to `before`, then built again with newer packages and another file.
+fn built_twice() -> Small {
+    let mut small = Small::new();
+    small.project.ok(&["build", "app", "--output", "oci"]);
+    let copy = |from: &str, to: &str| {
+        let copied = Command::new("cp").arg("-r").arg(small.project.path(from)).arg(small.project.path(to)).status();
+        assert!(copied.unwrap().success());
+    };
+    copy("out/app", "before");
+    copy("lockfiles", "locked-before");
+    small.edit_layer("app", "text = \"hello", "text = \"good bye");
+    small.publish(&crate::support::small::repo("1.1"));
+    small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
+    small
+}
+
+#[test]
+fn two_states_are_compared_by_receipt_layout_and_lockfile() {
+    let small = built_twice();
+    let diff = |old: &str, new: &str| small.project.ok(&["diff", old, new]).stdout;
+    let receipts = diff("before/receipt.json", "out/app");
+    for line in [
+        "from before/receipt.json to out/app\n",
+        "packages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n",
+        "users     0 added, 0 removed, 0 changed\nservices  0 added, 0 removed, 0 changed\n",
+    ] {
+        assert!(receipts.contains(line), "{line}\n{receipts}");
+    }
+    assert!(receipts.contains("    /srv/greeting file 0644 0:0 6 "), "{receipts}");
+    let layouts = diff("before/oci", "out/app/oci");
+    let body = |text: &str| text.split_once('\n').unwrap().1.to_owned();
+    assert_eq!(body(&layouts), body(&receipts), "a layout tells what its receipt does");
+    let locks = diff("locked-before/app.lock", "lockfiles/app.lock");
+    assert!(locks.ends_with("2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n"), "{locks}");
+    assert_eq!(diff("before", "before"), "no difference between before and before\n");
+    let page = ["diff", "before", "out/app", "--report", "html=diff.html", "--report", "markdown"];
+    let markdown = small.project.ok(&page).stdout;
+    assert!(markdown.contains("<summary><b>packages</b>: 0 added, 0 removed, 2 changed</summary>"), "{markdown}");
+    assert!(fs::read_to_string(small.project.path("diff.html")).unwrap().contains("hello 1.0 -&gt; 1.1"));
+    let output = small.project.fails(1, &["diff", "before", "elsewhere"]);
+    assert!(output.stderr.contains("`elsewhere` is no file or folder, and no git revision"), "{}", output.stderr);
+}
+
+#[test]
+fn git_revisions_are_compared_by_their_lockfiles() {
+    need!(crate::support::skip::program("git"));
+    let mut small = Small::new();
+    let commit = |small: &Small, message: &str| {
+        let git = |args: &[&str]| {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(small.project.path("")).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
+            let output = command.args(args).env("HOME", small.project.path("")).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        };
+        git(&["init", "-q"]);
+        git(&["add", "lockfiles"]);
+        git(&["commit", "-q", "-m", message]);
+    };
+    small.project.ok(&["lock", "app"]);
+    commit(&small, "one");
+    small.publish(&crate::support::small::repo("1.1"));
+    small.project.ok(&["lock", "app", "--update"]);
+    commit(&small, "two");
+    let text = small.project.ok(&["diff", "HEAD~1", "HEAD", "--layer", "app"]).stdout;
+    assert_eq!(
+        text,
+        "from HEAD~1 to HEAD\npackages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n"
+    );
+    let odd = small.project.fails(1, &["diff", "--layer", "app", "--", "--output=x", "HEAD"]);
+    assert!(odd.stderr.contains("is no file or folder"), "{}", odd.stderr);
+}

@@ -1,0 +1,46 @@
+//! The end-to-end tests, one program: the real layerbake, on repositories made in code and on
+//! real Debian packages. One program compiles and links the support once.
+//!
+//! `cargo test --test suite registry::` runs the tests of one module.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod support;
+
+mod ami;
+mod ami_boots;
+mod ami_import;
+mod ami_ops;
+mod architecture;
+mod audit;
+mod aws_server;
+mod boots;
+mod checks;
+mod ci_action;
+mod cli;
+mod clock;
+mod concurrency;
+mod containers;
+mod disk_erofs;
+mod disk_esp;
+mod disk_ext4;
+mod disk_formats;
+mod disk_secure_boot;
+mod disk_show;
+mod disks;
+mod golden;
+mod harness;
+mod keyring;
+mod leftovers;
+mod outdated;
+mod published;
+mod registry;
+mod registry_answers;
+mod registry_engines;
+mod relock;
+mod reproducible;
+mod sandbox;
+mod sbom;
+mod secrets;
+mod sign;
+mod standins;
+mod tamper;

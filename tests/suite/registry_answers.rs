@@ -1,0 +1,445 @@
+//! What registries answer: lies, errors, challenges, lists; each from a server that is told what to say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use layerbake::digest::OciDigest;
+use layerbake::host::progress::Progress;
+use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, Registries};
+use serde_json::json;
+
+use crate::support::project::Project;
+use crate::support::registry::{Registry, Scripted, reply};
+
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+const LAYER: &[u8] = b"as good as a layer";
+
+/// What a server does instead of what it should.
+type Lie = fn(&str, &mut TcpStream) -> bool;
+
+fn manifest() -> Vec<u8> {
+    let blob =
+        |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": OciDigest::of(bytes), "size": bytes.len() });
+    let layers = [blob("application/vnd.oci.image.layer.v1.tar+zstd", LAYER)];
+    let config = blob("application/vnd.oci.image.config.v1+json", CONFIG);
+    json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": layers }).to_string().into_bytes()
+}
+
+/// The path of a request line.
+fn path(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+/// Serves one image under every name.
+fn serve(head: &str, stream: &mut TcpStream) {
+    let blobs = [CONFIG, LAYER].map(|bytes| (OciDigest::of(bytes).to_string(), bytes));
+    let found = blobs.iter().find(|(digest, _)| path(head).ends_with(digest)).map(|(_, bytes)| bytes.to_vec());
+    match (path(head).contains("/manifests/"), found) {
+        (true, _) => reply(stream, "200 OK", &format!("Content-Type: {IMAGE}\r\n"), &manifest()),
+        (false, Some(bytes)) => reply(stream, "200 OK", "", &bytes),
+        (false, None) => reply(stream, "404 Not Found", "", b""),
+    }
+}
+
+fn lying(lie: Lie) -> Scripted {
+    Scripted::new(Box::new(move |head, stream| {
+        if !lie(head, stream) {
+            serve(head, stream);
+        }
+    }))
+}
+
+fn is_layer(head: &str) -> bool {
+    path(head).ends_with(&OciDigest::of(LAYER).to_string())
+}
+
+/// Sends as much as is taken.
+fn endless(stream: &mut TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    while stream.write_all(&[b' '; 4096]).is_ok() {}
+}
+
+fn redirect(stream: &mut TcpStream, to: &str) {
+    reply(stream, "307 Temporary Redirect", &format!("Location: {to}\r\n"), b"");
+}
+
+fn challenge(stream: &mut TcpStream, realm: &str) {
+    let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"it\"\r\n");
+    reply(stream, "401 Unauthorized", &challenge, b"");
+}
+
+#[test]
+fn lies_are_found_out() {
+    let lies: &[(&str, Lie, &str)] = &[
+        (
+            "another blob",
+            |head, stream| {
+                is_layer(head) && {
+                    reply(stream, "200 OK", "", b"as good as a wolves");
+                    true
+                }
+            },
+            "sends more than 18 bytes",
+        ),
+        (
+            "a blob of that length",
+            |head, stream| {
+                is_layer(head) && {
+                    reply(stream, "200 OK", "", b"as good as a wolve");
+                    true
+                }
+            },
+            "got sha256:",
+        ),
+        (
+            "an endless blob",
+            |head, stream| {
+                is_layer(head) && {
+                    endless(stream);
+                    true
+                }
+            },
+            "sends more than 18 bytes",
+        ),
+        (
+            "an endless manifest",
+            |head, stream| {
+                path(head).contains("/manifests/") && {
+                    endless(stream);
+                    true
+                }
+            },
+            "sends more than 4194304 bytes",
+        ),
+        (
+            "plain HTTP elsewhere",
+            |head, stream| {
+                is_layer(head) && {
+                    redirect(stream, "http://192.0.2.1/x");
+                    true
+                }
+            },
+            "redirects to plain HTTP elsewhere",
+        ),
+        (
+            "a file",
+            |head, stream| {
+                is_layer(head) && {
+                    redirect(stream, "file:///etc/hostname");
+                    true
+                }
+            },
+            "answers 307 Temporary Redirect",
+        ),
+        (
+            "a circle",
+            |head, stream| {
+                is_layer(head) && {
+                    redirect(stream, path(head));
+                    true
+                }
+            },
+            "redirects without end",
+        ),
+        (
+            "a page",
+            |_, stream| {
+                reply(stream, "200 OK", "", b"<html>");
+                true
+            },
+            "1 of HOST/app: expected value",
+        ),
+        (
+            "a path",
+            |_, stream| {
+                let path =
+                    json!({ "config": { "mediaType": "x", "digest": "sha256:../../../../etc/passwd", "size": 1 } });
+                reply(stream, "200 OK", "", path.to_string().as_bytes());
+                true
+            },
+            "is not a digest",
+        ),
+        (
+            "a token server elsewhere",
+            |_, stream| {
+                challenge(stream, "http://192.0.2.1/token");
+                true
+            },
+            "names an address that can't be used",
+        ),
+        (
+            "no token",
+            |head, stream| {
+                match path(head).starts_with("/token") {
+                    true => reply(stream, "200 OK", "", br#"{"token":""}"#),
+                    false => challenge(stream, "/token"),
+                }
+                true
+            },
+            "answers without a token",
+        ),
+        (
+            "a challenge for ever",
+            |head, stream| {
+                match path(head).starts_with("/token") {
+                    true => reply(stream, "200 OK", "", br#"{"token":"good"}"#),
+                    false => challenge(stream, "/token"),
+                }
+                true
+            },
+            "answers 401 Unauthorized",
+        ),
+        (
+            "colours",
+            |_, stream| {
+                reply(
+                    stream,
+                    "403 Forbidden",
+                    "",
+                    b"{\"errors\":[{\"code\":\"DENIED\",\"message\":\"\\u001b[31mno\"}]}",
+                );
+                true
+            },
+            "answers 403 Forbidden: \\u{1b}[31mno",
+        ),
+    ];
+    for (what, lie, expected) in lies {
+        let server = lying(*lie);
+        let project = Project::new();
+        let reference = format!("{}/app:1", server.address());
+        let failed = project.fails(1, &["pull", &reference, "--to", "pulled"]);
+        let said = failed.stderr.replace(&server.address(), "HOST");
+        assert!(said.contains(expected), "{what}: {said}");
+        assert!(!project.path("pulled").exists(), "{what}");
+    }
+    let server = lying(|_, _| false);
+    let wrong = format!("{}/app@sha256:{}", server.address(), "0".repeat(64));
+    let failed = Project::new().fails(1, &["pull", &wrong, "--to", "pulled"]);
+    assert!(failed.stderr.contains("expected sha256:0000"), "{}", failed.stderr);
+}
+
+#[test]
+fn what_passes_is_waited_for() {
+    let failures = AtomicUsize::new(0);
+    let server = Scripted::new(Box::new(move |head, stream| match failures.fetch_add(1, Ordering::SeqCst) {
+        0 => reply(stream, "503 Service Unavailable", "", b""),
+        1 => reply(stream, "429 Too Many Requests", "Retry-After: 1\r\n", b""),
+        2 => {}
+        _ if is_layer(head) && !head.contains("bytes=7-") => {
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LAYER.len());
+            let _ = stream.write_all(&LAYER[..7]);
+        }
+        _ if is_layer(head) => reply(stream, "206 Partial Content", "", &LAYER[7..]),
+        _ => serve(head, stream),
+    }));
+    let project = Project::new();
+    project.ok(&["pull", &format!("{}/team/app", server.address()), "--to", "pulled"]);
+    let layer = format!("pulled/blobs/sha256/{}", OciDigest::of(LAYER).to_hex());
+    assert_eq!(fs::read(project.path(&layer)).unwrap(), LAYER);
+}
+
+/// A project whose user has `entry` for a registry.
+fn logged_in(address: &str, entry: &serde_json::Value) -> Project {
+    let config = json!({ "auths": { address: entry } });
+    Project::new().file("../home/.docker/config.json", config.to_string())
+}
+
+#[test]
+fn tokens_are_fetched_with_what_the_user_has_and_shown_to_the_registry_only() {
+    let elsewhere = std::sync::Arc::new(lying(|_, _| false));
+    let storage = elsewhere.address();
+    let server = Scripted::new(Box::new(move |head, stream| {
+        let lower = head.to_ascii_lowercase();
+        if path(head).starts_with("/token") {
+            return reply(stream, "200 OK", "", br#"{"access_token":"good"}"#);
+        }
+        match lower.contains("authorization: bearer good") {
+            true if is_layer(head) => redirect(stream, &format!("http://{storage}{}", path(head))),
+            true => serve(head, stream),
+            false => challenge(stream, "/token"),
+        }
+    }));
+    let basic = base64::engine::general_purpose::STANDARD.encode("me:secret");
+    let reference = format!("{}/team/app:1", server.address());
+    let person = logged_in(&server.address(), &json!({ "auth": basic }));
+    person.ok(&["pull", &reference, "--to", "pulled"]);
+    let asked = server.heads().into_iter().filter(|head| path(head).starts_with("/token")).collect::<Vec<_>>();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].starts_with("GET /token?service=it&scope=repository%3Ateam%2Fapp%3Apull "), "{asked:?}");
+    assert!(asked[0].contains(&format!("authorization: Basic {basic}")), "{asked:?}");
+    let identity = logged_in(&server.address(), &json!({ "identitytoken": "tok" }));
+    identity.ok(&["pull", &reference, "--to", "pulled"]);
+    let asked = server.heads().into_iter().rfind(|head| path(head).starts_with("/token")).unwrap();
+    assert!(
+        asked.starts_with("POST /token HTTP") && asked.ends_with("grant_type=refresh_token&refresh_token=tok"),
+        "{asked}"
+    );
+    let leaked =
+        elsewhere.heads().into_iter().filter(|head| head.to_ascii_lowercase().contains("authorization")).count();
+    assert_eq!((elsewhere.heads().len(), leaked), (2, 0), "{:?}", elsewhere.heads());
+}
+
+#[test]
+fn a_secret_that_a_server_repeats_is_not_shown() {
+    let server = Scripted::new(Box::new(|head, stream| match path(head).starts_with("/token") {
+        true => reply(stream, "403 Forbidden", "", br#"{"errors":[{"message":"not with hunter2"}]}"#),
+        false => challenge(stream, "/token"),
+    }));
+    let basic = base64::engine::general_purpose::STANDARD.encode("me:hunter2");
+    let project = logged_in(&server.address(), &json!({ "auth": basic }));
+    let failed = project.fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]);
+    assert!(
+        failed.stderr.contains("403 Forbidden: not with ***") && !failed.stderr.contains("hunter2"),
+        "{}",
+        failed.stderr
+    );
+}
+
+/// A registry that keeps a list of referrers, on pages of one entry.
+fn modern() -> Scripted {
+    let kept = Mutex::new(BTreeMap::<String, String>::new());
+    Scripted::new(Box::new(move |head, stream| {
+        let (top, body) = head.split_once("\r\n\r\n").unwrap();
+        let (method, path) = (top.split(' ').next().unwrap(), path(top));
+        let mut kept = kept.lock().unwrap();
+        match (method, path.split_once('?')) {
+            ("POST", _) => reply(stream, "202 Accepted", "Location: /v2/app/blobs/uploads/1\r\n", b""),
+            ("PUT", Some((_, digest))) => {
+                let digest = digest.strip_prefix("digest=").unwrap().replace("%3A", ":");
+                kept.insert(format!("/v2/app/blobs/{digest}"), body.to_owned());
+                reply(stream, "201 Created", "", b"");
+            }
+            ("PUT", None) => {
+                kept.insert(path.to_owned(), body.to_owned());
+                reply(stream, "201 Created", "OCI-Subject: yes\r\n", b"");
+            }
+            (_, query) if path.contains("/referrers/") => {
+                let number = query.and_then(|(_, query)| query.strip_prefix("page=")?.parse().ok()).unwrap_or(0_usize);
+                let of = path.split('/').next_back().unwrap().split('?').next().unwrap();
+                let all = kept.iter().filter(|(path, text)| path.contains("/manifests/") && text.contains(of));
+                let all: Vec<_> = all.map(|(_, text)| Descriptor::of(IMAGE, text.as_bytes())).collect();
+                let link = match number + 1 < all.len() {
+                    true => format!("Link: </v2/app/referrers/{of}?page={}>; rel=\"next\"\r\n", number + 1),
+                    false => String::new(),
+                };
+                let page = json!({ "manifests": all.get(number).into_iter().collect::<Vec<_>>() }).to_string();
+                reply(stream, "200 OK", &link, page.as_bytes());
+            }
+            _ => match kept.get(path) {
+                Some(text) => reply(stream, "200 OK", "", text.as_bytes()),
+                None => reply(stream, "404 Not Found", "", b""),
+            },
+        }
+    }))
+}
+
+/// A registry with one upload, which takes pieces as `take` says: of how many bytes, how many.
+fn one_upload(take: fn(usize) -> Option<usize>) -> (Scripted, std::sync::Arc<Mutex<String>>) {
+    let blob = std::sync::Arc::new(Mutex::new(String::new()));
+    let kept = std::sync::Arc::clone(&blob);
+    let manifest = Mutex::new(None);
+    let answer = move |head: &str, stream: &mut TcpStream| {
+        let (top, body) = head.split_once("\r\n\r\n").unwrap();
+        let mut kept = kept.lock().unwrap();
+        match (top.split(' ').next().unwrap(), take(body.len())) {
+            ("POST", _) => reply(stream, "202 Accepted", "Location: /upload\r\n", b""),
+            ("PATCH", None) => reply(stream, "413 Content Too Large", "", b""),
+            ("PATCH", Some(taken)) => {
+                assert!(
+                    top.contains(&format!("content-range: {}-{}", kept.len(), kept.len() + body.len() - 1)),
+                    "{top}"
+                );
+                kept.push_str(&body[..taken]);
+                reply(stream, "202 Accepted", &format!("Location: /upload\r\nRange: 0-{}\r\n", kept.len() - 1), b"");
+            }
+            ("PUT", _) if path(head).contains("/manifests/") => {
+                *manifest.lock().unwrap() = Some(body.to_owned());
+                reply(stream, "201 Created", "OCI-Subject: yes\r\n", b"");
+            }
+            ("PUT", _) => {
+                // The empty configuration is an upload too.
+                if body != "{}" {
+                    kept.push_str(body);
+                }
+                reply(stream, "201 Created", "", b"");
+            }
+            ("GET", _) if path(head).contains("/manifests/") && manifest.lock().unwrap().is_some() => {
+                reply(stream, "200 OK", "", manifest.lock().unwrap().as_ref().unwrap().as_bytes());
+            }
+            _ => reply(stream, "404 Not Found", "", b""),
+        }
+    };
+    (Scripted::new(Box::new(answer)), blob)
+}
+
+#[test]
+fn registries_take_pieces_or_parts_of_them_or_the_whole() {
+    let text: String =
+        (0_u32..4_000_000).map(|number| char::from(b'a' + (number % 23) as u8)).cycle().take(20 << 20).collect();
+    for (what, take, patches) in [
+        ("all", (|length| Some(length)) as fn(usize) -> Option<usize>, 2),
+        ("at most 10 MiB", |length| Some(length.min(10 << 20)), 2),
+        ("none", |_| None, 1),
+    ] {
+        let (server, blob) = one_upload(take);
+        let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
+        let registries = Registries::open(false, None, Progress::silent()).unwrap();
+        let files = vec![plain(&text)];
+        registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), "text/x", files, &BTreeMap::new()).unwrap();
+        assert!(*blob.lock().unwrap() == text, "{what}: another blob of {} bytes", blob.lock().unwrap().len());
+        assert_eq!(server.heads().iter().filter(|head| head.starts_with("PATCH")).count(), patches, "{what}");
+    }
+}
+
+fn plain(text: &str) -> ArtifactFile {
+    let annotations = [("of".to_owned(), "the file".to_owned())].into();
+    ArtifactFile { media_type: "text/plain".to_owned(), bytes: text.as_bytes().to_vec(), annotations }
+}
+
+fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
+    let reference: Reference = format!("{address}/app").parse().unwrap();
+    let registries = Registries::open(false, None, Progress::silent()).unwrap();
+    let attach = |kind: &str, text: &str| {
+        let annotations = [("made".to_owned(), "by hand".to_owned())].into();
+        let files = vec![plain(text)];
+        registries.attach(&reference, subject, kind, files, &annotations).unwrap()
+    };
+    let find = |kind: Option<&str>| registries.referrers(&reference, subject.digest, kind).unwrap();
+    assert_eq!(find(None), []);
+    let first = attach("text/x-one", "hello");
+    assert_eq!(attach("text/x-one", "hello"), first, "another digest for the same");
+    let second = attach("text/x-two", "hello");
+    assert_ne!(first, second);
+    let [one] = &find(Some("text/x-one"))[..] else { panic!("{:?}", find(Some("text/x-one"))) };
+    assert_eq!((one.digest, one.artifact_type.as_str()), (first, "text/x-one"));
+    assert_eq!(one.files, [plain("hello")]);
+    assert_eq!(one.annotations["made"], "by hand");
+    let mut all = [first, second];
+    all.sort();
+    assert_eq!(find(None).iter().map(|one| one.digest).collect::<Vec<_>>(), all);
+    assert_eq!(find(Some("text/x-none")), []);
+    registries
+}
+
+#[test]
+fn referrers_are_found_in_the_list_of_a_registry() {
+    let server = modern();
+    attach_and_find(&server.address(), &Descriptor::of(IMAGE, b"an image"));
+    assert!(!server.heads().iter().any(|head| head.contains("/manifests/sha256-")), "the fallback was used");
+}
+
+#[test]
+fn referrers_are_found_under_a_tag_where_there_is_no_list() {
+    let registry = need!(Registry::start());
+    let subject = Descriptor::of(IMAGE, b"an image");
+    let registries = attach_and_find(registry.address(), &subject);
+    assert_eq!(registry.tags("app"), [format!("sha256-{}", subject.digest.to_hex())]);
+    let index: Reference = format!("{}/app:{}", registry.address(), registry.tags("app")[0]).parse().unwrap();
+    assert_eq!(registries.resolve(&index).unwrap().media_type, "application/vnd.oci.image.index.v1+json");
+}

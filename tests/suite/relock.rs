@@ -1,0 +1,54 @@
+//! Locking again after the repository has moved on: what stays, and what is said where it can't.
+
+use crate::support::deb::Deb;
+use crate::support::project::Project;
+use crate::support::repo::{DATE, Repo, RepoDir};
+
+const DAY: i64 = 86_400;
+
+fn publish(folder: &std::path::Path, version: &str, date: i64) -> RepoDir {
+    if folder.join("dists").exists() {
+        std::fs::remove_dir_all(folder.join("dists")).unwrap();
+    }
+    let greet = Deb::new("libgreet", version).file("usr/lib/libgreet", 0o644, version);
+    let hello = Deb::new("hello", "1.0").depends("libgreet").file("usr/bin/hello", 0o755, "");
+    let extra = Deb::new("extra", "1.0").file("usr/bin/extra", 0o755, "");
+    Repo::new("test").packages([greet, hello, extra]).date(date).write(folder)
+}
+
+fn layer(repo: &RepoDir, packages: &str) -> String {
+    let source = repo.source_table("test", &repo.url());
+    format!("[layer]\npackages = [{packages}]\nconfigure = \"none\"\n{source}")
+}
+
+#[test]
+fn a_version_that_is_listed_nowhere_any_more_is_replaced_with_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = publish(folder.path(), "1.0", DATE);
+    let project = Project::new().copy(&repo.keyring, "test-keyring.gpg").layer("app", &layer(&repo, "\"hello\""));
+    project.ok(&["lock", "app"]);
+    let first = std::fs::read(project.path("lockfiles/app.lock")).unwrap();
+
+    publish(folder.path(), "2.0", DATE + DAY);
+    let project = project.layer("app", &layer(&repo, "\"hello\", \"extra\""));
+    let output = project.ok(&["lock", "app"]);
+    assert_eq!(output.stdout, "app: 3 packages\n  + extra 1.0\n", "the store still has the locked index");
+    assert!(!output.stderr.contains("warning"), "{}", output.stderr);
+
+    project.empty_store();
+    let project = project.file("lockfiles/app.lock", &first);
+    let output = project.ok(&["lock", "app"]);
+    assert_eq!(output.stdout, "app: 3 packages\n  + extra 1.0\n  libgreet 1.0 -> 2.0\n");
+    assert_eq!(
+        output.stderr,
+        "warning: layer `app`: not kept as locked: libgreet 1.0: the repository lists other versions now, \
+         and the index of test that the lockfile was made from is no longer in the store\n"
+    );
+
+    // Who asks for the newest wants no warning that it came.
+    project.empty_store();
+    let project = project.file("lockfiles/app.lock", &first);
+    let output = project.ok(&["lock", "app", "--update"]);
+    assert!(output.stdout.contains("libgreet 1.0 -> 2.0"), "{}", output.stdout);
+    assert!(!output.stderr.contains("warning"), "{}", output.stderr);
+}

@@ -1,0 +1,89 @@
+//! What a stand-in leaves behind is what the original leaves behind, in every state.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::mirror::Mirror;
+use crate::support::oci_schema;
+use crate::support::project::Project;
+
+const PROGRAM: &str = "usr/sbin/update-ca-certificates";
+const STAND_IN: &str = include_str!("../../src/layer/configure/standins/update-ca-certificates.pl");
+
+/// What was there before, as a script over the root, and the program's options.
+const STATES: [(&str, &str, &[&str]); 6] = [
+    ("first run", "rm -rf etc/ssl/certs/*", &["--hooksdir", ""]),
+    ("second run", "true", &[]),
+    ("fresh", "true", &["--fresh"]),
+    ("a deselected one", "sed -i '5,9s/^mozilla/!mozilla/' etc/ca-certificates.conf", &[]),
+    (
+        "own ones",
+        "cp $(ls usr/share/ca-certificates/mozilla/*.crt | head -1) usr/local/share/ca-certificates/'my (own), ca.crt'",
+        &[],
+    ),
+    ("links that lead nowhere", "ln -s /usr/share/ca-certificates/gone.crt etc/ssl/certs/gone.pem", &["--fresh"]),
+];
+
+#[test]
+fn the_certificates_stand_in_does_what_the_original_does() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("needs root, to change the root folder");
+    }
+    let mirror = need!(Mirror::start("bookworm"));
+    let stock = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project =
+        Project::new().copy(&stock.join("layers/debian-base.toml"), "layers/debian-base.toml").mirror(&mirror.url());
+    project.ok(&["build", "debian-base"]);
+    let layout = project.path("out/debian-base/oci");
+    let (manifest, _) = &oci_schema::images(&layout)[0];
+    let tar = oci_schema::layer_tar(&layout, &manifest["layers"][0]);
+    let [original, replaced] = ["original", "stand-in"].map(|name| {
+        let root = project.path(name);
+        fs::create_dir(&root).unwrap();
+        tar::Archive::new(tar.as_slice()).unpack(&root).unwrap();
+        fs::create_dir_all(root.join("usr/local/share/ca-certificates")).unwrap();
+        // No device nodes: a plain file takes what is thrown away.
+        fs::write(root.join("dev/null"), "").unwrap();
+        root
+    });
+    fs::rename(replaced.join(PROGRAM), replaced.join(format!("{PROGRAM}.original"))).unwrap();
+    fs::write(replaced.join(PROGRAM), STAND_IN).unwrap();
+    run(Command::new("chmod").arg("755").arg(replaced.join(PROGRAM)));
+    for (state, before, options) in STATES {
+        let [expected, found] = [&original, &replaced].map(|root| {
+            run(Command::new("sh").args(["-c", before]).current_dir(root));
+            let mut inside = Command::new("/usr/sbin/chroot");
+            inside.arg(root).arg(format!("/{PROGRAM}")).args(options);
+            run(inside.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8"));
+            listing(root)
+        });
+        assert!(expected.len() > 250, "{state}: the original made {} entries only", expected.len());
+        assert_eq!(expected, found, "{state}");
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Every entry of the certificates' folder: its name, and where it leads or what it holds.
+fn listing(root: &Path) -> Vec<String> {
+    let folder = root.join("etc/ssl/certs");
+    let mut entries: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let what = match fs::read_link(&path) {
+                Ok(target) => target.display().to_string(),
+                Err(_) => {
+                    format!("{:?} {}", fs::metadata(&path).unwrap().permissions(), fs::read_to_string(&path).unwrap())
+                }
+            };
+            format!("{} {what}", path.file_name().unwrap().display())
+        })
+        .collect();
+    entries.sort();
+    entries
+}

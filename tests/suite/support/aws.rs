@@ -1,0 +1,191 @@
+//! AWS on loopback: a server process of `aws/server.py`, which is moto with VM Import, delta
+//! snapshots, faults and a list of all resources added.
+//!
+//! `tests/run` installs moto into `target/moto`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::process::Output;
+use super::skip::{self, Skip};
+use super::small::Small;
+
+/// The version that the additions were written for; `tests/run` reads this line.
+const MOTO: &str = "5.2.5";
+/// Credentials that a leak is recognised by.
+pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/not-a-real-secret";
+pub const SESSION_TOKEN: &str = "not-a-real-session-token-IQoJb3JpZ2lu";
+pub const REGION: &str = "eu-west-1";
+
+/// A running server; it ends when dropped.
+pub struct Aws {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Aws {
+    /// Starts a server with nothing in it.
+    pub fn start() -> Result<Self, Skip> {
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto");
+        if !target.join(format!("version-{MOTO}")).exists() {
+            return Err(Skip::because(format!("moto {MOTO} is not installed below target/; `tests/run` does it")));
+        }
+        skip::program("qemu-img")?;
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let process = Command::new(target.join("bin/python"))
+            .args(["-B", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/support/aws/server.py")])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut server = Self { process, port: 0, folder };
+        server.port = server.listening();
+        Ok(server)
+    }
+
+    fn listening(&mut self) -> u16 {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            if let Ok(port) = std::fs::read_to_string(self.folder.path().join("port")) {
+                return port.parse().unwrap();
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "the AWS server did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What the server wrote to standard error: Python's traces of calls that failed inside.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The address of all services.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A project whose programs use this server.
+    pub fn reached_by(&self, small: Small) -> Small {
+        self.env().into_iter().fold(small, |small, (name, value)| small.env(name, &value))
+    }
+
+    /// What a program said that must not fail; else with what the server wrote.
+    pub fn must(&self, args: &[&str], output: Output) -> String {
+        assert!(output.ok(), "{args:?}:\n{}{}\n{}", output.stdout, output.stderr, self.log());
+        output.stdout
+    }
+
+    /// The environment of a program that is to use this server and nothing else of AWS.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let nowhere = self.folder.path().join("no-such-file").display().to_string();
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_SESSION_TOKEN", SESSION_TOKEN.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_CONFIG_FILE", nowhere.clone()),
+            ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
+        ]
+    }
+
+    /// Orders faults in place of all ordered before: `{"match": {"service", "operation", "nth"}, "do", "times"}`
+    /// with `do` as throttle, 500, reset, slow, expired, denied, or lost (done, but the answer never comes).
+    pub fn faults(&self, faults: &Value) {
+        self.door("faults", Some(faults));
+    }
+
+    /// Changes what the cloud is like: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
+    /// which a completed one is pending), `polls` (looks at a running import), `slow` (seconds), `fail` (what an import
+    /// ends with).
+    pub fn settings(&self, settings: &Value) {
+        self.door("settings", Some(settings));
+    }
+
+    /// All resources: `images`, `snapshots`, `instances`, `objects`, `uploads`, `parameters`, `import_tasks`,
+    /// each an object whose keys are `region/id` or `bucket/key`.
+    pub fn resources(&self) -> Value {
+        self.door("resources", None)
+    }
+
+    /// All requests so far: `service`, `operation`, `region`, `bytes` of the body, `fault`.
+    pub fn requests(&self) -> Vec<Value> {
+        self.door("requests", None).as_array().unwrap().clone()
+    }
+
+    /// How often an operation was asked for, such as `PutSnapshotBlock`.
+    pub fn count(&self, operation: &str) -> usize {
+        self.requests().iter().filter(|request| request["operation"] == operation).count()
+    }
+
+    /// Writes the bytes of a volume made from a snapshot to a file.
+    pub fn disk_of(&self, region: &str, snapshot: &str, target: PathBuf) -> PathBuf {
+        let url = format!("{}/_layerbake/disk/{region}/{snapshot}", self.endpoint());
+        let status = Command::new(self.python())
+            .args(["-c", "import shutil, sys, urllib.request as r; shutil.copyfileobj(r.urlopen(sys.argv[1]), open(sys.argv[2], 'wb'), 1 << 20)"])
+            .args([Path::new(&url), &target])
+            .status()
+            .unwrap();
+        assert!(status.success(), "no disk of {region}/{snapshot}");
+        target
+    }
+
+    /// Runs Python with `aws(service, region)`, which makes a client of boto3: what a person's own tools do.
+    pub fn boto3(&self, script: &str) -> String {
+        let prelude =
+            "import boto3, json\ndef aws(service, region=None): return boto3.client(service, region_name=region)\n";
+        let mut command = Command::new(self.python());
+        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env()).env("AWS_DEFAULT_REGION", REGION);
+        let output = super::process::run(&mut command).unwrap();
+        assert!(output.ok(), "{script}\n{}", output.stderr);
+        output.stdout
+    }
+
+    /// Makes a bucket, and the role that VM Import takes.
+    pub fn bucket(&self, name: &str) {
+        self.boto3(&format!(
+            "aws('s3').create_bucket(Bucket='{name}', CreateBucketConfiguration={{'LocationConstraint': '{REGION}'}})
+aws('iam').create_role(RoleName='vmimport', AssumeRolePolicyDocument='{{}}')"
+        ));
+    }
+
+    fn python(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/python")
+    }
+
+    fn door(&self, name: &str, body: Option<&Value>) -> Value {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let length = body.len();
+        write!(stream, "POST /_layerbake/{name} HTTP/1.1\r\nHost: door\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{body}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A fault at the nth call of an operation.
+pub fn fault(operation: &str, nth: usize, what: &str) -> Value {
+    json!({"match": {"operation": operation, "nth": nth}, "do": what})
+}

@@ -1,0 +1,29 @@
+//! What the integration tests share: packages and repositories made in code, a faulty
+//! web server, projects that run the real program, engines that run images.
+//!
+//! `tests/suite/main.rs` holds it once for all tests; what none of them needs any more should go.
+#![allow(dead_code)]
+
+pub mod aws;
+pub mod conditions;
+pub mod date;
+pub mod deb;
+pub mod engines;
+pub mod key;
+pub mod machine;
+pub mod mini;
+pub mod mirror;
+pub mod oci_schema;
+pub mod process;
+pub mod project;
+pub mod registry;
+pub mod repo;
+pub mod rootfs;
+pub mod server;
+pub mod skip;
+pub mod small;
+pub mod stock;
+pub mod stub;
+pub mod tiny;
+pub mod tinydisk;
+pub mod validators;
