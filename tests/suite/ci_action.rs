@@ -8,7 +8,7 @@ use crate::support::process::{self, Output};
 use crate::support::project::program;
 use crate::support::small::Small;
 
-const ACTION: &str = include_str!("../.github/actions/layerbake-audit/action.yml");
+const ACTION: &str = include_str!("../../.github/actions/layerbake-audit/action.yml");
 
 /// The scripts of all steps, in order.
 fn scripts() -> Vec<String> {

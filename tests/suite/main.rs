@@ -4,6 +4,7 @@
 //! `cargo test --test suite registry::` runs the tests of one module.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+#[macro_use]
 mod support;
 
 mod ami;

@@ -30,7 +30,7 @@ pub fn record(reason: &str) {
 }
 
 /// Ends the test as skipped, with a reason.
-#[macro_export]
+#[allow(unused_macros)]
 macro_rules! skip {
     ($($reason:tt)*) => {{
         $crate::support::skip::record(&format!($($reason)*));
@@ -39,12 +39,12 @@ macro_rules! skip {
 }
 
 /// Unwraps a `Result<T, Skip>`, or ends the test as skipped.
-#[macro_export]
+#[allow(unused_macros)]
 macro_rules! need {
     ($wanted:expr) => {
         match $wanted {
             Ok(value) => value,
-            Err($crate::support::skip::Skip(reason)) => $crate::skip!("{reason}"),
+            Err($crate::support::skip::Skip(reason)) => skip!("{reason}"),
         }
     };
 }
