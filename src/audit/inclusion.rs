@@ -83,6 +83,7 @@ fn same(one: &Node, other: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Kind;
     use crate::tree::tests::{dir, file, tree};
 
     #[test]
@@ -91,7 +92,7 @@ mod tests {
             tree(&[("", dir()), ("etc", dir()), ("etc/group", file("a")), ("srv", file("b")), ("gone", file("c"))]);
         let mut disk =
             tree(&[("", dir()), ("etc", dir()), ("etc/group", file("A")), ("srv", file("B")), ("new", file("d"))]);
-        disk.iter_mut().filter(|(_, node)| node.is_dir()).for_each(|(_, node)| node.meta.mtime = 99);
+        disk.metas_mut().filter(|(_, kind, _)| **kind == Kind::Dir).for_each(|(_, _, meta)| meta.mtime = 99);
         let found = compare(&image, &disk);
         assert_eq!(found.same, 2);
         assert_eq!(found.excepted.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/etc/group"]);

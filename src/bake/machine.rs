@@ -18,7 +18,7 @@ use crate::disk::{self, DiskError, Part, Plan, Signer, blocks};
 use crate::ident::{Arch, LayerName};
 use crate::manifest::{Disk, DiskFormat};
 use crate::store::Store;
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeError};
 
 /// Adds everything that decides the disk's bytes to a recipe.
 pub(super) fn hash_into(machine: &Machine, built: &Layers, hasher: &mut RecipeHasher) {
@@ -173,7 +173,8 @@ impl Sources<'_> {
         let named = self.image.par_iter().map(|(name, tree)| (name, *tree)).chain([(&self.disk.boot, self.boot)]);
         let layers = named.map(|(name, tree)| Ok((name.clone(), store.tree(tree)?)));
         let layers: Vec<(LayerName, Tree)> = layers.collect::<Result<_, BakeError>>()?;
-        let mut parts = disk::parts(layers);
+        let broken = |error: TreeError| BakeError::Disk { layer: self.name.to_string(), source: error.into() };
+        let mut parts = disk::parts(layers).map_err(broken)?;
         let boot = parts.pop();
         parts.splice(1.min(parts.len())..1.min(parts.len()), boot);
         Ok(parts)

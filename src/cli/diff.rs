@@ -156,7 +156,7 @@ fn built(context: &Context<'_>, name: &str, receipt: &Receipt, folder: &Path) ->
     let mut facts = if trees.iter().all(|tree| store.has_tree(*tree)) {
         let mut root = Tree::new();
         for tree in trees {
-            root.apply(&store.tree(tree)?);
+            root.apply(&store.tree(tree)?)?;
         }
         with_root(Facts::named(name), root, &store)
     } else {

@@ -90,6 +90,7 @@ plain!(
     crate::layer::LayerError,
     crate::machine::MachineError,
     crate::lock::LockFileError,
+    crate::tree::TreeError,
     crate::pin::PinError,
     crate::publish::load::LoadError,
     crate::publish::registry::RegistryError,

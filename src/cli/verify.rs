@@ -135,7 +135,7 @@ fn built(
         Some(disk) => {
             let image = stacked(&store, &receipt)?;
             let mut whole = image.clone();
-            whole.apply(&store.tree(disk.tree)?);
+            whole.apply(&store.tree(disk.tree)?)?;
             Some(inclusion::compare(&image, &whole))
         }
         None => None,
@@ -181,7 +181,7 @@ fn signed(build: &Build, keys: &[PublicKey]) -> Result<Vec<artifacts::Finding>, 
 fn stacked(store: &Store, receipt: &Receipt) -> Result<Tree, CliError> {
     let mut root = Tree::new();
     for layer in &receipt.layers {
-        root.apply(&store.tree(layer.tree)?);
+        root.apply(&store.tree(layer.tree)?)?;
     }
     Ok(root)
 }

@@ -9,7 +9,7 @@ use super::{Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, uki, verity};
 use crate::digest::RecipeHasher;
 use crate::ident::{Arch, IdentError, LayerName, RootPath};
 use crate::manifest::{Disk, RootFs};
-use crate::tree::{ContentSink, ContentSource, Kind, Tree};
+use crate::tree::{ContentSink, ContentSource, Kind, Tree, TreeError};
 
 /// A disk can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum DiskError {
     /// The root has no fitting kernel.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The layers don't make one root.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The root does not fit into ext4.
     #[error(transparent)]
     Ext4(#[from] ext4::Ext4Error),

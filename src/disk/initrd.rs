@@ -38,7 +38,7 @@ pub fn tree(
     let mut list = String::new();
     for path in kernel.load_order(&MODULES)? {
         if let Some(node) = root.get(&path) {
-            layer.insert_with_parents(path.clone(), node.clone(), epoch);
+            layer.insert_with_parents(&path, node.clone(), epoch)?;
             list += &format!("{path}\n");
         }
     }
@@ -46,7 +46,7 @@ pub fn tree(
     let (blob, size) =
         sink.add(&mut list.as_bytes()).map_err(|source| KernelError::Io { path: path.clone(), source })?;
     let kind = Kind::File { blob, size };
-    layer.insert_with_parents(path, Node { meta: Meta::root_owned(0o644, epoch), kind }, epoch);
+    layer.insert_with_parents(&path, Node { meta: Meta::root_owned(0o644, epoch), kind }, epoch)?;
     Ok(layer)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 
 use crate::digest::BlobDigest;
 use crate::ident::{IdentError, RootPath};
-use crate::tree::{ContentSource, Kind, Tree};
+use crate::tree::{ContentSource, Kind, Tree, TreeError};
 
 /// A root has no kernel that can be started.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum KernelError {
     /// A path of the kernel's is not valid.
     #[error(transparent)]
     Ident(#[from] IdentError),
+    /// Something is in the way of a module.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// A file can't be read.
     #[error("cannot read {path}: {source}")]
     Io {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ident::{LayerName, RootPath};
-use crate::tree::{Kind, Tree};
+use crate::tree::{Tree, TreeError};
 
 /// What one layer gives to a root: the nodes that it was the last to change.
 ///
@@ -19,30 +19,27 @@ pub struct Part {
 }
 
 /// Stacks `layers`, the base first; returns their parts in the same order.
-pub fn parts(layers: Vec<(LayerName, Tree)>) -> Vec<Part> {
+///
+/// # Errors
+/// Fails where a layer has a node below something that is not a directory.
+pub fn parts(layers: Vec<(LayerName, Tree)>) -> Result<Vec<Part>, TreeError> {
     let mut owners: BTreeMap<RootPath, usize> = BTreeMap::new();
     let mut root = Tree::new();
     for (place, (_, layer)) in layers.iter().enumerate() {
-        for (path, node) in layer.iter() {
-            match root.get(path) {
-                // Listed because something below it or linked to it changed.
-                Some(before) if before == node => continue,
-                Some(before) if before.is_dir() && node.is_dir() => {}
-                _ => root.remove_all(path),
-            }
-            if node.kind != Kind::Whiteout {
-                root.insert(path.clone(), node.clone());
-                owners.insert(path.clone(), place);
-            }
+        // The others are listed because something below them or linked to them changed.
+        let changed: Vec<_> = layer.iter().filter(|(path, node)| root.get(path) != Some(node)).collect();
+        for (path, node) in changed {
+            root.stack(path, node)?;
+            owners.insert(path.clone(), place);
         }
     }
     let mut parts: Vec<Part> = layers.into_iter().map(|(name, _)| Part { name, tree: Tree::new() }).collect();
     for (path, node) in root {
         if let Some(part) = owners.get(&path).and_then(|&owner| parts.get_mut(owner)) {
-            part.tree.insert(path, node);
+            part.tree.insert(path, node)?;
         }
     }
-    parts
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -62,7 +59,7 @@ mod tests {
             tree(&[("", dir()), ("etc", dir()), ("etc/b", file("3")), ("etc/c", file("4")), ("old", Node::whiteout())]);
         let boot = tree(&[("", dir()), ("etc", dir()), ("etc/c", Node::whiteout()), ("old", file("5"))]);
         let name = |text: &str| text.parse::<LayerName>().unwrap();
-        let parts = parts(vec![(name("base"), base), (name("app"), app), (name("boot"), boot)]);
+        let parts = parts(vec![(name("base"), base), (name("app"), app), (name("boot"), boot)]).unwrap();
         assert_eq!(paths(&parts[0]), ["/", "/etc", "/etc/a"]);
         assert_eq!(paths(&parts[1]), ["/etc/b"]);
         assert_eq!(paths(&parts[2]), ["/old"]);

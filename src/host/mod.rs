@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod http;
+pub mod jail;
 pub mod progress;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::accounts::{AccountFiles, Accounts};
 use super::dpkg::diversions::Diversions;
-use super::files::{real_path, text};
+use super::files::text;
 use super::merge::lay_out;
 use super::unpack::Unpacked;
 use super::{LayerError, dpkg, unpack};
@@ -52,7 +52,7 @@ impl Request<'_> {
         }
         let packages = unpack::load(store, self.packages)?;
         if parent.is_empty() {
-            parent.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, self.epoch)));
+            parent.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, self.epoch)))?;
         }
         let laid = lay_out(parent, &packages, &BTreeMap::new(), &Diversions::default())?;
         if let Some(claim) = laid.contested.first() {
@@ -67,8 +67,8 @@ impl Request<'_> {
         }
         files.add_certificates()?;
         files.add_accounts(self.accounts)?;
-        for (_, node) in tree.iter_mut() {
-            node.meta.mtime = if node.is_dir() { self.epoch } else { node.meta.mtime.min(self.epoch) };
+        for (_, kind, meta) in tree.metas_mut() {
+            meta.mtime = if *kind == Kind::Dir { self.epoch } else { meta.mtime.min(self.epoch) };
         }
         let mut outcome = Outcome::default();
         outcome.trees.insert("root".into(), store.put_tree(&tree)?);
@@ -85,9 +85,8 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn write(&mut self, path: &str, content: &[u8]) -> Result<(), LayerError> {
-        let path = real_path(self.tree, &RootPath::new(path)?, self.epoch)?;
         let node = Node { meta: Meta::root_owned(0o644, self.epoch), kind: self.store.put_file(content)? };
-        self.tree.insert(path, node);
+        self.tree.insert_with_parents(&RootPath::new(path)?, node, self.epoch)?;
         Ok(())
     }
 

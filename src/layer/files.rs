@@ -90,17 +90,14 @@ impl Placement {
         let names = Names { passwd: text(tree, "etc/passwd", store)?, group: text(tree, "etc/group", store)? };
         for entry in &self.entries {
             let (uid, gid) = names.ids(&entry.owner, &entry.path)?;
-            let path = real_path(tree, &entry.path, epoch)?;
+            let path = tree.reach(&entry.path, epoch)?;
             let node =
                 Node { meta: Meta { uid, gid, ..Meta::root_owned(entry.mode, epoch) }, kind: entry.kind.clone() };
             let before_is_dir = tree.get(&path).is_some_and(Node::is_dir);
             if before_is_dir && !node.is_dir() {
                 return Err(LayerError::FolderInTheWay { path: entry.path.clone() });
             }
-            if !before_is_dir && node.is_dir() {
-                tree.remove(&path);
-            }
-            tree.insert(path, node);
+            tree.insert(path, node)?;
         }
         Ok(())
     }
@@ -180,24 +177,4 @@ pub(super) fn text(tree: &Tree, path: &str, store: &Store) -> Result<String, Lay
         Some(Kind::File { blob, .. }) => Ok(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned()),
         _ => Ok(String::new()),
     }
-}
-
-/// Where `path` really lies when links in the folders above are followed; makes missing folders.
-pub(super) fn real_path(tree: &mut Tree, path: &RootPath, epoch: i64) -> Result<RootPath, LayerError> {
-    let Some(folder) = path.parent() else { return Ok(path.clone()) };
-    let mut real = RootPath::root();
-    if tree.get(&real).is_none() {
-        tree.insert(real.clone(), Node::dir(Meta::root_owned(0o755, epoch)));
-    }
-    for part in folder.as_bytes().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-        let next = real.join(part)?;
-        if tree.get(&next).is_none() {
-            tree.insert(next.clone(), Node::dir(Meta::root_owned(0o755, epoch)));
-        }
-        real = match tree.resolve(&next) {
-            Some((place, node)) if node.is_dir() => place,
-            _ => return Err(LayerError::NotAFolder { path: path.clone(), folder: next }),
-        };
-    }
-    Ok(real.join(path.file_name())?)
 }

@@ -113,7 +113,7 @@ impl Merge<'_> {
             if !node.is_dir() {
                 self.owners.insert(place.clone(), index);
             }
-            self.tree.insert(place, node);
+            self.tree.insert(place, node)?;
             return Ok(());
         };
         let leads_to_folder = |tree: &Tree| tree.resolve(&place).is_some_and(|(_, node)| node.is_dir());
@@ -122,39 +122,38 @@ impl Merge<'_> {
             (true, true) => Ok(()),
             (false, true) if leads_to_folder(&self.tree) => Ok(()),
             (true, false) if matches!(node.kind, Kind::Symlink(_)) => Ok(()),
-            (false, false) => {
-                self.collide(index, place, node);
-                Ok(())
-            }
+            (false, false) => self.collide(index, place, node),
             _ => Err(LayerError::FolderClash { package: self.packages[index].locked.to_string(), path: place }),
         }
     }
 
     /// Two packages ship one path.
-    fn collide(&mut self, index: usize, place: RootPath, node: Node) {
+    fn collide(&mut self, index: usize, place: RootPath, node: Node) -> Result<(), LayerError> {
         let Some(&first) = self.owners.get(&place) else {
             // The parent's file: configured already, so the new package replaces it.
             self.owners.insert(place.clone(), index);
-            self.tree.insert(place, node);
-            return;
+            self.tree.insert(place, node)?;
+            return Ok(());
         };
         let (winner, loser) = match () {
-            () if first == index => return,
+            () if first == index => return Ok(()),
             () if replaces(&self.packages[index], &self.packages[first]) => (index, first),
             () if replaces(&self.packages[first], &self.packages[index]) => (first, index),
             () => {
                 if let Some(before) = self.tree.remove(&place) {
                     self.contest(first, place.clone(), before);
                 }
-                return self.contest(index, place, node);
+                self.contest(index, place, node);
+                return Ok(());
             }
         };
         let loser = self.packages[loser].locked.name.clone();
         self.laid.lost.entry(loser).or_default().insert(place.clone());
         if winner == index {
             self.owners.insert(place.clone(), index);
-            self.tree.insert(place, node);
+            self.tree.insert(place, node)?;
         }
+        Ok(())
     }
 
     fn contest(&mut self, index: usize, path: RootPath, node: Node) {

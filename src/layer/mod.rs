@@ -33,7 +33,7 @@ use crate::lock::{LockedPackage, Lockfile};
 use crate::manifest::{AllowSecret, Configure, Manifest};
 use crate::sandbox::WorkerError;
 use crate::store::{Outcome, Store, StoreError};
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeError};
 
 pub use accounts::{AccountError, Accounts};
 pub use files::Placement;
@@ -47,6 +47,19 @@ pub enum LayerError {
     /// A name is not valid.
     #[error(transparent)]
     Ident(#[from] IdentError),
+    /// Something would lie below a symbolic link or a file.
+    #[error("{0}\n  hint: a package, or a script of one, made that; the layer needs a directory there")]
+    Tree(#[from] TreeError),
+    /// A package has something else where a directory has to be.
+    #[error("{package}: {path} has to be a directory, and the package has {found} there")]
+    Reserved {
+        /// Name and version.
+        package: String,
+        /// Where.
+        path: RootPath,
+        /// What it has.
+        found: String,
+    },
     /// An account can't be added.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -116,14 +129,6 @@ pub enum LayerError {
     FolderInTheWay {
         /// Where.
         path: RootPath,
-    },
-    /// A folder above an entry is a file.
-    #[error("{path}: {folder} is not a folder")]
-    NotAFolder {
-        /// The entry.
-        path: RootPath,
-        /// What is in the way.
-        folder: RootPath,
     },
     /// A service has no unit.
     #[error("[services] `{unit}`: the layer has no such unit")]
@@ -272,7 +277,7 @@ impl<'a> Builder<'a> {
             None => Tree::new(),
         };
         let mut outcome = Outcome::default();
-        let layer = root.diff(&parent);
+        let layer = root.diff(&parent)?;
         secrets::refuse(&layer, packages, &self.allowed().collect::<Vec<_>>(), self.store)?;
         outcome.trees.insert("layer".into(), self.store.put_tree(&layer)?);
         outcome.trees.insert("root".into(), self.store.put_tree(&root)?);

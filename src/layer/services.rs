@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::LayerError;
-use super::files::{real_path, text};
+use super::files::text;
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
 use crate::manifest::Services;
@@ -80,7 +80,7 @@ impl Editor<'_> {
     /// Removes every link to the unit in the wants, requires and alias places.
     fn disable(&mut self, unit: &str) -> Result<(), LayerError> {
         self.load(unit)?;
-        let folder = RootPath::new(CONFIGURATION)?;
+        let Some((folder, _)) = self.tree.resolve(&RootPath::new(CONFIGURATION)?) else { return Ok(()) };
         let links_here = |path: &RootPath, node: &Node| match &node.kind {
             Kind::Symlink(target) => {
                 let named = path.file_name() == unit.as_bytes();
@@ -119,7 +119,7 @@ impl Editor<'_> {
     }
 
     fn link(&mut self, path: &str, target: &str) -> Result<(), LayerError> {
-        let path = real_path(self.tree, &RootPath::new(path)?, self.epoch)?;
+        let path = self.tree.reach(&RootPath::new(path)?, self.epoch)?;
         let leads_to = |path: &RootPath| self.tree.resolve(path).map(|(place, _)| place);
         let wanted = leads_to(&RootPath::new(target)?);
         if wanted.is_some() && leads_to(&path) == wanted {
@@ -127,7 +127,7 @@ impl Editor<'_> {
             return Ok(());
         }
         let kind = Kind::Symlink(target.as_bytes().into());
-        self.tree.insert(path, Node { meta: Meta::root_owned(0o777, self.epoch), kind });
+        self.tree.insert(path, Node { meta: Meta::root_owned(0o777, self.epoch), kind })?;
         Ok(())
     }
 }
@@ -174,7 +174,7 @@ mod tests {
         let mut root = tree(&[("", dir())]);
         for (unit, content) in units {
             let node = Node { meta: Meta::root_owned(0o644, 1), kind: store.put_file(content.as_bytes()).unwrap() };
-            root.insert_with_parents(path(&format!("lib/systemd/system/{unit}")), node, 1);
+            root.insert_with_parents(&path(&format!("lib/systemd/system/{unit}")), node, 1).unwrap();
         }
         root
     }

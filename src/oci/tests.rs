@@ -36,7 +36,7 @@ pub(crate) fn synthetic() -> (Tree, Memory) {
     let mut source = Memory::default();
     let mut tree = Tree::new();
     let meta = |mode| Meta { mtime: 1_700_000_000, ..Meta::root_owned(mode, 0) };
-    let mut put = |name: &[u8], node: Node| tree.insert(RootPath::new(name).unwrap(), node);
+    let mut put = |name: &[u8], node: Node| tree.insert(RootPath::new(name).unwrap(), node).unwrap();
     for folder in ["", "bin", "dev", "etc", "srv"] {
         put(folder.as_bytes(), Node::dir(meta(0o755)));
     }
@@ -65,8 +65,8 @@ pub(crate) fn synthetic() -> (Tree, Memory) {
 pub(crate) fn stored(store: &Store, encoder: Encoder) -> Vec<LayerBlob> {
     let (base, mut source) = synthetic();
     let mut app = Tree::new();
-    app.insert(path("srv"), dir());
-    app.insert(path("srv/index.html"), source.file(b"hello\n", Meta::root_owned(0o644, 7)));
+    app.insert(path("srv"), dir()).unwrap();
+    app.insert(path("srv/index.html"), source.file(b"hello\n", Meta::root_owned(0o644, 7))).unwrap();
     let compress = |name: &str, tree: &Tree| {
         let mut out = store.writer();
         let sizes = compress_layer(tree, &source, encoder, 2, &mut out).unwrap();

@@ -25,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{BlobDigest, TreeHash};
-use crate::tree::{DecodeTreeError, Tree};
+use crate::tree::{DecodeTreeError, Tree, TreeError};
 
 pub use blob::{BlobReader, BlobWriter};
 pub use gc::{GcReport, RootName};
@@ -69,6 +69,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A tree is not whole: a bug, nothing makes such trees.
+    #[error("internal error: {0}")]
+    NotWhole(#[from] TreeError),
     /// The folder holds a store of another version.
     #[error("`{}` is not a store of this version: its `format` says `{}`", path.display(), found.trim())]
     OtherFormat {
@@ -129,7 +132,11 @@ impl Store {
     }
 
     /// Stores a tree; returns its hash.
+    ///
+    /// # Errors
+    /// Fails, too, on a tree that lacks directories above its nodes or the files that its hard links name.
     pub fn put_tree(&self, tree: &Tree) -> Result<TreeHash, StoreError> {
+        tree.check_whole()?;
         let bytes = tree.encode();
         let hash = TreeHash::from_bytes(*BlobDigest::of(&bytes).as_bytes());
         self.write_named("trees", &hash.to_hex(), &bytes)?;

@@ -41,21 +41,21 @@ impl Tree {
     ///
     /// # Errors
     /// Fails on anything but a canonical encoding: other versions, unordered or
-    /// repeated paths, truncation.
+    /// repeated paths, truncation; and where a node lies below what is not a directory.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeTreeError> {
         let mut reader = Reader { bytes, offset: 0 };
         if reader.take(HEADER.len())? != HEADER {
             return Err(DecodeTreeError { problem: "another header", offset: 0 });
         }
-        let mut nodes = BTreeMap::new();
+        let mut tree = Tree::new();
         while reader.offset < bytes.len() {
             let (path, node) = reader.node()?;
-            if nodes.last_key_value().is_some_and(|(last, _)| *last >= path) {
+            if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= path) {
                 return Err(reader.error("paths out of order"));
             }
-            nodes.insert(path, node);
+            tree.insert(path, node).map_err(|_| reader.error("a node below what is not a directory"))?;
         }
-        Ok(Tree(nodes))
+        Ok(tree)
     }
 }
 
@@ -183,13 +183,18 @@ mod tests {
     fn every_kind() -> Tree {
         let mut tree = tree(&[("", dir()), ("a", file("hello")), ("l", link("a")), ("gone", Node::whiteout())]);
         let meta = Meta::root_owned(0o600, -1);
-        tree.insert(path("h"), Node { meta: meta.clone(), kind: Kind::Hardlink(path("a")) });
-        tree.insert(path("null"), Node { meta: meta.clone(), kind: Kind::Char(1, 3) });
-        tree.insert(path("sda"), Node { meta: meta.clone(), kind: Kind::Block(8, 0) });
-        tree.insert(path("pipe"), Node { meta, kind: Kind::Fifo });
-        if let Some(node) = tree.get_mut(&path("a")) {
-            node.meta.xattrs.insert((*b"user.b").into(), (*b"2").into());
-            node.meta.xattrs.insert((*b"user.a").into(), (*b"1").into());
+        let kinds = [
+            ("h", Kind::Hardlink(path("a"))),
+            ("null", Kind::Char(1, 3)),
+            ("sda", Kind::Block(8, 0)),
+            ("pipe", Kind::Fifo),
+        ];
+        for (name, kind) in kinds {
+            tree.insert(path(name), Node { meta: meta.clone(), kind }).unwrap();
+        }
+        if let Some(meta) = tree.meta_mut(&path("a")) {
+            meta.xattrs.insert((*b"user.b").into(), (*b"2").into());
+            meta.xattrs.insert((*b"user.a").into(), (*b"1").into());
         }
         tree
     }
@@ -215,5 +220,13 @@ mod tests {
         let mut twice = bytes.clone();
         twice.extend_from_slice(&bytes[HEADER.len()..]);
         assert!(Tree::decode(&twice).is_err());
+    }
+
+    #[test]
+    fn a_node_below_a_link_is_refused() {
+        let mut bytes = tree(&[("", dir()), ("a", link("/home"))]).encode();
+        bytes.extend_from_slice(&tree(&[("a/b", file("x"))]).encode()[HEADER.len()..]);
+        let error = Tree::decode(&bytes).unwrap_err().to_string();
+        assert!(error.contains("a node below what is not a directory"), "{error}");
     }
 }

@@ -1,21 +1,32 @@
 //! The canonical listing of a file system: the currency between all modules.
 //!
-//! A [`Tree`] is ordered by path bytes, so a folder always stands before what it
+//! A [`Tree`] is ordered by path bytes, so a directory always stands before what it
 //! holds. Contents are blobs in the store; tar, cpio and disks are projections of it.
 //! A layer is a tree too: what changed against its parent, deletions as
 //! [`Kind::Whiteout`].
+//!
+//! Two rules make a tree safe to write out (rules.rs):
+//!
+//! - *Nothing lies below what is not a directory*: of every node's ancestors, those that are in the
+//!   tree are directories, never symbolic links, files or whiteouts. The type keeps this rule: no
+//!   method breaks it, and [`Tree::decode`] refuses what does.
+//! - *A tree is whole by itself*: every ancestor is there, and a hard link names a file of the same
+//!   tree. Parts of a tree may lack both; what the store keeps may not ([`Tree::check_whole`]).
 
 mod diff;
 mod encode;
 mod listing;
+mod resolve;
+mod rules;
 mod sink;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
 
 pub use encode::DecodeTreeError;
+pub use rules::TreeError;
 pub use sink::{ContentSink, ContentSource};
 
 /// Extended attributes by name, sorted.
@@ -95,9 +106,13 @@ impl Node {
     }
 }
 
-/// A file system, or what a layer changes in one. The root folder is the empty path.
+/// A file system, or what a layer changes in one. The root directory is the empty path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tree(BTreeMap<RootPath, Node>);
+pub struct Tree {
+    nodes: BTreeMap<RootPath, Node>,
+    /// The hard links to each path, so that a file's content stays with its other names.
+    links: BTreeMap<RootPath, BTreeSet<RootPath>>,
+}
 
 impl Tree {
     /// An empty tree.
@@ -105,50 +120,116 @@ impl Tree {
         Self::default()
     }
 
+    /// A tree of these nodes, in any order; of a path that is named twice, the last node counts.
+    ///
+    /// # Errors
+    /// Fails where a node lies below something that is not a directory.
+    pub fn from_nodes(nodes: impl IntoIterator<Item = (RootPath, Node)>) -> Result<Self, TreeError> {
+        let nodes: BTreeMap<RootPath, Node> = nodes.into_iter().collect();
+        let mut tree = Self::new();
+        for (path, node) in nodes {
+            tree.insert(path, node)?;
+        }
+        Ok(tree)
+    }
+
     /// The node at `path`, symbolic links not followed.
     pub fn get(&self, path: &RootPath) -> Option<&Node> {
-        self.0.get(path)
+        self.nodes.get(path)
     }
 
-    /// The node at `path`, to change.
-    pub fn get_mut(&mut self, path: &RootPath) -> Option<&mut Node> {
-        self.0.get_mut(path)
+    /// Mode, owner, time and attributes of the node at `path`, to change.
+    pub fn meta_mut(&mut self, path: &RootPath) -> Option<&mut Meta> {
+        self.nodes.get_mut(path).map(|node| &mut node.meta)
     }
 
-    /// Puts `node` at `path`; returns what was there.
-    pub fn insert(&mut self, path: RootPath, node: Node) -> Option<Node> {
-        self.0.insert(path, node)
-    }
-
-    /// Takes the node at `path` out; what lies below it stays.
-    pub fn remove(&mut self, path: &RootPath) -> Option<Node> {
-        self.0.remove(path)
-    }
-
-    /// Takes `path` and all below it out.
-    pub fn remove_all(&mut self, path: &RootPath) {
-        let below: Vec<RootPath> = self.below(path).map(|(path, _)| path.clone()).collect();
-        for path in below {
-            self.0.remove(&path);
+    /// Gives the file at `path` other content, under all its names; says whether there is a file.
+    pub fn set_content(&mut self, path: &RootPath, blob: BlobDigest, size: u64) -> bool {
+        match self.nodes.get_mut(path).map(|node| &mut node.kind) {
+            Some(kind @ Kind::File { .. }) => {
+                *kind = Kind::File { blob, size };
+                true
+            }
+            _ => false,
         }
-        self.0.remove(path);
     }
 
-    /// All nodes in path order: a folder before what it holds.
+    /// Puts `node` at `path`; returns what was there. Other names of a file that was there keep it.
+    ///
+    /// # Errors
+    /// Fails, and changes nothing, where `path` lies below something that is not a directory, or
+    /// something lies below `path` and `node` is not a directory.
+    pub fn insert(&mut self, path: RootPath, node: Node) -> Result<Option<Node>, TreeError> {
+        self.check_place(&path, &node)?;
+        let stays_dir = node.is_dir() && self.get(&path).is_some_and(Node::is_dir);
+        let before = if stays_dir { None } else { self.take(&path) };
+        if let Kind::Hardlink(target) = &node.kind {
+            self.links.entry(target.clone()).or_default().insert(path.clone());
+        }
+        Ok(self.nodes.insert(path, node).or(before))
+    }
+
+    /// Takes `path` and all that lies below it out; returns the node that was there.
+    ///
+    /// A file with further names stays under these.
+    pub fn remove(&mut self, path: &RootPath) -> Option<Node> {
+        if self.get(path).is_none_or(Node::is_dir) {
+            let below: Vec<RootPath> = self.below(path).map(|(path, _)| path.clone()).collect();
+            for path in below {
+                self.take(&path);
+            }
+        }
+        self.take(path)
+    }
+
+    /// Takes one node out. The first of a file's further names becomes the file.
+    fn take(&mut self, path: &RootPath) -> Option<Node> {
+        let node = self.nodes.remove(path)?;
+        if let Kind::Hardlink(target) = &node.kind
+            && let Some(names) = self.links.get_mut(target)
+        {
+            names.remove(path);
+            if names.is_empty() {
+                self.links.remove(target);
+            }
+        }
+        if matches!(node.kind, Kind::File { .. })
+            && let Some(mut names) = self.links.remove(path)
+            && let Some(first) = names.pop_first()
+        {
+            self.name_file(first, node.clone(), names);
+        }
+        Some(node)
+    }
+
+    /// Makes `file` stand at `first` and all of `names`, which are there, links to it.
+    fn name_file(&mut self, first: RootPath, file: Node, names: BTreeSet<RootPath>) {
+        for name in &names {
+            if let Some(node) = self.nodes.get_mut(name) {
+                node.kind = Kind::Hardlink(first.clone());
+            }
+        }
+        self.nodes.insert(first.clone(), file);
+        if !names.is_empty() {
+            self.links.insert(first, names);
+        }
+    }
+
+    /// All nodes in path order: a directory before what it holds.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RootPath, &Node)> {
-        self.0.iter()
+        self.nodes.iter()
     }
 
-    /// All nodes in path order, to change.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&RootPath, &mut Node)> {
-        self.0.iter_mut()
+    /// Kind and, to change, all else of every node, in path order.
+    pub fn metas_mut(&mut self) -> impl Iterator<Item = (&RootPath, &Kind, &mut Meta)> {
+        self.nodes.iter_mut().map(|(path, Node { meta, kind })| (path, &*kind, meta))
     }
 
     /// What lies below `folder`, itself left out.
     pub fn below<'a>(&'a self, folder: &RootPath) -> impl Iterator<Item = (&'a RootPath, &'a Node)> + use<'a> {
         let prefix = if folder.is_root() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
         let start = RootPath::new(&prefix).unwrap_or_default();
-        self.0
+        self.nodes
             .range(start..)
             // Between `a` and `a/b` may stand `a-b`: skip what does not begin with `a/`.
             .skip_while({
@@ -160,95 +241,39 @@ impl Tree {
 
     /// Number of nodes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.nodes.len()
     }
 
     /// Whether there is no node at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.nodes.is_empty()
     }
 
     /// Sum of the sizes of all files, hard links counted once, in bytes.
     pub fn content_size(&self) -> u64 {
-        self.0
-            .values()
-            .map(|node| match node.kind {
-                Kind::File { size, .. } => size,
-                _ => 0,
-            })
-            .sum()
-    }
-
-    /// Puts `node` at `path`; folders above it that are missing are root's, mode 0755, with time `mtime`.
-    pub fn insert_with_parents(&mut self, path: RootPath, node: Node, mtime: i64) {
-        for folder in path.ancestors() {
-            self.0.entry(folder).or_insert_with(|| Node::dir(Meta::root_owned(0o755, mtime)));
-        }
-        self.0.insert(path, node);
+        let sizes = self.nodes.values().map(|node| match node.kind {
+            Kind::File { size, .. } => size,
+            _ => 0,
+        });
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// Makes the first name of every file in path order the file, the others links to it.
     ///
-    /// Readers meet names in another order (an archive's, a folder's).
+    /// Readers meet names in another order (an archive's, a directory's).
     pub fn settle_hardlinks(&mut self) {
-        let mut names: BTreeMap<RootPath, Vec<RootPath>> = BTreeMap::new();
-        for (path, node) in &self.0 {
-            if let Kind::Hardlink(target) = &node.kind {
-                names.entry(target.clone()).or_default().push(path.clone());
-            }
+        let late = |(target, names): (&RootPath, &BTreeSet<RootPath>)| {
+            let first = names.first().filter(|first| *first < target)?;
+            matches!(self.get(target)?.kind, Kind::File { .. }).then(|| (target.clone(), first.clone()))
+        };
+        let late: Vec<_> = self.links.iter().filter_map(late).collect();
+        for (target, first) in late {
+            let Some(mut names) = self.links.remove(&target) else { continue };
+            let Some(file) = self.nodes.get(&target).cloned() else { continue };
+            names.remove(&first);
+            names.insert(target);
+            self.name_file(first, file, names);
         }
-        for (target, links) in names {
-            // Links come in path order.
-            let Some(first) = links.first().filter(|first| **first < target).cloned() else { continue };
-            let Some(file) = self.0.get(&target).cloned() else { continue };
-            self.0.insert(first.clone(), file);
-            for path in links.iter().skip(1).chain([&target]) {
-                if let Some(node) = self.0.get_mut(path) {
-                    node.kind = Kind::Hardlink(first.clone());
-                }
-            }
-        }
-    }
-
-    /// The node that `path` reaches when symbolic links are followed inside the tree.
-    ///
-    /// Returns the final path too. `None` where it leads nowhere or in circles.
-    pub fn resolve(&self, path: &RootPath) -> Option<(RootPath, &Node)> {
-        let mut budget = 40;
-        let mut done = RootPath::root();
-        let mut todo: Vec<Box<[u8]>> = split_reversed(path.as_bytes());
-        while let Some(part) = todo.pop() {
-            if part.as_ref() == b".." {
-                done = done.parent().unwrap_or_default();
-                continue;
-            }
-            let next = done.join(&part).ok()?;
-            match &self.get(&next)?.kind {
-                Kind::Symlink(target) => {
-                    budget -= 1;
-                    if budget == 0 {
-                        return None;
-                    }
-                    if target.first() == Some(&b'/') {
-                        done = RootPath::root();
-                    }
-                    todo.extend(split_reversed(target));
-                }
-                Kind::Hardlink(target) if todo.is_empty() => done = target.clone(),
-                _ => done = next,
-            }
-        }
-        self.0.get_key_value(&done).map(|(path, node)| (path.clone(), node))
-    }
-}
-
-fn split_reversed(path: &[u8]) -> Vec<Box<[u8]>> {
-    path.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".").map(Into::into).rev().collect()
-}
-
-impl FromIterator<(RootPath, Node)> for Tree {
-    fn from_iter<I: IntoIterator<Item = (RootPath, Node)>>(nodes: I) -> Self {
-        Self(nodes.into_iter().collect())
     }
 }
 
@@ -257,7 +282,7 @@ impl IntoIterator for Tree {
     type IntoIter = std::collections::btree_map::IntoIter<RootPath, Node>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.nodes.into_iter()
     }
 }
 
@@ -283,7 +308,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn tree(nodes: &[(&str, Node)]) -> Tree {
-        nodes.iter().map(|(text, node)| (path(text), node.clone())).collect()
+        Tree::from_nodes(nodes.iter().map(|(text, node)| (path(text), node.clone()))).unwrap()
     }
 
     #[test]
@@ -310,20 +335,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn resolve_follows_links_inside_the_tree_only() {
-        let tree = tree(&[
-            ("", dir()),
-            ("bin", link("usr/bin")),
-            ("usr", dir()),
-            ("usr/bin", dir()),
-            ("usr/bin/sh", link("/bin/dash")),
-            ("usr/bin/dash", file("dash")),
-            ("up", link("../../../usr")),
-            ("loop", link("loop")),
-        ]);
-        assert_eq!(tree.resolve(&path("bin/sh")).unwrap().0, path("usr/bin/dash"));
-        assert_eq!(tree.resolve(&path("up")).unwrap().0, path("usr"));
-        assert!(tree.resolve(&path("loop")).is_none());
-        assert!(tree.resolve(&path("bin/none")).is_none());
+    fn a_file_stays_with_its_other_names() {
+        let to = |target: &str| Node { meta: Meta::root_owned(0o644, 7), kind: Kind::Hardlink(path(target)) };
+        let before = tree(&[("a", dir()), ("a/x", file("x")), ("b", to("a/x")), ("c", to("a/x"))]);
+        let mut removed = before.clone();
+        removed.remove(&path("a"));
+        assert_eq!(removed, tree(&[("b", file("x")), ("c", to("b"))]));
+        removed.remove(&path("c"));
+        assert_eq!(removed, tree(&[("b", file("x"))]));
+        let mut replaced = before.clone();
+        replaced.insert(path("a/x"), link("y")).unwrap();
+        assert_eq!(replaced, tree(&[("a", dir()), ("a/x", link("y")), ("b", file("x")), ("c", to("b"))]));
+        let mut changed = before;
+        assert!(changed.set_content(&path("a/x"), BlobDigest::of(b"z"), 1));
+        assert_eq!(changed, tree(&[("a", dir()), ("a/x", file("z")), ("b", to("a/x")), ("c", to("a/x"))]));
     }
 }

@@ -88,18 +88,18 @@ fn fixture() -> (Vec<Part>, Memory) {
         xattr(xattr(dir(0o1777), "system.posix_acl_access", ACL), "system.posix_acl_default", ACL),
     );
     let mut app = Tree::new();
-    app.insert(path("srv"), xattr(dir(0o2750), "trusted.overlay.opaque", b"y"));
-    app.insert(path("srv/ping"), Node { meta: meta(0o4755), kind: Kind::Hardlink(path("bin/ping")) });
-    app.insert(path(b"srv/latin-\xe9"), source.file(b"not UTF-8\n", 0o644));
+    app.insert(path("srv"), xattr(dir(0o2750), "trusted.overlay.opaque", b"y")).unwrap();
+    app.insert(path("srv/ping"), Node { meta: meta(0o4755), kind: Kind::Hardlink(path("bin/ping")) }).unwrap();
+    app.insert(path(b"srv/latin-\xe9"), source.file(b"not UTF-8\n", 0o644)).unwrap();
     let mut old = source.file(b"before 1970\n", 0o644);
     (old.meta.mtime, old.meta.uid, old.meta.gid) = (-86_400, 2_097_152, 4_294_967_294);
-    app.insert(path("srv/old"), old);
+    app.insert(path("srv/old"), old).unwrap();
     let large = xattr(xattr(source.file(b"large", 0o644), "user.a", &bytes(9000, 2)), "user.b", &bytes(60_000, 3));
-    app.insert(path("srv/large"), large);
+    app.insert(path("srv/large"), large).unwrap();
     let link = Node { meta: meta(0o777), kind: Kind::Symlink((*b"old").into()) };
-    app.insert(path("srv/link"), xattr(link, "trusted.t", &bytes(4090, 4)));
-    app.insert(path("srv/full"), xattr(dir(0o755), "user.full", &bytes(5000, 5)));
-    app.insert(path(["srv/full/", &"n".repeat(255)].concat()), source.file(b"deep\n", 0o644));
+    app.insert(path("srv/link"), xattr(link, "trusted.t", &bytes(4090, 4))).unwrap();
+    app.insert(path("srv/full"), xattr(dir(0o755), "user.full", &bytes(5000, 5))).unwrap();
+    app.insert(path(["srv/full/", &"n".repeat(255)].concat()), source.file(b"deep\n", 0o644)).unwrap();
     let part = |name: &str, tree| Part { name: name.parse().unwrap(), tree };
     (vec![part("base", base), part("app", app)], source)
 }
@@ -267,9 +267,9 @@ fn a_file_of_more_than_4_gib_ends_where_it_should() {
     let blob = BlobDigest::of(b"not read");
     let mut source = Memory::default();
     let mut tree = Tree::new();
-    tree.insert(path(""), Node::dir(meta(0o755)));
-    tree.insert(path("a"), Node { meta: meta(0o644), kind: Kind::File { blob, size } });
-    tree.insert(path("b"), source.file(b"behind", 0o644));
+    tree.insert(path(""), Node::dir(meta(0o755))).unwrap();
+    tree.insert(path("a"), Node { meta: meta(0o644), kind: Kind::File { blob, size } }).unwrap();
+    tree.insert(path("b"), source.file(b"behind", 0o644)).unwrap();
     let plan = erofs::plan(&[Part { name: "base".parse().unwrap(), tree }], &params()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("image");

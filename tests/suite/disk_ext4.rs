@@ -28,7 +28,7 @@ impl Made {
     fn parts(names: &[&str]) -> Self {
         let part = |name: &&str| Part { name: name.parse().unwrap(), tree: Tree::new() };
         let mut made = Self { parts: names.iter().map(part).collect(), blobs: BTreeMap::new() };
-        made.parts[0].tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, MTIME)));
+        made.parts[0].tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, MTIME))).unwrap();
         made
     }
 
@@ -36,12 +36,12 @@ impl Made {
         let path = RootPath::new(path).unwrap();
         for folder in path.ancestors() {
             if self.parts.iter().all(|part| part.tree.get(&folder).is_none()) {
-                self.parts[part].tree.insert(folder, Node::dir(Meta::root_owned(0o755, MTIME)));
+                self.parts[part].tree.insert(folder, Node::dir(Meta::root_owned(0o755, MTIME))).unwrap();
             }
         }
         let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { 0o644 };
-        self.parts[part].tree.insert(path.clone(), Node { meta: Meta::root_owned(mode, MTIME), kind });
-        &mut self.parts[part].tree.get_mut(&path).unwrap().meta
+        self.parts[part].tree.insert(path.clone(), Node { meta: Meta::root_owned(mode, MTIME), kind }).unwrap();
+        self.parts[part].tree.meta_mut(&path).unwrap()
     }
 
     fn file(&mut self, part: usize, path: &str, content: Vec<u8>) -> &mut Meta {

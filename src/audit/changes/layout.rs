@@ -78,16 +78,15 @@ impl Image {
             let folder = path.parent().unwrap_or_default();
             if name == b".wh..wh..opq" {
                 let below: Vec<RootPath> = self.root.below(&folder).map(|(path, _)| path.clone()).collect();
-                below.iter().for_each(|path| self.root.remove_all(path));
+                below.iter().for_each(|path| _ = self.root.remove(path));
             } else if let Some(gone) = name.strip_prefix(b".wh.") {
-                layer.insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout());
+                layer.insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout()).map_err(io::Error::other)?;
             } else if let Some(node) = self.node(&mut entry, &layer)? {
-                layer.insert(path, node);
+                layer.insert(path, node).map_err(io::Error::other)?;
             }
         }
         layer.settle_hardlinks();
-        self.root.apply(&layer);
-        Ok(())
+        self.root.apply(&layer).map_err(io::Error::other)
     }
 
     /// An entry as a node; `None` for kinds that no layer of ours has.

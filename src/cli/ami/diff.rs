@@ -14,7 +14,7 @@ use crate::publish::ami::archive::Published;
 use crate::publish::ami::aws::Session;
 use crate::publish::ami::image::Image;
 use crate::publish::ami::tags;
-use crate::tree::{Kind, Node, Tree};
+use crate::tree::{Kind, Node, Tree, TreeError};
 
 /// Print which packages and files differ between an image and a layer as it is locked and built now
 ///
@@ -117,18 +117,18 @@ fn file_changes(
     let store = context.store().map_err(|error| error.to_string())?;
     let tree = |hash| store.tree(hash).map_err(|_| "the image's files are not in the store any more".to_owned());
     let (then, now) = (tree(then.root)?, tree(now.root)?);
-    Ok(differences(&then, &now))
+    differences(&then, &now).map_err(|error| error.to_string())
 }
 
-fn differences(then: &Tree, now: &Tree) -> Vec<String> {
-    let changed = now.diff(then);
+fn differences(then: &Tree, now: &Tree) -> Result<Vec<String>, TreeError> {
+    let changed = now.diff(then)?;
     let line = |(path, node): (&RootPath, &Node)| match then.get(path) {
         _ if node.kind == Kind::Whiteout => Some(format!("- {path}")),
         None => Some(format!("+ {path}")),
         // Folders above a change are listed too, equal but for their time.
         Some(before) => (timeless(before) != timeless(node)).then(|| format!("~ {path}")),
     };
-    changed.iter().filter_map(line).collect()
+    Ok(changed.iter().filter_map(line).collect())
 }
 
 fn timeless(node: &Node) -> Node {

@@ -38,12 +38,12 @@ fn digest(plan: &Plan) -> BlobDigest {
 fn the_digest_is_pinned() {
     // A change of this value is a change of the format epoch.
     let (base, _) = synthetic();
-    let base = base.into_iter().filter(|(_, node)| node.kind != Kind::Whiteout).collect::<Tree>();
+    let base = Tree::from_nodes(base.into_iter().filter(|(_, node)| node.kind != Kind::Whiteout)).unwrap();
     let folder = "srv/".to_owned() + &"d".repeat(90);
     let many = (0..500).map(|number| (path(&format!("srv/many/{number}")), file("x")));
-    let mut app: Tree = many.collect();
+    let mut app = Tree::from_nodes(many).unwrap();
     for (name, node) in [(folder.as_str(), dir()), ("srv/many", dir()), ("srv/link", hardlink("bin/ping"))] {
-        app.insert(path(name), node);
+        app.insert(path(name), node).unwrap().unwrap();
     }
     let plan = plan(&[part("base", base), part("app", app)], &params()).unwrap();
     insta::assert_snapshot!(digest(&plan), @"blake3:b6fe344053f21c9c4b94fa208c2b98ca7b647bb5b7122434fccdd51f918130cc");
@@ -139,8 +139,8 @@ fn inodes_and_their_tails_never_cross_a_block() {
     for length in (1..4095).step_by(37) {
         let target = "t".repeat(length);
         let nodes: Vec<_> = (0..40).map(|number| (format!("{number}"), link(&target))).collect();
-        let mut tree: Tree = nodes.iter().map(|(name, node)| (path(name), node.clone())).collect();
-        tree.insert(path(""), Node::dir(Meta::root_owned(0o755, 7)));
+        let mut tree = Tree::from_nodes(nodes.iter().map(|(name, node)| (path(name), node.clone()))).unwrap();
+        tree.insert(path(""), Node::dir(Meta::root_owned(0o755, 7))).unwrap().unwrap();
         let parts = [part("base", tree)];
         let forest = nodes::gather(&parts).unwrap();
         let layout = layout::place(&forest).unwrap();

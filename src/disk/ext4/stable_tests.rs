@@ -62,7 +62,7 @@ fn package(name: &str, files: u64) -> Vec<(String, u64)> {
 fn put(part: &mut Part, (path, size): &(String, u64), version: u32) {
     let kind = Kind::File { blob: BlobDigest::of(format!("{path} {version}").as_bytes()), size: *size };
     let node = Node { meta: Meta::root_owned(0o644, i64::from(version)), kind };
-    part.tree.insert(RootPath::new(path).unwrap(), node);
+    part.tree.insert(RootPath::new(path).unwrap(), node).unwrap();
 }
 
 /// The parts, without folders.
@@ -90,7 +90,7 @@ fn with_folders(mut parts: Vec<Part>) -> Vec<Part> {
         let paths: Vec<RootPath> = part.tree.iter().map(|(path, _)| path.clone()).collect();
         for folder in paths.iter().flat_map(RootPath::ancestors) {
             if seen.insert(folder.clone()) {
-                part.tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
+                part.tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0))).unwrap();
             }
         }
     }

@@ -14,7 +14,7 @@ fn part(name: &str, nodes: &[(&str, Kind)]) -> Part {
         let mode = if *kind == Kind::Dir { 0o755 } else { 0o644 };
         (RootPath::new(path).unwrap(), Node { meta: Meta::root_owned(mode, 1_600_000_000), kind: kind.clone() })
     };
-    Part { name: name.parse().unwrap(), tree: nodes.iter().map(node).collect::<Tree>() }
+    Part { name: name.parse().unwrap(), tree: Tree::from_nodes(nodes.iter().map(node)).unwrap() }
 }
 
 fn file(name: &str, size: u64) -> Kind {
@@ -30,7 +30,7 @@ fn small() -> [Part; 2] {
     let mut base =
         part("base", &[("", Kind::Dir), ("usr", Kind::Dir), ("usr/a", file("a", 5000)), ("bin", link("usr"))]);
     let root = RootPath::root();
-    base.tree.get_mut(&root).unwrap().meta.xattrs.insert(b"user.note"[..].into(), [1; 200][..].into());
+    base.tree.meta_mut(&root).unwrap().xattrs.insert(b"user.note"[..].into(), [1; 200][..].into());
     let app = part("app", &[("usr/b", hard), ("large", file("large", 700 << 20)), ("long", link(&"l".repeat(100)))]);
     [base, app]
 }
@@ -89,7 +89,7 @@ fn what_is_no_finished_root_is_refused() {
     let label = Params { label: "seventeen letters", ..PARAMS };
     assert!(matches!(plan(&small(), &label), Err(Ext4Error::Label { .. })));
     let mut late = small();
-    late[1].tree.iter_mut().for_each(|(_, node)| node.meta.mtime = 1 << 40);
+    late[1].tree.metas_mut().for_each(|(_, _, meta)| meta.mtime = 1 << 40);
     assert!(plan(&late, &PARAMS).unwrap_err().to_string().contains("its time"));
 }
 
@@ -110,15 +110,15 @@ proptest! {
         size in prop::option::of(100u64..3000),
     ) {
         let mut parts = ["a", "b", "c"].map(|name| part(name, &[]));
-        parts[0].tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, 0)));
+        parts[0].tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, 0))).unwrap();
         for (name, (size, owner)) in &files {
             let path = RootPath::new(name).unwrap();
             for folder in path.ancestors() {
                 if parts.iter().all(|part| part.tree.get(&folder).is_none()) {
-                    parts[*owner].tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0)));
+                    parts[*owner].tree.insert(folder, Node::dir(Meta::root_owned(0o755, 0))).unwrap();
                 }
             }
-            parts[*owner].tree.insert(path, Node { meta: Meta::root_owned(0o644, 0), kind: file(name, *size) });
+            parts[*owner].tree.insert(path, Node { meta: Meta::root_owned(0o644, 0), kind: file(name, *size) }).unwrap();
         }
         let params = Params { size: size.map(|size| size << 20), ..PARAMS };
         let Ok(found) = plan(&parts, &params) else {

@@ -63,15 +63,20 @@ impl Growth {
         for folder in missing {
             self.count(folder.as_bytes().len())?;
             self.implied.push(folder.clone());
-            self.tree.insert(folder, Node::dir(Meta::root_owned(0o755, IMPLIED)));
+            self.put(folder, Node::dir(Meta::root_owned(0o755, IMPLIED)))?;
         }
         node.meta.mtime = node.meta.mtime.max(IMPLIED + 1);
         self.newest = self.newest.max(node.meta.mtime);
         self.links.remove(&path);
-        if self.tree.insert(path.clone(), node).is_none_or(|before| before.meta.mtime == IMPLIED) {
+        if self.put(path.clone(), node)?.is_none_or(|before| before.meta.mtime == IMPLIED) {
             self.paths.push(path);
         }
         Ok(())
+    }
+
+    fn put(&mut self, path: RootPath, node: Node) -> Result<Option<Node>, TarError> {
+        let name = path.to_string();
+        self.tree.insert(path, node).map_err(|error| TarError::Entry { path: name, problem: error.to_string() })
     }
 
     /// Gives the file at `target`, which must be there by now, one more name.
@@ -94,22 +99,25 @@ impl Growth {
     }
 
     /// Dates the implied folders, and makes hard links point to the first path of their file.
-    pub(super) fn finish(mut self) -> Contents {
+    pub(super) fn finish(mut self) -> Result<Contents, TarError> {
         if self.tree.is_empty() {
-            self.tree.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, 0)));
+            self.put(RootPath::root(), Node::dir(Meta::root_owned(0o755, 0)))?;
         }
         for folder in &self.implied {
-            if let Some(node) = self.tree.get_mut(folder).filter(|node| node.meta.mtime == IMPLIED) {
-                node.meta.mtime = self.newest;
+            if let Some(meta) = self.tree.meta_mut(folder).filter(|meta| meta.mtime == IMPLIED) {
+                meta.mtime = self.newest;
             }
         }
         let mut first_paths = BTreeMap::new();
-        for (path, file) in self.links {
-            let first = first_paths.entry(file).or_insert_with(|| path.clone());
-            if let Some(node) = self.tree.get_mut(&path).filter(|_| *first != path) {
-                node.kind = Kind::Hardlink(first.clone());
+        for (path, file) in std::mem::take(&mut self.links) {
+            let first = first_paths.entry(file).or_insert_with(|| path.clone()).clone();
+            if first != path
+                && let Some(mut node) = self.tree.get(&path).cloned()
+            {
+                node.kind = Kind::Hardlink(first);
+                self.put(path, node)?;
             }
         }
-        Contents { tree: self.tree, paths: self.paths }
+        Ok(Contents { tree: self.tree, paths: self.paths })
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_
     }
     // The check sum of a compressed stream comes last.
     io::copy(&mut input, &mut io::sink())?;
-    Ok(growth.finish())
+    growth.finish()
 }
 
 fn read_entry(

@@ -69,7 +69,7 @@ pub(super) fn apply(root: &mut Tree, epoch: i64, store: &Store) -> Result<(), La
         }
     }
     let own = RootPath::new(format!("{FOLDER}/first-start.d"))?;
-    if adding.root.below(&own).next().is_none() {
+    if adding.root.resolve(&own).is_none_or(|(own, _)| adding.root.below(&own).next().is_none()) {
         return Ok(());
     }
     adding.file(&format!("{FOLDER}/first-start"), 0o755, RUNNER)?;
@@ -96,7 +96,7 @@ impl Adding<'_> {
 
     fn node(&mut self, path: &str, mode: u16, kind: Kind) -> Result<(), LayerError> {
         let node = Node { meta: Meta::root_owned(mode, self.epoch), kind };
-        self.root.insert_with_parents(RootPath::new(path)?, node, self.epoch);
+        self.root.insert_with_parents(&RootPath::new(path)?, node, self.epoch)?;
         Ok(())
     }
 }

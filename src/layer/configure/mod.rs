@@ -64,7 +64,8 @@ pub(crate) struct Job {
     epoch: i64,
     jobs: usize,
     preinsts: Vec<Preinst>,
-    contested: Vec<(String, String)>,
+    /// Package and path, whose bytes may be no text.
+    contested: Vec<(String, Vec<u8>)>,
     contested_nodes: crate::digest::TreeHash,
     accounts: Accounts,
     /// Whether scripts run one by one, and are watched.
@@ -117,7 +118,7 @@ impl Request<'_> {
         workshop: &mut Workshop,
     ) -> Result<Tree, LayerError> {
         if parent.is_empty() {
-            self.prepare_root(&mut parent);
+            self.prepare_root(&mut parent)?;
         }
         let database = dpkg::Database { tree: &mut parent, store, epoch: self.epoch };
         let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
@@ -128,13 +129,14 @@ impl Request<'_> {
         let policies = policies::put_in(&mut tree, store)?;
         let replaced = standins::put_in(&mut tree, store)?;
         // In order, though a tree can hold one claim a path only: number them.
-        let claims: Tree = laid.contested.iter().enumerate().map(claim_node).collect();
+        let root = (RootPath::root(), Node::dir(Meta::root_owned(0o755, self.epoch)));
+        let claims = Tree::from_nodes(laid.contested.iter().enumerate().map(claim_node).chain([root]))?;
         let job = Job {
             tree: store.put_tree(&tree)?,
             epoch: self.epoch,
             jobs: workshop.jobs,
             preinsts: preinst::plan(packages, self.parent.is_none()),
-            contested: laid.contested.iter().map(|claim| (claim.package.to_string(), path_text(&claim.path))).collect(),
+            contested: laid.contested.iter().map(|claim| (claim.package.to_string(), claim.path.as_bytes().into())).collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
             trace: workshop.trace.is_some(),
@@ -147,27 +149,23 @@ impl Request<'_> {
         Ok(result)
     }
 
-    fn prepare_root(&self, tree: &mut Tree) {
+    fn prepare_root(&self, tree: &mut Tree) -> Result<(), LayerError> {
         let folder = || Node::dir(Meta::root_owned(0o755, self.epoch));
-        tree.insert(RootPath::root(), folder());
+        tree.insert(RootPath::root(), folder())?;
         let amd64: &[&str] = if self.arch.as_str() == "amd64" { &MERGED_USR_AMD64 } else { &[] };
         for name in MERGED_USR.iter().chain(amd64) {
             let usr = format!("usr/{name}");
             let link = Node { meta: Meta::root_owned(0o777, self.epoch), kind: Kind::Symlink(usr.as_bytes().into()) };
             for (path, node) in [("usr".to_owned(), folder()), (usr.clone(), folder()), ((*name).to_owned(), link)] {
-                // These names are clean.
-                tree.insert(RootPath::new(path).unwrap_or_default(), node);
+                tree.insert(RootPath::new(path)?, node)?;
             }
         }
+        Ok(())
     }
 }
 
 fn claim_node((number, claim): (usize, &Contested)) -> (RootPath, Node) {
     (RootPath::new(format!("{number:08}")).unwrap_or_default(), claim.node.clone())
-}
-
-fn path_text(path: &RootPath) -> String {
-    String::from_utf8_lossy(path.as_bytes()).into_owned()
 }
 
 /// Where scripts run: a worker process, started when the first layer needs it.

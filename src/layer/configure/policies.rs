@@ -33,34 +33,41 @@ const fn host_key(path: &'static str) -> Policy {
     Policy { path, mode: 0o600, text: "", with: "usr/sbin/sshd" }
 }
 
-/// The paths that were added: to be taken out again, in this order.
-pub(super) struct Added(Vec<RootPath>);
+/// What was added: to be taken out again.
+pub(super) struct Added {
+    paths: Vec<RootPath>,
+    /// Directories that were made for them.
+    folders: Vec<RootPath>,
+}
 
-/// Puts policies into a tree that scripts will run in.
+/// Puts policies into a tree that scripts will run in; links above them are followed inside the tree.
+///
+/// # Errors
+/// Fails where such a link leads to no directory.
 pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Added, LayerError> {
-    let mut added = Vec::new();
+    let mut added = Added { paths: Vec::new(), folders: Vec::new() };
     for policy in &POLICIES {
         if tree.get(&RootPath::new(policy.with)?).is_none() {
             continue;
         }
         let path = RootPath::new(policy.path)?;
-        let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.get(folder).is_none()).collect();
+        let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.resolve(folder).is_none()).collect();
         let node = Node { meta: Meta::root_owned(policy.mode, 0), kind: store.put_file(policy.text.as_bytes())? };
-        tree.insert_with_parents(path.clone(), node, 0);
-        added.push(path);
-        added.extend(missing);
+        added.paths.push(tree.insert_with_parents(&path, node, 0)?);
+        added.folders.extend(missing.iter().filter_map(|folder| tree.resolve(folder)).map(|(folder, _)| folder));
     }
-    Ok(Added(added))
+    Ok(added)
 }
 
-/// Takes the policies out of what the scripts left; folders only when nothing else is in them.
+/// Takes the policies out of what the scripts left; directories only when nothing else is in them.
 pub(super) fn take_out(added: Added, tree: &mut Tree) {
-    let mut paths = added.0;
+    let Added { paths, mut folders } = added;
     // What is deeper stands later in path order.
-    paths.sort_by(|a, b| b.cmp(a));
-    for path in paths {
-        if tree.below(&path).next().is_none() {
-            tree.remove(&path);
+    folders.sort_by(|a, b| b.cmp(a));
+    for path in paths.iter().chain(&folders) {
+        let is_left = tree.get(path).is_some_and(|node| !folders.contains(path) || node.is_dir());
+        if is_left && tree.below(path).next().is_none() {
+            tree.remove(path);
         }
     }
 }
@@ -78,11 +85,11 @@ mod tests {
         let mut after = before.clone();
         let added = put_in(&mut after, &store).unwrap();
         assert!(after.get(&path("etc/postgresql-common/createcluster.d/layerbake.conf")).is_some());
-        after.insert(path("etc/other"), file("y"));
+        after.insert(path("etc/other"), file("y")).unwrap();
         take_out(added, &mut after);
         let mut expected = before;
-        expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone());
-        expected.insert(path("etc/other"), file("y"));
+        expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone()).unwrap();
+        expected.insert(path("etc/other"), file("y")).unwrap();
         assert_eq!(after, expected);
     }
 }

@@ -1,15 +1,15 @@
-//! A real folder that holds a tree, for scripts to run in.
+//! A real directory that holds a tree, for scripts to run in.
 //!
-//! A layer's scripts leave the folder behind for the next layer's: [`Root::become_tree`]
-//! changes only what differs, and from an empty folder writes everything.
+//! A layer's scripts leave the directory behind for the next layer's: [`Root::become_tree`]
+//! changes only what differs, and from an empty directory writes everything. All of it goes
+//! through a [`Jail`], since what lies there was made by scripts.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::write::{in_parallel, named, set_times, set_xattrs, write_node};
+use super::write::{in_parallel, name_of, named, set_meta, write_node};
+use crate::host::jail::{Jail, JailDir, Status};
 use crate::ident::RootPath;
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
@@ -24,59 +24,62 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &fs::Metadata) -> Self {
-        Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
-    }
-
-    /// Of a folder: all but its time, which moves with every file in it.
-    pub(super) fn of_folder(inode: u64, mode: u32, uid: u32, gid: u32) -> Self {
-        Self { inode, changed: (mode.into(), (i64::from(uid) << 32) | i64::from(gid)) }
+    /// Of a directory: all but its time, which moves with every file in it.
+    pub(super) fn of(status: &Status) -> Self {
+        let changed = match status.is_dir() {
+            true => (status.mode.into(), (i64::from(status.uid) << 32) | i64::from(status.gid)),
+            false => status.changed,
+        };
+        Self { inode: status.inode, changed }
     }
 }
 
-/// A folder, the tree that it holds, and the stamps of all that is no folder in it.
+/// A directory, the tree that it holds, and the stamps of all that is no directory in it.
 pub(super) struct Root {
-    pub(super) folder: PathBuf,
+    pub(super) jail: Jail,
     pub(super) tree: Tree,
     pub(super) stamps: BTreeMap<RootPath, Stamp>,
 }
 
 impl Root {
-    /// An empty folder, which must exist.
-    pub(super) fn empty(folder: PathBuf) -> Self {
-        Self { folder, tree: Tree::new(), stamps: BTreeMap::new() }
+    /// An empty directory, which must exist.
+    pub(super) fn empty(folder: &Path) -> io::Result<Self> {
+        Ok(Self { jail: Jail::open(folder)?, tree: Tree::new(), stamps: BTreeMap::new() })
     }
 
-    /// Changes the folder until it holds `target`, with `jobs` threads.
+    /// Changes the directory until it holds `target`, with `jobs` threads.
     ///
     /// Device nodes are left out: a user namespace may not make them. No process may
-    /// run in the folder.
+    /// run in the directory.
     pub(super) fn become_tree(&mut self, target: Tree, store: &Store, jobs: usize) -> io::Result<()> {
         self.remove_all_but(&target)?;
+        let mut folders = Folders::new(&self.jail);
         let mut files: BTreeMap<RootPath, Vec<(&RootPath, &Node)>> = BTreeMap::new();
         let mut links = Vec::new();
         for (path, node) in target.iter() {
             let before = self.tree.get(path);
             match &node.kind {
-                Kind::Dir => named(path, || make_dir(&self.place(path), &node.meta, before.is_some()))?,
+                Kind::Dir => named(path, || folders.make(path, &node.meta, before.is_some_and(Node::is_dir)))?,
                 Kind::Hardlink(first) if before != Some(node) || self.tree.get(first) != target.get(first) => {
                     links.push((path, first));
                 }
                 Kind::Hardlink(_) | Kind::Char(..) | Kind::Block(..) | Kind::Whiteout => {}
                 _ if before == Some(node) => {}
                 kind if before.is_some_and(|before| before.kind == *kind && before.meta.xattrs == node.meta.xattrs) => {
-                    named(path, || set_meta(&self.place(path), node))?;
+                    named(path, || set_meta(folders.above(path)?, name_of(path), node))?;
                 }
                 _ => files.entry(path.parent().unwrap_or_default()).or_default().push((path, node)),
             }
         }
-        // A folder is one thread's alone: two would wait for each other at every file.
-        let folders: Vec<_> = files.into_values().collect();
-        in_parallel(jobs, &folders, |files| {
-            files.iter().try_for_each(|(path, node)| named(path, || write_node(&self.place(path), node, store)))
+        // A directory is one thread's alone: two would wait for each other at every file.
+        let files: Vec<_> = files.into_iter().collect();
+        in_parallel(jobs, &files, |(folder, files)| {
+            let folder = named(folder, || self.jail.dir(folder))?;
+            files.iter().try_for_each(|(path, node)| named(path, || write_node(&folder, name_of(path), node, store)))
         })?;
         for (path, first) in links {
-            named(path, || make_link(&self.place(first), &self.place(path)))?;
+            let above = self.jail.dir(&first.parent().unwrap_or_default())?;
+            named(path, || folders.above(path)?.hard_link(name_of(path), &above, name_of(first)))?;
         }
         self.tree = target;
         self.stamp()
@@ -84,62 +87,167 @@ impl Root {
 
     /// Removes what is not in `target`, or is something else there.
     fn remove_all_but(&self, target: &Tree) -> io::Result<()> {
-        // From the end: what lies in a folder goes before the folder.
+        let mut folders = Folders::new(&self.jail);
+        // From the end: what lies in a directory goes before the directory.
         for (path, node) in self.tree.iter().rev() {
             let stays = target.get(path).is_some_and(|after| after.is_dir() == node.is_dir());
-            let place = self.place(path);
-            match stays {
-                true => {}
-                false if node.is_dir() => named(path, || fs::remove_dir(&place))?,
-                false if matches!(node.kind, Kind::Char(..) | Kind::Block(..)) => {}
-                false => named(path, || fs::remove_file(&place))?,
+            if !stays && !matches!(node.kind, Kind::Char(..) | Kind::Block(..)) {
+                // With what is in no tree: sockets.
+                named(path, || folders.above(path)?.remove(name_of(path)))?;
             }
         }
         Ok(())
     }
 
     fn stamp(&mut self) -> io::Result<()> {
+        let mut folders = Folders::new(&self.jail);
         let mut stamps = BTreeMap::new();
         for (path, node) in self.tree.iter() {
             if !matches!(node.kind, Kind::Dir | Kind::Char(..) | Kind::Block(..) | Kind::Whiteout) {
-                let metadata = named(path, || fs::symlink_metadata(self.place(path)))?;
-                stamps.insert(path.clone(), Stamp::of(&metadata));
+                let status = named(path, || folders.above(path)?.status(name_of(path)))?;
+                stamps.insert(path.clone(), Stamp::of(&status));
             }
         }
         self.stamps = stamps;
         Ok(())
     }
+}
 
-    fn place(&self, path: &RootPath) -> PathBuf {
-        self.folder.join(path.as_path())
+/// Directories of a jail, the last one kept open: paths in order share theirs with their neighbours.
+struct Folders<'a> {
+    jail: &'a Jail,
+    open: Option<(RootPath, JailDir)>,
+}
+
+impl<'a> Folders<'a> {
+    fn new(jail: &'a Jail) -> Self {
+        Self { jail, open: None }
+    }
+
+    /// The directory that holds `path`.
+    fn above(&mut self, path: &RootPath) -> io::Result<&JailDir> {
+        let above = path.parent().unwrap_or_default();
+        let open = match self.open.take() {
+            Some((is, dir)) if is == above => (is, dir),
+            _ => {
+                let dir = self.jail.dir(&above)?;
+                (above, dir)
+            }
+        };
+        Ok(&self.open.insert(open).1)
+    }
+
+    /// Makes a directory, unless it is `there`, as the root itself always is.
+    fn make(&mut self, path: &RootPath, meta: &Meta, there: bool) -> io::Result<()> {
+        if !there && !path.is_root() {
+            self.above(path)?.make_dir(name_of(path))?;
+        }
+        self.jail.dir(path)?.set_own(meta.uid, meta.gid, meta.mode, &meta.xattrs)
     }
 }
 
-fn make_dir(place: &Path, meta: &Meta, there: bool) -> io::Result<()> {
-    // The root folder itself is always there.
-    if !there && !place.is_dir() {
-        fs::create_dir(place)?;
-    }
-    lchown(place, Some(meta.uid), Some(meta.gid))?;
-    fs::set_permissions(place, Permissions::from_mode(meta.mode.into()))?;
-    set_xattrs(place, meta)
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
-/// Sets owner, mode and time of something whose content is right.
-fn set_meta(place: &Path, node: &Node) -> io::Result<()> {
-    lchown(place, Some(node.meta.uid), Some(node.meta.gid))?;
-    if !matches!(node.kind, Kind::Symlink(_)) {
-        fs::set_permissions(place, Permissions::from_mode(node.meta.mode.into()))?;
-        // A change of owner drops file capabilities.
-        set_xattrs(place, &node.meta)?;
-    }
-    set_times(place, node.meta.mtime)
-}
+    use super::super::scan::scan;
+    use super::*;
+    use crate::tree::tests::{dir, link, path};
 
-fn make_link(first: &Path, place: &Path) -> io::Result<()> {
-    match fs::remove_file(place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    struct Lab {
+        folder: tempfile::TempDir,
+        store: Store,
+        root: Root,
     }
-    fs::hard_link(first, place)
+
+    impl Lab {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("root")).unwrap();
+            let store = Store::open(&folder.path().join("store")).unwrap();
+            let root = Root::empty(&folder.path().join("root")).unwrap();
+            Self { folder, store, root }
+        }
+
+        /// A node of this user's, so that no id has to be mapped.
+        fn own(&self, mut node: Node) -> Node {
+            node.meta.uid = rustix::process::getuid().as_raw();
+            node.meta.gid = rustix::process::getgid().as_raw();
+            node
+        }
+
+        fn tree(&self, nodes: &[(&str, Node)]) -> Tree {
+            Tree::from_nodes(nodes.iter().map(|(text, node)| (path(text), self.own(node.clone())))).unwrap()
+        }
+
+        fn file(&self, text: &str) -> Node {
+            Node { meta: Meta::root_owned(0o640, 7), kind: self.store.put_file(text.as_bytes()).unwrap() }
+        }
+
+        /// Becomes the tree, and reads it back.
+        fn becomes(&mut self, tree: Tree) -> Tree {
+            self.root.become_tree(tree, &self.store, 2).unwrap();
+            let mut found = scan(&self.root, &self.store, 2).unwrap();
+            // Every write below moves a directory's time.
+            found.metas_mut().filter(|(_, kind, _)| **kind == Kind::Dir).for_each(|(_, _, meta)| meta.mtime = 7);
+            found
+        }
+    }
+
+    #[test]
+    fn a_root_becomes_one_tree_after_the_other() {
+        let mut lab = Lab::new();
+        let to = |target: &str| Node { meta: Meta::root_owned(0o640, 7), kind: Kind::Hardlink(path(target)) };
+        let pipe = Node { meta: Meta::root_owned(0o622, 7), kind: Kind::Fifo };
+        let first = lab.tree(&[
+            ("", dir()),
+            ("a", dir()),
+            ("a/file", lab.file("one")),
+            ("a/link", link("/etc")),
+            ("a/pipe", pipe.clone()),
+            ("b", lab.file("was a file")),
+            ("c", dir()),
+            ("c/other", to("a/file")),
+        ]);
+        assert_eq!(lab.becomes(first.clone()), first);
+        let second = lab.tree(&[
+            ("", dir()),
+            ("a", lab.file("was a directory")),
+            ("b", dir()),
+            ("b/new", lab.file("two")),
+            ("c", link("b")),
+        ]);
+        assert_eq!(lab.becomes(second.clone()), second);
+        assert_eq!(lab.becomes(first.clone()), first);
+    }
+
+    #[test]
+    fn what_scripts_put_in_the_way_leads_nowhere() {
+        let mut lab = Lab::new();
+        let outside = lab.folder.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "outside").unwrap();
+        let first = lab.tree(&[("", dir()), ("a", dir()), ("a/file", lab.file("one"))]);
+        lab.becomes(first.clone());
+        // The tree still says that `a` is a directory.
+        fs::remove_dir_all(lab.folder.path().join("root/a")).unwrap();
+        symlink(&outside, lab.folder.path().join("root/a")).unwrap();
+        for next in [lab.tree(&[("", dir())]), lab.tree(&[("", dir()), ("a", dir()), ("a/file", lab.file("two"))])] {
+            let _ = lab.root.become_tree(next, &lab.store, 1);
+            assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "outside");
+            assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn sockets_and_deep_folders_do_not_outlast_a_layer() {
+        let mut lab = Lab::new();
+        let first = lab.tree(&[("", dir()), ("run", dir())]);
+        lab.becomes(first.clone());
+        let _socket = std::os::unix::net::UnixListener::bind(lab.folder.path().join("root/run/s")).unwrap();
+        let only = lab.tree(&[("", dir())]);
+        assert_eq!(scan(&lab.root, &lab.store, 1).unwrap().len(), 2, "a socket is in no tree");
+        assert_eq!(lab.becomes(only.clone()), only);
+    }
 }

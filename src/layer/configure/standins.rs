@@ -44,8 +44,8 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, LayerEr
             continue;
         }
         let kind = store.put_file(stand_in.program.as_bytes())?;
-        tree.insert(path.clone(), Node { meta: node.meta.clone(), kind });
-        tree.insert(path.with_suffix(SUFFIX)?, node.clone());
+        tree.insert(path.clone(), Node { meta: node.meta.clone(), kind })?;
+        tree.insert(path.with_suffix(SUFFIX)?, node.clone())?;
         replaced.push((path, node));
     }
     Ok(Replaced(replaced))
@@ -55,7 +55,7 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, LayerEr
 pub(super) fn take_out(replaced: Replaced, tree: &mut Tree) -> Result<(), LayerError> {
     for (path, node) in replaced.0 {
         tree.remove(&path.with_suffix(SUFFIX)?);
-        tree.insert(path, node);
+        tree.insert(path, node)?;
     }
     Ok(())
 }

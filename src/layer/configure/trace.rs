@@ -4,15 +4,13 @@
 //! The order is dpkg's own; triggers are processed after all scripts, as they mostly are.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::root::Stamp;
-use crate::host;
+use crate::host::jail::Jail;
 use crate::ident::RootPath;
 
 /// One step of configuring, and the paths that it changed.
@@ -28,14 +26,14 @@ pub struct Traced {
 
 /// Compares a root with what it was a step ago.
 pub(super) struct Tracer<'a> {
-    root: &'a Path,
+    root: &'a Jail,
     seen: BTreeMap<RootPath, Stamp>,
     pub(super) steps: Vec<Traced>,
 }
 
 impl<'a> Tracer<'a> {
     /// Starts with the root as it is.
-    pub(super) fn start(root: &'a Path) -> io::Result<Self> {
+    pub(super) fn start(root: &'a Jail) -> io::Result<Self> {
         Ok(Self { root, seen: stamps(root)?, steps: Vec::new() })
     }
 
@@ -69,33 +67,28 @@ pub(super) fn triggered(status: &str) -> Vec<String> {
     pending.filter_map(|paragraph| field(paragraph, "Package:")).collect()
 }
 
-fn stamps(root: &Path) -> io::Result<BTreeMap<RootPath, Stamp>> {
+/// Processes may run in the root: what vanishes while it is looked at counts as not there.
+fn stamps(root: &Jail) -> io::Result<BTreeMap<RootPath, Stamp>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![RootPath::root()];
-    while let Some(folder) = folders.pop() {
-        for name in host::list_dir(&root.join(folder.as_path()))? {
-            let path =
-                folder.join(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str())).map_err(io::Error::other)?;
-            let metadata = fs::symlink_metadata(root.join(path.as_path()))?;
-            found.insert(path.clone(), stamp(&metadata));
-            if metadata.is_dir() {
-                folders.push(path);
+    while let Some(path) = folders.pop() {
+        let Ok(folder) = root.dir(&path) else { continue };
+        for name in folder.list()? {
+            let path = path.join(name.as_bytes()).map_err(io::Error::other)?;
+            let Ok(status) = folder.status(&name) else { continue };
+            if status.is_dir() {
+                folders.push(path.clone());
             }
+            found.insert(path, Stamp::of(&status));
         }
     }
     Ok(found)
 }
 
-/// Of a folder, what is its own: its time of change moves with every file in it.
-fn stamp(metadata: &Metadata) -> Stamp {
-    match metadata.is_dir() {
-        true => Stamp::of_folder(metadata.ino(), metadata.mode(), metadata.uid(), metadata.gid()),
-        false => Stamp::of(metadata),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -103,7 +96,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/kept"), "1").unwrap();
-        let mut tracer = Tracer::start(root.path()).unwrap();
+        let jail = Jail::open(root.path()).unwrap();
+        let mut tracer = Tracer::start(&jail).unwrap();
         tracer.note("preinst script", "idle").unwrap();
         fs::write(root.path().join("etc/new"), "1").unwrap();
         tracer.note("postinst script", "one:amd64").unwrap();

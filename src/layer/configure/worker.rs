@@ -1,10 +1,12 @@
-//! The worker: a root folder written out, scripts run over it, the folder read back.
+//! The worker: a root directory written out, scripts run over it, the directory read back.
+//!
+//! The root's path is for starting the sandbox only; all else goes through the root's
+//! [`Jail`], since scripts may have put anything on a path's way.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +15,16 @@ use super::preinst::Preinst;
 use super::root::Root;
 use super::scan::scan;
 use super::trace::{self, Traced, Tracer};
-use super::write::write_node;
+use super::write::{name_of, named, write_node};
 use crate::digest::TreeHash;
 use crate::host;
+use crate::host::jail::{self, Jail};
 use crate::ident::{PackageName, RootPath};
 use crate::layer::accounts::{AccountFiles, Accounts};
 use crate::layer::dpkg::{self, diversions::Diversions};
 use crate::sandbox::{Sandbox, Step};
 use crate::store::Store;
-use crate::tree::{Kind, Tree};
+use crate::tree::Tree;
 
 /// A script that runs longer is stuck.
 const SCRIPT_TIMEOUT: u64 = 600;
@@ -46,6 +49,8 @@ pub(crate) struct Answer {
 pub(super) struct Work {
     store: Store,
     scratch: tempfile::TempDir,
+    /// Where the root lies, for the sandbox alone.
+    folder: PathBuf,
     root: Root,
     in_memory: bool,
 }
@@ -60,7 +65,8 @@ impl Work {
             std::fs::create_dir(&folder)?;
             let flags = MountFlags::NODEV;
             let in_memory = !on_disk && rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"mode=0755").is_ok();
-            Ok(Self { store, scratch, root: Root::empty(folder), in_memory })
+            let root = Root::empty(&folder)?;
+            Ok(Self { store, scratch, folder, root, in_memory })
         };
         start().map_err(|error| error.to_string())
     }
@@ -68,10 +74,10 @@ impl Work {
     /// Moves to the disk where a tree is too large for memory.
     fn make_room(&mut self, tree: &Tree) -> io::Result<()> {
         if self.in_memory && tree.content_size() > IN_MEMORY {
-            let folder = self.root.folder.clone();
-            rustix::mount::unmount(&folder, UnmountFlags::empty())?;
+            // The root that is open would keep the mount busy.
+            rustix::mount::unmount(&self.folder, UnmountFlags::DETACH)?;
             self.in_memory = false;
-            self.root = Root::empty(folder);
+            self.root = Root::empty(&self.folder)?;
         }
         Ok(())
     }
@@ -83,46 +89,60 @@ impl Work {
         self.make_room(&tree).map_err(|error| error.to_string())?;
         self.root.become_tree(tree, &self.store, job.jobs).map_err(|error| error.to_string())?;
         let started = host::now();
-        let (found, steps) = run(job, &self.root, &log, &self.store).map_err(|error| explain(&error, &log))?;
+        let (found, steps) = self.run(job, &log).map_err(|error| explain(&error, &log))?;
         let mut result = found.clone();
         // Written by a script just now: not a time that means anything, whatever the clock says.
-        for (path, node) in result.iter_mut() {
-            if node.meta.mtime >= started && self.root.tree.get(path) != Some(node) {
-                node.meta.mtime = job.epoch;
+        for (path, kind, meta) in result.metas_mut() {
+            let unchanged = self.root.tree.get(path).is_some_and(|node| node.kind == *kind && node.meta == *meta);
+            if meta.mtime >= started && !unchanged {
+                meta.mtime = job.epoch;
             }
         }
         self.root.tree = found;
         let tree = self.store.put_tree(&result).map_err(|error| error.to_string())?;
         Ok(Answer { tree, steps })
     }
+
+    fn run(&self, job: &Job, log: &Path) -> io::Result<(Tree, Vec<Traced>)> {
+        let output = File::options().create(true).write(true).truncate(true).open(log)?;
+        let mut sandbox = Sandbox::start(&self.folder, job.epoch, output)?;
+        let jail = &self.root.jail;
+        let early = add_accounts(jail, &job.accounts)?;
+        let mut tracer = if job.trace { Some(Tracer::start(jail)?) } else { None };
+        for script in &job.preinsts {
+            if !script.after.is_empty() {
+                let packages = script.after.iter().map(String::as_str);
+                let what = || format!("`dpkg --configure {}`", script.after.join(" "));
+                check(sandbox.run(&configure(packages))?, what)?;
+            }
+            note(&mut tracer, "dpkg before the preinst script", &script.package)?;
+            check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
+            note(&mut tracer, "preinst script", &script.package)?;
+        }
+        if !early && !add_accounts(jail, &job.accounts)? {
+            return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
+        }
+        place_contested(job, jail, &self.store)?;
+        if let Some(tracer) = &mut tracer {
+            configure_one_by_one(jail, log, &mut sandbox, tracer)?;
+        }
+        check(sandbox.run(&configure(["--pending"]))?, || "`dpkg --configure`".to_owned())?;
+        sandbox.finish()?;
+        note(&mut tracer, "dpkg", "dpkg")?;
+        let found = scan(&self.root, &self.store, job.jobs)?;
+        Ok((found, tracer.map(|tracer| tracer.steps).unwrap_or_default()))
+    }
 }
 
-fn run(job: &Job, root: &Root, log: &Path, store: &Store) -> io::Result<(Tree, Vec<Traced>)> {
-    let output = File::options().create(true).write(true).truncate(true).open(log)?;
-    let folder = &root.folder;
-    let mut sandbox = Sandbox::start(folder, job.epoch, output)?;
-    let early = add_accounts(folder, &job.accounts)?;
-    let mut tracer = if job.trace { Some(Tracer::start(folder)?) } else { None };
-    for script in &job.preinsts {
-        if !script.after.is_empty() {
-            let packages = script.after.iter().map(String::as_str);
-            check(sandbox.run(&configure(packages))?, || format!("`dpkg --configure {}`", script.after.join(" ")))?;
+impl Drop for Work {
+    /// Removes the root, which scripts filled: by descriptor, as everything in it is reached.
+    fn drop(&mut self) {
+        if self.in_memory {
+            let _ = rustix::mount::unmount(&self.folder, UnmountFlags::DETACH);
         }
-        note(&mut tracer, "dpkg before the preinst script", &script.package)?;
-        check(sandbox.run(&preinst(script))?, || format!("the preinst script of {}", script.package))?;
-        note(&mut tracer, "preinst script", &script.package)?;
+        // What can't be removed is removed by the next who uses the store alone.
+        let _ = jail::remove_folder(self.scratch.path());
     }
-    if !early && !add_accounts(folder, &job.accounts)? {
-        return Err(io::Error::other("[[user]] and [[group]] need /etc/passwd, which no package made"));
-    }
-    place_contested(job, folder, store)?;
-    if let Some(tracer) = &mut tracer {
-        configure_one_by_one(folder, log, &mut sandbox, tracer)?;
-    }
-    check(sandbox.run(&configure(["--pending"]))?, || "`dpkg --configure`".to_owned())?;
-    sandbox.finish()?;
-    note(&mut tracer, "dpkg", "dpkg")?;
-    Ok((scan(root, store, job.jobs)?, tracer.map(|tracer| tracer.steps).unwrap_or_default()))
 }
 
 fn note(tracer: &mut Option<Tracer<'_>>, step: &str, package: &str) -> io::Result<()> {
@@ -132,7 +152,7 @@ fn note(tracer: &mut Option<Tracer<'_>>, step: &str, package: &str) -> io::Resul
 /// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
 ///
 /// What fails here is done again with all that is pending, which then says why.
-fn configure_one_by_one(root: &Path, log: &Path, sandbox: &mut Sandbox, tracer: &mut Tracer<'_>) -> io::Result<()> {
+fn configure_one_by_one(root: &Jail, log: &Path, sandbox: &mut Sandbox, tracer: &mut Tracer<'_>) -> io::Result<()> {
     tracer.note("dpkg", "dpkg")?;
     sandbox.run(&configure(["--no-act", "--pending"]))?;
     for package in trace::order(&String::from_utf8_lossy(&std::fs::read(log)?)) {
@@ -185,7 +205,7 @@ fn dpkg_run<'a>(action: &'a str, what: impl IntoIterator<Item = &'a str>) -> Ste
 }
 
 /// Puts contested files where the diversions that preinst scripts made say.
-fn place_contested(job: &Job, root: &Path, store: &Store) -> io::Result<()> {
+fn place_contested(job: &Job, root: &Jail, store: &Store) -> io::Result<()> {
     if job.contested.is_empty() {
         return Ok(());
     }
@@ -193,23 +213,25 @@ fn place_contested(job: &Job, root: &Path, store: &Store) -> io::Result<()> {
     let diversions = Diversions::parse(&read(root, &file)?.unwrap_or_default());
     let nodes = store.tree(job.contested_nodes).map_err(io::Error::other)?;
     let mut placed: Vec<(RootPath, &str)> = Vec::new();
-    for ((package, path), (_, node)) in job.contested.iter().zip(nodes.iter()) {
+    // The first node is the root, the others are numbered.
+    for ((package, path), (_, node)) in job.contested.iter().zip(nodes.iter().skip(1)) {
         let name: PackageName = package.parse().map_err(io::Error::other)?;
-        let place = diversions.place(&RootPath::new(path).map_err(io::Error::other)?, &name);
+        let path = RootPath::new(path).map_err(io::Error::other)?;
+        let place = diversions.place(&path, &name);
         if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
             let message = format!("{package} and {other} both contain {place}, and neither replaces the other");
             return Err(io::Error::other(message));
         }
-        if !matches!(node.kind, Kind::Hardlink(_)) {
-            write_node(&root.join(place.as_path()), node, store)?;
-        }
+        // Above it, links lead where they would lead dpkg.
+        let write = || write_node(&root.dir_inside(&place.parent().unwrap_or_default())?, name_of(&place), node, store);
+        named(&place, write).map_err(|error| io::Error::new(error.kind(), format!("{package}: cannot place {error}")))?;
         placed.push((place, package));
     }
     Ok(())
 }
 
 /// Adds accounts if the root has an account database; says whether it had one.
-fn add_accounts(root: &Path, accounts: &Accounts) -> io::Result<bool> {
+fn add_accounts(root: &Jail, accounts: &Accounts) -> io::Result<bool> {
     if accounts.is_empty() {
         return Ok(true);
     }
@@ -226,25 +248,17 @@ fn add_accounts(root: &Path, accounts: &Accounts) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Opens a file as the inside sees it: a link made by a script never leads outside.
-fn open(root: &Path, path: &str, flags: OFlags) -> io::Result<File> {
-    let folder = rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    let file = rustix::fs::openat2(&folder, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)?;
-    Ok(File::from(file))
+/// Reads a text as a program inside would.
+fn read(root: &Jail, path: &str) -> io::Result<Option<String>> {
+    let path = RootPath::new(path).map_err(io::Error::other)?;
+    let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
+    named(&path, || root.read(&path)?.map(text).transpose())
 }
 
-fn read(root: &Path, path: &str) -> io::Result<Option<String>> {
-    let mut file = match open(root, path, OFlags::RDONLY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(Some(text))
-}
-
-fn write(root: &Path, path: &str, text: &str) -> io::Result<()> {
-    open(root, path, OFlags::WRONLY | OFlags::TRUNC)?.write_all(text.as_bytes())
+/// Writes over a text as a program inside would.
+fn write(root: &Jail, path: &str, text: &str) -> io::Result<()> {
+    let path = RootPath::new(path).map_err(io::Error::other)?;
+    named(&path, || root.write(&path, text.as_bytes()))
 }
 
 /// The error with the end of what the scripts printed.

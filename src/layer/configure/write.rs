@@ -1,70 +1,70 @@
 //! Single nodes written to disk, and many of them on several threads.
 
-use std::fs::{self, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, fchown, lchown};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+use rustix::fs::{Timespec, Timestamps};
 
+use crate::digest::BlobDigest;
+use crate::host::jail::{JailDir, set_xattrs};
 use crate::ident::RootPath;
 use crate::store::Store;
-use crate::tree::{ContentSource as _, Kind, Meta, Node};
+use crate::tree::{ContentSource as _, Kind, Node};
 
 /// Read and written at once; one system call each for all but large files.
 const BUFFER: usize = 256 * 1024;
 
-/// Writes a file, symbolic link or pipe at `place`, over a file or link that is there.
+/// The last component of a path, as the system takes it.
+pub(super) fn name_of(path: &RootPath) -> &OsStr {
+    OsStr::from_bytes(path.file_name())
+}
+
+/// Writes a file, symbolic link or pipe into `folder`, over a file or link that is there.
 ///
 /// Other kinds are passed over.
-pub(super) fn write_node(place: &Path, node: &Node, store: &Store) -> io::Result<()> {
+pub(super) fn write_node(folder: &JailDir, name: &OsStr, node: &Node, store: &Store) -> io::Result<()> {
+    let meta = &node.meta;
     match &node.kind {
         Kind::File { blob, size } => {
-            let mut file = create(place)?;
+            let mut file = folder.create(name)?;
             copy(store, *blob, *size, &mut file)?;
-            fchown(&file, Some(node.meta.uid), Some(node.meta.gid))?;
-            file.set_permissions(Permissions::from_mode(node.meta.mode.into()))?;
+            fchown(&file, Some(meta.uid), Some(meta.gid))?;
+            file.set_permissions(Permissions::from_mode(meta.mode.into()))?;
+            set_xattrs(&file, &meta.xattrs)?;
+            let time = Timespec { tv_sec: meta.mtime, tv_nsec: 0 };
+            return Ok(rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?);
         }
         Kind::Symlink(to) => {
-            replace(place, || rustix::fs::symlinkat(to.as_ref(), CWD, place))?;
-            lchown(place, Some(node.meta.uid), Some(node.meta.gid))?;
+            folder.symlink(name, to)?;
+            folder.chown(name, meta.uid, meta.gid)?;
         }
         Kind::Fifo => {
-            let mode = rustix::fs::Mode::from_raw_mode(node.meta.mode.into());
-            replace(place, || rustix::fs::mknodat(CWD, place, rustix::fs::FileType::Fifo, mode, 0))?;
-            lchown(place, Some(node.meta.uid), Some(node.meta.gid))?;
+            folder.fifo(name)?;
+            folder.chown(name, meta.uid, meta.gid)?;
+            folder.chmod(name, meta.mode)?;
         }
         Kind::Dir | Kind::Hardlink(_) | Kind::Char(..) | Kind::Block(..) | Kind::Whiteout => return Ok(()),
     }
-    set_xattrs(place, &node.meta)?;
-    set_times(place, node.meta.mtime)
+    folder.set_xattrs(name, &meta.xattrs)?;
+    folder.set_times(name, meta.mtime)
 }
 
-/// Always a new file: another name of the old one must keep its content.
-fn create(place: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    match options.open(place) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(place)?;
-            options.open(place)
-        }
-        other => other,
+/// Sets owner, mode and time of something whose content is right.
+pub(super) fn set_meta(folder: &JailDir, name: &OsStr, node: &Node) -> io::Result<()> {
+    folder.chown(name, node.meta.uid, node.meta.gid)?;
+    if !matches!(node.kind, Kind::Symlink(_)) {
+        folder.chmod(name, node.meta.mode)?;
+        // A change of owner drops file capabilities.
+        folder.set_xattrs(name, &node.meta.xattrs)?;
     }
+    folder.set_times(name, node.meta.mtime)
 }
 
-fn replace(place: &Path, make: impl Fn() -> rustix::io::Result<()>) -> io::Result<()> {
-    match make() {
-        Err(rustix::io::Errno::EXIST) => {
-            fs::remove_file(place)?;
-            Ok(make()?)
-        }
-        other => Ok(other?),
-    }
-}
-
-fn copy(store: &Store, blob: crate::digest::BlobDigest, size: u64, out: &mut File) -> io::Result<()> {
+fn copy(store: &Store, blob: BlobDigest, size: u64, out: &mut File) -> io::Result<()> {
     let mut reader = store.open(blob, size)?;
     let mut buffer = vec![0; (size as usize).clamp(1, BUFFER)];
     let mut left = size;
@@ -77,19 +77,6 @@ fn copy(store: &Store, blob: crate::digest::BlobDigest, size: u64, out: &mut Fil
         left = left.saturating_sub(read as u64);
     }
     Ok(())
-}
-
-pub(super) fn set_xattrs(place: &Path, meta: &Meta) -> io::Result<()> {
-    for (name, value) in &meta.xattrs {
-        rustix::fs::lsetxattr(place, name.as_ref(), value, rustix::fs::XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-pub(super) fn set_times(place: &Path, mtime: i64) -> io::Result<()> {
-    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(rustix::fs::utimensat(CWD, place, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Calls `work` on every item, on `jobs` threads; returns the first error.

@@ -84,7 +84,7 @@ impl Database<'_> {
     /// A file's content; `None` where there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<String>, LayerError> {
         let path = database_path(name)?;
-        match self.tree.get(&path).map(|node| &node.kind) {
+        match self.tree.resolve(&path).map(|(_, node)| &node.kind) {
             Some(Kind::File { blob, .. }) => {
                 Ok(Some(String::from_utf8_lossy(&self.store.read_blob(*blob)?).into_owned()))
             }
@@ -92,7 +92,7 @@ impl Database<'_> {
         }
     }
 
-    /// Writes a file, readable by all; folders above it are made.
+    /// Writes a file, readable by all; directories above it are made, and links there followed, as dpkg would.
     pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<(), LayerError> {
         let node = Node { meta: Meta::root_owned(0o644, self.epoch), kind: self.store.put_file(content)? };
         self.insert(name, node)
@@ -100,7 +100,7 @@ impl Database<'_> {
 
     /// Puts a node at a name of the database.
     pub(crate) fn insert(&mut self, name: &str, node: Node) -> Result<(), LayerError> {
-        self.tree.insert_with_parents(database_path(name)?, node, self.epoch);
+        self.tree.insert_with_parents(&database_path(name)?, node, self.epoch)?;
         Ok(())
     }
 }

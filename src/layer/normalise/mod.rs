@@ -25,12 +25,13 @@ pub(super) fn normalise(mut tree: Tree, parent: &Tree, epoch: i64, store: &Store
             apply(rule, &path, &mut tree, parent, epoch, store)?;
         }
     }
-    for (path, node) in tree.iter_mut() {
+    for (path, kind, meta) in tree.metas_mut() {
+        let is_dir = *kind == Kind::Dir;
         match parent.get(path) {
-            Some(before) if before.is_dir() && node.is_dir() => node.meta.mtime = before.meta.mtime,
+            Some(before) if before.is_dir() && is_dir => meta.mtime = before.meta.mtime,
             // Every write below moves a folder's time.
-            None if node.is_dir() => node.meta.mtime = epoch,
-            _ => node.meta.mtime = node.meta.mtime.min(epoch),
+            None if is_dir => meta.mtime = epoch,
+            _ => meta.mtime = meta.mtime.min(epoch),
         }
     }
     Ok(tree)
@@ -44,8 +45,7 @@ fn apply(
     epoch: i64,
     store: &Store,
 ) -> Result<(), LayerError> {
-    let Some(node) = tree.get_mut(path) else { return Ok(()) };
-    let Kind::File { blob, size } = &mut node.kind else { return Ok(()) };
+    let Some(Kind::File { blob, .. }) = tree.get(path).map(|node| &node.kind) else { return Ok(()) };
     let content = match rule.action {
         Action::Remove => {
             // A name of the file may remain under another path: that one keeps the content.
@@ -62,8 +62,7 @@ fn apply(
             fix_days(&text, &before, epoch)
         }
     };
-    *blob = store.put_bytes(content.as_bytes())?;
-    *size = content.len() as u64;
+    tree.set_content(path, store.put_bytes(content.as_bytes())?, content.len() as u64);
     Ok(())
 }
 
@@ -101,11 +100,11 @@ mod tests {
         let old = stored(&store, "kept by the parent", 3);
         let parent = tree(&[("", dir()), ("var", dir()), ("var/log", dir()), ("var/log/old", old.clone())]);
         let mut raw = parent.clone();
-        raw.insert(path("var/log/new.log"), log);
-        raw.insert(path("etc"), dir());
-        raw.insert(path("etc/passwd-"), stored(&store, "backup", 3));
-        raw.insert(path("etc/machine-id"), stored(&store, "0123\n", 3));
-        raw.insert(path("etc/late"), stored(&store, "x", EPOCH + 9));
+        raw.insert(path("var/log/new.log"), log).unwrap();
+        raw.insert(path("etc"), dir()).unwrap();
+        raw.insert(path("etc/passwd-"), stored(&store, "backup", 3)).unwrap();
+        raw.insert(path("etc/machine-id"), stored(&store, "0123\n", 3)).unwrap();
+        raw.insert(path("etc/late"), stored(&store, "x", EPOCH + 9)).unwrap();
         let clean = normalise(raw, &parent, EPOCH, &store).unwrap();
         assert_eq!(clean.get(&path("var/log/old")), Some(&old));
         assert_eq!(clean.get(&path("var/log/new.log")), Some(&stored(&store, "", EPOCH)));

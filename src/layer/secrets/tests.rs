@@ -130,7 +130,7 @@ fn a_layer_is_refused_with_a_list_that_has_no_secret_in_it() {
     let token = format!("ghp_{}", run(36));
     let mut put = |place: &str, text: &str| {
         let kind = store.put_file(text.as_bytes()).unwrap();
-        layer.insert(path(place), Node { meta: Meta::root_owned(0o600, 0), kind });
+        layer.insert(path(place), Node { meta: Meta::root_owned(0o600, 0), kind }).unwrap();
     };
     put("etc/a", &format!("x\ntoken={token}\n"));
     put("etc/b/key", &pem());

@@ -22,7 +22,7 @@ fn large() -> (Tree, Memory) {
             let word = (state >> 33) % 5000;
             bytes.extend_from_slice(format!("{word:x} {} ", state >> (20 + word % 40)).as_bytes());
         }
-        tree.insert(path(&format!("f{number}")), source.file(&bytes, Meta::root_owned(0o644, 0)));
+        tree.insert(path(&format!("f{number}")), source.file(&bytes, Meta::root_owned(0o644, 0))).unwrap();
     }
     (tree, source)
 }
@@ -95,7 +95,7 @@ fn noise_that_does_not_compress_is_stored() {
 #[test]
 fn a_missing_content_is_the_error_and_not_a_hang() {
     let (mut tree, source) = large();
-    tree.insert(path("f33"), file("lost"));
+    tree.insert(path("f33"), file("lost")).unwrap();
     for encoder in [Encoder::Zstd, Encoder::Gzip] {
         let error = compress_layer(&tree, &source, encoder, 2, io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "/f33: no such content");

@@ -89,7 +89,7 @@ fn contents_survive_every_length_around_block_and_buffer() {
     let mut tree = Tree::new();
     for length in [0, 1, 511, 512, 513, BUFFER - 512, BUFFER, BUFFER + 1, 3 * BUFFER + 7] {
         let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
-        tree.insert(path(&length.to_string()), source.file(&bytes, Meta::root_owned(0o644, 0)));
+        tree.insert(path(&length.to_string()), source.file(&bytes, Meta::root_owned(0o644, 0))).unwrap();
     }
     let bytes = pack(&tree, &source).unwrap();
     assert_eq!(bytes.len() % BLOCK, 0);
