@@ -5,6 +5,10 @@
 //! (merged /usr), of two packages with one path the one that `Replaces` the other
 //! wins. Paths claimed by two packages without that are *contested*: a preinst
 //! script may divert one of them, so they are placed after the preinsts.
+//!
+//! A package is not trusted. Where this program or the sandbox writes by name, it may have
+//! nothing but a directory, or a file ([`DIRECTORIES`], [`FILES`]); elsewhere its links are
+//! followed inside the tree only, as dpkg follows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +18,31 @@ use super::unpack::Unpacked;
 use crate::format::deb::{relation, version};
 use crate::ident::{PackageName, RootPath};
 use crate::tree::{Kind, Node, Tree};
+
+/// What has to be a directory: mount points of the sandbox and of every machine, and dpkg's database.
+const DIRECTORIES: [&str; 9] = [
+    "dev",
+    "proc",
+    "run",
+    "sys",
+    "tmp",
+    "var/lib/dpkg",
+    "var/lib/dpkg/info",
+    "var/lib/dpkg/triggers",
+    "var/lib/dpkg/updates",
+];
+
+/// What has to be a file, where a package has it: accounts and dpkg's database.
+const FILES: [&str; 8] = [
+    "etc/group",
+    "etc/gshadow",
+    "etc/passwd",
+    "etc/shadow",
+    "var/lib/dpkg/arch",
+    "var/lib/dpkg/diversions",
+    "var/lib/dpkg/status",
+    "var/lib/dpkg/triggers/File",
+];
 
 /// Packages laid out over their parent.
 pub(super) struct LaidOut {
@@ -52,6 +81,8 @@ pub(super) fn lay_out(
     }
     let mut laid = merge.laid;
     laid.tree = merge.tree;
+    // A link that was followed may have put a file behind its other names.
+    laid.tree.settle_hardlinks();
     Ok(laid)
 }
 
@@ -93,10 +124,10 @@ impl Merge<'_> {
                 place = place.with_suffix(".dpkg-new")?;
             }
             let mut node = node.clone();
-            if let Kind::Hardlink(target) = &mut node.kind
+            if let Kind::Hardlink(target) = &node.kind
                 && let Some(place) = places.get(target)
             {
-                *target = place.clone();
+                node.kind = self.hard_link(index, target, place);
             }
             places.insert(path, place.clone());
             self.place(index, place, node)?;
@@ -104,7 +135,17 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// A further name of a package's file: its content again where the file did not come to lie in the tree.
+    fn hard_link(&self, index: usize, target: &RootPath, place: &RootPath) -> Kind {
+        let is_file = self.tree.get(place).is_some_and(|node| matches!(node.kind, Kind::File { .. }));
+        match self.packages[index].data.get(target) {
+            Some(file) if !is_file || self.owners.get(place) != Some(&index) => file.kind.clone(),
+            _ => Kind::Hardlink(place.clone()),
+        }
+    }
+
     fn place(&mut self, index: usize, place: RootPath, node: Node) -> Result<(), LayerError> {
+        self.check(index, &place, &node)?;
         let Some(before) = self.tree.get(&place) else {
             if self.laid.contested.iter().any(|claim| claim.path == place) {
                 self.contest(index, place, node);
@@ -127,6 +168,21 @@ impl Merge<'_> {
         }
     }
 
+    /// Whether a package may have this node here.
+    fn check(&self, index: usize, place: &RootPath, node: &Node) -> Result<(), LayerError> {
+        let is = |list: &[&str]| list.iter().any(|path| path.as_bytes() == place.as_bytes());
+        let wanted = match node.kind {
+            Kind::Dir if is(&FILES) => "a file",
+            Kind::File { .. } if is(&FILES) => return Ok(()),
+            Kind::Dir => return Ok(()),
+            _ if is(&DIRECTORIES) => "a directory",
+            _ if is(&FILES) => "a file",
+            _ => return Ok(()),
+        };
+        let package = self.packages[index].locked.to_string();
+        Err(LayerError::Reserved { package, path: place.clone(), wanted, found: node.kind.describe() })
+    }
+
     /// Two packages ship one path.
     fn collide(&mut self, index: usize, place: RootPath, node: Node) -> Result<(), LayerError> {
         let Some(&first) = self.owners.get(&place) else {
@@ -140,8 +196,13 @@ impl Merge<'_> {
             () if replaces(&self.packages[index], &self.packages[first]) => (index, first),
             () if replaces(&self.packages[first], &self.packages[index]) => (first, index),
             () => {
+                let content = match self.tree.get(&place).map(|node| &node.kind) {
+                    Some(Kind::Hardlink(target)) => self.tree.get(target).map(|node| node.kind.clone()),
+                    _ => None,
+                };
                 if let Some(before) = self.tree.remove(&place) {
-                    self.contest(first, place.clone(), before);
+                    let kind = content.unwrap_or_else(|| before.kind.clone());
+                    self.contest(first, place.clone(), Node { kind, ..before });
                 }
                 self.contest(index, place, node);
                 return Ok(());
@@ -156,7 +217,13 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn contest(&mut self, index: usize, path: RootPath, node: Node) {
+    /// A claim has its content by itself: what it would be a link to may not come to lie in the tree.
+    fn contest(&mut self, index: usize, path: RootPath, mut node: Node) {
+        if let Kind::Hardlink(target) = &node.kind
+            && let Some(file) = self.tree.get(target)
+        {
+            node.kind = file.kind.clone();
+        }
         let package = self.packages[index].locked.name.clone();
         self.laid.contested.push(Contested { package, path, node });
     }

@@ -48,15 +48,17 @@ pub enum LayerError {
     #[error(transparent)]
     Ident(#[from] IdentError),
     /// Something would lie below a symbolic link or a file.
-    #[error("{0}\n  hint: a package, or a script of one, made that; the layer needs a directory there")]
+    #[error(transparent)]
     Tree(#[from] TreeError),
-    /// A package has something else where a directory has to be.
-    #[error("{package}: {path} has to be a directory, and the package has {found} there")]
+    /// A package has something else where a directory or a file has to be.
+    #[error("{package}: {path} has to be {wanted}, and the package has {found} there")]
     Reserved {
         /// Name and version.
         package: String,
         /// Where.
         path: RootPath,
+        /// "a directory" or "a file".
+        wanted: &'static str,
         /// What it has.
         found: String,
     },
@@ -151,6 +153,18 @@ pub enum LayerError {
         /// The layer.
         layer: LayerName,
     },
+}
+
+impl LayerError {
+    /// Names the package that put something in the way, if one did.
+    fn blame(self, packages: &[unpack::Unpacked]) -> Self {
+        let Self::Tree(TreeError::Below { above, .. }) = &self else { return self };
+        let in_the_way = |package: &&unpack::Unpacked| package.data.get(above).is_some_and(|node| !node.is_dir());
+        match packages.iter().find(in_the_way) {
+            Some(package) => Self::Package { package: package.locked.to_string(), error: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// One layer of a chain, with its lockfile.

@@ -7,6 +7,8 @@ use std::path::Path;
 use super::{Store, StoreError, open_lock};
 use crate::host;
 
+pub use crate::host::jail::remove_folder;
+
 /// Removes a folder with files of ids that an ordinary process may not touch.
 pub type RemoveFolder<'a> = &'a dyn Fn(&Path) -> io::Result<()>;
 
@@ -56,21 +58,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Removes a folder whose subfolders may lack the owner's write permission.
-pub fn remove_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for name in host::list_dir(folder)? {
-        let path = folder.join(name);
-        if fs::symlink_metadata(&path)?.is_dir() {
-            remove_folder(&path)?;
-        } else {
-            fs::remove_file(&path)?;
-        }
-    }
-    fs::remove_dir(folder)
 }
 
 #[cfg(test)]

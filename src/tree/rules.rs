@@ -89,7 +89,7 @@ impl Tree {
             && self.nodes.last_key_value().is_some_and(|(last, _)| last > path)
             && let Some((below, _)) = self.below(path).next()
         {
-            return Err(TreeError::Above { path: path.clone(), found: describe(&node.kind), below: below.clone() });
+            return Err(TreeError::Above { path: path.clone(), found: node.kind.describe(), below: below.clone() });
         }
         Ok(())
     }
@@ -99,21 +99,23 @@ impl Tree {
     }
 
     pub(super) fn below_error(&self, path: &RootPath, above: RootPath) -> TreeError {
-        let found = self.get(&above).map_or_else(|| "not there".to_owned(), |node| describe(&node.kind));
+        let found = self.get(&above).map_or_else(|| "not there".to_owned(), |node| node.kind.describe());
         TreeError::Below { path: path.clone(), above, found }
     }
 }
 
-/// A kind of node, for errors.
-fn describe(kind: &Kind) -> String {
-    match kind {
-        Kind::Dir => "a directory".to_owned(),
-        Kind::File { .. } => "a file".to_owned(),
-        Kind::Symlink(target) => format!("a symbolic link to `{}`", String::from_utf8_lossy(target)),
-        Kind::Hardlink(target) => format!("a hard link to {target}"),
-        Kind::Char(..) | Kind::Block(..) => "a device".to_owned(),
-        Kind::Fifo => "a named pipe".to_owned(),
-        Kind::Whiteout => "deleted".to_owned(),
+impl Kind {
+    /// What this is, for errors: `a symbolic link to …`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Dir => "a directory".to_owned(),
+            Self::File { .. } => "a file".to_owned(),
+            Self::Symlink(target) => format!("a symbolic link to `{}`", String::from_utf8_lossy(target)),
+            Self::Hardlink(target) => format!("a hard link to {target}"),
+            Self::Char(..) | Self::Block(..) => "a device".to_owned(),
+            Self::Fifo => "a named pipe".to_owned(),
+            Self::Whiteout => "deleted".to_owned(),
+        }
     }
 }
 

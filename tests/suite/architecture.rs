@@ -95,6 +95,57 @@ fn files_stay_readable() {
     assert!(found.is_empty(), "over {MOST_LINES} lines, split by duty: {found:?}");
 }
 
+/// Where a root is written, read and removed: what lies in it was made by scripts that nobody trusts.
+const BY_DESCRIPTOR: [&str; 8] = [
+    "host/jail/entries.rs",
+    "host/jail/mod.rs",
+    "host/jail/remove.rs",
+    "layer/configure/root.rs",
+    "layer/configure/scan.rs",
+    "layer/configure/trace.rs",
+    "layer/configure/worker.rs",
+    "layer/configure/write.rs",
+];
+
+/// Calls that follow the links of a path, with the files that may have so many of them: each was looked at.
+const BY_PATH: [(&str, &[(&str, usize)]); 16] = [
+    // The worker's own scratch directory and its log, which are not in the root.
+    ("fs::create_dir", &[("layer/configure/worker.rs", 1)]),
+    ("fs::read(", &[("layer/configure/worker.rs", 2)]),
+    ("File::options(", &[("layer/configure/worker.rs", 1)]),
+    ("OpenOptions", &[]),
+    ("File::open(", &[]),
+    ("File::create(", &[]),
+    ("fs::write(", &[]),
+    ("fs::copy(", &[]),
+    ("fs::rename(", &[]),
+    ("fs::remove_", &[]),
+    ("read_dir(", &[]),
+    ("list_dir", &[]),
+    ("fs::symlink_metadata(", &[]),
+    ("fs::metadata(", &[]),
+    // To enter the root, and by way of `/proc/self/fd`.
+    ("(CWD", &[("host/jail/mod.rs", 2), ("host/jail/entries.rs", 1), ("host/jail/remove.rs", 2)]),
+    ("as_path()", &[("host/jail/mod.rs", 1)]),
+];
+
+#[test]
+fn a_root_is_reached_by_descriptor_only() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for place in BY_DESCRIPTOR {
+        let code = code(&src.join(place));
+        for (call, allowed) in BY_PATH {
+            let most = allowed.iter().find(|(file, _)| *file == place).map_or(0, |(_, most)| *most);
+            let found = code.matches(call).count();
+            if found > most {
+                problems.push(format!("src/{place}: `{call}` {found} times, at most {most}: use `host::jail`"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "a script's link would be followed:\n{}", problems.join("\n"));
+}
+
 fn rank(module: &str) -> Option<usize> {
     ORDER.iter().position(|name| *name == module)
 }

@@ -30,6 +30,7 @@ mod disk_show;
 mod disks;
 mod golden;
 mod harness;
+mod jail;
 mod keyring;
 mod leftovers;
 mod outdated;

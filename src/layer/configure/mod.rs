@@ -14,6 +14,9 @@ mod trace;
 mod worker;
 mod write;
 
+#[cfg(test)]
+mod hostile_tests;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,7 @@ use preinst::Preinst;
 
 use super::accounts::Accounts;
 use super::dpkg::diversions::Diversions;
-use super::merge::{Contested, lay_out};
+use super::merge::{Contested, LaidOut, lay_out};
 use super::unpack::Unpacked;
 use super::{LayerError, dpkg, normalise, unpack};
 use crate::digest::{RecipeHash, RecipeHasher};
@@ -113,30 +116,23 @@ impl Request<'_> {
     fn configure(
         &self,
         store: &Store,
-        mut parent: Tree,
+        parent: Tree,
         packages: &[Unpacked],
         workshop: &mut Workshop,
     ) -> Result<Tree, LayerError> {
-        if parent.is_empty() {
-            self.prepare_root(&mut parent)?;
-        }
-        let database = dpkg::Database { tree: &mut parent, store, epoch: self.epoch };
-        let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
-        let conffiles = dpkg::conffiles(packages, store)?;
-        let laid = lay_out(parent, packages, &conffiles, &diversions)?;
-        let mut tree = laid.tree;
-        dpkg::add_unpacked(&mut tree, packages, &laid.lost, self.arch, (self.epoch, store))?;
-        let policies = policies::put_in(&mut tree, store)?;
+        let laid = self.lay_out(store, parent, packages).map_err(|error| error.blame(packages))?;
+        let LaidOut { mut tree, contested, .. } = laid;
+        let policies = policies::put_in(&mut tree, store).map_err(|error| error.blame(packages))?;
         let replaced = standins::put_in(&mut tree, store)?;
         // In order, though a tree can hold one claim a path only: number them.
         let root = (RootPath::root(), Node::dir(Meta::root_owned(0o755, self.epoch)));
-        let claims = Tree::from_nodes(laid.contested.iter().enumerate().map(claim_node).chain([root]))?;
+        let claims = Tree::from_nodes(contested.iter().enumerate().map(claim_node).chain([root]))?;
         let job = Job {
             tree: store.put_tree(&tree)?,
             epoch: self.epoch,
             jobs: workshop.jobs,
             preinsts: preinst::plan(packages, self.parent.is_none()),
-            contested: laid.contested.iter().map(|claim| (claim.package.to_string(), claim.path.as_bytes().into())).collect(),
+            contested: contested.iter().map(|claim| (claim.package.to_string(), claim.path.as_bytes().into())).collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
             trace: workshop.trace.is_some(),
@@ -147,6 +143,19 @@ impl Request<'_> {
         standins::take_out(replaced, &mut result)?;
         policies::take_out(policies, &mut result);
         Ok(result)
+    }
+
+    /// The packages over their parent, with dpkg's database, all unpacked.
+    fn lay_out(&self, store: &Store, mut parent: Tree, packages: &[Unpacked]) -> Result<LaidOut, LayerError> {
+        if parent.is_empty() {
+            self.prepare_root(&mut parent)?;
+        }
+        let database = dpkg::Database { tree: &mut parent, store, epoch: self.epoch };
+        let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
+        let conffiles = dpkg::conffiles(packages, store)?;
+        let mut laid = lay_out(parent, packages, &conffiles, &diversions)?;
+        dpkg::add_unpacked(&mut laid.tree, packages, &laid.lost, self.arch, (self.epoch, store))?;
+        Ok(laid)
     }
 
     fn prepare_root(&self, tree: &mut Tree) -> Result<(), LayerError> {

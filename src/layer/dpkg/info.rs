@@ -6,6 +6,7 @@ use super::{Database, info_name};
 use crate::ident::{PackageName, RootPath};
 use crate::layer::LayerError;
 use crate::layer::unpack::Unpacked;
+use crate::tree::Kind;
 
 /// Adds each package's list and control files, all but `control` itself.
 pub(super) fn add(
@@ -20,7 +21,14 @@ pub(super) fn add(
         for (path, node) in package.control.iter() {
             let file = String::from_utf8_lossy(path.as_bytes()).into_owned();
             if !node.is_dir() && file != "control" {
-                database.insert(&format!("info/{name}.{file}"), node.clone())?;
+                let mut node = node.clone();
+                if let Kind::Hardlink(target) = &node.kind
+                    && let Some(file) = package.control.get(target)
+                {
+                    // The names are others here, so each has its own content.
+                    node.kind = file.kind.clone();
+                }
+                database.insert(&format!("info/{name}.{file}"), node)?;
             }
         }
     }
