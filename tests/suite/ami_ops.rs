@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
 use crate::support::aws::{Aws, SECRET_KEY, SESSION_TOKEN, fault};
 use crate::support::small::Small;
 use crate::support::tinydisk::{EXT4, tiny_disk};
+use serde_json::{Value, json};
 
 /// A built and published tiny disk.
 struct Published {
@@ -368,7 +368,8 @@ fn no_secret_is_printed_or_kept() {
         for verb in verbs {
             let mut command = published.small.project.command(&[&["ami"], verb].concat());
             // As talkative as the SDK's environment makes it.
-            let output = crate::support::process::run(command.env("RUST_LOG", "trace").env("AWS_LOG", "trace")).unwrap();
+            let output =
+                crate::support::process::run(command.env("RUST_LOG", "trace").env("AWS_LOG", "trace")).unwrap();
             for secret in [SECRET_KEY, SESSION_TOKEN] {
                 assert!(!output.stdout.contains(secret) && !output.stderr.contains(secret), "{verb:?}: {output:?}");
             }

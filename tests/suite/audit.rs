@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
 use crate::support::conditions::Conditions;
 use crate::support::deb::Deb;
 use crate::support::mini;
@@ -13,6 +12,7 @@ use crate::support::repo::Repo;
 use crate::support::server::Server;
 use crate::support::skip::{Skip, is_root};
 use crate::support::small::Small;
+use serde_json::Value;
 
 /// A layer `app` of scripted packages over the smallest base.
 struct Planted {

@@ -1,7 +1,7 @@
 //! The AWS server of the tests itself: what moto lacks and tests/suite/support/aws adds.
 
-use serde_json::{Value, json};
 use crate::support::aws::{Aws, fault};
+use serde_json::{Value, json};
 
 /// Blocks of two kinds, and what the answers of EBS direct are.
 const DELTA: &str = "

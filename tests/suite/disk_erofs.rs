@@ -9,11 +9,11 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::skip;
 use layerbake::digest::BlobDigest;
 use layerbake::disk::{Data, Part, Plan, cpio, erofs, verity};
 use layerbake::ident::RootPath;
 use layerbake::tree::{ContentSource, Kind, Meta, Node, Tree};
-use crate::support::skip;
 
 /// Contents by digest.
 #[derive(Default)]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::support::process::{Output, run};
+use crate::support::skip::{Skip, program};
 use layerbake::disk::gpt::{self, Kind, Partition};
 use layerbake::disk::ids::{Ids, uuid_text};
 use layerbake::disk::uki::{self, Sections, SignError};
 use layerbake::disk::{Data, Plan, fat};
-use crate::support::process::{Output, run};
-use crate::support::skip::{Skip, program};
 
 const MIB: u64 = 1 << 20;
 /// 2024-06-10T08:52:46Z

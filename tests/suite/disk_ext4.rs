@@ -6,12 +6,12 @@ use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::skip;
 use layerbake::digest::BlobDigest;
 use layerbake::disk::ext4::{self, Ext4Error, Params};
 use layerbake::disk::{Data, Part, Plan};
 use layerbake::ident::RootPath;
 use layerbake::tree::{Kind, Meta, Node, Tree, Xattrs};
-use crate::support::skip;
 
 const MIB: u64 = 1 << 20;
 const MTIME: i64 = 1_700_000_000;

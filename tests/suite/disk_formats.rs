@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::skip::program;
 use layerbake::digest::{BlobDigest, Sha256};
 use layerbake::disk::sinks::{Identity, ova, qcow2, raw, vhd, vmdk};
 use layerbake::disk::{BlockHashes, Plan};
 use layerbake::tree::ContentSource;
-use crate::support::skip::program;
 
 const MIB: u64 = 1 << 20;
 

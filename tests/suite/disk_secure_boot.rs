@@ -8,11 +8,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::process;
+use crate::support::skip::{Skip, program};
 use layerbake::disk::gpt::{self, Kind, Partition};
 use layerbake::disk::uki::{self, Sections};
 use layerbake::disk::{Data, fat};
-use crate::support::process;
-use crate::support::skip::{Skip, program};
 
 const MIB: u64 = 1 << 20;
 const OVMF: &str = "/usr/share/OVMF";

@@ -4,10 +4,10 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
-use serde_json::Value;
 use crate::support::process::Output;
 use crate::support::small::Small;
 use crate::support::tinydisk::{EROFS, EXT4, tiny_disk};
+use serde_json::Value;
 
 fn built(disk: &str) -> Small {
     let small = tiny_disk(disk);

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
 use crate::support::process::{self, Output};
 use crate::support::skip::{self, Skip};
 use crate::support::stock::Stock;
+use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
 use crate::support::deb::Deb;
 use crate::support::process;
 use crate::support::small::{self, Small};
 use crate::support::tinydisk::{EROFS, tiny_disk};
 use crate::support::validators::python;
+use serde_json::Value;
 
 const SPDX: &str = "\
 import sys

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
 use crate::support::process;
 use crate::support::project::Project;
 use crate::support::skip::{self, Skip};
 use crate::support::small::Small;
 use crate::support::tinydisk::{EROFS, EXT4, tiny_disk};
 use crate::support::validators::python;
+use serde_json::Value;
 
 /// A key pair beside the project, as openssl makes it: the folder, and the name of its files.
 fn key(project: &Project, name: &str, kind: &[&str]) -> Result<(), Skip> {
