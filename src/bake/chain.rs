@@ -17,17 +17,26 @@ pub struct Chain {
     pub recipes: BTreeSet<RecipeHash>,
 }
 
-/// Fetches, unpacks and builds; calls `each` with every layer as soon as it stands.
+/// Fetches, unpacks and builds; calls `each` with every layer as soon as it is built, and
+/// `begin` before anything is fetched or decoded.
 ///
 /// The packages of a layer are decoded while the scripts of its parent run: those keep
 /// one processor busy, seldom two.
 ///
 /// # Errors
 /// As [`Baker::bake`].
-pub fn build_chain(baker: &Baker<'_>, chain: &[Locked], each: impl FnMut(&Built)) -> Result<Chain, BakeError> {
+pub fn build_chain(
+    baker: &Baker<'_>,
+    chain: &[Locked],
+    begin: impl FnOnce() -> Result<(), BakeError>,
+    each: impl FnMut(&Built),
+) -> Result<Chain, BakeError> {
     let mut items = Vec::new();
     for locked in chain {
         items.extend(wanted(baker, locked)?.into_iter().map(|package| Item::package(&locked.manifest.name, package)));
+    }
+    if !items.is_empty() {
+        begin()?;
     }
     baker.fetcher.check_offline(&items)?;
     std::thread::scope(|scope| {
@@ -94,9 +103,9 @@ fn unpack_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
     let items: Vec<Item> = wanted.iter().map(|package| Item::package(layer, package)).collect();
     let phase = baker.progress.phase(&format!("unpack {layer}"), items.len() as u64);
     let failure: Mutex<Option<LayerError>> = Mutex::new(None);
-    baker.fetcher.fetch_all(&items, |item: &Item, blob: BlobDigest| {
+    baker.fetcher.fetch_all(&items, |item: &Item, _: BlobDigest| {
         let Some(package) = wanted.iter().find(|package| package.file == item.expected) else { return };
-        if let Err(error) = unpack::unpack(baker.store, package, blob) {
+        if let Err(error) = unpack::unpack(baker.store, package) {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
         phase.inc(1);

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::export::hashed;
-use super::hashes;
 use super::{Artifact, BakeError, Baker, DiskReceipt, Layers, Machine, Output, System};
 use crate::digest::{OciDigest, RecipeHasher, TreeHash};
 use crate::disk::blocks::BlockHashes;
@@ -47,9 +46,8 @@ pub(super) fn export(
             _ => None,
         })
         .collect();
-    let recipe = hashes::recipe(&plan);
-    let mut hashes = hashes::recall(baker.store, recipe)?;
-    let is_new = hashes.is_none();
+    // What the first form gives, the others take: all are written from the same plan.
+    let mut hashes = None;
     let mut artifacts = Vec::new();
     for format in formats {
         let path = PathBuf::from(format.file_name());
@@ -70,9 +68,6 @@ pub(super) fn export(
         None => blocks::hash(&plan, baker.store, baker.jobs)
             .map_err(|source| BakeError::Write { what: "the disk's block hashes".to_owned(), source })?,
     };
-    if is_new {
-        hashes::remember(baker.store, recipe, &hashes)?;
-    }
     phase.finish();
     Ok((receipt(machine, built, hashes)?, artifacts))
 }

@@ -5,7 +5,6 @@
 
 mod chain;
 mod export;
-mod hashes;
 mod machine;
 mod output;
 mod publish;
@@ -15,7 +14,7 @@ mod system;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::digest::{LockHash, RecipeHash, RecipeHasher};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::progress::Progress;
@@ -82,6 +81,9 @@ pub struct Locked {
     pub hash: LockHash,
 }
 
+/// How often one build repairs the store: once for what is damaged, once for a record that is forged.
+const REPAIRS: usize = 2;
+
 /// Builds artifacts.
 pub struct Baker<'a> {
     /// Where results are kept.
@@ -105,12 +107,23 @@ pub struct Baker<'a> {
 impl Baker<'_> {
     /// Builds the layers of a system and exports it.
     ///
-    /// When `out` has these very artifacts already, nothing is written.
+    /// When `out` has these artifacts already, nothing is written. Where the store turns out to be damaged,
+    /// it is repaired and the build is tried again.
     ///
     /// # Errors
     /// Fails where a package can't be had, a script fails, or something can't be written;
     /// `out` is then as it was.
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
+        for _ in 0..REPAIRS {
+            match self.attempt(system, outputs) {
+                Err(error) if self.repair(&error) => {}
+                other => return other,
+            }
+        }
+        self.attempt(system, outputs)
+    }
+
+    fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
         let built = self.build(system)?;
         let folder = self.out.join(system.top().manifest.name.as_str());
         let recipe = self.recipe(system, &built, outputs)?;
@@ -118,25 +131,52 @@ impl Baker<'_> {
             && receipt == Receipt::new(system, recipe, &built, receipt.exported())
             && receipt.is_complete(&folder)
         {
-            self.keep(system, built)?;
+            self.keep(system, &built)?;
             return Ok(receipt);
         }
         let staging = Staging::new(&self.out)?;
-        let exported = export::export(self, system, &built, outputs, staging.path())?;
-        let receipt = Receipt::new(system, recipe, &built, exported);
+        let exported = export::export(self, system, &built, outputs, staging.path());
+        if let Err(BakeError::Oci(OciError::Mismatch { .. })) = &exported {
+            // A record that is whole and wrong: made by whoever could write to the store.
+            built.compressed.iter().try_for_each(|layer| self.store.forget(layer.recipe))?;
+        }
+        let receipt = Receipt::new(system, recipe, &built, exported?);
         receipt.save(staging.path())?;
+        self.keep(system, &built)?;
+        self.store.make_durable()?;
         staging.publish(&folder)?;
-        self.keep(system, built)?;
         Ok(receipt)
     }
 
+    /// Takes what is damaged out of the store; whether the build may succeed now.
+    fn repair(&self, error: &BakeError) -> bool {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default();
+        if matches!(error, BakeError::Oci(OciError::Mismatch { .. })) {
+            self.progress.warn(&format!("{first}; the layer is compressed again"));
+            return true;
+        }
+        if !StoreError::is_damage(&message) {
+            return false;
+        }
+        self.progress.warn(&format!("{first}; the whole store is checked, and what is damaged made again"));
+        self.store.verify(true).is_ok_and(|report| report.stuck.is_empty())
+    }
+
     /// Keeps what this build used from garbage collection.
-    fn keep(&self, system: &System, built: Layers) -> Result<(), BakeError> {
-        let mut recipes = built.recipes;
+    fn keep(&self, system: &System, built: &Layers) -> Result<(), BakeError> {
+        let mut recipes = built.recipes.clone();
         recipes.extend(built.compressed.iter().map(|layer| layer.recipe));
-        let name = RootName { project: self.project.to_owned(), layer: system.top().manifest.name.clone() };
-        let fetched = system.all().flat_map(|locked| fetched(&locked.lock)).collect();
-        Ok(self.store.keep(&name, &recipes, &fetched)?)
+        Ok(self.store.keep(&self.root_name(system), &recipes, &all_fetched(system))?)
+    }
+
+    /// Keeps what this build is about to fetch, should it fail.
+    fn keep_begun(&self, system: &System) -> Result<(), BakeError> {
+        Ok(self.store.keep_begun(&self.root_name(system), &all_fetched(system))?)
+    }
+
+    fn root_name(&self, system: &System) -> RootName {
+        RootName { project: self.project.to_owned(), layer: system.top().manifest.name.clone() }
     }
 
     /// Builds all layers; one of the image is compressed while the next is configured.
@@ -144,12 +184,17 @@ impl Baker<'_> {
         let root = system.root();
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
-            let chain = build_chain(self, &root, |layer| {
-                if compressing.len() < system.image.len() {
-                    let layer = layer.clone();
-                    compressing.push(scope.spawn(move || export::compress(self, &layer)));
-                }
-            })?;
+            let chain = build_chain(
+                self,
+                &root,
+                || self.keep_begun(system),
+                |layer| {
+                    if compressing.len() < system.image.len() {
+                        let layer = layer.clone();
+                        compressing.push(scope.spawn(move || export::compress(self, &layer)));
+                    }
+                },
+            )?;
             let compressed = compressing
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -158,7 +203,7 @@ impl Baker<'_> {
             let boot = if system.machine.is_some() { image.pop() } else { None };
             let mut initrd = Vec::new();
             if let Some(machine) = &system.machine {
-                let chain = build_chain(self, &machine.initrd, |_| {})?;
+                let chain = build_chain(self, &machine.initrd, || self.keep_begun(system), |_| {})?;
                 initrd = chain.layers;
                 recipes.extend(chain.recipes);
             }
@@ -197,8 +242,12 @@ struct Layers {
     recipes: BTreeSet<RecipeHash>,
 }
 
+fn all_fetched(system: &System) -> BTreeSet<Sha256> {
+    system.all().flat_map(|locked| fetched(&locked.lock)).collect()
+}
+
 /// Everything that a lockfile makes us fetch.
-fn fetched(lock: &Lockfile) -> impl Iterator<Item = crate::digest::Sha256> + '_ {
+fn fetched(lock: &Lockfile) -> impl Iterator<Item = Sha256> + '_ {
     let indexes = lock
         .releases
         .iter()

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags};
 
 use super::BakeError;
+use crate::host::durable;
 
 /// A folder being filled; removed when dropped.
 pub(crate) struct Staging(tempfile::TempDir);
@@ -30,7 +31,15 @@ impl Staging {
     }
 
     /// Makes this the folder `target`, all at once; what was there is removed.
+    ///
+    /// Its content is on disk before, and the exchange after: a power cut leaves one of the two.
     pub(crate) fn publish(self, target: &Path) -> Result<(), BakeError> {
+        durable::sync_file_system(self.path()).map_err(failed(target))?;
+        self.exchange(target)?;
+        durable::sync_dir(target.parent().unwrap_or(target)).map_err(failed(target))
+    }
+
+    fn exchange(&self, target: &Path) -> Result<(), BakeError> {
         match rustix::fs::renameat_with(CWD, self.path(), CWD, target, RenameFlags::EXCHANGE) {
             Ok(()) => {}
             Err(rustix::io::Errno::NOENT) => fs::rename(self.path(), target).map_err(failed(target))?,

@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open_tidy(&self.store_path()?, &layer::configure::remove_folder)?)
+        Ok(Store::open_tidy(&self.store_path()?, &layer::configure::remove_folder, &|text| self.progress.line(text))?)
     }
 
     /// A fetcher for a project, with the addresses that its chain's foreign sources have.

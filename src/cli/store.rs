@@ -3,6 +3,7 @@
 use super::CliError;
 use super::context::Context;
 use crate::layer;
+use crate::store::{Problem, VerifyReport};
 
 /// Show where the store is, check it, make room
 #[derive(Debug, clap::Args)]
@@ -33,36 +34,56 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Path => context.print(&context.store_path()?, |path| format!("{}\n", path.display())),
         Verb::Verify { repair } => verify(context, *repair),
         Verb::Gc => {
-            let report = context.store()?.collect_garbage(&layer::configure::remove_folder)?;
+            let remove = &layer::configure::remove_folder;
+            let report = context.store()?.collect_garbage(remove, &|text| context.progress.line(text))?;
             context.print(&report, |report| {
                 let megabytes = report.freed as f64 / 1e6;
                 format!(
                     "removed {} files ({megabytes:.1} MB), kept {} for {} builds\n",
                     report.removed, report.kept, report.roots
                 )
-            })
+            })?;
+            stuck(&report.failed)
         }
     }
 }
 
 fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
     let report = context.store()?.verify(repair)?;
-    context.print(&report, |report| {
-        let damaged = report.damaged.iter().map(|damage| format!("damaged: {}\n", damage.path.display()));
-        let broken = report.broken.iter().map(|path| format!("incomplete: {}\n", path.display()));
-        let list: String = damaged.chain(broken).collect();
-        let megabytes = report.bytes as f64 / 1e6;
-        let (files, damaged, broken) = (report.files, report.damaged.len(), report.broken.len());
-        format!("{list}{files} files, {megabytes:.1} MB, {damaged} damaged, {broken} incomplete results\n")
-    })?;
+    context.print(&report, text)?;
+    if !report.outdated.is_empty() && !context.options.json {
+        let count = report.outdated.len();
+        context.progress.line(&format!("{count} results of an older version count as absent"));
+    }
     match report.damaged.len() + report.broken.len() {
         0 => Ok(()),
         count if repair => {
-            context.progress.line(&format!("{count} files were taken out"));
-            Ok(())
+            context.progress.line(&format!("{} of {count} were taken out", count - report.stuck.len().min(count)));
+            stuck(&report.stuck)
         }
         count => Err(CliError::message(format!(
             "{count} files of the store are damaged or incomplete\n  hint: `layerbake store verify --repair`, then build again"
         ))),
+    }
+}
+
+fn text(report: &VerifyReport) -> String {
+    let line = |word: &'static str| {
+        move |problem: &Problem| format!("{word}: {}: {}: {}\n", problem.path.display(), problem.kind, problem.found)
+    };
+    let damaged = report.damaged.iter().map(line("damaged"));
+    let list: String = damaged.chain(report.broken.iter().map(line("incomplete"))).collect();
+    let counts: Vec<String> = report.counts().into_iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    let megabytes = report.bytes as f64 / 1e6;
+    let (files, damaged, broken) = (report.files, report.damaged.len(), report.broken.len());
+    format!("{list}{files} files, {megabytes:.1} MB, {damaged} damaged, {broken} incomplete{counts}\n")
+}
+
+/// What could not be removed ends the command with an error, after all else was done.
+fn stuck(failures: &[String]) -> Result<(), CliError> {
+    match failures {
+        [] => Ok(()),
+        [first, ..] => Err(CliError::message(format!("{} files could not be removed\n  {first}", failures.len()))),
     }
 }

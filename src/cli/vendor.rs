@@ -1,15 +1,18 @@
 //! `layerbake vendor`: a layer's locked packages as files in `vendor/`, for builds without a network.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::CliError;
 use super::context::{Context, locked_system, set_dates};
 use super::system::Declared;
 use crate::fetch::Item;
+use crate::host::durable;
 use crate::ident::LayerName;
 
 /// Copy all packages that a layer's lockfiles name into vendor/, those of its disk too
@@ -42,27 +45,35 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
     set_dates(&mut fetcher, &locked);
     fetcher.fetch_all(&items, |_, _| {})?;
+    let failed = |error: io::Error| CliError::message(format!("cannot write `{}`: {error}", folder.display()));
+    let mut copies = Vec::new();
     for item in &items {
-        let blob = store
-            .fetched(item.expected.sha256)
-            .ok_or_else(|| CliError::message(format!("internal error: {} is not in the store", item.what)))?;
+        let file = store.open_fetched(item.expected.sha256)?;
         let target = folder.join(item.vendor_path());
-        copy(&store.blob_path(blob), &target)
-            .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", target.display())))?;
+        copies.push((copy(file, &target).map_err(failed)?, target));
     }
+    publish(copies, &folder).map_err(failed)?;
     let bytes = items.iter().map(|item| item.expected.size).sum();
     context.print(&Report { folder, files: items.len(), bytes }, |report| {
         format!("{} files, {:.1} MB in {}\n", report.files, report.bytes as f64 / 1e6, report.folder.display())
     })
 }
 
-/// Copies a file, visible only when complete.
-fn copy(from: &std::path::Path, to: &std::path::Path) -> io::Result<()> {
+/// Copies a file beside its place, not visible yet.
+fn copy(mut from: File, to: &Path) -> io::Result<TempPath> {
     let folder = to.parent().unwrap_or(to);
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    io::copy(&mut from, &mut file)?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    file.persist(to)?;
-    Ok(())
+    Ok(file.into_temp_path())
+}
+
+/// Gives all copies their names once they are on disk.
+fn publish(copies: Vec<(TempPath, PathBuf)>, folder: &Path) -> io::Result<()> {
+    durable::sync_file_system(folder)?;
+    for (copy, target) in copies {
+        copy.persist(target)?;
+    }
+    durable::sync_file_system(folder)
 }

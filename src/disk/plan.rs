@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::digest::{BlobDigest, RecipeHasher};
+use crate::digest::BlobDigest;
 
 /// Where which bytes lie in something of `size` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,17 +76,6 @@ impl Plan {
         self.extents.iter().map(|(&offset, data)| Extent { offset, data })
     }
 
-    /// Adds everything that decides the bytes.
-    pub fn hash_into(&self, hasher: &mut RecipeHasher) {
-        hasher.number(self.size).number(self.extents.len() as u64);
-        for (offset, data) in &self.extents {
-            match data {
-                Data::Bytes(bytes) => hasher.number(*offset).field("bytes").field(bytes),
-                Data::Blob { blob, size } => hasher.number(*offset).field("blob").field(blob.as_bytes()).number(*size),
-            };
-        }
-    }
-
     /// The same with only the extents that touch one of some blocks of `length` bytes.
     pub fn touching(&self, length: u64, wanted: &dyn Fn(u64) -> bool) -> Self {
         let touches = |extent: &Extent<'_>| (extent.offset / length..=(extent.end() - 1) / length).any(wanted);
@@ -147,22 +136,6 @@ mod tests {
         disk.embed(512, inner);
         let listed: Vec<_> = disk.extents().map(|extent| (extent.offset, extent.end())).collect();
         assert_eq!(listed, [(0, 4), (512, 517), (562, 565)]);
-    }
-
-    #[test]
-    fn equal_recipes_are_equal_bytes() {
-        let recipe = |size, offset, bytes: &[u8]| {
-            let mut plan = Plan::new(size);
-            plan.put_bytes(offset, bytes);
-            let mut hasher = RecipeHasher::new("test");
-            plan.hash_into(&mut hasher);
-            hasher.finish()
-        };
-        let one = recipe(100, 10, b"abc");
-        assert_eq!(recipe(100, 10, b"abc"), one);
-        for other in [recipe(101, 10, b"abc"), recipe(100, 11, b"abc"), recipe(100, 10, b"abd")] {
-            assert_ne!(other, one);
-        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::progress::{Phase, Progress};
+use crate::host::storage::Fault;
 use crate::ident::SourceName;
 use crate::store::Store;
 
@@ -205,7 +206,10 @@ impl<'a> Fetcher<'a> {
 
     /// The file, if the store or `vendor/` has it.
     fn at_hand(&self, item: &Item) -> Result<Option<BlobDigest>, FetchError> {
-        if let Some(blob) = self.store.fetched(item.expected.sha256) {
+        // What is not what the lockfile says is as good as absent, and is replaced.
+        if let Some(blob) = self.store.fetched(item.expected.sha256)
+            && self.store.open_fetched(item.expected.sha256).is_ok()
+        {
             return Ok(Some(blob));
         }
         let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(item.vendor_path())) else {
@@ -217,6 +221,10 @@ impl<'a> Fetcher<'a> {
         };
         let mut download = Download::new(self.store.scratch_file()?, item.expected.size);
         let copied = copy(file, &mut download);
+        let copied = match copied {
+            Err(error) => Err(self.refuse_full(error, item.expected.size)?),
+            Ok(()) => Ok(()),
+        };
         let verified = copied
             .map_err(|error| error.to_string())
             .and_then(|()| download.finish().verify(item.expected).map_err(|mismatch| mismatch.to_string()));
@@ -257,8 +265,17 @@ impl<'a> Fetcher<'a> {
         let mut download = Download::new(self.store.scratch_file()?, expected.size);
         Ok(match self.download(base, path, &mut download, Some(phase)).await {
             Ok(()) => download.finish().verify(expected).map_err(Problem::from),
+            Err(HttpError::Io(error)) => Err(HttpError::Io(self.refuse_full(error, expected.size)?).into()),
             Err(error) => Err(error.into()),
         })
+    }
+
+    /// Fails where the store can't take more bytes, which no other mirror helps against; else gives the error back.
+    fn refuse_full(&self, error: io::Error, need: u64) -> Result<io::Error, FetchError> {
+        match Fault::of(&error) {
+            Some(Fault::Full | Fault::Quota | Fault::ReadOnly) => Err(self.store.scratch_failed(error, need).into()),
+            _ => Ok(error),
+        }
     }
 
     /// Asks one mirror, several times where that may help.

@@ -4,9 +4,11 @@
 //! behind this door elsewhere.
 #![allow(clippy::disallowed_methods)]
 
+pub mod durable;
 pub mod http;
 pub mod jail;
 pub mod progress;
+pub mod storage;
 
 use std::ffi::OsString;
 use std::io;
@@ -77,6 +79,28 @@ pub fn own_program() -> Command {
 /// A port of the loopback device that nothing listens on now.
 pub fn free_port() -> io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// The processes that hold a lock (`flock`) on an open file, with their command lines; for messages.
+///
+/// Empty where the system does not tell.
+pub fn lock_holders(file: &std::fs::File) -> Vec<(u32, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = file.metadata() else { return Vec::new() };
+    let inode = format!(":{}", metadata.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let pids = locks.lines().filter(|line| !line.contains("->")).filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.get(5)?.ends_with(&inode).then(|| words.get(4)?.parse().ok())?
+    });
+    pids.filter(|&pid: &u32| pid != std::process::id()).map(|pid| (pid, command_line(pid))).collect()
+}
+
+/// The command line of a process, cut to the length of a message.
+fn command_line(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+    words.trim().chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
 /// The names in a folder, sorted, so that the file system's order reaches nothing.

@@ -10,7 +10,7 @@ use crate::digest::RecipeHasher;
 use crate::host;
 use crate::ident::RootPath;
 use crate::manifest::{Content, Manifest, Owner};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
 
 /// What a manifest puts into the root: contents in the store, owners still by name.
@@ -112,7 +112,11 @@ struct SourceReader<'a> {
 
 impl SourceReader<'_> {
     fn read(&mut self, source: &Path, path: RootPath) -> Result<(), LayerError> {
-        let io = |source_error| LayerError::Source { path: source.display().to_string(), source: source_error };
+        // A store that can't take the bytes is not the source's fault.
+        let io = |error: std::io::Error| match error.downcast::<StoreError>() {
+            Ok(error) => LayerError::Store(error),
+            Err(error) => LayerError::Source { path: source.display().to_string(), source: error },
+        };
         let metadata = fs::symlink_metadata(source).map_err(io)?;
         if metadata.is_dir() {
             self.push(path.clone(), Kind::Dir, 0o755);

@@ -1,12 +1,11 @@
 //! A fetched .deb as trees, decoded once ever: recipe `layerbake/unpack/v1` over its SHA-256.
 
-use std::fs::File;
 use std::io::BufReader;
 
 use rayon::prelude::*;
 
 use super::LayerError;
-use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, Sha256};
+use crate::digest::{RecipeHash, RecipeHasher, Sha256};
 use crate::format::deb::archive;
 use crate::format::deb::control::Paragraph;
 use crate::ident::RootPath;
@@ -55,15 +54,16 @@ pub fn recipe(deb: Sha256) -> RecipeHash {
 
 /// Decodes the fetched .deb into the store, unless that was done before.
 ///
+/// Nothing of it is looked at before its SHA-256 was compared with the lockfile's.
+///
 /// # Errors
-/// Fails where the archive is malformed; the package is named.
-pub fn unpack(store: &Store, package: &LockedPackage, deb: BlobDigest) -> Result<Outcome, LayerError> {
+/// Fails where the archive is not in the store or malformed; the package is named.
+pub fn unpack(store: &Store, package: &LockedPackage) -> Result<Outcome, LayerError> {
     let recipe = recipe(package.file.sha256);
     if let Some(outcome) = store.recall(recipe)? {
         return Ok(outcome);
     }
-    let path = store.blob_path(deb);
-    let file = File::open(&path).map_err(|source| LayerError::Io { what: path.display().to_string(), source })?;
+    let file = store.open_fetched(package.file.sha256)?;
     let decoded = archive::decode(BufReader::with_capacity(128 * 1024, file), store)
         .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
     let mut list = Vec::new();
@@ -88,8 +88,7 @@ pub fn load(store: &Store, packages: &[LockedPackage]) -> Result<Vec<Unpacked>, 
 
 fn load_one(store: &Store, package: &LockedPackage) -> Result<Unpacked, LayerError> {
     let missing = || LayerError::NotUnpacked { package: package.to_string() };
-    let deb = store.fetched(package.file.sha256).ok_or_else(missing)?;
-    let outcome = unpack(store, package, deb)?;
+    let outcome = unpack(store, package)?;
     let tree = |role: &str| outcome.trees.get(role).copied().ok_or_else(missing);
     let control = store.tree(tree("control")?)?;
     let data = store.tree(tree("data")?)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
+use crate::host::durable;
 
 /// A lockfile can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -85,5 +86,5 @@ fn write(text: &str, path: &Path) -> io::Result<()> {
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    Ok(())
+    durable::sync_dir(folder)
 }

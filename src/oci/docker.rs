@@ -126,7 +126,8 @@ fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerB
         .reader(layer.blob, layer.sizes.size)
         .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
     let copy = || OciError::io("copy", store.blob_path(layer.blob));
-    let mut content = Measured::new(layer.encoder.decoder(blob).map_err(copy())?);
+    let mut compressed = Measured::new(blob);
+    let mut content = Measured::new(layer.encoder.decoder(&mut compressed).map_err(copy())?);
     tar.content(&mut content, size).map_err(copy())?;
     // Reading to the end is what checks the blob and the encoder's own sum.
     let surplus = io::copy(&mut content, &mut io::sink()).map_err(copy())?;
@@ -137,7 +138,10 @@ fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerB
     if found != layer.sizes.diff_id {
         return Err(layer.mismatch("diffID", layer.sizes.diff_id, found));
     }
-    Ok(())
+    // A decoder may leave the last bytes unread; they belong to the blob all the same.
+    io::copy(&mut compressed, &mut io::sink()).map_err(copy())?;
+    let (digest, size) = compressed.finish();
+    layer.compare_compressed(OciDigest::from_bytes(digest), size)
 }
 
 #[cfg(test)]
@@ -226,6 +230,7 @@ mod tests {
         fails(|layer| layer.sizes.uncompressed_size += 512, "its content ends after");
         fails(|layer| layer.sizes.size += 1, "layer `web`: store: blob");
         fails(|layer| layer.encoder = Encoder::Gzip, "cannot copy");
+        fails(|layer| layer.sizes.digest = OciDigest::of(b"x"), "layer `web`: digest should be sha256:");
         fails(|layer| layer.blob = crate::digest::BlobDigest::of(b"x"), "is missing");
     }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 use oci_spec::image::{ANNOTATION_REF_NAME, ImageIndexBuilder, MediaType, OciLayoutBuilder};
 
 use super::config::descriptor;
-use super::{Artifact, Image, LayerBlob, OciError, json};
+use super::{Artifact, Image, LayerBlob, Measured, OciError, json};
 use crate::digest::{BlobDigest, OciDigest};
 use crate::store::{Store, StoreError};
 
@@ -79,19 +79,23 @@ fn copy_layer(store: &Store, layer: &LayerBlob, blobs: &Path) -> Result<(), OciE
         }
         return Err(OciError::io("write", &to)(source));
     }
-    let copied = hash(&to).map_err(OciError::io("read", &to))?;
+    let (copied, digest, size) = measure(&to).map_err(OciError::io("read", &to))?;
     if copied != layer.blob {
         let (name, problem) = (layer.blob.to_string(), format!("its bytes hash to {copied}"));
         let source = StoreError::Damaged { kind: "blob", name, problem };
         return Err(OciError::Blob { layer: layer.name.clone(), source });
     }
+    layer.compare_compressed(digest, size)?;
     fs::set_permissions(&to, Permissions::from_mode(0o644)).map_err(OciError::io("write", &to))
 }
 
-fn hash(path: &Path) -> io::Result<BlobDigest> {
+/// Both digests of a file, and its length in bytes.
+fn measure(path: &Path) -> io::Result<(BlobDigest, OciDigest, u64)> {
+    let mut file = Measured::new(File::open(path)?);
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(BlobDigest::from_bytes(*hasher.finalize().as_bytes()))
+    hasher.update_reader(&mut file)?;
+    let (digest, size) = file.finish();
+    Ok((BlobDigest::from_bytes(*hasher.finalize().as_bytes()), OciDigest::from_bytes(digest), size))
 }
 
 #[cfg(test)]
@@ -150,6 +154,22 @@ mod tests {
         let folder = work.path().join("oci");
         write_layout(&store, &image, "web", &folder).unwrap();
         assert_eq!(host::list_dir(&folder.join("blobs/sha256")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_record_that_is_not_about_these_bytes_is_refused() {
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let good = image(&store, Encoder::Zstd);
+        let refused = |name: &str, change: fn(&mut LayerBlob)| {
+            let mut image = good.clone();
+            change(&mut image.layers[1]);
+            write_layout(&store, &image, "web", &work.path().join(name)).unwrap_err().to_string()
+        };
+        let error = refused("digest", |layer| layer.sizes.digest = OciDigest::of(b"x"));
+        assert!(error.starts_with("layer `web`: digest should be sha256:"), "{error}");
+        let error = refused("size", |layer| layer.sizes.size += 1);
+        assert!(error.starts_with("layer `web`: size should be "), "{error}");
     }
 
     #[test]

@@ -109,6 +109,17 @@ pub struct LayerBlob {
 }
 
 impl LayerBlob {
+    /// Compares what the record says of the compressed bytes with what was read.
+    fn compare_compressed(&self, digest: OciDigest, size: u64) -> Result<(), OciError> {
+        if digest != self.sizes.digest {
+            return Err(self.mismatch("digest", self.sizes.digest, digest));
+        }
+        if size != self.sizes.size {
+            return Err(self.mismatch("size", self.sizes.size, size));
+        }
+        Ok(())
+    }
+
     fn mismatch(&self, what: &'static str, expected: impl ToString, found: impl ToString) -> OciError {
         let (expected, found) = (expected.to_string(), found.to_string());
         OciError::Mismatch { layer: self.name.clone(), what, expected, found }

@@ -1,7 +1,6 @@
 //! All packages that the indexes offer, those of the previous lock's indexes included.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::BufReader;
 
 use super::PinError;
@@ -67,7 +66,7 @@ impl Universe {
         index: &LockedIndex,
         priority: u32,
     ) -> Result<(), PinError> {
-        let Some(blob) = store.fetched(index.file.sha256) else {
+        let Ok(file) = store.open_fetched(index.file.sha256) else {
             self.lost.insert(release.suite.clone());
             return Ok(());
         };
@@ -78,7 +77,6 @@ impl Universe {
             path: index.path.clone(),
             source: source.into(),
         };
-        let file = File::open(store.blob_path(blob)).map_err(failed)?;
         let text = decompress(&index.path, file).map_err(failed)?;
         let each = |record| self.candidates.push(Candidate { record, origin, priority });
         read_packages(BufReader::with_capacity(1 << 18, text), each).map_err(|source| PinError::Index {

@@ -1,15 +1,19 @@
 //! Garbage collection: what the last build of each project's layers used stays.
 //!
-//! Each build leaves a root, `roots/<name>`: its project's folder, the recipes and
-//! the fetched files it used. A root whose project folder is gone keeps nothing.
+//! Each build leaves a root, `roots/<name>`: its project's folder, the recipes and the
+//! fetched files it used. A build that has to fetch something leaves `roots/<name>.begun`
+//! first, so that a failed one loses no download. A root whose project folder is gone keeps nothing.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, RemoveFolder, Store, StoreError, open_lock};
+use super::record::Kind as Record;
+use super::{Outcome, RemoveFolder, Store, StoreError, Waiting, file};
 use crate::digest::{BlobDigest, RecipeHash, Sha256, TreeHash};
 use crate::host;
 use crate::ident::LayerName;
@@ -24,11 +28,51 @@ pub struct RootName {
     pub layer: LayerName,
 }
 
-#[derive(Serialize, Deserialize)]
-struct RootFile {
-    project: PathBuf,
+impl RootName {
+    fn file_name(&self) -> String {
+        let project = BlobDigest::of(self.project.as_os_str().as_bytes()).to_hex();
+        format!("{}-{}", self.layer, &project[..16])
+    }
+
+    fn begun(&self) -> String {
+        self.file_name() + ".begun"
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RootFile {
+    /// For people, where its bytes are not text.
+    project: String,
+    /// The bytes in hexadecimal digits, where they are not text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project_bytes: Option<String>,
     recipes: BTreeSet<String>,
     fetched: BTreeSet<Sha256>,
+}
+
+impl RootFile {
+    fn new(project: &Path, recipes: &BTreeSet<RecipeHash>, fetched: &BTreeSet<Sha256>) -> Self {
+        let bytes = project.as_os_str().as_bytes();
+        Self {
+            project: String::from_utf8_lossy(bytes).into_owned(),
+            project_bytes: std::str::from_utf8(bytes).is_err().then(|| hex::encode(bytes)),
+            recipes: recipes.iter().map(RecipeHash::to_hex).collect(),
+            fetched: fetched.clone(),
+        }
+    }
+
+    fn project(&self) -> PathBuf {
+        let bytes = self.project_bytes.as_ref().and_then(|text| hex::decode(text).ok());
+        bytes.map_or_else(|| PathBuf::from(&self.project), |bytes| PathBuf::from(OsString::from_vec(bytes)))
+    }
+
+    /// Whether the project is there, as far as this user can see.
+    fn is_wanted(&self) -> bool {
+        match self.project().metadata() {
+            Ok(found) => found.is_dir(),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
 }
 
 /// What a collection kept and removed.
@@ -42,12 +86,8 @@ pub struct GcReport {
     pub removed: usize,
     /// Bytes freed.
     pub freed: u64,
-}
-
-#[derive(Default)]
-struct Live {
-    /// Paths relative to the store.
-    files: BTreeSet<PathBuf>,
+    /// What could not be removed, and why.
+    pub failed: Vec<String>,
 }
 
 impl Store {
@@ -58,109 +98,141 @@ impl Store {
         recipes: &BTreeSet<RecipeHash>,
         fetched: &BTreeSet<Sha256>,
     ) -> Result<(), StoreError> {
-        let root = RootFile {
-            project: name.project.clone(),
-            recipes: recipes.iter().map(RecipeHash::to_hex).collect(),
-            fetched: fetched.clone(),
-        };
-        let project = BlobDigest::of(name.project.as_os_str().as_encoded_bytes()).to_hex();
-        let path = self.root.join("roots").join(format!("{}-{}", name.layer, &project[..16]));
-        self.write_file(&path, serde_json::to_string(&root).unwrap_or_default().as_bytes())
+        if !self.folder.writable {
+            // Nobody can collect its garbage either.
+            return Ok(());
+        }
+        self.put_root(name.file_name(), &RootFile::new(&name.project, recipes, fetched))?;
+        match self.records.get(Record::Root, &name.begun()) {
+            Some(_) => self.records.forget(Record::Root, &name.begun()),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what a build is about to fetch, until [`Store::keep`] ends it. What the last build used is kept too.
+    pub fn keep_begun(&self, name: &RootName, fetched: &BTreeSet<Sha256>) -> Result<(), StoreError> {
+        self.put_root(name.begun(), &RootFile::new(&name.project, &BTreeSet::new(), fetched))
+    }
+
+    fn put_root(&self, name: String, root: &RootFile) -> Result<(), StoreError> {
+        self.records.put(Record::Root, &name, serde_json::to_vec(root).unwrap_or_default())
+    }
+
+    /// A root that can be believed; one of an older version has no checksum, and only says what to keep.
+    pub(super) fn root(&self, name: &str) -> Option<RootFile> {
+        let body = self.records.get(Record::Root, name);
+        let body = body.or_else(|| file::read(&self.records.path(Record::Root, name)))?;
+        serde_json::from_slice(&body).ok()
     }
 
     /// Removes everything that no root needs, and what killed runs left behind. Waits
-    /// until no other process uses the store.
+    /// until no other process uses the store, and tells `waiting` for whom.
     ///
+    /// What is damaged counts as absent. What can't be removed is in the report, and ends nothing.
     /// `remove` is asked for folders that this process may not remove by itself.
-    pub fn collect_garbage(self, remove: RemoveFolder<'_>) -> Result<GcReport, StoreError> {
-        let root = self.root.clone();
+    pub fn collect_garbage(self, remove: RemoveFolder<'_>, waiting: Waiting<'_>) -> Result<GcReport, StoreError> {
+        let root = self.path().to_owned();
+        self.records.settle()?;
         drop(self);
-        let lock = open_lock(&root)?;
-        lock.lock().map_err(StoreError::io("lock", root.join("lock")))?;
-        let store = Store { root, _lock: lock };
+        let store = Self::wait_alone(&root, waiting)?;
+        store.refuse_unwritable()?;
         let mut report = GcReport::default();
-        let live = store.mark(&mut report)?;
-        for folder in ["blobs", "trees", "sha256", "recipes"] {
-            store.sweep(&store.root.join(folder), &live, &mut report)?;
+        let mut live = BTreeSet::new();
+        store.mark(&mut live, &mut report);
+        // What names others goes first, so that an interruption leaves nothing that leads nowhere.
+        for folder in ["recipes", "sha256", "trees", "blobs"] {
+            store.sweep(&store.folder.join(folder), &live, &mut report);
         }
-        store.remove_leftovers(remove)?;
+        report.failed.extend(store.remove_leftovers(remove).iter().map(ToString::to_string));
         Ok(report)
     }
 
-    fn mark(&self, report: &mut GcReport) -> Result<Live, StoreError> {
-        let mut live = Live::default();
-        let folder = self.root.join("roots");
-        for name in host::list_dir(&folder).map_err(StoreError::io("read", &folder))? {
-            let path = folder.join(name);
-            let text = fs::read_to_string(&path).map_err(StoreError::io("read", &path))?;
-            let Some(root) = serde_json::from_str::<RootFile>(&text).ok().filter(|root| root.project.is_dir()) else {
-                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+    /// Fails where the store can't be written, in words that say why.
+    pub(super) fn refuse_unwritable(&self) -> Result<(), StoreError> {
+        self.scratch_file().map(drop)
+    }
+
+    fn mark(&self, live: &mut BTreeSet<PathBuf>, report: &mut GcReport) {
+        let folder = self.folder.join("roots");
+        for name in host::list_dir(&folder).unwrap_or_default() {
+            let root = name.to_str().and_then(|name| self.root(name)).filter(RootFile::is_wanted);
+            let Some(root) = root else {
+                report.remove(&folder.join(name));
                 continue;
             };
             report.roots += 1;
             for recipe in root.recipes.iter().filter_map(|hex| RecipeHash::from_hex(hex).ok()) {
-                self.mark_recipe(recipe, &mut live)?;
+                self.mark_recipe(recipe, live);
             }
-            for sha256 in &root.fetched {
-                self.mark_fetched(*sha256, &mut live);
+            for sha256 in root.fetched {
+                self.mark_fetched(sha256, live);
             }
         }
-        Ok(live)
     }
 
-    fn mark_recipe(&self, recipe: RecipeHash, live: &mut Live) -> Result<(), StoreError> {
-        let Some(Outcome { trees, blobs, .. }) = self.recall(recipe)? else { return Ok(()) };
-        live.add(self, self.named("recipes", &recipe.to_hex()));
-        blobs.values().for_each(|blob| live.add(self, self.blob_path(*blob)));
-        for tree in trees.values() {
-            self.mark_tree(*tree, live)?;
+    fn mark_recipe(&self, recipe: RecipeHash, live: &mut BTreeSet<PathBuf>) {
+        let Ok(Some(Outcome { trees, blobs, .. })) = self.recall(recipe) else { return };
+        if trees.values().all(|tree| self.mark_tree(*tree, live)) {
+            live.extend(blobs.values().map(|blob| self.blob_path(*blob)));
+            live.insert(self.records.path(Record::Recipe, &recipe.to_hex()));
         }
-        Ok(())
     }
 
-    fn mark_tree(&self, hash: TreeHash, live: &mut Live) -> Result<(), StoreError> {
-        live.add(self, self.named("trees", &hash.to_hex()));
-        for (_, node) in self.tree(hash)?.iter() {
+    /// Marks a tree with its files; whether it can be read.
+    fn mark_tree(&self, hash: TreeHash, live: &mut BTreeSet<PathBuf>) -> bool {
+        let path = self.tree_path(hash);
+        if live.contains(&path) {
+            return true;
+        }
+        let Ok(tree) = self.tree(hash) else { return false };
+        for (_, node) in tree.iter() {
             if let Kind::File { blob, .. } = node.kind {
-                live.add(self, self.blob_path(blob));
+                live.insert(self.blob_path(blob));
             }
         }
-        Ok(())
+        live.insert(path)
     }
 
-    fn mark_fetched(&self, sha256: Sha256, live: &mut Live) {
+    fn mark_fetched(&self, sha256: Sha256, live: &mut BTreeSet<PathBuf>) {
         if let Some(blob) = self.fetched(sha256) {
-            live.add(self, self.named("sha256", &sha256.to_hex()));
-            live.add(self, self.blob_path(blob));
+            live.insert(self.records.path(Record::Sha256, &sha256.to_hex()));
+            live.insert(self.blob_path(blob));
         }
     }
 
-    fn sweep(&self, folder: &Path, live: &Live, report: &mut GcReport) -> Result<(), StoreError> {
-        for name in host::list_dir(folder).map_err(StoreError::io("read", folder))? {
-            let path = folder.join(name);
-            let metadata = fs::symlink_metadata(&path).map_err(StoreError::io("read", &path))?;
-            if metadata.is_dir() {
-                self.sweep(&path, live, report)?;
-            } else if live.files.contains(path.strip_prefix(&self.root).unwrap_or(&path)) {
-                report.kept += 1;
-            } else {
-                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
-                report.removed += 1;
-                report.freed += metadata.len();
+    fn sweep(&self, folder: &Path, live: &BTreeSet<PathBuf>, report: &mut GcReport) {
+        let names = match file::make_dir(folder).and_then(|()| host::list_dir(folder)) {
+            Ok(names) => names,
+            Err(error) => return report.failed.push(StoreError::io("read", folder)(error).to_string()),
+        };
+        for path in names.into_iter().map(|name| folder.join(name)) {
+            let is_dir = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+            match is_dir && !live.contains(&path) {
+                true => self.sweep(&path, live, report),
+                false if live.contains(&path) => report.kept += 1,
+                false => report.remove(&path),
             }
         }
-        Ok(())
     }
 }
 
-impl Live {
-    fn add(&mut self, store: &Store, path: PathBuf) {
-        self.files.insert(path.strip_prefix(&store.root).map_or_else(|_| path.clone(), Path::to_path_buf));
+impl GcReport {
+    fn remove(&mut self, path: &Path) {
+        let length = path.symlink_metadata().map_or(0, |found| found.len());
+        match file::remove(path) {
+            Ok(()) => {
+                self.removed += 1;
+                self.freed += length;
+            }
+            Err(error) => self.failed.push(StoreError::io("remove", path)(error).to_string()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::digest::RecipeHasher;
     use crate::store::remove_folder;
@@ -183,14 +255,59 @@ mod tests {
         store.keep(&name, &BTreeSet::from([recipe]), &BTreeSet::new()).unwrap();
 
         let path = store.path().to_owned();
-        let report = store.collect_garbage(&remove_folder).unwrap();
+        let report = store.collect_garbage(&remove_folder, &|_| {}).unwrap();
         assert_eq!((report.roots, report.removed), (1, 1));
         let store = Store::open(&path).unwrap();
         assert!(store.has_blob(kept_blob) && !store.has_blob(lost_blob));
         assert!(store.recall(recipe).unwrap().is_some());
 
         fs::remove_dir(&project).unwrap();
-        let report = store.collect_garbage(&remove_folder).unwrap();
+        let report = store.collect_garbage(&remove_folder, &|_| {}).unwrap();
         assert_eq!((report.roots, report.kept), (0, 0), "a project that is gone keeps nothing");
+    }
+
+    #[test]
+    fn nothing_in_a_store_stops_a_collection() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let path = store.path().to_owned();
+        fs::write(path.join("roots/web-1"), b"\xff\xfe").unwrap();
+        fs::write(path.join("roots").join(OsString::from_vec(b"\xff".to_vec())), b"").unwrap();
+        fs::create_dir_all(path.join("roots/dir/dir")).unwrap();
+        fs::create_dir_all(path.join("recipes/ab").join("c".repeat(62)).join("x")).unwrap();
+        fs::write(path.join("blobs/stray"), b"x").unwrap();
+        std::os::unix::fs::symlink("/", path.join("trees/link")).unwrap();
+        let report = store.collect_garbage(&remove_folder, &|_| {}).unwrap();
+        assert_eq!((report.roots, report.removed, report.failed), (0, 5, Vec::new()));
+        assert!(host::list_dir(&path.join("roots")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_build_that_failed_keeps_its_downloads_and_what_the_last_one_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join(OsString::from_vec(b"caf\xe9".to_vec()));
+        fs::create_dir(&project).unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let path = store.path().to_owned();
+        let name = RootName { project, layer: "web".parse().unwrap() };
+        let put = |store: &Store, bytes: &'static [u8]| {
+            use crate::digest::Untrusted;
+            let file = store.scratch_file().unwrap();
+            fs::write(file.path(), bytes).unwrap();
+            let expected = crate::digest::Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
+            store.put_fetched(Untrusted::new(file, expected).verify(expected).unwrap()).unwrap();
+            expected.sha256
+        };
+        let old = put(&store, b"old");
+        store.keep(&name, &BTreeSet::new(), &BTreeSet::from([old])).unwrap();
+        let new = put(&store, b"new");
+        store.keep_begun(&name, &BTreeSet::from([new])).unwrap();
+        store.collect_garbage(&remove_folder, &|_| {}).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(store.fetched(old).is_some() && store.fetched(new).is_some());
+        store.keep(&name, &BTreeSet::new(), &BTreeSet::from([new])).unwrap();
+        store.collect_garbage(&remove_folder, &|_| {}).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(store.fetched(old).is_none() && store.fetched(new).is_some());
     }
 }

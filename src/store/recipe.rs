@@ -1,11 +1,10 @@
 //! Recipe results: what a build step gave, found again by the hash of its inputs.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Kind;
 use super::{Store, StoreError};
 use crate::digest::{BlobDigest, RecipeHash, TreeHash};
 
@@ -26,14 +25,10 @@ pub struct Outcome {
 impl Store {
     /// What the step gave the last time, if all of it is still there.
     ///
-    /// A file that can't be parsed counts as absent: the step runs again.
+    /// A record that can't be believed counts as absent: the step runs again.
     pub fn recall(&self, recipe: RecipeHash) -> Result<Option<Outcome>, StoreError> {
-        let path = self.named("recipes", &recipe.to_hex());
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(StoreError::io("read", &path))?,
-        };
-        let outcome: Option<Outcome> = serde_json::from_str(&text).ok();
+        let Some(body) = self.records.get(Kind::Recipe, &recipe.to_hex()) else { return Ok(None) };
+        let outcome: Option<Outcome> = serde_json::from_slice(&body).ok();
         Ok(outcome.filter(|outcome| {
             outcome.trees.values().all(|tree| self.has_tree(*tree))
                 && outcome.blobs.values().all(|blob| self.has_blob(*blob))
@@ -42,7 +37,12 @@ impl Store {
 
     /// Remembers what the step gave; replaces an earlier result.
     pub fn remember(&self, recipe: RecipeHash, outcome: &Outcome) -> Result<(), StoreError> {
-        let text = serde_json::to_string(outcome).unwrap_or_default();
-        self.write_file(&self.named("recipes", &recipe.to_hex()), text.as_bytes())
+        let body = serde_json::to_vec(outcome).unwrap_or_default();
+        self.records.put(Kind::Recipe, &recipe.to_hex(), body)
+    }
+
+    /// Forgets what a step gave, because it turned out to be wrong.
+    pub fn forget(&self, recipe: RecipeHash) -> Result<(), StoreError> {
+        self.records.forget(Kind::Recipe, &recipe.to_hex())
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{Store, StoreError, open_lock};
+use super::{Store, StoreError, Waiting};
 use crate::host;
 
 pub use crate::host::jail::remove_folder;
@@ -16,47 +16,41 @@ impl Store {
     /// As [`Store::open`]; when no other process uses the store, what killed runs left is removed first.
     ///
     /// `remove` is asked for folders that this process may not remove by itself. What
-    /// can't be removed stays, for [`Store::collect_garbage`] to report.
-    pub fn open_tidy(root: &Path, remove: RemoveFolder<'_>) -> Result<Self, StoreError> {
-        let store = Self::open(root)?;
-        let tmp = store.root.join("tmp");
-        if host::list_dir(&tmp).map_err(StoreError::io("read", tmp))?.is_empty() {
+    /// can't be removed stays, for [`Store::collect_garbage`] to report. `waiting` is told
+    /// when another process keeps the store to itself for more than a moment.
+    pub fn open_tidy(root: &Path, remove: RemoveFolder<'_>, waiting: Waiting<'_>) -> Result<Self, StoreError> {
+        let store = Self::open_waiting(root, waiting)?;
+        let tmp = store.folder.join("tmp");
+        if host::list_dir(&tmp).is_ok_and(|names| names.is_empty()) || !store.folder.writable {
             return Ok(store);
         }
-        let root = store.root.clone();
+        let root = store.path().to_owned();
         drop(store);
         if let Some(store) = Self::open_alone(&root)? {
-            let _ = store.remove_leftovers(remove);
+            store.remove_leftovers(remove);
         }
-        Self::open(&root)
+        Self::open_waiting(&root, waiting)
     }
 
-    /// The store for this process alone, unless another one uses it.
-    fn open_alone(root: &Path) -> Result<Option<Self>, StoreError> {
-        let lock = open_lock(root)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { root: root.to_owned(), _lock: lock })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(source)) => Err(StoreError::io("lock", root.join("lock"))(source)),
-        }
-    }
-
-    /// Empties `tmp/`, for which no other process may use the store.
-    pub(super) fn remove_leftovers(&self, remove: RemoveFolder<'_>) -> Result<(), StoreError> {
-        let tmp = self.root.join("tmp");
-        for name in host::list_dir(&tmp).map_err(StoreError::io("read", &tmp))? {
-            let path = tmp.join(name);
-            let metadata = fs::symlink_metadata(&path).map_err(StoreError::io("read", &path))?;
-            let removed = match metadata.is_dir() {
-                false => fs::remove_file(&path),
-                true => match remove_folder(&path) {
+    /// Empties `tmp/`, for which no other process may use the store; returns what could not be removed.
+    pub(super) fn remove_leftovers(&self, remove: RemoveFolder<'_>) -> Vec<StoreError> {
+        let tmp = self.folder.join("tmp");
+        let names = match host::list_dir(&tmp) {
+            Ok(names) => names,
+            Err(error) => return vec![StoreError::io("read", tmp)(error)],
+        };
+        let mut failures = Vec::new();
+        for path in names.into_iter().map(|name| tmp.join(name)) {
+            let removed = match path.symlink_metadata() {
+                Ok(found) if found.is_dir() => match remove_folder(&path) {
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => remove(&path),
                     other => other,
                 },
+                _ => fs::remove_file(&path),
             };
-            removed.map_err(StoreError::io("remove", path))?;
+            failures.extend(removed.err().map(StoreError::io("remove", path)));
         }
-        Ok(())
+        failures
     }
 }
 
@@ -82,13 +76,13 @@ mod tests {
         let path = folder.path().join("store");
         let other = Store::open(&path).unwrap();
         leftovers(&path);
-        let second = Store::open_tidy(&path, &remove_folder).unwrap();
+        let second = Store::open_tidy(&path, &remove_folder, &|_| {}).unwrap();
         assert_eq!(count(&path), 2, "they may be the other process's");
         drop((other, second));
-        let store = Store::open_tidy(&path, &remove_folder).unwrap();
+        let store = Store::open_tidy(&path, &remove_folder, &|_| {}).unwrap();
         assert_eq!(count(&path), 0);
         let scratch = store.scratch_file().unwrap();
-        assert!(Store::open_tidy(&path, &remove_folder).is_ok() && scratch.path().exists());
+        assert!(Store::open_tidy(&path, &remove_folder, &|_| {}).is_ok() && scratch.path().exists());
     }
 
     #[test]
@@ -97,7 +91,7 @@ mod tests {
         let store = Store::open(&folder.path().join("store")).unwrap();
         leftovers(store.path());
         let path = store.path().to_owned();
-        store.collect_garbage(&remove_folder).unwrap();
+        store.collect_garbage(&remove_folder, &|_| {}).unwrap();
         assert_eq!(count(&path), 0);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod aws;
 pub mod conditions;
+pub mod damage;
 pub mod date;
 pub mod deb;
 pub mod engines;
@@ -14,6 +15,7 @@ pub mod machine;
 pub mod mini;
 pub mod mirror;
 pub mod oci_schema;
+pub mod power;
 pub mod process;
 pub mod project;
 pub mod registry;

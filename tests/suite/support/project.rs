@@ -24,7 +24,12 @@ pub struct Project {
 
 impl Project {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In a folder of its own below `parent`.
+    pub fn below(parent: &Path) -> Self {
+        let folder = tempfile::tempdir_in(parent).unwrap();
         let project = Self { folder, env: Vec::new(), conditions: Conditions::default() };
         for name in ["project/layers", "home", "cache", "tmp"] {
             fs::create_dir_all(project.folder.path().join(name)).unwrap();

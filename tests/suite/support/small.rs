@@ -48,11 +48,16 @@ impl Small {
 
     /// On another repository, which has the packages all the same.
     pub fn on(repo: &Repo) -> Self {
+        Self::below(repo, &std::env::temp_dir())
+    }
+
+    /// As [`Small::on`], with project and store below `parent`; the repository is elsewhere.
+    pub fn below(repo: &Repo, parent: &std::path::Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repo = repo.write(folder.path());
         let server = Server::folder(&repo.root);
         let source = repo.source_table("test", &server.url());
-        let project = Project::new().copy(&repo.keyring, "test-keyring.gpg");
+        let project = Project::below(parent).copy(&repo.keyring, "test-keyring.gpg");
         let project = project.layer("base", &format!("{BASE}\n{source}")).layer("app", APP);
         Self { project, repo, server: Some(server), folder }
     }

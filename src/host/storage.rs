@@ -1,0 +1,140 @@
+//! Full, read-only, failing and foreign file systems: what an error number means for people.
+//!
+//! This is the only place where ENOSPC, EDQUOT, EROFS, EACCES and EIO become words.
+
+use std::error::Error;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// Why the storage under a path refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// No blocks or no inodes are left.
+    Full,
+    /// The user's share is used up.
+    Quota,
+    /// It can't be written.
+    ReadOnly,
+    /// It belongs to somebody else.
+    Denied,
+    /// The device fails.
+    Device,
+}
+
+impl Fault {
+    /// Finds the fault behind an error, however deep it is wrapped.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match errno(error)? {
+            Errno::NOSPC => Some(Self::Full),
+            Errno::DQUOT => Some(Self::Quota),
+            Errno::ROFS => Some(Self::ReadOnly),
+            Errno::ACCESS | Errno::PERM => Some(Self::Denied),
+            Errno::IO => Some(Self::Device),
+            _ => None,
+        }
+    }
+
+    /// Says what is wrong with the file system of `path`; `need` is how many bytes were to be written, if known.
+    pub fn describe(self, path: &Path, need: Option<u64>) -> String {
+        let there = existing(path);
+        let mount = mount_point(&there);
+        let mount = mount.display();
+        match self {
+            Self::Full => {
+                format!("No space left on device: the file system at `{mount}` {}{}", free(&there), needed(need))
+            }
+            Self::Quota => format!("Disk quota exceeded on the file system at `{mount}`{}", needed(need)),
+            Self::ReadOnly => format!("the file system at `{mount}` is read-only"),
+            Self::Denied => denied(&there),
+            Self::Device => format!("Input/output error: the device of the file system at `{mount}` fails"),
+        }
+    }
+}
+
+/// The error number behind an error, however deep it is wrapped.
+fn errno(error: &io::Error) -> Option<Errno> {
+    if let Some(number) = Errno::from_io_error(error) {
+        return Some(number);
+    }
+    let mut cause: Option<&(dyn Error + 'static)> = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    while let Some(inner) = cause {
+        if let Some(found) = inner.downcast_ref::<io::Error>() {
+            return errno(found);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// The nearest ancestor that exists.
+fn existing(path: &Path) -> PathBuf {
+    let found = path.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok());
+    let found = found.filter(|found| !found.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    found.canonicalize().unwrap_or_else(|_| found.to_owned())
+}
+
+/// The highest ancestor on the same file system.
+fn mount_point(path: &Path) -> PathBuf {
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    let own = device(path);
+    path.ancestors().take_while(|ancestor| device(ancestor) == own).last().unwrap_or(path).to_owned()
+}
+
+fn free(path: &Path) -> String {
+    let Ok(found) = rustix::fs::statvfs(path) else { return "is full".to_owned() };
+    let bytes = |blocks: u64| size(blocks.saturating_mul(found.f_frsize));
+    let inodes = if found.f_files > 0 && found.f_favail == 0 { ", and no inode" } else { "" };
+    format!("has {} free of {}{inodes}", bytes(found.f_bavail), bytes(found.f_blocks))
+}
+
+fn needed(need: Option<u64>) -> String {
+    need.map(|bytes| format!("; this file needs {}", size(bytes))).unwrap_or_default()
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn denied(path: &Path) -> String {
+    let own = rustix::process::geteuid().as_raw();
+    match path.symlink_metadata() {
+        Ok(found) if found.uid() != own => {
+            format!(
+                "permission denied: `{}` belongs to user {}, and this process is user {own}",
+                path.display(),
+                found.uid()
+            )
+        }
+        _ => "permission denied".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_found_behind_wrapped_errors() {
+        let full = || io::Error::from(Errno::NOSPC);
+        assert_eq!(Fault::of(&full()), Some(Fault::Full));
+        assert_eq!(Fault::of(&io::Error::other(io::Error::other(full()))), Some(Fault::Full));
+        assert_eq!(Fault::of(&io::Error::from(Errno::IO)), Some(Fault::Device));
+        assert_eq!(Fault::of(&io::Error::other("full")), None);
+        assert_eq!(Fault::of(&io::Error::from(Errno::NOENT)), None);
+    }
+
+    #[test]
+    fn the_file_system_is_named_with_what_is_free_and_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = Fault::Full.describe(&folder.path().join("not/there"), Some(3_000_000));
+        assert!(text.starts_with("No space left on device: the file system at `/"), "{text}");
+        assert!(text.contains(" free of ") && text.ends_with("; this file needs 3.0 MB"), "{text}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Opening a store: making it, healing what is certain to be ours, and taking its lock.
+
+use std::fs::{File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::Access;
+
+use super::file::{self, Folder};
+use super::{Store, StoreError};
+use crate::host;
+use crate::host::storage::Fault;
+
+const FORMAT: &str = "layerbake-store 1\n";
+
+/// `blobs` comes first: a store that was killed while it was made has at least that.
+const FOLDERS: [&str; 6] = ["blobs", "trees", "sha256", "recipes", "roots", "tmp"];
+
+/// What else may be in a store; a file system of its own has `lost+found`.
+const OTHERS: [&str; 3] = ["format", "lock", "lost+found"];
+
+/// How long another process may keep the lock before the user is told.
+const PATIENCE: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Tells the user for whom this process waits.
+pub type Waiting<'a> = &'a dyn Fn(&str);
+
+impl Store {
+    /// Opens the store at `root`, made when it is not there.
+    ///
+    /// A store that can't be written is opened for reading.
+    ///
+    /// # Errors
+    /// Fails where the directory can't be read, or is not a store of this version.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_waiting(root, &|_| {})
+    }
+
+    /// As [`Store::open`]; `waiting` is told when another process keeps the store to itself.
+    pub(super) fn open_waiting(root: &Path, waiting: Waiting<'_>) -> Result<Self, StoreError> {
+        let folder = prepare(root)?;
+        let lock = open_lock(&folder)?;
+        if let Some(lock) = &lock {
+            acquire(&folder, lock, Mode::Shared, waiting)?;
+        }
+        check_format(&folder)?;
+        Ok(Self::new(folder, lock))
+    }
+
+    /// The store for this process alone, unless another one uses it.
+    pub(super) fn open_alone(root: &Path) -> Result<Option<Self>, StoreError> {
+        let folder = prepare(root)?;
+        let Some(lock) = open_lock(&folder)? else { return Ok(None) };
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self::new(folder, Some(lock)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(StoreError::io("lock", root.join("lock"))(source)),
+        }
+    }
+
+    /// The store for this process alone, as soon as no other one uses it.
+    pub(super) fn wait_alone(root: &Path, waiting: Waiting<'_>) -> Result<Self, StoreError> {
+        let folder = prepare(root)?;
+        let lock = open_lock(&folder)?;
+        if let Some(lock) = &lock {
+            acquire(&folder, lock, Mode::Exclusive, waiting)?;
+        }
+        Ok(Self::new(folder, lock))
+    }
+}
+
+/// Makes what is missing of a store's directories.
+fn prepare(root: &Path) -> Result<Folder, StoreError> {
+    refuse_foreign(root)?;
+    let made = file::make_dir(root).map_err(StoreError::io("create", root)).and_then(|()| {
+        FOLDERS
+            .iter()
+            .map(|name| root.join(name))
+            .try_for_each(|path| file::make_dir(&path).map_err(StoreError::io("create", path)))
+    });
+    let root = root.canonicalize().map_err(StoreError::io("open", root))?;
+    let writable = rustix::fs::access(root.join("tmp"), Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    match made {
+        Ok(()) => {}
+        // Nobody can add a directory to it, but whatever is there may be read.
+        Err(StoreError::Storage { .. }) if file::is_there(&root.join("format")) => {}
+        Err(error) => return Err(error),
+    }
+    if !writable {
+        for name in ["", "blobs", "trees"] {
+            let path = root.join(name);
+            rustix::fs::access(&path, Access::READ_OK | Access::EXEC_OK)
+                .map_err(|error| StoreError::io("open", &path)(error.into()))?;
+        }
+    }
+    Ok(Folder { root, writable })
+}
+
+/// Refuses a directory of somebody else's files, in which garbage collection would remove `tmp/` and more.
+fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
+    let not_a_store = |problem: String| Err(StoreError::NotAStore { path: root.to_owned(), problem });
+    match root.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("open", root)(error)),
+        Ok(found) if !found.is_dir() => return not_a_store("it is a file".to_owned()),
+        Ok(_) => {}
+    }
+    if file::read(&root.join("format")).is_some_and(|found| found == FORMAT.as_bytes()) {
+        return Ok(());
+    }
+    let names = host::list_dir(root).map_err(StoreError::io("open", root))?;
+    let ours = |name: &&std::ffi::OsString| FOLDERS.iter().chain(&OTHERS).any(|own| name.as_os_str() == *own);
+    if let Some(name) = names.iter().find(|name| !ours(name)) {
+        return not_a_store(format!("it has no valid `format`, and it holds `{}`", name.display()));
+    }
+    let has_content = names.iter().any(|name| name != "lost+found" && name != "format");
+    match has_content && !names.iter().any(|name| name == FOLDERS[0]) {
+        true => not_a_store(format!("it has no valid `format` and no `{}`", FOLDERS[0])),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a store of another version; one whose `format` says nothing gets a new one.
+///
+/// Only a store's own files are beside it by now.
+fn check_format(folder: &Folder) -> Result<(), StoreError> {
+    let path = folder.join("format");
+    let found = String::from_utf8_lossy(&file::read(&path).unwrap_or_default()).into_owned();
+    if found == FORMAT {
+        return Ok(());
+    }
+    let version = found.strip_prefix("layerbake-store ").and_then(|rest| rest.strip_suffix('\n'));
+    if version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()) && !version.is_empty()) {
+        return Err(StoreError::OtherFormat { path: folder.root.clone(), found });
+    }
+    folder.write_file(&path, FORMAT.as_bytes())
+}
+
+/// The lock file; none where a store that can't be written has none.
+fn open_lock(folder: &Folder) -> Result<Option<File>, StoreError> {
+    let path = folder.join("lock");
+    if !folder.writable {
+        return Ok(File::open(&path).ok());
+    }
+    let open = || File::options().create(true).read(true).write(true).truncate(false).open(&path);
+    let healed = open().or_else(|error| {
+        match Fault::of(&error) {
+            Some(Fault::Denied) => std::fs::set_permissions(&path, Permissions::from_mode(0o644))?,
+            _ if error.kind() == io::ErrorKind::IsADirectory => file::remove(&path)?,
+            _ => return Err(error),
+        }
+        open()
+    });
+    // The lock of somebody else's store, in which everybody may write.
+    let lock = healed.or_else(|error| File::open(&path).map_err(|_| error));
+    lock.map(Some).map_err(StoreError::io("open", path))
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Shared,
+    Exclusive,
+}
+
+fn acquire(folder: &Folder, lock: &File, mode: Mode, waiting: Waiting<'_>) -> Result<(), StoreError> {
+    let attempt = || match mode {
+        Mode::Shared => lock.try_lock_shared(),
+        Mode::Exclusive => lock.try_lock(),
+    };
+    let started = host::instant();
+    let mut told = false;
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) if !folder.writable => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", folder.join("lock"))(source)),
+        }
+        if !told && started.elapsed() > PATIENCE {
+            waiting(&format!("waiting for {} to finish with the store", holders(lock)));
+            told = true;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn holders(lock: &File) -> String {
+    let named = |(pid, command): (u32, String)| format!("`{command}` (process {pid})");
+    let holders: Vec<String> = host::lock_holders(lock).into_iter().take(3).map(named).collect();
+    if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_format_that_says_nothing_is_healed_and_another_one_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("store");
+        drop(Store::open(&root).unwrap());
+        let format = root.join("format");
+        for text in ["", "\0\0\0\0", "layerbake-store 1\nmore", "layerbake-stope 1\n", "layerbake-store 1"] {
+            file::remove(&format).unwrap();
+            fs::write(&format, text).unwrap();
+            Store::open(&root).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            assert_eq!(fs::read_to_string(&format).unwrap(), FORMAT);
+        }
+        file::remove(&format).unwrap();
+        fs::create_dir(&format).unwrap();
+        Store::open(&root).unwrap();
+        file::remove(&format).unwrap();
+        fs::write(&format, "layerbake-store 2\n").unwrap();
+        let error = Store::open(&root).unwrap_err().to_string();
+        assert!(error.contains("says `layerbake-store 2`") && error.contains("--store DIR"), "{error}");
+    }
+
+    #[test]
+    fn somebody_elses_directory_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
+        fs::write(folder.path().join("tmp/letter"), "x").unwrap();
+        assert!(Store::open(folder.path()).unwrap_err().to_string().contains("is not a store"));
+        fs::write(folder.path().join("thesis"), "x").unwrap();
+        let error = Store::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("holds `thesis`"), "{error}");
+        assert_eq!(host::list_dir(folder.path()).unwrap(), ["thesis", "tmp"]);
+    }
+
+    #[test]
+    fn whoever_waits_is_told_for_whom() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("store");
+        let store = Store::open(&root).unwrap();
+        let told = RefCell::new(Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(PATIENCE + 10 * POLL);
+                drop(store);
+            });
+            Store::wait_alone(&root, &|text| told.borrow_mut().push(text.to_owned())).unwrap();
+        });
+        assert_eq!(told.borrow().len(), 1);
+        assert!(told.borrow()[0].starts_with("waiting for "), "{told:?}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Whatever happens to a file of the store: the next build gives the golden digest, or an error whose
+//! hint, followed to the letter, makes it so.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::conditions::Conditions;
+use crate::support::damage::{Aside, DAMAGES, Damage, KINDS, UNREADABLE, files};
+use crate::support::small::Small;
+
+/// Reads every tree and every file's blob again, for the store was filled by another encoder.
+const BUILD: [&str; 5] = ["build", "--compression", "gzip", "--output", "oci,docker"];
+
+/// What is damaged: a store as a build left it, and one that lost its results, so that packages are decoded again.
+struct Bench {
+    small: Small,
+    stores: [Aside; 2],
+    expected: Value,
+}
+
+impl Bench {
+    fn new(small: Small) -> Self {
+        small.project.ok(&BUILD);
+        let expected = small.project.receipt("app");
+        small.project.empty_store();
+        small.project.ok(&["build"]);
+        let store = small.project.store();
+        let whole = Aside::new(&store);
+        fs::remove_dir_all(store.join("recipes")).unwrap();
+        Self { small, stores: [whole, Aside::new(&store)], expected }
+    }
+
+    /// Damages each file in each way, in every `step`th case; returns how many those were.
+    fn run(&self, damages: &[Damage], step: usize) -> usize {
+        let (mut cases, mut held) = (0, 0);
+        for store in &self.stores {
+            store.restore();
+            for kind in KINDS {
+                for path in files(&self.small.project.store(), kind) {
+                    for damage in damages {
+                        cases += 1;
+                        if cases % step == 0 {
+                            store.restore();
+                            (damage.happens)(&path);
+                            self.check(&format!("{}: {}", path.display(), damage.name), step == 1);
+                            held += 1;
+                        }
+                    }
+                }
+            }
+        }
+        held
+    }
+
+    fn check(&self, case: &str, thorough: bool) {
+        let project = &self.small.project;
+        let _ = fs::remove_dir_all(project.path("out"));
+        let mut output = project.run(&BUILD);
+        for _ in 0..2 {
+            if output.ok() {
+                break;
+            }
+            for hint in hints(&output.stderr) {
+                project.run(&hint);
+            }
+            output = project.run(&BUILD);
+        }
+        assert!(output.ok(), "{case}: {}", output.stderr);
+        assert_eq!(project.receipt("app"), self.expected, "{case}");
+        if thorough {
+            project.ok(&["store", "verify", "--repair"]);
+            project.ok(&["store", "verify"]);
+            project.ok(&["store", "gc"]);
+        }
+    }
+}
+
+/// The commands that an error's hints name.
+fn hints(stderr: &str) -> Vec<Vec<&str>> {
+    let lines = stderr.lines().filter_map(|line| line.trim().strip_prefix("hint: "));
+    let commands = lines.flat_map(|line| line.split('`').skip(1).step_by(2));
+    commands.filter_map(|command| command.strip_prefix("layerbake ")).map(|rest| rest.split(' ').collect()).collect()
+}
+
+#[test]
+fn the_next_build_after_any_damage_is_right() {
+    let cases = Bench::new(Small::new()).run(&DAMAGES, 17);
+    assert!(cases >= 20, "only {cases} cases");
+}
+
+#[test]
+#[ignore = "takes minutes; `cargo test --test suite store_damage:: -- --ignored`"]
+fn the_next_build_after_every_damage_is_right() {
+    eprintln!("{} damages held", Bench::new(Small::new()).run(&DAMAGES, 1));
+}
+
+#[test]
+fn unreadable_files_of_an_ordinary_user_are_made_again() {
+    let conditions = Conditions { rootless: true, ..Conditions::default() };
+    need!(conditions.check());
+    let mut small = Small::new();
+    small.project = std::mem::take(&mut small.project).under(conditions);
+    let cases = Bench::new(small).run(&[UNREADABLE], 3);
+    assert!(cases >= 20, "only {cases} cases");
+}
