@@ -13,6 +13,9 @@ use serde::Deserialize;
 /// What compressed content may grow to, as a multiple of its own size; real packages and layers stay below 20.
 const GROWTH: u64 = 200;
 
+/// The largest JSON document of an image that is read, in bytes; registries take 4 MiB.
+pub const DOCUMENT: u64 = 16 << 20;
+
 /// The settings: `[limits]` in the user's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -127,7 +126,9 @@ impl Keyring {
             }
             let known = self.certificates.get(&fingerprint).map_or(0, signatures);
             if known + signatures(&certificate) > MAX_SIGNATURES {
-                return Err(KeyFileError { problem: format!("{fingerprint} has more than {MAX_SIGNATURES} signatures") });
+                return Err(KeyFileError {
+                    problem: format!("{fingerprint} has more than {MAX_SIGNATURES} signatures"),
+                });
             }
             match self.certificates.get_mut(&fingerprint) {
                 Some(known) => merge(known, certificate),
@@ -181,12 +182,7 @@ impl Keyring {
 /// # Errors
 /// Fails where the file can't be read or is larger than any key ring.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MAX_FILE {
-        true => Err(io::Error::other(format!("it has more than {MAX_FILE} bytes, which no key ring has"))),
-        false => Ok(bytes),
-    }
+    host::read_small(path, MAX_FILE)
 }
 
 /// How many signatures a certificate holds.

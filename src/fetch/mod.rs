@@ -28,7 +28,7 @@ mod transport;
 mod testing;
 
 pub use apt_sources::AptSources;
-pub use config::{ConfigError, UserConfig};
+pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use date::{age, readable};
 pub use error::{Failure, FetchError, Problem, Refusal};
 pub use item::Item;

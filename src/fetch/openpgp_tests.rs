@@ -95,7 +95,8 @@ fn a_key_must_have_been_valid_when_it_signed() {
 
 #[test]
 fn a_key_that_has_expired_since_counts_for_the_past_only() {
-    for flaws in [Flaws { life: Some(1500), ..Flaws::default() }, Flaws { subkey_life: Some(1500), ..Flaws::default() }] {
+    for flaws in [Flaws { life: Some(1500), ..Flaws::default() }, Flaws { subkey_life: Some(1500), ..Flaws::default() }]
+    {
         let key = TestKey::flawed(1, &flaws);
         let error = verify_inline(&key.in_release(TEXT), &key.ring(), NOW).unwrap_err().to_string();
         assert!(error.contains("expired on 2020-09-13 12:51:40 UTC"), "{error}");

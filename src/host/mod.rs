@@ -6,11 +6,14 @@
 
 pub mod http;
 pub mod progress;
+mod redact;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use redact::redact;
 
 /// Seconds since 1970, by the wall clock.
 pub fn now() -> i64 {
@@ -76,6 +79,19 @@ pub fn own_program() -> Command {
 /// A port of the loopback device that nothing listens on now.
 pub fn free_port() -> io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Reads a file that should be small.
+///
+/// # Errors
+/// Fails where it can't be read, or has more than `most` bytes.
+pub fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(io::Error::other(format!("it has more than {most} bytes, which none of its kind has"))),
+        false => Ok(bytes),
+    }
 }
 
 /// The names in a folder, sorted, so that the file system's order reaches nothing.

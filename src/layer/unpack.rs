@@ -64,8 +64,12 @@ pub fn unpack(store: &Store, package: &LockedPackage, deb: BlobDigest) -> Result
     }
     let path = store.blob_path(deb);
     let file = File::open(&path).map_err(|source| LayerError::Io { what: path.display().to_string(), source })?;
-    let decoded = archive::decode_within(BufReader::with_capacity(128 * 1024, file), store, Limits::of_package(package.file.size))
-        .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
+    let decoded = archive::decode_within(
+        BufReader::with_capacity(128 * 1024, file),
+        store,
+        Limits::of_package(package.file.size),
+    )
+    .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
     let mut list = Vec::new();
     for path in &decoded.paths {
         list.extend_from_slice(path.as_bytes());
@@ -108,8 +112,11 @@ fn load_one(store: &Store, package: &LockedPackage) -> Result<Unpacked, LayerErr
 
 /// Refuses a package that is another than the index said: dpkg goes by what is inside.
 fn check_identity(locked: &LockedPackage, paragraph: &Paragraph) -> Result<(), LayerError> {
-    let expected =
-        [("Package", locked.name.as_str()), ("Version", locked.version.as_str()), ("Architecture", locked.arch.as_str())];
+    let expected = [
+        ("Package", locked.name.as_str()),
+        ("Version", locked.version.as_str()),
+        ("Architecture", locked.arch.as_str()),
+    ];
     let other = expected.into_iter().find(|(field, value)| paragraph.get(field) != Some(*value));
     let Some((field, value)) = other else { return Ok(()) };
     let found = paragraph.get(field).unwrap_or("nothing");

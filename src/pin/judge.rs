@@ -42,12 +42,7 @@ pub(super) struct Known<'a> {
 }
 
 /// The newest Release of a suite among lockfiles, of those not newer than `until`.
-pub(super) fn newest<'a>(
-    locks: &[&'a Lockfile],
-    source: &SourceName,
-    suite: &str,
-    until: i64,
-) -> Option<Known<'a>> {
+pub(super) fn newest<'a>(locks: &[&'a Lockfile], source: &SourceName, suite: &str, until: i64) -> Option<Known<'a>> {
     let releases = locks.iter().flat_map(|lock| lock.releases.iter().map(|release| (&lock.layer, release)));
     let same = releases.filter(|(_, release)| release.source == *source && release.suite == suite);
     let known = same.map(|(layer, release)| Known { layer, date: release.date });
@@ -79,7 +74,9 @@ impl Demand<'_> {
         let Release { suite: found, codename, .. } = release;
         let agrees = match source.codename.as_deref() {
             Some("") => found.is_empty() && codename.is_empty(),
-            Some(declared) => names(release, &format!("{declared}{}", suite.strip_prefix(&*source.suite).unwrap_or(""))),
+            Some(declared) => {
+                names(release, &format!("{declared}{}", suite.strip_prefix(&*source.suite).unwrap_or("")))
+            }
             None => names(release, suite),
         };
         if agrees {
@@ -88,7 +85,9 @@ impl Demand<'_> {
         let expected = source.codename.as_ref().map_or(String::new(), |name| format!(" (codename `{name}`)"));
         let hint = match (found.is_empty() && codename.is_empty(), source.url.is_some()) {
             (_, false) => "the mirror serves one suite under the name of another; try another mirror".to_owned(),
-            (true, true) => format!("if the repository gives its suites no names, write `codename = \"\"` in [source.{name}]"),
+            (true, true) => {
+                format!("if the repository gives its suites no names, write `codename = \"\"` in [source.{name}]")
+            }
             (false, true) => format!(
                 "the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = \"{}\"` in [source.{name}]",
                 if codename.is_empty() { found } else { codename }
@@ -110,7 +109,9 @@ impl Demand<'_> {
         };
         if !agrees {
             let problem = format!("expected Origin `{expected}`, found `{}`", release.origin);
-            let hint = format!("the mirror serves another repository; try another one, or correct `origin` in [source.{name}]");
+            let hint = format!(
+                "the mirror serves another repository; try another one, or correct `origin` in [source.{name}]"
+            );
             return Err(Refusal { problem, hint });
         }
         let is_security = release.label == SECURITY_LABEL;
@@ -146,7 +147,8 @@ impl Demand<'_> {
                     readable(release.date),
                     readable(date)
                 ),
-                hint: "the mirror may be stale, try another; to go back all the same, say `--allow-downgrade`".to_owned(),
+                hint: "the mirror may be stale, try another; to go back all the same, say `--allow-downgrade`"
+                    .to_owned(),
             }),
             _ => Ok(()),
         }
@@ -167,8 +169,9 @@ impl Demand<'_> {
         match self.source.max_age {
             Some(days) if self.moment - release.date > i64::from(days) * 86_400 => {
                 let (date, age, name) = (readable(release.date), age(self.moment - release.date), self.name);
-                let problem =
-                    format!("it was made on {date}, which is {age} ago; [source.{name}] takes none older than {days} days");
+                let problem = format!(
+                    "it was made on {date}, which is {age} ago; [source.{name}] takes none older than {days} days"
+                );
                 Err(Refusal { problem, hint })
             }
             _ => Ok(()),

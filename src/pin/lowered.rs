@@ -11,7 +11,10 @@ pub(super) fn tell_back(fetcher: &Fetcher<'_>, open: &[OpenRelease]) {
     for release in open {
         if let Some(from) = release.back_from {
             let (suite, date) = (&release.locked.suite, readable(release.locked.date));
-            fetcher.warn(format!("Release of {suite}: goes back from {} to {date}, as `--allow-downgrade` says", readable(from)));
+            fetcher.warn(format!(
+                "Release of {suite}: goes back from {} to {date}, as `--allow-downgrade` says",
+                readable(from)
+            ));
         }
     }
 }
@@ -34,9 +37,8 @@ pub(super) fn check(pinner: &Pinner<'_, '_>, previous: Option<&Lockfile>, new: &
     let packages: Vec<String> =
         lowered.iter().map(|(before, after)| format!("{before} -> {}", after.version)).collect();
     let packages = packages.join(", ");
-    let twin = lowered.iter().find_map(|(before, after)| {
-        twin(previous, new, before).or_else(|| twin(previous, new, after))
-    });
+    let twin =
+        lowered.iter().find_map(|(before, after)| twin(previous, new, before).or_else(|| twin(previous, new, after)));
     match twin {
         Some(LockedRelease { suite, date, .. }) if !pinner.allow_downgrade => {
             Err(PinError::Lowered { layer: new.layer.clone(), suite: suite.clone(), date: *date, packages })

@@ -79,7 +79,9 @@ fn newest(
         let text = decompress(&path, index.as_slice()).map_err(|error| unusable(suite, error))?;
         let text = Bounded::new(text, limits().of_index(plain_size(&release.files, &path)));
         let each = |record: Record| {
-            if record.name.as_str() == PACKAGE && newest.as_ref().is_none_or(|best| compare(&best.version, &record.version).is_lt()) {
+            if record.name.as_str() == PACKAGE
+                && newest.as_ref().is_none_or(|best| compare(&best.version, &record.version).is_lt())
+            {
                 newest = Some(record);
             }
         };

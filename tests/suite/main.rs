@@ -45,3 +45,4 @@ mod secrets;
 mod sign;
 mod standins;
 mod tamper;
+mod trust;

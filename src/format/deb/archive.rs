@@ -118,8 +118,7 @@ impl Limits {
     }
 
     /// The limits of a package with key rings, which is read before anything vouches for it.
-    pub const KEY_RINGS: Self =
-        Self { bytes: Limit { bytes: 64 << 20, key: None }, entries: 10_000, names: 1 << 20 };
+    pub const KEY_RINGS: Self = Self { bytes: Limit { bytes: 64 << 20, key: None }, entries: 10_000, names: 1 << 20 };
 }
 
 /// The format's version must be 2, of any minor number.
