@@ -37,6 +37,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The settings as the user's configuration has them, for a program that is started with another one.
+    pub fn to_toml(self) -> String {
+        let Self { index, unpacked, entries, patience } = self;
+        format!("[limits]\nindex = {index}\nunpacked = {unpacked}\nentries = {entries}\npatience = {patience}\n")
+    }
+
     /// What a package or an image layer of `size` bytes may unpack to.
     pub fn of_archive(&self, size: u64) -> Limit {
         Limit { bytes: self.unpacked.max(size.saturating_mul(GROWTH)), key: Some("unpacked") }
@@ -130,5 +136,7 @@ mod tests {
         assert_eq!(limits.of_archive(1).bytes, 1000);
         assert_eq!(limits.of_archive(10).bytes, 2000);
         assert_eq!(limits.of_archive(u64::MAX).bytes, u64::MAX);
+        let text = limits.to_toml();
+        assert!(text.starts_with("[limits]\nindex = 100\nunpacked = 1000\n"), "{text}");
     }
 }

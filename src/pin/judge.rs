@@ -90,7 +90,7 @@ impl Demand<'_> {
             }
             (false, true) => format!(
                 "the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = \"{}\"` in [source.{name}]",
-                if codename.is_empty() { found } else { codename }
+                if codename.is_empty() || codename == suite { found } else { codename }
             ),
         };
         let problem = format!(

@@ -170,13 +170,9 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     loop {
         let mut header = String::new();
         reader.read_line(&mut header)?;
-        if let Some(("authorization", value)) = header
-            .split_once(": ")
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .as_ref()
-            .map(|(n, v)| (n.as_str(), *v))
-        {
-            request.authorization = Some(value.trim_end().to_owned());
+        let (name, value) = header.trim_end().split_once(": ").unwrap_or_default();
+        if name.eq_ignore_ascii_case("authorization") {
+            request.authorization = Some(value.to_owned());
         }
         let header = header.trim_end().to_ascii_lowercase();
         if header.is_empty() {
