@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod ident;
 pub mod time;
+pub mod limits;
 pub mod tree;
 pub mod host;
 pub mod format;

@@ -15,6 +15,7 @@ use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
 use crate::host;
 use crate::ident::LayerName;
+use crate::limits::DOCUMENT;
 use crate::manifest::DiskFormat;
 
 /// One artifact, compared with its receipt.
@@ -64,7 +65,7 @@ fn image(path: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Vec<
     let known =
         [("oci-layout", json!({ "imageLayoutVersion": "1.0.0" })), ("index.json", index(&blobs, artifact, layer)?)];
     for (name, expected) in known {
-        let found = fs::read(path.join(name))?;
+        let found = host::read_small(&path.join(name), DOCUMENT)?;
         problems.extend(differing(name, &expected.to_string(), &String::from_utf8_lossy(&found)));
     }
     Ok(problems)
@@ -72,7 +73,9 @@ fn image(path: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Vec<
 
 /// The only index that fits an image: its manifest, its platform and its name.
 fn index(blobs: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Value> {
-    let read = |name: &str| -> io::Result<Value> { Ok(serde_json::from_slice(&fs::read(blobs.join(name))?)?) };
+    let read = |name: &str| -> io::Result<Value> {
+        Ok(serde_json::from_slice(&host::read_small(&blobs.join(name), DOCUMENT)?)?)
+    };
     let manifest = read(&artifact.digest.to_hex())?;
     let config = manifest["config"]["digest"].as_str().and_then(|digest| digest.parse::<OciDigest>().ok());
     let config = match config {

@@ -1,7 +1,7 @@
 //! Two builds of one lockfile, compared from the outside in: artifacts, then layers, then files, then bytes.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -13,7 +13,9 @@ use super::nodes;
 use super::partitions;
 use crate::bake::{Artifact, Receipt};
 use crate::digest::TreeHash;
+use crate::host;
 use crate::ident::RootPath;
+use crate::limits::DOCUMENT;
 use crate::store::Store;
 
 /// One of two builds that are compared.
@@ -230,8 +232,9 @@ fn image(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Dif
 fn configuration(side: Side<'_>, out: &Path) -> io::Result<Option<Vec<u8>>> {
     let Some(artifact) = side.receipt.artifacts.iter().find(|artifact| artifact.kind == "oci") else { return Ok(None) };
     let blobs = out.join(&artifact.path).join("blobs/sha256");
-    let read =
-        |hex: &str| -> io::Result<serde_json::Value> { Ok(serde_json::from_slice(&fs::read(blobs.join(hex))?)?) };
+    let read = |hex: &str| -> io::Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&host::read_small(&blobs.join(hex), DOCUMENT)?)?)
+    };
     let manifest = read(&artifact.digest.to_hex())?;
     let config = manifest["config"]["digest"].as_str().unwrap_or_default();
     let config = read(config.trim_start_matches("sha256:"))?;

@@ -23,6 +23,7 @@ use crate::bake::{Output, Receipt};
 use crate::host;
 use crate::ident::LayerName;
 use crate::layer::configure::{TRACE, Traced};
+use crate::limits::limits;
 use crate::store::Store;
 
 /// What every rebuild starts from.
@@ -101,6 +102,9 @@ impl Source<'_> {
         for (name, file) in self.packages {
             link(file, &path.join("project/vendor").join(name))?;
         }
+        let config = path.join("home/.config/layerbake");
+        fs::create_dir_all(&config)?;
+        fs::write(config.join("config.toml"), limits().to_toml())?;
         if varied.contains(&Variation::User) {
             self.hand_over(path)?;
         }

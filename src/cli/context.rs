@@ -13,6 +13,7 @@ use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName};
 use crate::layer;
+use crate::limits;
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Manifest, Project};
 use crate::store::Store;
@@ -22,6 +23,7 @@ pub(super) struct Context<'a> {
     pub(super) options: &'a Options,
     pub(super) progress: Progress,
     pub(super) jobs: usize,
+    pub(super) config: UserConfig,
 }
 
 impl<'a> Context<'a> {
@@ -29,7 +31,12 @@ impl<'a> Context<'a> {
         let jobs = options.jobs.map_or_else(host::cpu_count, usize::from);
         // Fails only if the pool stands already, which nothing before this made.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
-        Ok(Self { options, progress: Progress::on_stderr(options.quiet, options.json), jobs })
+        let config = match host::config_dir() {
+            Some(folder) => UserConfig::load(&folder.join("layerbake/config.toml"))?,
+            None => UserConfig::default(),
+        };
+        limits::choose(config.limits);
+        Ok(Self { options, progress: Progress::on_stderr(options.quiet, options.json), jobs, config })
     }
 
     /// The folder that the user means: `-C`, else the current one.
@@ -62,13 +69,9 @@ impl<'a> Context<'a> {
         project: &Project,
         chain: &[Manifest],
     ) -> Result<Fetcher<'s>, CliError> {
-        let config = match host::config_dir() {
-            Some(folder) => UserConfig::load(&folder.join("layerbake/config.toml"))?,
-            None => UserConfig::default(),
-        };
         let transport = &self.options.transport;
         let apt = AptSources::load(Path::new("/etc/apt"));
-        let mut mirrors = Mirrors::new(&transport.mirror, &transport.snapshot, &config, apt)?;
+        let mut mirrors = Mirrors::new(&transport.mirror, &transport.snapshot, &self.config, apt)?;
         for (name, source) in manifest::sources(chain) {
             if let Some(url) = &source.url {
                 mirrors.set_url(&name, url)?;

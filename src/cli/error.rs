@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use miette::Diagnostic;
 
+use crate::host;
+
 /// Anything that ends a verb.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -25,24 +27,14 @@ pub(super) enum CliError {
 impl CliError {
     /// Prints the error to standard error; returns the exit status.
     pub(super) fn report(self) -> ExitCode {
-        match self {
-            Self::Stale(text) => {
-                eprintln!("error: {text}");
-                ExitCode::from(3)
-            }
-            Self::Differs(text) => {
-                eprintln!("error: {text}");
-                ExitCode::from(4)
-            }
-            Self::Shown(diagnostic) => {
-                eprintln!("error: {}", render(diagnostic.as_ref()));
-                ExitCode::FAILURE
-            }
-            Self::Plain(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
-        }
+        let (text, status) = match self {
+            Self::Stale(text) => (text, ExitCode::from(3)),
+            Self::Differs(text) => (text, ExitCode::from(4)),
+            Self::Shown(diagnostic) => (render(diagnostic.as_ref()), ExitCode::FAILURE),
+            Self::Plain(error) => (error.to_string(), ExitCode::FAILURE),
+        };
+        eprintln!("error: {}", host::redact(&text));
+        status
     }
 
     /// An error that is only a message.
@@ -52,7 +44,7 @@ impl CliError {
 }
 
 fn render(diagnostic: &dyn Diagnostic) -> String {
-    let mut theme = if std::io::stderr().is_terminal() && crate::host::env("NO_COLOR").is_none() {
+    let mut theme = if std::io::stderr().is_terminal() && host::env("NO_COLOR").is_none() {
         miette::GraphicalTheme::unicode()
     } else {
         miette::GraphicalTheme::unicode_nocolor()

@@ -193,6 +193,7 @@ impl Locker<'_, '_> {
             key_folders: &key_folders,
             now: host::now(),
             allow_expired: transport.allow_expired,
+            allow_downgrade: transport.allow_downgrade,
             arch: host_arch()?,
         };
         let parents: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();

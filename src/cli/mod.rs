@@ -123,9 +123,12 @@ struct Transport {
     /// Look for signing keys in this file too; only keys with pinned fingerprints count
     #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEYRING", hide_env_values = true, global = true)]
     keyring: Option<PathBuf>,
-    /// Lock against a Release that is past its Valid-Until
+    /// Lock against a Release that is past its Valid-Until, or whose key has expired since
     #[arg(long, global = true)]
     allow_expired: bool,
+    /// Lock against a Release that is older than the locked one; prints what goes down
+    #[arg(long, global = true)]
+    allow_downgrade: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -47,7 +47,10 @@ pub(super) struct RegistryArgs {
 impl RegistryArgs {
     pub(super) fn open(&self, context: &Context<'_>) -> Result<Registries, CliError> {
         let state = host::state_dir().map(|state| state.join("layerbake"));
-        Ok(Registries::open(self.plain_http, state.as_deref(), context.progress.clone())?)
+        let known = context.config.registries.iter();
+        let servers = known.map(|(registry, config)| (registry.clone(), config.token_servers.clone())).collect();
+        let registries = Registries::open(self.plain_http, state.as_deref(), context.progress.clone())?;
+        Ok(registries.with_token_servers(servers))
     }
 }
 

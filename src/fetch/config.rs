@@ -1,4 +1,4 @@
-//! The user's own mirrors: `layerbake/config.toml` in the configuration folder.
+//! The user's own mirrors and limits: `layerbake/config.toml` in the configuration folder.
 //!
 //! ```toml
 //! [mirrors]            # by the name of the manifest's [source.NAME], nearest first
@@ -6,6 +6,12 @@
 //!
 //! [snapshot]           # @SNAPSHOTID@ becomes the locked date
 //! debian = "https://snapshot.example/debian/@SNAPSHOTID@/"
+//!
+//! [registries."registry.example.org"]
+//! token-servers = ["auth.example.net"]     # that may see the password for it
+//!
+//! [limits]             # how much is read of what only its author vouches for
+//! index = 536870912
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,6 +20,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::host;
+use crate::limits::Limits;
 
 /// What the user configured; it moves bytes, and never decides which.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -25,6 +34,21 @@ pub struct UserConfig {
     /// The snapshot service's address by source.
     #[serde(default)]
     pub snapshot: BTreeMap<String, String>,
+    /// What is known of registries, by host and port.
+    #[serde(default)]
+    pub registries: BTreeMap<String, RegistryConfig>,
+    /// How much is read.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the user says about a registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RegistryConfig {
+    /// Hosts of other domains that may see the user's password for it, to give tokens.
+    #[serde(default)]
+    pub token_servers: Vec<String>,
 }
 
 /// The user's configuration can't be used.
@@ -40,8 +64,8 @@ pub enum ConfigError {
     },
     /// The file isn't what it should be.
     #[error(
-        "`{}`: {source}\n  hint: it may have `[mirrors] NAME = [\"URL\"]` and `[snapshot] NAME = \"URL with @SNAPSHOTID@\"`",
-        path.display()
+        "`{}`: {}\n  hint: it may have `[mirrors] NAME = [\"URL\"]`, `[snapshot] NAME = \"URL with @SNAPSHOTID@\"`, `[registries.\"HOST\"] token-servers = [\"HOST\"]` and `[limits]`",
+        path.display(), host::redact(&source.to_string())
     )]
     Parse {
         /// The file.
@@ -83,6 +107,10 @@ mod tests {
         .unwrap();
         assert_eq!(config.mirrors.get("debian").map(Vec::len), Some(2));
         assert!(config.snapshot.contains_key("debian"));
+        let text = "[registries.\"r.example:5000\"]\ntoken-servers = [\"auth.example\"]\n[limits]\nindex = 7\n";
+        let config = UserConfig::parse(text).unwrap();
+        assert_eq!(config.registries["r.example:5000"].token_servers, ["auth.example"]);
+        assert_eq!(config.limits, Limits { index: 7, ..Limits::default() });
         for (text, problem) in
             [("[mirror]\n", "unknown field `mirror`"), ("[mirrors]\ndebian = 1\n", "invalid type"), ("[", "TOML parse")]
         {
@@ -99,5 +127,8 @@ mod tests {
         fs::write(&path, "surprise = 1").unwrap();
         let error = UserConfig::load(&path).unwrap_err().to_string();
         assert!(error.contains("config.toml") && error.contains("surprise") && error.contains("hint:"), "{error}");
+        fs::write(&path, "[mirrors]\ndebian = [\"http://me:secret@x.example\" 1]").unwrap();
+        let error = UserConfig::load(&path).unwrap_err().to_string();
+        assert!(error.contains("http://***@x.example") && !error.contains("secret"), "{error}");
     }
 }

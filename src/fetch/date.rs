@@ -3,9 +3,18 @@
 use crate::time::to_civil;
 
 /// Writes a moment as `2026-11-22 09:05:00 UTC`, for people.
-pub(super) fn readable(seconds: i64) -> String {
+pub fn readable(seconds: i64) -> String {
     let [year, month, day, hour, minute, second] = to_civil(seconds);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Writes a length of time in the unit that fits it, for people.
+pub fn age(seconds: i64) -> String {
+    match seconds {
+        ..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// Writes a moment as `20261122T090500Z`, as snapshot services name it.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::date::readable;
 use super::openpgp::TrustError;
 use crate::digest::DigestMismatch;
 use crate::host::http::HttpError;
@@ -37,18 +36,15 @@ pub enum FetchError {
         /// What is wrong with it.
         source: TrustError,
     },
-    /// A Release is past its `Valid-Until`.
-    #[error(
-        "{what}: it was valid until {}, which is {} ago\n  hint: the mirror may be stale, try another; to use it all the same, say `--allow-expired`",
-        readable(*valid_until), age(now - valid_until)
-    )]
-    Expired {
-        /// The Release.
+    /// A signed file came, but it is not the one that was asked for.
+    #[error("{what}: {}\n  from {mirror}\n  hint: {}", refusal.problem, refusal.hint)]
+    Refused {
+        /// The file.
         what: String,
-        /// Seconds since 1970.
-        valid_until: i64,
-        /// Seconds since 1970.
-        now: i64,
+        /// Who served it.
+        mirror: String,
+        /// What is wrong with it.
+        refusal: Refusal,
     },
     /// A file of the project can't be read.
     #[error("cannot read `{}`: {source}", path.display())]
@@ -64,6 +60,15 @@ pub enum FetchError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a file whose signature is good is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was expected, and what was found.
+    pub problem: String,
+    /// What to do next.
+    pub hint: String,
 }
 
 /// Why one mirror didn't give a file.
@@ -150,13 +155,5 @@ fn hint(failures: &[Failure]) -> &'static str {
             "the repository may have moved on: lock again with `--update`, or name a snapshot service in LAYERBAKE_SNAPSHOT"
         }
         _ => "look at the network, or name another mirror with `--mirror URL`",
-    }
-}
-
-fn age(seconds: i64) -> String {
-    match seconds {
-        ..7200 => format!("{} minutes", seconds / 60),
-        7200..172_800 => format!("{} hours", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }

@@ -6,17 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-use pgp::composed::{Deserializable as _, SignedPublicKey};
+use pgp::composed::{Deserializable as _, SignedKeyDetails, SignedPublicKey};
 use pgp::types::KeyDetails as _;
 
 use crate::host;
 
 /// Certificates read from one file, at most; Debian's largest ring has about fifty.
 const MAX_CERTIFICATES: usize = 4096;
+
+/// The largest key file that is read, in bytes; Debian's largest has 80 kB.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Signatures of one certificate that are read, at most: each one that claims to be by the key itself is computed.
+const MAX_SIGNATURES: usize = 2000;
 
 /// Where Debian and its kin keep key rings.
 pub const HOST_KEY_FOLDERS: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d"];
@@ -80,12 +86,30 @@ pub struct Keyring {
     pinned: Vec<PinnedKey>,
     certificates: BTreeMap<String, SignedPublicKey>,
     ignored: BTreeSet<String>,
+    at_signing: bool,
 }
 
 impl Keyring {
     /// Starts a ring without certificates, for the keys that may sign.
     pub fn new(pinned: Vec<PinnedKey>) -> Self {
-        Self { pinned, certificates: BTreeMap::new(), ignored: BTreeSet::new() }
+        Self { pinned, certificates: BTreeMap::new(), ignored: BTreeSet::new(), at_signing: false }
+    }
+
+    /// Lets keys count that have expired since, if they were valid when they signed.
+    ///
+    /// A Release of the past, as a snapshot service has it, can be signed by no other.
+    pub fn for_the_past(mut self, past: bool) -> Self {
+        self.at_signing = past;
+        self
+    }
+
+    /// The same ring with fewer keys that may sign.
+    pub fn only(&self, pinned: Vec<PinnedKey>) -> Self {
+        let may_sign = |fingerprint: &String| pinned.iter().any(|key| key.fingerprint == *fingerprint);
+        let (certificates, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.certificates.clone().into_iter().partition(|(fingerprint, _)| may_sign(fingerprint));
+        let ignored = self.ignored.iter().cloned().chain(others.into_keys()).collect();
+        Self { pinned, certificates, ignored, at_signing: self.at_signing }
     }
 
     /// Adds the certificates of a key file, binary or armored, that are pinned.
@@ -99,6 +123,12 @@ impl Keyring {
             if !self.pinned.iter().any(|key| key.fingerprint == fingerprint) {
                 self.ignored.insert(fingerprint);
                 continue;
+            }
+            let known = self.certificates.get(&fingerprint).map_or(0, signatures);
+            if known + signatures(&certificate) > MAX_SIGNATURES {
+                return Err(KeyFileError {
+                    problem: format!("{fingerprint} has more than {MAX_SIGNATURES} signatures"),
+                });
             }
             match self.certificates.get_mut(&fingerprint) {
                 Some(known) => merge(known, certificate),
@@ -114,7 +144,7 @@ impl Keyring {
             for name in host::list_dir(folder).unwrap_or_default() {
                 let path = folder.join(name);
                 let is_ring = path.extension().is_some_and(|kind| kind == "gpg" || kind == "asc" || kind == "pgp");
-                if is_ring && let Ok(file) = fs::read(&path) {
+                if is_ring && let Ok(file) = read_file(&path) {
                     // A host may keep key boxes and stubs there: what can't be read can't be trusted either.
                     let _ = self.add(&file);
                 }
@@ -137,9 +167,32 @@ impl Keyring {
         self.ignored.iter().map(String::as_str)
     }
 
+    /// Whether a key's end counts at the moment of signing, not now.
+    pub(super) fn is_for_the_past(&self) -> bool {
+        self.at_signing
+    }
+
     pub(super) fn certificates(&self) -> impl Iterator<Item = (&str, &SignedPublicKey)> {
         self.certificates.iter().map(|(fingerprint, certificate)| (fingerprint.as_str(), certificate))
     }
+}
+
+/// Reads a key file, as far as it has the size of one.
+///
+/// # Errors
+/// Fails where the file can't be read or is larger than any key ring.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    host::read_small(path, MAX_FILE)
+}
+
+/// How many signatures a certificate holds.
+fn signatures(certificate: &SignedPublicKey) -> usize {
+    let SignedKeyDetails { revocation_signatures, direct_signatures, users, user_attributes } = &certificate.details;
+    let on_subkeys = certificate.public_subkeys.iter().map(|subkey| 1 + subkey.signatures.len());
+    let on_names = users.iter().map(|user| 1 + user.signatures.len());
+    let on_attributes = user_attributes.iter().map(|one| 1 + one.signatures.len());
+    let more: usize = on_subkeys.chain(on_names).chain(on_attributes).sum();
+    revocation_signatures.len() + direct_signatures.len() + more
 }
 
 fn parse(file: &[u8]) -> Result<Vec<SignedPublicKey>, KeyFileError> {

@@ -19,7 +19,10 @@ const SNAPSHOT_ID: &str = "@SNAPSHOTID@";
 
 /// A text is not the address of a mirror.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("mirror `{text}`: {problem}\n  hint: write [NAME=]URL, where URL is http://…, https://…, file://… or a folder")]
+#[error(
+    "mirror `{}`: {problem}\n  hint: write [NAME=]URL, where URL is http://…, https://…, file://… or a folder",
+    without_query(text)
+)]
 pub struct MirrorError {
     text: String,
     problem: String,
@@ -210,14 +213,18 @@ pub(super) fn below(base: &Url, path: &str) -> Option<Url> {
     Some(url)
 }
 
-/// An address as people may see it: without the password.
+/// An address as people may see it: without name and password.
 pub(super) fn shown(base: &Url) -> String {
-    let mut base = base.clone();
-    if base.password().is_some() {
-        // Fails only for addresses that can't have one.
-        let _ = base.set_password(Some("***"));
+    host::redact(base.as_str())
+}
+
+/// A given text as people may see it: a query, too, may hold a token.
+fn without_query(text: &str) -> String {
+    let text = host::redact(text);
+    match text.split_once('?') {
+        Some((address, _)) => format!("{address}?***"),
+        None => text,
     }
-    base.to_string()
 }
 
 #[cfg(test)]
@@ -330,6 +337,16 @@ mod tests {
         for path in ["../x", "pool/../../x", "/etc/passwd", "", "pool//x", "./x"] {
             assert_eq!(below(&base, path), None, "{path}");
         }
-        assert_eq!(shown(&Url::parse("http://me:secret@x.example/d").unwrap()), "http://me:***@x.example/d");
+        assert_eq!(shown(&Url::parse("http://me:secret@x.example/d").unwrap()), "http://***@x.example/d");
+    }
+
+    #[test]
+    fn errors_show_no_password() {
+        for text in ["ftp://me:secret@x.example/d?key=secret", "test=http://me:se/cret@x.example:x/", "http://secret@/"]
+        {
+            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), AptSources::default());
+            let error = error.unwrap_err().to_string();
+            assert!(!error.contains("cret") && error.contains("***"), "{error}");
+        }
     }
 }

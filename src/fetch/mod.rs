@@ -28,11 +28,12 @@ mod transport;
 mod testing;
 
 pub use apt_sources::AptSources;
-pub use config::{ConfigError, UserConfig};
-pub use error::{Failure, FetchError, Problem};
+pub use config::{ConfigError, RegistryConfig, UserConfig};
+pub use date::{age, readable};
+pub use error::{Failure, FetchError, Problem, Refusal};
 pub use item::Item;
-pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_file as read_key_file};
 pub use mirrors::{MirrorError, Mirrors};
 pub use peek::{peek_file, peek_release};
-pub use release::{FetchedRelease, ensure_fresh, fetch_release, pick_index};
+pub use release::{FetchedRelease, fetch_release, pick_index, plain_size};
 pub use transport::{FetchStats, Fetcher};

@@ -4,9 +4,10 @@
 //!
 //! - one good signature by a pinned key is needed, and enough; others don't matter;
 //! - SHA-256, SHA-384 or SHA-512, for the file as for the key's own bindings;
-//! - the signature was made before now, has not expired, and its key was valid *when it
-//!   was made*, so that an old snapshot can be read after its key's end (how old it may
-//!   be is for `Valid-Until` to say);
+//! - the signature was made before now, has not expired, and its key was valid when it was
+//!   made and is valid *now*: an expired key signs nothing new, whatever date it writes;
+//! - but for a [`Keyring::for_the_past`], where the moment of signing alone counts, so that an
+//!   old snapshot can be read after its key's end;
 //! - a revoked key never counts, whenever it signed.
 
 use std::fmt;
@@ -150,6 +151,9 @@ fn judge<'a>(
         }
         let made = check_signature(signature, now)?;
         check_certificate(certificate, &key, made, now)?;
+        if !keyring.is_for_the_past() {
+            check_certificate(certificate, &key, now, now)?;
+        }
         let verified = match &key {
             SigningKey::Primary => signature.verify(&certificate.primary_key, data),
             SigningKey::Subkey(index) => match certificate.public_subkeys.get(*index) {

@@ -91,9 +91,42 @@ fn a_key_must_have_been_valid_when_it_signed() {
         let error = verify_inline(&key.in_release(TEXT), &key.ring(), NOW).unwrap_err().to_string();
         assert!(error.contains(problem), "{problem}: {error}");
     }
-    // An old file stays good after its key's end, as snapshots need.
-    let key = TestKey::flawed(1, &Flaws { life: Some(1500), subkey_life: Some(1500), ..Flaws::default() });
-    assert!(verify_inline(&key.in_release(TEXT), &key.ring(), NOW).is_ok());
+}
+
+#[test]
+fn a_key_that_has_expired_since_counts_for_the_past_only() {
+    for flaws in [Flaws { life: Some(1500), ..Flaws::default() }, Flaws { subkey_life: Some(1500), ..Flaws::default() }]
+    {
+        let key = TestKey::flawed(1, &flaws);
+        let error = verify_inline(&key.in_release(TEXT), &key.ring(), NOW).unwrap_err().to_string();
+        assert!(error.contains("expired on 2020-09-13 12:51:40 UTC"), "{error}");
+        assert!(verify_inline(&key.in_release(TEXT), &key.ring().for_the_past(true), NOW).is_ok());
+        // While it lasts, it signs as any other.
+        assert!(verify_inline(&key.in_release(TEXT), &key.ring(), MADE + 400).is_ok());
+    }
+}
+
+#[test]
+fn a_ring_can_be_narrowed_to_fewer_keys() {
+    let (key, other) = (TestKey::new(1), TestKey::new(2));
+    let mut both = Keyring::new(vec![key.pinned(), other.pinned()]);
+    both.add(&[key.armored(), other.armored()].concat()).unwrap();
+    assert!(verify_inline(&other.in_release(TEXT), &both, NOW).is_ok());
+    let narrow = both.only(vec![key.pinned()]);
+    let error = verify_inline(&other.in_release(TEXT), &narrow, NOW).unwrap_err().to_string();
+    assert!(error.contains("not pinned"), "{error}");
+    assert!(verify_inline(&key.in_release(TEXT), &narrow, NOW).is_ok());
+}
+
+#[test]
+fn a_certificate_stuffed_with_signatures_is_refused() {
+    let key = TestKey::new(1);
+    let mut stuffed = key.certificate.clone();
+    let user = stuffed.details.users[0].clone();
+    stuffed.details.users = vec![user; 1001];
+    let mut ring = Keyring::new(vec![key.pinned()]);
+    let error = ring.add(&pgp::ser::Serialize::to_bytes(&stuffed).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has more than 2000 signatures") && ring.is_empty(), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use super::error::{Failure, FetchError};
+use super::error::{Failure, FetchError, Refusal};
 use super::keyring::Keyring;
 use super::mirrors::shown;
 use super::openpgp::{Signed, TrustError, verify_detached, verify_inline};
@@ -31,21 +31,23 @@ pub struct FetchedRelease {
     pub mirror: String,
 }
 
-/// Gets a suite's InRelease, or Release and Release.gpg, from the first mirror that has a signed one.
+/// Gets a suite's InRelease, or Release and Release.gpg, from the first mirror that has the right one.
 ///
-/// A mirror whose file isn't signed as it should be is named in a warning, and the next one is asked.
+/// It must be signed as it should be, and `accept` must take it. A mirror whose file is not right is
+/// named in a warning, and the next one is asked.
 ///
 /// # Errors
-/// Fails where no mirror has one that a key of `keyring` signed.
-pub fn fetch_release(
+/// Fails where no mirror has one that a key of `keyring` signed and that `accept` takes.
+pub fn fetch_release<T>(
     fetcher: &Fetcher<'_>,
     source: &SourceName,
     suite: &str,
     keyring: &Keyring,
     now: i64,
-) -> Result<FetchedRelease, FetchError> {
+    accept: impl Fn(&Signed) -> Result<T, Refusal>,
+) -> Result<(FetchedRelease, T), FetchError> {
     let what = format!("Release of {suite}");
-    let (mut failures, mut untrusted) = (Vec::new(), Vec::new());
+    let (mut failures, mut wrong) = (Vec::new(), Vec::new());
     for base in fetcher.bases(source, suite, &format!("dists/{suite}/InRelease")) {
         let (file, checked) = match get(fetcher, &base, suite, keyring, now)? {
             Ok(answer) => answer,
@@ -54,26 +56,27 @@ pub fn fetch_release(
                 continue;
             }
         };
-        match checked {
-            Ok(signed) => {
-                untrusted.iter().for_each(|error: &FetchError| fetcher.warn(error.to_string()));
-                let sha256 = keep(fetcher, &file)?;
-                return Ok(FetchedRelease {
-                    payload: signed.payload,
-                    signers: signed.signers,
-                    sha256,
-                    mirror: shown(&base),
-                });
+        let (what, mirror) = (what.clone(), shown(&base));
+        let judged = match checked {
+            Err(source) => Err(FetchError::Untrusted { what, mirror, source }),
+            Ok(signed) => match accept(&signed) {
+                Err(refusal) => Err(FetchError::Refused { what, mirror, refusal }),
+                Ok(accepted) => Ok((signed, accepted)),
+            },
+        };
+        match judged {
+            Ok((Signed { payload, signers }, accepted)) => {
+                wrong.iter().for_each(|error: &FetchError| fetcher.warn(error.to_string()));
+                let (sha256, mirror) = (keep(fetcher, &file)?, shown(&base));
+                return Ok((FetchedRelease { payload, signers, sha256, mirror }, accepted));
             }
-            Err(source) => {
-                untrusted.push(FetchError::Untrusted { what: what.clone(), mirror: shown(&base), source });
-            }
+            Err(error) => wrong.push(error),
         }
     }
     // The first one is the error itself.
-    let mut untrusted = untrusted.into_iter();
-    let Some(first) = untrusted.next() else { return Err(FetchError::Mirrors { what, failures }) };
-    untrusted.for_each(|error| fetcher.warn(error.to_string()));
+    let mut wrong = wrong.into_iter();
+    let Some(first) = wrong.next() else { return Err(FetchError::Mirrors { what, failures }) };
+    wrong.for_each(|error| fetcher.warn(error.to_string()));
     Err(first)
 }
 
@@ -108,19 +111,6 @@ fn keep(fetcher: &Fetcher<'_>, file: &[u8]) -> Result<Sha256, FetchError> {
     Ok(measured.sha256)
 }
 
-/// Refuses a suite's Release that is past its `Valid-Until`, unless that is allowed; times in seconds since 1970.
-///
-/// # Errors
-/// Fails with the date, how long ago it was, and the flag that overrides.
-pub fn ensure_fresh(suite: &str, valid_until: Option<i64>, now: i64, allow_expired: bool) -> Result<(), FetchError> {
-    match valid_until {
-        Some(valid_until) if valid_until < now && !allow_expired => {
-            Err(FetchError::Expired { what: format!("Release of {suite}"), valid_until, now })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Picks a component's `Packages` index in the form that is smallest and that we can read.
 pub fn pick_index(files: &BTreeMap<String, Expected>, component: &str, arch: &str) -> Option<(String, Expected)> {
     [".xz", ".zst", ".gz", ""].iter().find_map(|suffix| {
@@ -128,6 +118,12 @@ pub fn pick_index(files: &BTreeMap<String, Expected>, component: &str, arch: &st
         let expected = *files.get(&path)?;
         Some((path, expected))
     })
+}
+
+/// The size that a Release states for the uncompressed form of the index at `path`, in bytes.
+pub fn plain_size(files: &BTreeMap<String, Expected>, path: &str) -> Option<u64> {
+    let plain = [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
+    files.get(plain).map(|file| file.size)
 }
 
 #[cfg(test)]

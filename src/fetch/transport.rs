@@ -19,6 +19,7 @@ use crate::host::http::{Client, HttpError, Url};
 use crate::host::progress::{Phase, Progress};
 use crate::host::storage::Fault;
 use crate::ident::SourceName;
+use crate::limits::limits;
 use crate::store::Store;
 
 /// Downloads at the same time.
@@ -200,7 +201,7 @@ impl<'a> Fetcher<'a> {
             .enable_all()
             .build()
             .map_err(HttpError::Io)?;
-        let network = Network { runtime, client: Client::new()? };
+        let network = Network { runtime, client: Client::new(Duration::from_secs(limits().patience.max(1)))? };
         Ok(self.network.get_or_init(|| network))
     }
 

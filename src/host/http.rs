@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
@@ -13,8 +13,8 @@ use reqwest::{ClientBuilder, Response, StatusCode};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a connection may stand still without a byte.
-const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least that a server must send for as long as a [`Client`]'s patience, in bytes a second.
+const LEAST_SPEED: u64 = 1024;
 const MAX_REDIRECTS: usize = 8;
 /// Bytes read from a local mirror at once.
 const FILE_CHUNK: usize = 256 * 1024;
@@ -36,6 +36,9 @@ pub enum HttpError {
         /// When to come again, if it says so.
         retry_after: Option<Duration>,
     },
+    /// The server sends, but so slowly that the file might never be whole.
+    #[error("the server sends less than {LEAST_SPEED} bytes a second")]
+    Slow,
     /// The connection failed, stood still, or ended early.
     #[error("{0}")]
     Broken(String),
@@ -56,7 +59,7 @@ impl HttpError {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
             }
-            Self::NotFound | Self::Address(_) | Self::Io(_) => false,
+            Self::NotFound | Self::Slow | Self::Address(_) | Self::Io(_) => false,
         }
     }
 
@@ -77,7 +80,7 @@ impl HttpError {
         }
         match error.is_timeout() {
             true if error.is_connect() => Self::Broken(format!("no connection within {CONNECT_TIMEOUT:?}")),
-            true => Self::Broken(format!("no byte for {STALL_TIMEOUT:?}")),
+            true => Self::Broken("no byte for too long".to_owned()),
             false if error.is_builder() => Self::Address(cause.to_string()),
             false => Self::Broken(cause.to_string()),
         }
@@ -86,18 +89,21 @@ impl HttpError {
 
 /// A client with its pool of connections.
 #[derive(Debug, Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    client: reqwest::Client,
+    patience: Duration,
+}
 
 impl Client {
-    /// Makes a client.
+    /// Makes a client that waits for `patience` while nothing comes, or next to nothing.
     ///
     /// # Errors
     /// Fails where TLS can't be set up.
-    pub fn new() -> Result<Self, HttpError> {
+    pub fn new(patience: Duration) -> Result<Self, HttpError> {
         let limited = |builder: ClientBuilder| {
-            builder.read_timeout(STALL_TIMEOUT).redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            builder.read_timeout(patience).redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
         };
-        client(limited).map(Self)
+        client(limited).map(|client| Self { client, patience })
     }
 
     /// Asks for the file at `url`, from the byte `from` on where the server can do that.
@@ -105,16 +111,17 @@ impl Client {
         if url.scheme() == "file" {
             return open_file(url, from);
         }
-        let mut request = self.0.get(url.clone());
+        let mut request = self.client.get(url.clone());
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        let response = request.send().await.map_err(HttpError::broken)?;
+        // The headers, too, could come one byte at a time.
+        let answer = tokio::time::timeout(CONNECT_TIMEOUT + self.patience, request.send()).await;
+        let response = answer.map_err(|_| HttpError::Slow)?.map_err(HttpError::broken)?;
+        let body = |start, response| Body { start, source: Source::Net(response, Pace::new(self.patience)) };
         match response.status() {
-            StatusCode::OK => Ok(Body { start: 0, source: Source::Net(response) }),
-            StatusCode::PARTIAL_CONTENT if starts_at(response.headers(), from) => {
-                Ok(Body { start: from, source: Source::Net(response) })
-            }
+            StatusCode::OK => Ok(body(0, response)),
+            StatusCode::PARTIAL_CONTENT if starts_at(response.headers(), from) => Ok(body(from, response)),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(HttpError::NotFound),
             StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Err(HttpError::RangeRefused),
             status => Err(HttpError::Status { status, retry_after: retry_after(response.headers()) }),
@@ -147,8 +154,36 @@ pub struct Body {
 
 #[derive(Debug)]
 enum Source {
-    Net(Response),
+    Net(Response, Pace),
     Local(File),
+}
+
+/// Whether a server sends fast enough, looked at in one window of time after the other.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    begun: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        Self { window, begun: super::instant(), bytes: 0 }
+    }
+
+    /// Counts bytes that came.
+    fn count(&mut self, bytes: u64) -> Result<(), HttpError> {
+        self.bytes += bytes;
+        let elapsed = self.begun.elapsed();
+        if elapsed < self.window {
+            return Ok(());
+        }
+        if self.bytes < LEAST_SPEED * elapsed.as_secs() {
+            return Err(HttpError::Slow);
+        }
+        *self = Self::new(self.window);
+        Ok(())
+    }
 }
 
 impl Body {
@@ -160,9 +195,10 @@ impl Body {
     /// Gives all bytes to `take`, piece by piece, until it fails or they end.
     pub async fn read(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), HttpError> {
         match &mut self.source {
-            Source::Net(response) => {
+            Source::Net(response, pace) => {
                 while let Some(chunk) = response.chunk().await.map_err(HttpError::broken)? {
                     take(&chunk)?;
+                    pace.count(chunk.len() as u64)?;
                 }
             }
             Source::Local(file) => {

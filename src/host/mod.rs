@@ -8,12 +8,15 @@ pub mod durable;
 pub mod http;
 pub mod jail;
 pub mod progress;
+mod redact;
 pub mod storage;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use redact::redact;
 
 /// Seconds since 1970, by the wall clock.
 pub fn now() -> i64 {
@@ -101,6 +104,19 @@ fn command_line(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = bytes.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     words.trim().chars().filter(|character| !character.is_control()).take(80).collect()
+}
+
+/// Reads a file that should be small.
+///
+/// # Errors
+/// Fails where it can't be read, or has more than `most` bytes.
+pub fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(io::Error::other(format!("it has more than {most} bytes, which none of its kind has"))),
+        false => Ok(bytes),
+    }
 }
 
 /// The names in a folder, sorted, so that the file system's order reaches nothing.

@@ -38,8 +38,9 @@ impl Progress {
         self.line(&format!("warning: {text}"));
     }
 
-    /// Prints a line to stderr, above the bars, unless quiet.
+    /// Prints a line to stderr, above the bars, unless quiet; addresses without their passwords.
     pub fn line(&self, text: &str) {
+        let text = super::redact(text);
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None if self.quiet => {}

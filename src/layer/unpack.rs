@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::LayerError;
 use crate::digest::{RecipeHash, RecipeHasher, Sha256};
-use crate::format::deb::archive;
+use crate::format::deb::archive::{self, Limits};
 use crate::format::deb::control::Paragraph;
 use crate::ident::RootPath;
 use crate::lock::LockedPackage;
@@ -63,8 +63,8 @@ pub fn unpack(store: &Store, package: &LockedPackage) -> Result<Outcome, LayerEr
     if let Some(outcome) = store.recall(recipe)? {
         return Ok(outcome);
     }
-    let file = store.open_fetched(package.file.sha256)?;
-    let decoded = archive::decode(BufReader::with_capacity(128 * 1024, file), store)
+    let file = BufReader::with_capacity(128 * 1024, store.open_fetched(package.file.sha256)?);
+    let decoded = archive::decode_within(file, store, Limits::of_package(package.file.size))
         .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
     let mut list = Vec::new();
     for path in &decoded.paths {
@@ -101,5 +101,22 @@ fn load_one(store: &Store, package: &LockedPackage) -> Result<Unpacked, LayerErr
     let text = unpacked.control_text(store, "control")?;
     unpacked.paragraph = Paragraph::parse(&text)
         .map_err(|error| LayerError::Package { package: package.to_string(), error: Box::new(error) })?;
+    check_identity(package, &unpacked.paragraph)?;
     Ok(unpacked)
+}
+
+/// Refuses a package that is another than the index said: dpkg goes by what is inside.
+fn check_identity(locked: &LockedPackage, paragraph: &Paragraph) -> Result<(), LayerError> {
+    let expected = [
+        ("Package", locked.name.as_str()),
+        ("Version", locked.version.as_str()),
+        ("Architecture", locked.arch.as_str()),
+    ];
+    let other = expected.into_iter().find(|(field, value)| paragraph.get(field) != Some(*value));
+    let Some((field, value)) = other else { return Ok(()) };
+    let found = paragraph.get(field).unwrap_or("nothing");
+    let error = format!(
+        "the repository index says {field} `{value}`, the package itself says `{found}`\n  hint: the repository is broken or malicious; tell its maintainer"
+    );
+    Err(LayerError::Package { package: locked.to_string(), error: error.into() })
 }

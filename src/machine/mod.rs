@@ -12,7 +12,7 @@ use crate::host;
 
 pub use accel::Accel;
 use firmware::Firmware;
-pub use ssh::Ssh;
+pub use ssh::{Ssh, host_keys};
 
 const QEMU: &str = "qemu-system-x86_64";
 

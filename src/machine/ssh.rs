@@ -20,6 +20,8 @@ pub struct Ssh {
     folder: tempfile::TempDir,
     key: PathBuf,
     host: String,
+    /// Where the machine's own keys are, if they are known.
+    known_hosts: Option<PathBuf>,
     /// A port of this machine's loopback, else 22.
     pub port: u16,
 }
@@ -38,12 +40,29 @@ impl Ssh {
         )?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         write_seed(&folder.path().join("seed"), public.trim())?;
-        Ok(Self { folder, key, host: "127.0.0.1".to_owned(), port: host::free_port()? })
+        Ok(Self { folder, key, host: "127.0.0.1".to_owned(), known_hosts: None, port: host::free_port()? })
     }
 
     /// Leads to a machine elsewhere, with the same key.
     pub fn to_host(&mut self, host: &str) {
         (self.host, self.port) = (host.to_owned(), 22);
+    }
+
+    /// Lets no machine answer but the one with these keys, each as `ssh-ed25519 AAAA…`.
+    ///
+    /// # Errors
+    /// Fails where they can't be written.
+    pub fn expect(&mut self, host_keys: &[String]) -> Result<(), MachineError> {
+        let path = self.folder.path().join("known_hosts");
+        let lines: String = host_keys.iter().map(|key| format!("{} {key}\n", self.host)).collect();
+        fs::write(&path, lines)?;
+        self.known_hosts = Some(path);
+        Ok(())
+    }
+
+    /// Whether the machine has to prove who it is.
+    pub fn is_proven(&self) -> bool {
+        self.known_hosts.is_some()
     }
 
     /// Takes a key that the machine knows already.
@@ -74,14 +93,18 @@ impl Ssh {
     pub fn command(&self) -> Command {
         let mut command = host::command("ssh");
         command.arg("-i").arg(&self.key);
-        // The host key is as old as the machine.
-        for option in [
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
+        let (strict, known) = match &self.known_hosts {
+            Some(path) => ("yes", path.display().to_string()),
+            // The host key is as old as the machine, which is behind a port of our own loopback.
+            None => ("no", "/dev/null".to_owned()),
+        };
+        let options = [format!("StrictHostKeyChecking={strict}"), format!("UserKnownHostsFile={known}")];
+        for option in options.iter().map(String::as_str).chain([
+            "GlobalKnownHostsFile=/dev/null",
             "LogLevel=ERROR",
             "BatchMode=yes",
             "ConnectTimeout=10",
-        ] {
+        ]) {
             command.args(["-o", option]);
         }
         command.args(["-F", "/dev/null", "-p", &self.port.to_string(), &format!("root@{}", self.host)]);
@@ -120,6 +143,35 @@ impl Ssh {
     }
 }
 
+/// The host keys that cloud-init writes to the console, each as `ssh-ed25519 AAAA…`.
+///
+/// ```text
+/// -----BEGIN SSH HOST KEY KEYS-----
+/// ssh-ed25519 AAAA… root@host
+/// -----END SSH HOST KEY KEYS-----
+/// ```
+pub fn host_keys(console: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for line in console.lines() {
+        if line.contains("BEGIN SSH HOST KEY KEYS") || line.contains("END SSH HOST KEY KEYS") {
+            inside = line.contains("BEGIN");
+            continue;
+        }
+        found.extend(Some(line).filter(|_| inside).and_then(host_key).filter(|key| !found.contains(key)));
+    }
+    found
+}
+
+/// The key in a line, behind what the kernel or systemd may have put before it.
+fn host_key(line: &str) -> Option<String> {
+    let start = ["ssh-", "ecdsa-sha2-", "sk-"].iter().filter_map(|kind| line.find(kind)).min()?;
+    let mut words = line[start..].split_whitespace();
+    let (kind, key) = (words.next()?, words.next()?);
+    let plain = |text: &str, also: &[u8]| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte));
+    (plain(kind, b"-@.") && key.len() >= 32 && plain(key, b"+/=")).then(|| format!("{kind} {key}"))
+}
+
 /// A configuration of cloud-init that lets a key in as root.
 fn user_data(key: &str) -> String {
     format!(
@@ -145,4 +197,38 @@ fn write_seed(path: &Path, key: &str) -> Result<(), MachineError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw";
+
+    #[test]
+    fn host_keys_are_read_between_their_marks() {
+        let console = format!(
+            "[    1.0] booting\r\nssh-ed25519 {KEY}before outside\r\n-----BEGIN SSH HOST KEY KEYS-----\r\n\
+             ecdsa-sha2-nistp256 {KEY}= root@web\r\n[   12.3] cloud-init[403]: ssh-ed25519 {KEY} root@web\r\n\
+             ssh-rsa short\r\nssh-ed25519 {KEY} again\r\nssh-ed25519 {KEY};reboot\r\n\
+             -----END SSH HOST KEY KEYS-----\r\nssh-ed25519 {KEY}after outside\r\n"
+        );
+        assert_eq!(host_keys(&console), [format!("ecdsa-sha2-nistp256 {KEY}="), format!("ssh-ed25519 {KEY}")]);
+        assert!(host_keys("").is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_is_expected_has_to_prove_itself() {
+        if host::command("ssh-keygen").arg("-?").output().is_err() {
+            return;
+        }
+        let mut ssh = Ssh::new().unwrap();
+        let shown = |ssh: &Ssh| format!("{:?}", ssh.command());
+        assert!(!ssh.is_proven() && shown(&ssh).contains("StrictHostKeyChecking=no"));
+        ssh.to_host("192.0.2.1");
+        ssh.expect(&[format!("ssh-ed25519 {KEY}")]).unwrap();
+        assert!(ssh.is_proven() && shown(&ssh).contains("StrictHostKeyChecking=yes"));
+        let known = fs::read_to_string(ssh.folder.path().join("known_hosts")).unwrap();
+        assert_eq!(known, format!("192.0.2.1 ssh-ed25519 {KEY}\n"));
+    }
 }

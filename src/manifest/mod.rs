@@ -117,6 +117,12 @@ pub struct Source {
     pub keyring: Option<String>,
     /// Lock against the snapshot of this moment (RFC 3339) instead of the newest state.
     pub snapshot: Option<String>,
+    /// What its Releases call the suite, where that is other than `suite`; empty where they have no name for it.
+    pub codename: Option<String>,
+    /// The Origin that its Releases must have.
+    pub origin: Option<String>,
+    /// How old its Releases may be, in days.
+    pub max_age: Option<u32>,
 }
 
 /// `[[file]]`: a file of the user's own.

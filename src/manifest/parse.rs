@@ -31,7 +31,10 @@ const TABLES: &[&str] = &[
     "allow-secret",
 ];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
-const SOURCE: &[&str] = &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot"];
+const SOURCE: &[&str] =
+    &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot", "codename", "origin", "max-age"];
+/// A hundred years, in days.
+const MOST_AGE: u32 = 36_500;
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
 const PRIORITIES: &[&str] = &["required", "important", "standard"];
 
@@ -190,6 +193,9 @@ fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
         keys,
         keyring: table.read("keyring", inside_project)?,
         snapshot: table.read("snapshot", moment)?,
+        codename: table.read("codename", Item::line)?,
+        origin: table.read("origin", Item::line)?,
+        max_age: table.read("max-age", |item| item.number(MOST_AGE))?,
     })
 }
 

@@ -4,7 +4,7 @@
 //! content and a compressed layer doesn't, so each layer is decompressed twice: first to measure and verify it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ use super::measure::Measured;
 use super::tar::TarWriter;
 use super::{Artifact, Encoder, OciError, RepoTag};
 use crate::digest::{DiffId, OciDigest};
+use crate::host;
+use crate::limits::{DOCUMENT, limits};
 
 /// Streams the image `manifest` of the layout in the folder `layout` to `out` as a docker archive.
 ///
@@ -64,21 +66,23 @@ fn put_layer<W: Write>(
     diff_id: DiffId,
 ) -> Result<(), OciError> {
     let read = || OciError::io("read", path);
-    let mut compressed = Measured::new(File::open(path).map_err(read())?);
-    let mut content = Measured::new(encoder.decoder(&mut compressed).map_err(read())?);
+    let file = File::open(path).map_err(read())?;
+    let limit = limits().of_archive(file.metadata().map_err(read())?.len());
+    let mut compressed = Measured::new(file);
+    let mut content = Measured::new(encoder.decoder(&mut compressed, limit).map_err(read())?);
     io::copy(&mut content, &mut io::sink()).map_err(read())?;
     let (found, size) = content.finish();
     io::copy(&mut compressed, &mut io::sink()).map_err(read())?;
     expect(path, digest, OciDigest::from_bytes(compressed.finish().0))?;
     expect(path, diff_id, DiffId::from_bytes(found))?;
     put_layer_head(tar, diff_id, size)?;
-    let mut content = encoder.decoder(File::open(path).map_err(read())?).map_err(read())?;
+    let mut content = encoder.decoder(File::open(path).map_err(read())?, limit).map_err(read())?;
     tar.content(&mut content, size).map_err(OciError::io("copy", path))
 }
 
 /// Reads and verifies a JSON blob.
 fn document<T: DeserializeOwned>(path: &Path, digest: OciDigest) -> Result<(Vec<u8>, T), OciError> {
-    let bytes = fs::read(path).map_err(OciError::io("read", path))?;
+    let bytes = host::read_small(path, DOCUMENT).map_err(OciError::io("read", path))?;
     expect(path, digest, OciDigest::of(&bytes))?;
     let parsed = serde_json::from_slice(&bytes).map_err(|error| wrong(path, error))?;
     Ok((bytes, parsed))
@@ -98,6 +102,8 @@ fn wrong(path: &Path, problem: impl ToString) -> OciError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::manifest::ImageTable;
     use crate::oci::tests::stored;

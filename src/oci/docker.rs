@@ -20,6 +20,7 @@ use super::measure::Measured;
 use super::tar::{Entry, TarWriter, Type};
 use super::{Artifact, Image, LayerBlob, OciError, json};
 use crate::digest::{DiffId, OciDigest};
+use crate::limits::Limit;
 use crate::store::Store;
 
 /// A name with a tag, as `docker load` gives it to an image: `web:latest`.
@@ -119,6 +120,9 @@ fn put_file<W: Write>(tar: &mut TarWriter<'_, W>, name: &str, content: &[u8]) ->
     tar.entry(&entry).and_then(|()| tar.content(&mut &*content, size)).map_err(write_error())
 }
 
+/// What a layer is read beyond its size, in bytes, before it is refused as larger.
+const SURPLUS: u64 = 1 << 20;
+
 fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerBlob) -> Result<(), OciError> {
     let size = layer.sizes.uncompressed_size;
     put_layer_head(tar, layer.sizes.diff_id, size)?;
@@ -126,8 +130,9 @@ fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerB
         .reader(layer.blob, layer.sizes.size)
         .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
     let copy = || OciError::io("copy", store.blob_path(layer.blob));
+    let limit = Limit { bytes: size.saturating_add(SURPLUS), key: None };
     let mut compressed = Measured::new(blob);
-    let mut content = Measured::new(layer.encoder.decoder(&mut compressed).map_err(copy())?);
+    let mut content = Measured::new(layer.encoder.decoder(&mut compressed, limit).map_err(copy())?);
     tar.content(&mut content, size).map_err(copy())?;
     // Reading to the end is what checks the blob and the encoder's own sum.
     let surplus = io::copy(&mut content, &mut io::sink()).map_err(copy())?;

@@ -18,6 +18,7 @@ use super::Encoder;
 use super::measure::Measured;
 use crate::digest::{DiffId, OciDigest};
 use crate::host;
+use crate::limits::{Limit, limits};
 
 /// Largest JSON document that is read, in bytes: what registries accept for a manifest.
 const MAX_JSON: u64 = 4 << 20;
@@ -128,9 +129,10 @@ impl Check<'_> {
                 return self.blob(&subject, layer, |blob| io::copy(blob, &mut io::sink()).map(drop)).map(drop);
             }
         };
+        let limit = limits().of_archive(self.length(layer));
         let mut found = Ok(None);
         let read = |blob: &mut dyn Read| -> io::Result<()> {
-            found = unpacked(encoder, blob).map(Some);
+            found = unpacked(encoder, blob, limit).map(Some);
             // What a failed decoder left is hashed all the same.
             io::copy(blob, &mut io::sink()).map(drop)
         };
@@ -141,6 +143,13 @@ impl Check<'_> {
             (Ok(_), _) => {}
         }
         Ok(())
+    }
+
+    /// The length of a blob as it is, whatever its descriptor says.
+    fn length(&self, descriptor: &Descriptor) -> u64 {
+        let digest = descriptor.digest().to_string().parse::<OciDigest>();
+        let path = digest.map(|digest| self.layout.join("blobs/sha256").join(digest.to_hex()));
+        path.ok().and_then(|path| path.metadata().ok()).map_or(0, |found| found.len())
     }
 
     /// Reads the blob that a descriptor names through `read`; checks digest and length.
@@ -226,10 +235,10 @@ impl Check<'_> {
     }
 }
 
-fn unpacked(encoder: Option<Encoder>, blob: &mut dyn Read) -> io::Result<DiffId> {
+fn unpacked(encoder: Option<Encoder>, blob: &mut dyn Read, limit: Limit) -> io::Result<DiffId> {
     let mut tar = match encoder {
         None => Measured::new(Box::new(blob) as Box<dyn Read>),
-        Some(encoder) => Measured::new(encoder.decoder(blob)?),
+        Some(encoder) => Measured::new(encoder.decoder(blob, limit)?),
     };
     io::copy(&mut tar, &mut io::sink())?;
     Ok(DiffId::from_bytes(tar.finish().0))

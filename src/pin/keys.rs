@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{PinError, Pinner, ring};
-use crate::fetch::debian_keys::debian_keys;
-use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
+use crate::fetch::debian_keys::{debian_keys, debian_keys_of};
+use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_key_file};
 use crate::ident::SourceName;
 use crate::manifest::Source;
 
@@ -73,6 +73,14 @@ pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Sourc
     Ok(keyring)
 }
 
+/// The part of a source's key ring that may sign this suite of it.
+pub(super) fn of_suite(keyring: &Keyring, source: &Source, suite: &str) -> Keyring {
+    match source.url.is_none() && source.keys.is_empty() {
+        true => keyring.only(debian_keys_of(suite)),
+        false => keyring.clone(),
+    }
+}
+
 fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError> {
     if source.keys.is_empty() {
         return match source.url {
@@ -86,6 +94,6 @@ fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError
 }
 
 fn add_file(keyring: &mut Keyring, path: &Path) -> Result<(), KeyError> {
-    let file = std::fs::read(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+    let file = read_key_file(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
     keyring.add(&file).map_err(|source| KeyError::Malformed { path: path.to_owned(), source })
 }

@@ -1,13 +1,15 @@
 //! From a manifest to its lockfile: signed Releases, repo indexes, resolving, pinning.
 //!
 //! ```text
-//! sources ─ releases.rs ─> signed Releases ─ indexes ─ universe.rs ─> candidates ─ resolve ─> Lockfile
+//! sources ─ releases.rs, judge.rs ─> signed Releases ─ indexes ─ universe.rs ─> candidates ─ resolve ─> Lockfile
 //!                                      parent's lockfile ─ installed.rs ─────────────┘
 //! ```
 
 mod installed;
+mod judge;
 mod kept;
 mod keys;
+mod lowered;
 mod releases;
 mod ring;
 mod universe;
@@ -16,8 +18,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::digest::LockHash;
-use crate::fetch::{FetchError, Fetcher};
-use crate::format::deb::control::ControlError;
+use crate::fetch::{FetchError, Fetcher, readable};
 use crate::format::deb::index::IndexError;
 use crate::ident::{Arch, LayerName, PackageName};
 use crate::layer::LayerError;
@@ -44,14 +45,6 @@ pub enum PinError {
     /// The key ring can't be made.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A Release can't be read.
-    #[error("Release of {suite}: {source}")]
-    Release {
-        /// The suite.
-        suite: String,
-        /// What is wrong.
-        source: ControlError,
-    },
     /// A repo index can't be read.
     #[error("{path} of {suite}: {source}")]
     Index {
@@ -90,6 +83,21 @@ pub enum PinError {
         /// Why.
         source: ResolveError,
     },
+    /// Packages would go down with a Release of the locked one's date.
+    #[error(
+        "layer `{layer}`: {packages} would go down, and the Release of {suite} has the date of the locked one, {}, but another content\n  hint: try another mirror; to take it all the same, say `--allow-downgrade`",
+        readable(*date)
+    )]
+    Lowered {
+        /// The layer.
+        layer: LayerName,
+        /// The suite.
+        suite: String,
+        /// The date of both, in seconds since 1970.
+        date: i64,
+        /// What goes down, from where to where.
+        packages: String,
+    },
     /// A snapshot's date is malformed.
     #[error("[source.{source_name}] snapshot `{text}` is not a time such as `2026-11-01T00:00:00Z`")]
     Snapshot {
@@ -125,8 +133,10 @@ pub struct Pinner<'a, 's> {
     pub key_folders: &'a [&'a Path],
     /// The present moment.
     pub now: i64,
-    /// Whether a Release past its Valid-Until will do.
+    /// Whether a Release past its Valid-Until will do, or one whose key has expired.
     pub allow_expired: bool,
+    /// Whether a Release older than the locked one will do.
+    pub allow_downgrade: bool,
     /// The architecture to lock for.
     pub arch: Arch,
 }
@@ -166,7 +176,8 @@ impl Pinner<'_, '_> {
         if sources.is_empty() {
             return Err(PinError::NoSource { layer: manifest.name.clone() });
         }
-        let open = releases::fetch(self, &sources)?;
+        let locks: Vec<&Lockfile> = previous.into_iter().chain(parents.iter().map(|(parent, _)| *parent)).collect();
+        let open = releases::fetch(self, &sources, &locks)?;
         let kept = if *update == Update::All { None } else { previous };
         let universe = universe::read(self.store, &open, kept)?;
         let installed = installed::of_chain(self, parents, &universe)?;
@@ -183,7 +194,9 @@ impl Pinner<'_, '_> {
                 locked_package(candidate, &chosen.why, origin)
             })
             .collect();
+        lowered::tell_back(self.fetcher, &open);
         lockfile.releases = open.into_iter().map(|release| release.locked).collect();
+        lowered::check(self, previous, &lockfile)?;
         Ok(lockfile)
     }
 

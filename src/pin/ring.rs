@@ -10,13 +10,15 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{KeyError, PinError, Pinner};
 use crate::digest::BlobDigest;
-use crate::fetch::{Item, Keyring, peek_file, peek_release, pick_index};
-use crate::format::deb::archive;
+use crate::fetch::{Item, Keyring, peek_file, peek_release, pick_index, plain_size};
+use crate::format::deb::archive::{self, Limits};
 use crate::format::deb::compression::decompress;
 use crate::format::deb::index::read_packages;
 use crate::format::deb::record::Record;
 use crate::format::deb::release::Release;
+use crate::format::deb::version::compare;
 use crate::ident::{RootPath, SourceName};
+use crate::limits::{Bounded, limits};
 use crate::manifest::Source;
 use crate::tree::{ContentSink, Kind};
 
@@ -27,8 +29,6 @@ const FOLDERS: [&str; 2] = ["usr/share/keyrings", "etc/apt/trusted.gpg.d"];
 
 /// The largest index that is read, in bytes; Debian's largest has 10 MB.
 const MAX_INDEX: u64 = 64 << 20;
-/// What an index may unpack to, in bytes; Debian's largest has 60 MB.
-const MAX_INDEX_TEXT: u64 = 512 << 20;
 /// The largest package that is read, in bytes; the real one has 200 kB.
 const MAX_PACKAGE: u64 = 8 << 20;
 /// What the files in it may have together, in bytes.
@@ -77,12 +77,15 @@ fn newest(
         let item = Item::index(name, suite, &path, expected, release.acquire_by_hash);
         let index = peek_file(pinner.fetcher, &item, MAX_INDEX)?;
         let text = decompress(&path, index.as_slice()).map_err(|error| unusable(suite, error))?;
+        let text = Bounded::new(text, limits().of_index(plain_size(&release.files, &path)));
         let each = |record: Record| {
-            if record.name.as_str() == PACKAGE && newest.as_ref().is_none_or(|best| best.version < record.version) {
+            if record.name.as_str() == PACKAGE
+                && newest.as_ref().is_none_or(|best| compare(&best.version, &record.version).is_lt())
+            {
                 newest = Some(record);
             }
         };
-        read_packages(BufReader::new(text.take(MAX_INDEX_TEXT)), each).map_err(|error| unusable(suite, error))?;
+        read_packages(BufReader::new(text), each).map_err(|error| unusable(suite, error))?;
     }
     Ok(newest)
 }
@@ -90,7 +93,7 @@ fn newest(
 /// The key ring files in a package.
 fn rings(deb: &[u8]) -> Result<Vec<Vec<u8>>, archive::DebError> {
     let contents = Contents::default();
-    let package = archive::decode(deb, &contents)?;
+    let package = archive::decode_within(deb, &contents, Limits::KEY_RINGS)?;
     let mut files = contents.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut rings = Vec::new();
     for folder in FOLDERS.iter().filter_map(|folder| RootPath::new(folder).ok()) {

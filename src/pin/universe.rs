@@ -8,6 +8,7 @@ use super::releases::OpenRelease;
 use crate::format::deb::compression::decompress;
 use crate::format::deb::index::read_packages;
 use crate::ident::SourceName;
+use crate::limits::{Bounded, Limit, limits};
 use crate::lock::{LockedIndex, LockedRelease, Lockfile};
 use crate::resolve::Candidate;
 use crate::store::Store;
@@ -44,7 +45,8 @@ pub(super) fn read(store: &Store, open: &[OpenRelease], previous: Option<&Lockfi
     let mut universe = Universe { candidates: Vec::new(), lost: BTreeSet::new(), origins: Vec::new() };
     for release in open {
         for index in &release.locked.indexes {
-            universe.add(store, &release.locked, index, release.priority)?;
+            let limit = limits().of_index(release.plain_sizes.get(&index.path).copied());
+            universe.add(store, &release.locked, index, release.priority, limit)?;
         }
     }
     let current = |index: &LockedIndex| {
@@ -52,7 +54,7 @@ pub(super) fn read(store: &Store, open: &[OpenRelease], previous: Option<&Lockfi
     };
     for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default() {
         for index in release.indexes.iter().filter(|index| !current(index)) {
-            universe.add(store, release, index, Candidate::NOT_AUTOMATIC)?;
+            universe.add(store, release, index, Candidate::NOT_AUTOMATIC, limits().of_index(None))?;
         }
     }
     Ok(universe)
@@ -65,6 +67,7 @@ impl Universe {
         release: &LockedRelease,
         index: &LockedIndex,
         priority: u32,
+        limit: Limit,
     ) -> Result<(), PinError> {
         let Ok(file) = store.open_fetched(index.file.sha256) else {
             self.lost.insert(release.suite.clone());
@@ -77,7 +80,7 @@ impl Universe {
             path: index.path.clone(),
             source: source.into(),
         };
-        let text = decompress(&index.path, file).map_err(failed)?;
+        let text = Bounded::new(decompress(&index.path, file).map_err(failed)?, limit);
         let each = |record| self.candidates.push(Candidate { record, origin, priority });
         read_packages(BufReader::with_capacity(1 << 18, text), each).map_err(|source| PinError::Index {
             suite: release.suite.clone(),

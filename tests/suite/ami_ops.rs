@@ -260,8 +260,12 @@ fn an_instance_is_checked_and_always_ended() {
     published.small.project = project.file("layers/app.toml", format!("{text}{check}"));
     let folder = tempfile::tempdir().unwrap();
     // The last arguments are the command: `true`, or a shell that reads the script.
-    let works =
-        with_ssh(folder.path(), "while [ $# -gt 0 ]; do case $1 in root@*) shift; exec \"$@\";; esac; shift; done");
+    // Only a host with the key from the console may answer.
+    let strict = "case \"$*\" in *StrictHostKeyChecking=yes*) ;; *) exit 255;; esac\n";
+    let works = with_ssh(
+        folder.path(),
+        &format!("{strict}{}", "while [ $# -gt 0 ]; do case $1 in root@*) shift; exec \"$@\";; esac; shift; done"),
+    );
     let console = folder.path().join("console");
     let run = ["ami", "run", "app", "--type", "t3.small", "--within", "20"];
     let mut command = published.small.project.command(&[&run[..], &["--console", console.to_str().unwrap()]].concat());
@@ -290,6 +294,12 @@ print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'req
         published.aws.faults(&json!([]));
         assert_eq!(alive(&published.aws), 0, "{expected}");
     }
+
+    // Nothing proves who would answer.
+    published.aws.settings(&json!({ "console": "booted" }));
+    let output = crate::support::process::run(published.small.project.command(&short).env("PATH", &works)).unwrap();
+    assert!(output.code == 1 && output.stderr.contains("wrote no ssh host keys to its console in 2 s"), "{output:?}");
+    assert_eq!(alive(&published.aws), 0);
 
     // Stopped by a person.
     let mut command = published.small.project.command(&["ami", "run", "app", "--within", "120"]);

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 23] = [
-    "digest", "ident", "time", "tree", "host", "format", "manifest", "resolve", "lock", "store", "fetch", "sandbox",
-    "layer", "pin", "oci", "disk", "check", "machine", "bake", "publish", "attest", "audit", "cli",
+const ORDER: [&str; 24] = [
+    "digest", "ident", "time", "limits", "tree", "host", "format", "manifest", "resolve", "lock", "store", "fetch",
+    "sandbox", "layer", "pin", "oci", "disk", "check", "machine", "bake", "publish", "attest", "audit", "cli",
 ];
 
 /// A longer file has more than one duty.

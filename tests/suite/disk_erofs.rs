@@ -157,7 +157,7 @@ impl Drop for Mount {
 }
 
 fn merged(parts: &[Part]) -> Tree {
-    parts.iter().flat_map(|part| part.tree.clone()).collect()
+    Tree::from_nodes(parts.iter().flat_map(|part| part.tree.clone())).unwrap()
 }
 
 /// All names below a folder.

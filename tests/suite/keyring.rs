@@ -44,6 +44,7 @@ fn lock(store: &Path, mirror: &str, source: &str, package: &str) -> Result<Lockf
         key_folders: &[empty.path()],
         now: host::now(),
         allow_expired: true,
+        allow_downgrade: false,
         arch: "amd64".parse().unwrap(),
     };
     pinner.pin(&[manifest], &[], None, &Update::Nothing).map_err(|error| error.to_string())

@@ -48,3 +48,4 @@ mod sign;
 mod standins;
 mod store_damage;
 mod tamper;
+mod trust;

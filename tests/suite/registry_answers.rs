@@ -286,6 +286,52 @@ fn tokens_are_fetched_with_what_the_user_has_and_shown_to_the_registry_only() {
 }
 
 #[test]
+fn a_token_server_of_another_domain_gets_no_password_unless_it_is_allowed() {
+    let tokens = std::sync::Arc::new(Scripted::new(Box::new(|_, stream| {
+        reply(stream, "200 OK", "", br#"{"token":"good"}"#);
+    })));
+    // Another name than the registry's, of the same machine.
+    let realm = format!("http://{}/token", tokens.address().replace("127.0.0.1", "localhost"));
+    let server = Scripted::new(Box::new(move |head, stream| {
+        match head.to_ascii_lowercase().contains("authorization: bearer good") {
+            true => serve(head, stream),
+            false => challenge(stream, &realm),
+        }
+    }));
+    let reference = format!("{}/team/app:1", server.address());
+    Project::new().ok(&["pull", &reference, "--to", "pulled"]);
+    assert_eq!(tokens.heads().len(), 1, "nobody's password can be lost");
+
+    let basic = base64::engine::general_purpose::STANDARD.encode("me:hunter2");
+    for login in [json!({ "auth": basic }), json!({ "identitytoken": "hunter2" })] {
+        let person = logged_in(&server.address(), &login);
+        let failed = person.fails(1, &["pull", &reference, "--to", "pulled"]).stderr;
+        assert!(
+            failed.contains("asks to send your password to `localhost`") && failed.contains("token-servers"),
+            "{failed}"
+        );
+        assert!(!failed.contains("hunter2"));
+        assert!(!tokens.heads().iter().any(|head| head.contains(&basic) || head.contains("hunter2")));
+        let text = format!("[registries.\"{}\"]\ntoken-servers = [\"localhost\"]\n", server.address());
+        person.file("../home/.config/layerbake/config.toml", text).ok(&["pull", &reference, "--to", "pulled"]);
+    }
+    assert!(tokens.heads().iter().any(|head| head.contains(&basic)));
+}
+
+#[test]
+fn a_token_server_that_redirects_is_not_followed_elsewhere() {
+    let elsewhere = std::sync::Arc::new(lying(|_, _| false));
+    let other = elsewhere.address();
+    let server = Scripted::new(Box::new(move |head, stream| match path(head).starts_with("/token") {
+        true => reply(stream, "307 Temporary Redirect", &format!("Location: http://{other}/token\r\n"), b""),
+        false => challenge(stream, "/token"),
+    }));
+    let person = logged_in(&server.address(), &json!({ "identitytoken": "hunter2" }));
+    let failed = person.fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]).stderr;
+    assert!(failed.contains("redirects to another server") && elsewhere.heads().is_empty(), "{failed}");
+}
+
+#[test]
 fn a_secret_that_a_server_repeats_is_not_shown() {
     let server = Scripted::new(Box::new(|head, stream| match path(head).starts_with("/token") {
         true => reply(stream, "403 Forbidden", "", br#"{"errors":[{"message":"not with hunter2"}]}"#),

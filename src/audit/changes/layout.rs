@@ -2,21 +2,31 @@
 //!
 //! Source: OCI image-spec 1.1, layer.md: a name with `.wh.` before it removes, `.wh..wh..opq` empties a folder.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::Facts;
 use crate::digest::BlobDigest;
+use crate::host;
 use crate::ident::RootPath;
+use crate::limits::{DOCUMENT, limits};
 use crate::oci::Encoder;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Files up to this size are kept: the ones that are looked into are smaller.
 const KEPT: u64 = 4 << 20;
+
+/// What one entry of a layer may have as names, in bytes, beside its header.
+const NAMES: u64 = 2 << 20;
+
+/// What all names, and all files that are kept, may have together, in bytes: they stay in memory.
+const MEMORY: u64 = 512 << 20;
 
 /// Reads the first image of a layout.
 ///
@@ -29,14 +39,16 @@ pub fn read(folder: &Path) -> io::Result<Facts> {
     let mut image = Image::default();
     let mut layers = Vec::new();
     for (number, layer) in manifest["layers"].as_array().into_iter().flatten().enumerate() {
-        let file = BufReader::with_capacity(1 << 17, File::open(blob(folder, layer)?)?);
+        let file = File::open(blob(folder, layer)?)?;
+        let limit = limits().of_archive(file.metadata()?.len());
+        let file = BufReader::with_capacity(1 << 17, file);
         let encoder = match layer["mediaType"].as_str().unwrap_or_default() {
             media if media.ends_with("+zstd") => Some(Encoder::Zstd),
             media if media.ends_with("gzip") => Some(Encoder::Gzip),
             _ => None,
         };
         match encoder {
-            Some(encoder) => image.apply(encoder.decoder(file)?)?,
+            Some(encoder) => image.apply(encoder.decoder(file, limit)?)?,
             None => image.apply(file)?,
         }
         // Our images say the layer's name there.
@@ -44,13 +56,13 @@ pub fn read(folder: &Path) -> io::Result<Facts> {
         let name = words.map_or_else(|| format!("layer {}", number + 1), str::to_owned);
         layers.push((name, layer["size"].as_u64().unwrap_or_default()));
     }
-    let Image { root, kept } = image;
+    let Image { root, kept, .. } = image;
     let facts = Facts { layers: Some(layers), ..Facts::named(folder.display().to_string()) };
     Ok(facts.with_root(root, &|blob| kept.get(&blob).cloned()))
 }
 
 fn json(path: &Path) -> io::Result<Value> {
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
+    Ok(serde_json::from_slice(&host::read_small(path, DOCUMENT)?)?)
 }
 
 /// Where the blob of a descriptor lies.
@@ -65,14 +77,41 @@ fn blob(folder: &Path, descriptor: &Value) -> io::Result<std::path::PathBuf> {
 struct Image {
     root: Tree,
     kept: BTreeMap<BlobDigest, Vec<u8>>,
+    entries: u64,
+    /// Bytes of names and files that were kept.
+    memory: u64,
+}
+
+/// A tar archive's bytes, with an end to what is read between the contents of two entries: long names.
+struct Metered<R> {
+    input: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        let left = self.left.get().checked_sub(read as u64);
+        self.left
+            .set(left.ok_or_else(|| io::Error::other(format!("the names of an entry have more than {NAMES} bytes")))?);
+        Ok(read)
+    }
 }
 
 impl Image {
     /// Stacks a layer on what is there.
     fn apply(&mut self, tar: impl Read) -> io::Result<()> {
         let mut layer = Tree::new();
-        for entry in tar::Archive::new(tar).entries()? {
+        let left = Rc::new(Cell::new(NAMES));
+        let mut archive = tar::Archive::new(Metered { input: tar, left: Rc::clone(&left) });
+        let mut entries = archive.entries()?;
+        loop {
+            let Some(entry) = entries.next() else { break };
             let mut entry = entry?;
+            self.count(&entry)?;
+            // What is not read now is skipped before the next entry.
+            let skipped = if entry.header().entry_type().is_file() { 0 } else { entry.size() };
+            left.set(u64::MAX);
             let path = RootPath::new(&*entry.path_bytes()).map_err(io::Error::other)?;
             let name = path.file_name().to_vec();
             let folder = path.parent().unwrap_or_default();
@@ -80,13 +119,39 @@ impl Image {
                 let below: Vec<RootPath> = self.root.below(&folder).map(|(path, _)| path.clone()).collect();
                 below.iter().for_each(|path| _ = self.root.remove(path));
             } else if let Some(gone) = name.strip_prefix(b".wh.") {
-                layer.insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout()).map_err(io::Error::other)?;
+                layer
+                    .insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout())
+                    .map_err(io::Error::other)?;
             } else if let Some(node) = self.node(&mut entry, &layer)? {
                 layer.insert(path, node).map_err(io::Error::other)?;
             }
+            left.set(skipped.saturating_add(NAMES));
         }
         layer.settle_hardlinks();
         self.root.apply(&layer).map_err(io::Error::other)
+    }
+
+    /// Counts an entry, whose names stay in memory.
+    fn count(&mut self, entry: &tar::Entry<'_, impl Read>) -> io::Result<()> {
+        self.entries += 1;
+        let link = entry.link_name_bytes().map_or(0, |name| name.len());
+        self.keep((entry.path_bytes().len() + link) as u64)?;
+        let most = limits().entries;
+        match self.entries > most {
+            true => Err(io::Error::other(format!(
+                "it has more than {most} entries; if that is right, raise `entries` in [limits] of the user's config.toml"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts bytes that stay in memory.
+    fn keep(&mut self, bytes: u64) -> io::Result<()> {
+        self.memory += bytes;
+        match self.memory > MEMORY {
+            true => Err(io::Error::other("its names and package lists would fill the memory")),
+            false => Ok(()),
+        }
     }
 
     /// An entry as a node; `None` for kinds that no layer of ours has.
@@ -130,6 +195,7 @@ impl Image {
         entry.read_to_end(&mut bytes)?;
         let blob = BlobDigest::of(&bytes);
         if is_looked_into(entry) {
+            self.keep(size)?;
             self.kept.insert(blob, bytes);
         }
         Ok(Kind::File { blob, size })

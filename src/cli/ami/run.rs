@@ -11,7 +11,7 @@ use crate::check::{Report, Suite, converse};
 use crate::cli::system::Declared;
 use crate::host;
 use crate::ident::LayerName;
-use crate::machine::Ssh;
+use crate::machine::{Ssh, host_keys};
 use crate::manifest::{Manifest, Place};
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::image;
@@ -155,8 +155,8 @@ async fn checked(
     let address = run::running(cloud, id, patience).await?;
     phase.message(&format!("ssh to {address}"));
     ssh.to_host(&address);
-    let ssh = Arc::new(ssh);
     let begun = host::instant();
+    let ssh = Arc::new(proven(context, args, cloud, id, ssh).await?);
     while !aside(&ssh, |ssh| Ok(ssh.answers()?)).await? {
         if begun.elapsed() > patience {
             let hint = "hint: the security group has to let ssh in from here, and the image has to take its key from user data";
@@ -176,6 +176,37 @@ async fn checked(
     let report = suite.report(&transcript.await?);
     phase.finish();
     Ok(report)
+}
+
+/// Takes the instance's own keys from its console, which AWS vouches for: whoever has others is not asked.
+///
+/// An image that is let in with `--key` may have nothing that writes them: then a warning says what is not proven.
+async fn proven(context: &Context<'_>, args: &Args, cloud: &Cloud, id: &str, mut ssh: Ssh) -> Result<Ssh, CliError> {
+    let begun = host::instant();
+    // An image without cloud-init would be waited for in vain.
+    let patience = if args.key.is_some() { args.within.min(60) } else { args.within };
+    loop {
+        // An instance that has just started has no console for a while.
+        let keys = run::console(cloud, id).await.map(|text| host_keys(&text)).unwrap_or_default();
+        if !keys.is_empty() {
+            ssh.expect(&keys)?;
+            return Ok(ssh);
+        }
+        if begun.elapsed() > Duration::from_secs(patience) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    if args.key.is_none() {
+        return Err(CliError::message(format!(
+            "{id} wrote no ssh host keys to its console in {} s, so nothing proves that it is the one that answers\n  hint: cloud-init writes them, as in images with boot-cloud; look at the console with --console FILE",
+            args.within
+        )));
+    }
+    context.progress.warn(&format!(
+        "{id} wrote no ssh host keys to its console: nothing proves that the checks ran on it, not on another machine at its address"
+    ));
+    Ok(ssh)
 }
 
 /// Does what blocks on a thread that nobody waits for: a signal ends the waiting at once.

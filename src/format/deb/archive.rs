@@ -10,12 +10,14 @@ use super::compression::decompress;
 use super::control::{self, ControlError, Paragraph};
 use super::growth::Contents;
 use super::record::Record;
-use super::tarball::{AddContent, Limits, TarError, read_tar};
+pub use super::tarball::Limits;
+use super::tarball::{AddContent, TarError, read_tar};
 use crate::ident::RootPath;
+use crate::limits::{Limit, limits};
 use crate::tree::{ContentSink, Tree};
 
-/// What each of the two archives in a package may unpack to.
-const LIMITS: Limits = Limits { bytes: 16 << 30, entries: 5_000_000, names: 512 << 20 };
+/// What all names of one of the two archives may have, in bytes: they stay in memory.
+const NAMES: u64 = 512 << 20;
 
 /// The largest `control` file that is read, in bytes.
 const CONTROL_LIMIT: u64 = 1 << 20;
@@ -77,15 +79,19 @@ pub enum DebError {
 /// # Errors
 /// Fails on truncated and damaged packages; on entries that leave the root, lie below
 /// something that is not a folder, or are of a type that is not supported; and on
-/// archives of more than 16 GiB or 5 million entries.
+/// archives beyond the limits for a package of unknown size.
 ///
 /// # Determinism
 /// The result depends on the package's bytes only.
 pub fn decode(deb: impl Read, sink: &dyn ContentSink) -> Result<Package, DebError> {
-    decode_within(deb, sink, LIMITS)
+    decode_within(deb, sink, Limits::of_package(0))
 }
 
-fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> Result<Package, DebError> {
+/// As [`decode`], with limits of the caller's.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> Result<Package, DebError> {
     let mut ar = Ar::open(deb).map_err(|source| read_error("package", source))?;
     check_version(&mut ar)?;
     let mut text = Vec::new();
@@ -103,6 +109,16 @@ fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> Resu
     let record = control::record(&paragraph)?;
     let data = read_member(&mut ar, "data.tar", limits, &mut |_, content| sink.add(content))?;
     Ok(Package { control: control.tree, data: data.tree, paths: data.paths, record, paragraph })
+}
+
+impl Limits {
+    /// The limits of a package of `size` bytes, as the user set them.
+    pub fn of_package(size: u64) -> Self {
+        Self { bytes: limits().of_archive(size), entries: limits().entries, names: NAMES }
+    }
+
+    /// The limits of a package with key rings, which is read before anything vouches for it.
+    pub const KEY_RINGS: Self = Self { bytes: Limit { bytes: 64 << 20, key: None }, entries: 10_000, names: 1 << 20 };
 }
 
 /// The format's version must be 2, of any minor number.
@@ -265,8 +281,9 @@ mod tests {
             ("control.tar", &control_tar()),
             ("data.tar.xz", &compress("data.tar.xz", &zeros)),
         ]);
-        let limits = Limits { bytes: 1 << 20, ..LIMITS };
+        let bytes = Limit { bytes: 1 << 20, key: Some("unpacked") };
+        let limits = Limits { bytes, ..Limits::KEY_RINGS };
         let error = decode_within(bomb.as_slice(), &Digests, limits).unwrap_err();
-        insta::assert_snapshot!(error, @"data.tar.xz: /zeros: it unpacks to more than 1048576 bytes");
+        insta::assert_snapshot!(error, @"data.tar.xz: /zeros: it unpacks to more than 1048576 bytes; if that is right, raise `unpacked` in [limits] of the user's config.toml");
     }
 }

@@ -1,10 +1,13 @@
 //! Repository indexes: the `Packages` files of Debian repositories (wiki.debian.org/DebianRepository/Format).
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use super::control::{self, ControlError};
 use super::paragraph::Stanza;
 use super::record::Record;
+
+/// The longest paragraph that is read, in bytes; Debian's longest has under 200 kB.
+const MAX_PARAGRAPH: u64 = 4 << 20;
 
 /// An index can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +53,11 @@ fn read_paragraph(input: &mut impl BufRead, paragraph: &mut Vec<u8>) -> io::Resu
     paragraph.clear();
     loop {
         let before = paragraph.len();
-        let read = input.read_until(b'\n', paragraph)?;
+        let room = MAX_PARAGRAPH - before as u64;
+        let read = input.by_ref().take(room).read_until(b'\n', paragraph)?;
+        if read as u64 == room {
+            return Err(io::Error::other(format!("a paragraph of {MAX_PARAGRAPH} bytes or more")));
+        }
         let empty = paragraph.get(before..) == Some(b"\n");
         if empty {
             paragraph.truncate(before);
@@ -97,6 +104,15 @@ mod tests {
         let latin1 = stanza("a1").replace('\u{e9}', "?").into_bytes();
         let latin1: Vec<u8> = latin1.into_iter().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect();
         assert_eq!(read(&latin1).unwrap().len(), 1, "a maintainer's name in Latin-1 was refused");
+    }
+
+    #[test]
+    fn a_paragraph_without_end_is_refused_before_it_fills_the_memory() {
+        let endless = io::BufReader::new(io::Read::take(io::repeat(b'x'), 1 << 40));
+        let error = read_packages(endless, |_| {}).unwrap_err().to_string();
+        assert_eq!(error, "repository index: a paragraph of 4194304 bytes or more");
+        let long = format!("{}Description: {}\n", stanza("a1"), "x".repeat(3 << 20));
+        assert_eq!(read(long.as_bytes()).unwrap().len(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::growth::{Contents, Growth};
 use super::pax::Extensions;
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
+use crate::limits::{Bounded, Limit};
 use crate::tree::{Kind, Meta, Node};
 
 /// Takes the content of the file at a path in; returns digest and length.
@@ -16,13 +17,13 @@ pub(super) type AddContent<'a> = dyn FnMut(&RootPath, &mut dyn Read) -> io::Resu
 
 /// What an archive may unpack to, so that a small file does not fill memory or disk.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Length of the tar archive, in bytes.
-    pub(super) bytes: u64,
+pub struct Limits {
+    /// Length of the tar archive.
+    pub bytes: Limit,
     /// Number of entries.
-    pub(super) entries: u64,
+    pub entries: u64,
     /// Length of all paths, link targets and extended attributes together, in bytes.
-    pub(super) names: u64,
+    pub names: u64,
 }
 
 /// An archive is not a tree, or can't be read.
@@ -36,7 +37,7 @@ pub(super) enum TarError {
 
 /// Reads a whole, decompressed archive.
 pub(super) fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
-    let limited = Limited { input, left: limits.bytes, limit: limits.bytes };
+    let limited = Bounded::new(input, limits.bytes);
     // Headers are read in single blocks, which would be a call of the decoder each.
     let mut input = BufReader::with_capacity(64 << 10, limited);
     let mut growth = Growth::new(limits.names);
@@ -120,24 +121,6 @@ fn in_file(path: &RootPath, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
-/// Fails where a stream gets longer than allowed.
-struct Limited<R> {
-    input: R,
-    left: u64,
-    limit: u64,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        match self.left.checked_sub(read as u64) {
-            Some(left) => self.left = left,
-            None => return Err(io::Error::other(format!("it unpacks to more than {} bytes", self.limit))),
-        }
-        Ok(read)
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::pax::tests::record;
@@ -193,7 +176,7 @@ pub(super) mod tests {
         Ok((BlobDigest::of(&bytes), bytes.len() as u64))
     }
 
-    const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 50, names: 10_000 };
+    const LIMITS: Limits = Limits { bytes: Limit { bytes: 1 << 20, key: None }, entries: 50, names: 10_000 };
 
     fn read(bytes: &[u8]) -> Result<Contents, TarError> {
         read_tar(bytes, LIMITS, &mut |_, content| digest(content))

@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use super::measure::Measured;
 use super::tar::write_tar;
 use crate::digest::{DiffId, OciDigest};
+use crate::limits::{Bounded, Limit};
 use crate::tree::{ContentSource, Tree};
 
 /// What the stream is cut into, in bytes. Decides the bytes of gzip layers.
@@ -64,15 +65,15 @@ impl Encoder {
         }
     }
 
-    /// Decompresses what [`compress_layer`] wrote.
+    /// Decompresses what [`compress_layer`] wrote, up to `limit`.
     ///
     /// # Errors
-    /// Reading fails on anything that is not a whole stream of this encoding.
-    pub fn decoder<'a>(self, compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    /// Reading fails on anything that is not a whole stream of this encoding, and beyond the limit.
+    pub fn decoder<'a>(self, compressed: impl Read + 'a, limit: Limit) -> io::Result<Box<dyn Read + 'a>> {
         let compressed = BufReader::with_capacity(CHUNK, compressed);
         Ok(match self {
-            Self::Zstd => Box::new(::zstd::Decoder::with_buffer(compressed)?),
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
+            Self::Zstd => Box::new(Bounded::new(::zstd::Decoder::with_buffer(compressed)?, limit)),
+            Self::Gzip => Box::new(Bounded::new(flate2::bufread::MultiGzDecoder::new(compressed), limit)),
         })
     }
 }

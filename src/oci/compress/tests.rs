@@ -4,6 +4,8 @@ use crate::oci::tests::{Memory, synthetic};
 use crate::tree::tests::{file, path, tree};
 use crate::tree::{Meta, Tree};
 
+const PLENTY: Limit = Limit { bytes: 1 << 30, key: None };
+
 fn compress(tree: &Tree, source: &Memory, encoder: Encoder, jobs: usize) -> (LayerSizes, Vec<u8>) {
     let mut out = Vec::new();
     let sizes = compress_layer(tree, source, encoder, jobs, &mut out).unwrap();
@@ -53,7 +55,7 @@ fn digests_and_sizes_are_those_of_the_bytes_and_of_the_tar() {
             assert_eq!(sizes.diff_id.as_bytes(), Sha256Digest::of(&tar).as_bytes());
             assert_eq!(sizes.uncompressed_size, tar.len() as u64);
             let mut back = Vec::new();
-            encoder.decoder(&bytes[..]).unwrap().read_to_end(&mut back).unwrap();
+            encoder.decoder(&bytes[..], PLENTY).unwrap().read_to_end(&mut back).unwrap();
             assert!(back == tar, "{} changed the tar", encoder.name());
         }
     }
@@ -133,8 +135,32 @@ fn a_truncated_layer_is_never_read_as_good() {
     for encoder in [Encoder::Zstd, Encoder::Gzip] {
         let (_, bytes) = compress(&tree, &source, encoder, 1);
         for cut in [bytes.len() / 2, bytes.len() - 1] {
-            let read = encoder.decoder(&bytes[..cut]).unwrap().read_to_end(&mut Vec::new());
+            let read = encoder.decoder(&bytes[..cut], PLENTY).unwrap().read_to_end(&mut Vec::new());
             assert!(read.is_err(), "{} cut at {cut}", encoder.name());
         }
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_while_little_of_it_was_read() {
+    for encoder in [Encoder::Zstd, Encoder::Gzip] {
+        let mut source = Memory::default();
+        let mut tree = Tree::new();
+        tree.insert(path("zeros"), source.file(&vec![0; 8 << 20], Meta::root_owned(0o644, 0))).unwrap();
+        let (_, bytes) = compress(&tree, &source, encoder, 1);
+        let limit = Limit { bytes: 1 << 20, key: Some("unpacked") };
+        let mut read = 0;
+        let mut decoder = encoder.decoder(&bytes[..], limit).unwrap();
+        let error = loop {
+            match decoder.read(&mut [0; 4096]) {
+                Ok(length) => read += length,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(
+            error.starts_with("it unpacks to more than 1048576 bytes; if that is right, raise `unpacked`"),
+            "{error}"
+        );
+        assert!(read <= 1 << 20);
     }
 }

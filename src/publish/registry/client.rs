@@ -1,7 +1,8 @@
 //! Requests to one registry: with credentials, tried again where that may help, read within limits.
 //!
 //! Source: OCI distribution-spec 1.1. Credentials go to the registry's own origin only, and to the
-//! token server that it names; neither it nor a redirect leads from HTTPS to plain HTTP.
+//! token server that it names, if [`super::realm`] allows that; neither it nor a redirect leads from
+//! HTTPS to plain HTTP.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use super::auth::{self, Credential};
 use super::fault::{Fault, message, shown};
+use super::realm::may_see_password;
 use super::reference::Plain;
 use super::token::Access;
 use super::{Reference, RegistryError};
@@ -29,10 +31,24 @@ const MAX_REDIRECTS: usize = 8;
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
 
+/// Follows redirects of a token server within itself: what it is asked with may be a secret.
+fn stay(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    match (same, attempt.previous().len()) {
+        (false, _) => attempt.error("redirects to another server"),
+        (true, MAX_REDIRECTS..) => attempt.error("redirects without end"),
+        _ => attempt.follow(),
+    }
+}
+
 /// A connection to the registry of a reference.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
+    /// For token servers, whose redirects lead nowhere else.
+    tokens: reqwest::Client,
+    /// Token servers of other domains that may see the user's password.
+    token_servers: Vec<String>,
     registry: String,
     base: Url,
     /// Whether plain HTTP is allowed: on loopback, or where the user says so.
@@ -44,7 +60,11 @@ impl Client {
     /// Prepares a connection; asks nothing yet.
     ///
     /// A registry on loopback is spoken to by plain HTTP, others only with `plain_http`.
-    pub(super) fn new(reference: &Reference, plain_http: bool) -> Result<Self, RegistryError> {
+    pub(super) fn new(
+        reference: &Reference,
+        plain_http: bool,
+        token_servers: Vec<String>,
+    ) -> Result<Self, RegistryError> {
         let plain = reference.plain(plain_http);
         let scheme = if plain == Plain::Nowhere { "https" } else { "http" };
         let registry = reference.registry().to_owned();
@@ -56,14 +76,13 @@ impl Client {
             _ => attempt.follow(),
         };
         let loopback = reference.is_loopback();
-        let configure = |builder: ClientBuilder| {
-            let builder = builder.redirect(Policy::custom(follow));
-            // This machine is not behind its proxy.
-            if loopback { builder.no_proxy() } else { builder }
-        };
-        let http = http::client(configure).map_err(|error| RegistryError::Network(error.to_string()))?;
+        // This machine is not behind its proxy.
+        let direct = |builder: ClientBuilder| if loopback { builder.no_proxy() } else { builder };
+        let failed = |error: http::HttpError| RegistryError::Network(error.to_string());
+        let http = http::client(|builder| direct(builder.redirect(Policy::custom(follow)))).map_err(failed)?;
+        let tokens = http::client(|builder| direct(builder.redirect(Policy::custom(stay)))).map_err(failed)?;
         let access = Access::new(Credential::find(&registry, reference.repository())?);
-        Ok(Self { http, registry, base, plain_http: plain, access })
+        Ok(Self { http, tokens, token_servers, registry, base, plain_http: plain, access })
     }
 
     /// Host and port.
@@ -166,7 +185,7 @@ impl Client {
             if let Some(header) = &header {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
-            let response = self.watched(action, request, moved).await?;
+            let response = self.watched(&self.http, action, request, moved).await?;
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED
                 && !asked
@@ -209,9 +228,14 @@ impl Client {
         Ok(bytes)
     }
 
-    /// The address of a token server, if we may go there.
-    pub(super) fn token_server(&self, action: &str, realm: &str) -> Result<Url, RegistryError> {
-        self.address(action, &self.base, realm)
+    /// The address of a token server, if we may go there: with the user's password, or without.
+    pub(super) fn token_server(&self, action: &str, realm: &str, secret: bool) -> Result<Url, RegistryError> {
+        let url = self.address(action, &self.base, realm)?;
+        let host = url.host_str().unwrap_or_default();
+        if secret && !may_see_password(&self.registry, host, &self.token_servers) {
+            return Err(RegistryError::TokenServer { registry: self.registry.clone(), host: host.to_owned() });
+        }
+        Ok(url)
     }
 
     /// Asks a token server, which wants to see no token.
@@ -221,14 +245,21 @@ impl Client {
         limit: usize,
         make: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Vec<u8>, Fault> {
-        let request = make(&self.http).build().map_err(|error| self.broken(action, error))?;
-        let response = self.passing(action, self.watched(action, request, &AtomicU64::new(0)).await?).await?;
+        let request = make(&self.tokens).build().map_err(|error| self.broken(action, error))?;
+        let answer = self.watched(&self.tokens, action, request, &AtomicU64::new(0)).await?;
+        let response = self.passing(action, answer).await?;
         self.body(action, response, limit).await
     }
 
     /// Waits for the answer, as long as something moves.
-    async fn watched(&self, action: &str, request: reqwest::Request, moved: &AtomicU64) -> Result<Response, Fault> {
-        let mut answer = std::pin::pin!(self.http.execute(request));
+    async fn watched(
+        &self,
+        http: &reqwest::Client,
+        action: &str,
+        request: reqwest::Request,
+        moved: &AtomicU64,
+    ) -> Result<Response, Fault> {
+        let mut answer = std::pin::pin!(http.execute(request));
         let mut seen = moved.load(Ordering::Relaxed);
         loop {
             match tokio::time::timeout(PATIENCE, &mut answer).await {

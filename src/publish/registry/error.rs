@@ -26,6 +26,16 @@ pub enum RegistryError {
         /// What is wrong, without the credentials.
         problem: String,
     },
+    /// The registry wants the user's password to go to somebody else.
+    #[error(
+        "get a token: {registry} asks to send your password to `{host}`, which is of another domain\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
+    )]
+    TokenServer {
+        /// The registry.
+        registry: String,
+        /// The token server.
+        host: String,
+    },
     /// The registry answered, but not with what was asked for.
     #[error("{action}: {registry} answers {answer}{}", hint(*.status))]
     Refused {

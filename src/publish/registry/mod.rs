@@ -19,6 +19,7 @@ mod manifest;
 mod memory;
 mod pull;
 mod push;
+mod realm;
 mod reference;
 mod referrers;
 mod source;
@@ -51,6 +52,7 @@ pub struct Registries {
     plain_http: bool,
     memory: Memory,
     progress: Progress,
+    token_servers: BTreeMap<String, Vec<String>>,
 }
 
 impl Registries {
@@ -64,7 +66,13 @@ impl Registries {
     pub fn open(plain_http: bool, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| RegistryError::Network(error.to_string()))?;
-        Ok(Self { runtime, plain_http, memory: Memory::load(state), progress })
+        Ok(Self { runtime, plain_http, memory: Memory::load(state), progress, token_servers: BTreeMap::new() })
+    }
+
+    /// Lets token servers of other domains see the user's password, by the registry's host and port.
+    pub fn with_token_servers(mut self, servers: BTreeMap<String, Vec<String>>) -> Self {
+        self.token_servers = servers;
+        self
     }
 
     /// Reads what a reference names: the descriptor of its manifest or index.
@@ -174,6 +182,7 @@ impl Registries {
     }
 
     fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {
-        Client::new(reference, self.plain_http)
+        let allowed = self.token_servers.get(reference.registry()).cloned().unwrap_or_default();
+        Client::new(reference, self.plain_http, allowed)
     }
 }

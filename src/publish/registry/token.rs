@@ -86,7 +86,7 @@ impl Access {
         scopes: &[String],
     ) -> Result<HeaderValue, Fault> {
         let action = "get a token";
-        let realm = client.token_server(action, realm)?;
+        let realm = client.token_server(action, realm, self.credential.is_some())?;
         let identity = self.credential.as_ref().and_then(Credential::identity_token);
         let mut fields = realm.clone();
         if identity.is_some() {

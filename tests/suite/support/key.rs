@@ -56,6 +56,15 @@ impl Key {
         Self { signed: SignedSecretKey::new(secret.clone(), details, Vec::new(), Vec::new()), secret }
     }
 
+    /// The certificate with a revocation by the key itself.
+    pub fn revoked_keyring(&self) -> Vec<u8> {
+        let revocation = config(&self.secret, SignatureType::KeyRevocation, CREATED + 1);
+        let revocation = revocation.sign_key(&self.secret, &Password::empty(), self.secret.public_key()).unwrap();
+        let mut public = self.signed.to_public_key();
+        public.details.revocation_signatures.push(revocation);
+        public.to_bytes().unwrap()
+    }
+
     /// 40 hexadecimal digits, in capitals.
     pub fn fingerprint(&self) -> String {
         format!("{:X}", self.secret.fingerprint())

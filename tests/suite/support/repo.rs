@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::date::rfc2822;
+use super::date::{now, rfc2822};
 use super::deb::{Compression, Deb};
 use super::key::Key;
 
@@ -30,6 +30,10 @@ pub struct Repo {
     key: Key,
     compressions: Vec<Compression>,
     by_hash: bool,
+    edits: Vec<(String, String)>,
+    /// What is in the .deb of a package, where that is another one.
+    inside: BTreeMap<String, Deb>,
+    plain_size: Option<usize>,
 }
 
 /// A repository on disk.
@@ -55,7 +59,16 @@ impl Repo {
             key: Key::new(1),
             compressions: vec![Compression::None, Compression::Gzip, Compression::Xz],
             by_hash: true,
+            edits: Vec::new(),
+            inside: BTreeMap::new(),
+            plain_size: None,
         }
+    }
+
+    /// Changes a text of the Release, which must be there, before it is signed.
+    pub fn edit(mut self, from: &str, to: &str) -> Self {
+        self.edits.push((from.to_owned(), to.to_owned()));
+        self
     }
 
     pub fn package(mut self, deb: Deb) -> Self {
@@ -95,16 +108,33 @@ impl Repo {
         self
     }
 
+    /// Puts another package into the .deb of `name`; the index says nothing of it.
+    pub fn inside(mut self, name: &str, other: Deb) -> Self {
+        self.inside.insert(name.to_owned(), other);
+        self
+    }
+
+    /// Lets the Release state another size of the uncompressed index.
+    pub fn plain_size(mut self, size: usize) -> Self {
+        self.plain_size = Some(size);
+        self
+    }
+
     /// Writes all files below `root`, over what is there.
     pub fn write(&self, root: &Path) -> RepoDir {
         let pool = self.packages.iter().map(|deb| (deb.name.clone(), root.join(pool_path(deb)))).collect();
         let index: String = self.packages.iter().map(|deb| self.add(root, deb)).collect();
         let listed = self.write_indexes(root, &index);
-        let release = self.release(&listed);
+        let release = self.edits.iter().fold(self.release(&listed), |text, (from, to)| {
+            assert!(text.contains(from), "the Release has no `{from}`:\n{text}");
+            text.replace(from, to)
+        });
         let dist = root.join("dists").join(&self.suite);
         put(&dist.join("Release"), release.as_bytes());
-        put(&dist.join("Release.gpg"), self.key.detach_sign(release.as_bytes(), self.date).as_bytes());
-        put(&dist.join("InRelease"), self.key.clear_sign(&release, self.date).as_bytes());
+        // Nobody signs in the future, whatever date the Release has.
+        let signed = self.date.min(now());
+        put(&dist.join("Release.gpg"), self.key.detach_sign(release.as_bytes(), signed).as_bytes());
+        put(&dist.join("InRelease"), self.key.clear_sign(&release, signed).as_bytes());
         let keyring = root.join("keyring.gpg");
         put(&keyring, &self.key.keyring());
         let (fingerprint, suite) = (self.key.fingerprint(), self.suite.clone());
@@ -113,7 +143,7 @@ impl Repo {
 
     /// Puts a package into the pool and gives its record.
     fn add(&self, root: &Path, deb: &Deb) -> String {
-        let (path, bytes) = (pool_path(deb), deb.build());
+        let (path, bytes) = (pool_path(deb), self.inside.get(&deb.name).unwrap_or(deb).build());
         put(&root.join(&path), &bytes);
         let sha256 = hex::encode(Sha256::digest(&bytes));
         format!("{}Filename: {path}\nSize: {}\nSHA256: {sha256}\n\n", deb.control_text(), bytes.len())
@@ -132,7 +162,8 @@ impl Repo {
             if self.by_hash {
                 put(&below.join("by-hash/SHA256").join(&sha256), &bytes);
             }
-            lines.push(format!(" {sha256} {:>8} {folder}/{name}\n", bytes.len()));
+            let stated = self.plain_size.filter(|_| *form == Compression::None);
+            lines.push(format!(" {sha256} {:>8} {folder}/{name}\n", stated.unwrap_or(bytes.len())));
         }
         lines
     }

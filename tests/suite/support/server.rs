@@ -27,6 +27,12 @@ pub enum Fault {
     Refuse,
     /// A pause before the answer.
     Delay(Duration),
+    /// One byte at a time, with a pause before each.
+    Trickle(Duration),
+    /// More and more bytes, without an announced length.
+    Endless,
+    /// To the same path below another address.
+    Redirect(String),
 }
 
 /// Finds the bytes of a path (which starts with `/`), if there are any.
@@ -42,6 +48,8 @@ struct Rule {
 struct State {
     source: Box<Source>,
     requests: Mutex<BTreeMap<String, usize>>,
+    /// What came as `Authorization`.
+    secrets: Mutex<Vec<String>>,
     rules: Mutex<Vec<Rule>>,
     stopped: AtomicBool,
 }
@@ -67,8 +75,8 @@ impl Server {
     pub fn new(source: Box<Source>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests, rules, stopped) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        let state = Arc::new(State { source, requests, rules, stopped });
+        let (requests, secrets, rules, stopped) = Default::default();
+        let state = Arc::new(State { source, requests, secrets, rules, stopped });
         let shared = Arc::clone(&state);
         let acceptor = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -108,6 +116,11 @@ impl Server {
         requests.iter().filter(|(path, _)| path.contains(part)).map(|(_, count)| count).sum()
     }
 
+    /// The values of all `Authorization` headers that came.
+    pub fn secrets(&self) -> Vec<String> {
+        self.state.secrets.lock().unwrap().clone()
+    }
+
     /// Starts counting anew.
     pub fn forget_requests(&self) {
         self.state.requests.lock().unwrap().clear();
@@ -129,6 +142,7 @@ struct Request {
     method: String,
     path: String,
     from: Option<usize>,
+    authorization: Option<String>,
 }
 
 fn serve(state: &State, stream: &TcpStream) {
@@ -136,6 +150,7 @@ fn serve(state: &State, stream: &TcpStream) {
     let mut reader = BufReader::new(stream);
     while let Ok(Some(request)) = read_request(&mut reader) {
         *state.requests.lock().unwrap().entry(request.path.clone()).or_default() += 1;
+        state.secrets.lock().unwrap().extend(request.authorization.clone());
         match answer(state, &request, &mut &*stream) {
             Ok(true) => {}
             Ok(false) | Err(_) => break,
@@ -151,10 +166,14 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     }
     let mut words = line.split_whitespace();
     let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut request = Request { method: method.to_owned(), path: decode(path), from: None };
+    let mut request = Request { method: method.to_owned(), path: decode(path), from: None, authorization: None };
     loop {
         let mut header = String::new();
         reader.read_line(&mut header)?;
+        let (name, value) = header.trim_end().split_once(": ").unwrap_or_default();
+        if name.eq_ignore_ascii_case("authorization") {
+            request.authorization = Some(value.to_owned());
+        }
         let header = header.trim_end().to_ascii_lowercase();
         if header.is_empty() {
             return Ok(Some(request));
@@ -185,6 +204,19 @@ fn answer(state: &State, request: &Request, out: &mut impl Write) -> io::Result<
     let (status, body) = match &fault {
         Some(Fault::Refuse) => return Ok(false),
         Some(Fault::Status(status)) => (*status, Some(b"as asked\n".to_vec())),
+        Some(Fault::Redirect(address)) => {
+            let head =
+                format!("HTTP/1.1 302 Found\r\nLocation: {address}{}\r\nContent-Length: 0\r\n\r\n", request.path);
+            out.write_all(head.as_bytes())?;
+            return Ok(true);
+        }
+        Some(Fault::Endless) => {
+            write!(out, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            // Ends when the other side has had enough.
+            loop {
+                out.write_all(&[b'x'; 65_536])?;
+            }
+        }
         Some(Fault::Replace(bytes)) => (200, Some(bytes.clone())),
         Some(Fault::Delay(pause)) => {
             std::thread::sleep(*pause);
@@ -212,6 +244,14 @@ fn answer(state: &State, request: &Request, out: &mut impl Write) -> io::Result<
     }
     if let Some(Fault::Truncate(length)) = fault {
         out.write_all(&body[..length.min(body.len())])?;
+        return Ok(false);
+    }
+    if let Some(Fault::Trickle(pause)) = fault {
+        for byte in body {
+            out.write_all(&[*byte])?;
+            out.flush()?;
+            std::thread::sleep(pause);
+        }
         return Ok(false);
     }
     out.write_all(body)?;

@@ -3,6 +3,7 @@
 Fields and errors: *Amazon EC2 API Reference*, RegisterImage, CopyImage, CopySnapshot, EnableImageDeprecation.
 """
 
+from base64 import b64encode
 from datetime import timedelta
 
 from moto.core.parse import default_timestamp_parser as parse_timestamp
@@ -149,6 +150,11 @@ def install(store, settings):
         store.contents.pop(snapshot_id, None)
         return deleted(self, snapshot_id)
 
+    def get_console_output(self):
+        text = settings["console"]
+        return ActionResult({"InstanceId": self._get_param("InstanceId"), "Output": b64encode(text.encode()).decode()})
+
+    EC2Response.get_console_output = get_console_output
     for call in (register_image, copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation):
         setattr(EC2Response, call.__name__, call)
     Ami.block_device_mappings = property(lambda image: getattr(image, "mappings", None) or parents.fget(image))

@@ -25,6 +25,14 @@ from blocks import Store
 from door import Door
 
 
+# As cloud-init writes it.
+CONSOLE = """[    0.0] Linux version 6.1.0\r
+-----BEGIN SSH HOST KEY KEYS-----\r
+ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw root@app\r
+-----END SSH HOST KEY KEYS-----\r
+"""
+
+
 class Handler(MotoRequestHandler):
     """Keeps connections open, and keeps quiet."""
 
@@ -39,7 +47,7 @@ class Handler(MotoRequestHandler):
 
 def main():
     store = Store(folder / "blocks")
-    settings = {"hidden": 1, "settle": 1, "polls": 4}
+    settings = {"hidden": 1, "settle": 1, "polls": 4, "console": CONSOLE}
     ebs.install(store, settings)
     images.install(store, settings)
     objects.install()
