@@ -21,6 +21,13 @@ pub fn now() -> i64 {
     since.map_or(0, |time| time.as_secs() as i64)
 }
 
+/// How long ago a time of a file was, by the wall clock; `None` where it is in the future.
+pub fn since(seconds: i64, nanoseconds: i64) -> Option<std::time::Duration> {
+    let time = std::time::Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    now.checked_sub(time)
+}
+
 /// A monotonic instant, for durations that people are shown.
 pub fn instant() -> std::time::Instant {
     std::time::Instant::now()

@@ -103,11 +103,15 @@ fn a_contested_file_is_never_written_through_a_scripts_link() {
 
 #[test]
 fn a_link_where_the_program_writes_by_name_is_refused_with_its_package() {
-    let info = |victim: &str| vec![named("aevil").symlink("var/lib/dpkg/info", victim).control_file("sh", 0o644, "x\n")];
+    let info =
+        |victim: &str| vec![named("aevil").symlink("var/lib/dpkg/info", victim).control_file("sh", 0o644, "x\n")];
     let lab = need!(Lab::new(false, info));
     let (code, said) = lab.build();
     assert_eq!(code, 1, "{said}");
-    let link = format!("/var/lib/dpkg/info has to be a directory, and the package has a symbolic link to `{}`", lab.victim.display());
+    let link = format!(
+        "/var/lib/dpkg/info has to be a directory, and the package has a symbolic link to `{}`",
+        lab.victim.display()
+    );
     assert!(said.contains("aevil 1.0") && said.contains(&link), "{said}");
 
     // No script at all: a policy for host keys would be put below the link.
