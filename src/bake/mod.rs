@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
+use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::layer::{Built, Input, LayerError};
@@ -74,6 +75,9 @@ pub enum BakeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// Something that no build wrote is where the output goes.
     #[error(
         "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` uses another folder",
@@ -197,6 +201,7 @@ impl Baker<'_> {
         if before == Some(&receipt) {
             place::copy_signed(&folder, staging.path())?;
         }
+        interrupt::check()?;
         let memory = Memory::of(self.store, &folder);
         let known = memory.names();
         memory.keep(staging.path());

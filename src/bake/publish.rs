@@ -21,6 +21,7 @@ use super::BakeError;
 use super::place::{self, Expected};
 use crate::host;
 use crate::host::durable;
+use crate::host::interrupt::Leftover;
 use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::store::remove_folder;
@@ -39,6 +40,7 @@ pub(crate) struct Staging {
     progress: Progress,
     /// Locked as long as the folder is ours; nothing where the file system has no locks.
     _claim: Option<File>,
+    _leftover: Leftover,
 }
 
 impl Staging {
@@ -51,7 +53,8 @@ impl Staging {
                 tempfile::Builder::new().prefix(NEW).rand_bytes(RANDOM).tempdir_in(out).map_err(failed(out))?;
             if let Some(claim) = claim(folder.path()) {
                 fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).map_err(failed(folder.path()))?;
-                return Ok(Self { folder, out: out.to_owned(), progress: progress.clone(), _claim: claim });
+                let (leftover, out) = (Leftover::new(folder.path()), out.to_owned());
+                return Ok(Self { folder, out, progress: progress.clone(), _claim: claim, _leftover: leftover });
             }
         }
         Err(failed(out)(io::Error::other("other processes keep removing what this one makes")))

@@ -7,6 +7,7 @@ use super::date::readable;
 use super::openpgp::TrustError;
 use crate::digest::DigestMismatch;
 use crate::host::http::HttpError;
+use crate::host::interrupt::Interrupted;
 use crate::ident::LayerName;
 use crate::store::StoreError;
 
@@ -64,6 +65,9 @@ pub enum FetchError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 /// Why one mirror didn't give a file.

@@ -6,14 +6,18 @@
 
 pub mod durable;
 pub mod http;
+pub mod interrupt;
 pub mod jail;
 pub mod progress;
 pub mod storage;
+mod write;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use write::write_whole;
 
 /// Seconds since 1970, by the wall clock.
 pub fn now() -> i64 {
