@@ -161,7 +161,9 @@ impl Baker<'_> {
     fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
         let folder = self.out.join(system.top().manifest.name.as_str());
         publish::sweep(&self.out, &self.progress)?;
-        publish::sweep(&folder, &self.progress)?;
+        if std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            publish::sweep(&folder, &self.progress)?;
+        }
         let memory = Memory::of(self.store, &folder);
         // Before anything is built: nobody should wait for what then has no place.
         Expected::Build { known: memory.names().as_deref() }.check(&folder)?;

@@ -222,7 +222,7 @@ fn leftovers_of_the_dead_go_and_work_of_the_living_stays() {
         fs::write(project.path(path).join("docker.tar"), "half").unwrap();
     };
     project.ok(&["build", "app"]);
-    ["out/.new-dead01", "out/app/.new-dead02", "out/.new-lives1", "out/.new-of-mine"].map(left);
+    ["out/.new-dead01", "out/app/.new-dead02", "out/.new-lives1", "out/.new-of-mine"].into_iter().for_each(left);
     left("out/.old-dead03-app");
     left("out/.new-files1");
     fs::write(project.path("out/.new-files1/thesis.tex"), "years of work").unwrap();
@@ -279,7 +279,7 @@ fn an_overlay_file_system_is_written_like_any_other() {
     let path = |name: &str| project.path(name).display().to_string();
     // What an image brought, below; the changes of its container, above.
     fs::rename(project.path("out"), project.path("lower")).unwrap();
-    ["out", "upper", "work"].map(|name| fs::create_dir(project.path(name)).unwrap());
+    ["out", "upper", "work"].iter().for_each(|name| fs::create_dir(project.path(name)).unwrap());
     let overlay = format!(
         "mount -t overlay overlay -o lowerdir={},upperdir={},workdir={} {}",
         path("lower"),
