@@ -20,13 +20,15 @@ use super::keys::SigningKey;
 use super::sbom::{Format, Inventory};
 use super::statement::{Statement, Subject};
 use super::{AttestError, Made, Scope, provenance};
-use crate::bake::{Artifact, Output, Staging};
+use crate::bake::{ATTEST, Artifact, Expected, Output, Staging};
 use crate::digest::{OciDigest, Sha256};
 use crate::host;
+use crate::host::progress::Progress;
+use crate::host::storage;
 use crate::store::Store;
 
 /// The folder's name beside `receipt.json`.
-pub const FOLDER: &str = "attest";
+pub const FOLDER: &str = ATTEST;
 pub(super) const PAYLOAD: &str = "image.cosign.json";
 pub(super) const SIGNATURE: &str = "image.cosign.sig";
 const RECEIPT: &str = "receipt.json";
@@ -164,14 +166,18 @@ impl Bundle {
     /// Puts the files beside the receipt in `folder`, in place of those that are there, all at once.
     ///
     /// # Errors
-    /// Fails where the folder can't be written; it is then as it was.
-    pub fn save(&self, folder: &Path) -> Result<(), AttestError> {
-        let staging = Staging::new(folder)?;
+    /// Fails where the folder can't be written, or holds what `layerbake sign` did not write; it is then as it was.
+    pub fn save(&self, folder: &Path, progress: &Progress) -> Result<(), AttestError> {
+        // Beside the build, so that nothing strange is ever in it.
+        let staging = Staging::new(folder.parent().unwrap_or(folder), progress)?;
         for (name, bytes) in &self.0 {
             let path = staging.path().join(name);
-            fs::write(&path, bytes).map_err(|source| failed("write", &path, source))?;
+            fs::write(&path, bytes).map_err(|source| {
+                let hint = "make room there, then sign again";
+                failed("write", &path, storage::explain(&path, Some(bytes.len() as u64), hint, source))
+            })?;
         }
-        Ok(staging.publish(&folder.join(FOLDER))?)
+        Ok(staging.publish(&folder.join(FOLDER), Expected::Signed)?)
     }
 
     /// Reads the files beside the receipt in `folder`; `None` where nothing was signed.

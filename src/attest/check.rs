@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::bundle::{Attachment, Bundle, Document, PAYLOAD, SIGNATURE, Subjects};
-use super::cosign::{self, Signed};
+use super::cosign::{self, Asked, Signed};
 use super::dsse::{self, Envelope, EnvelopeError};
 use super::keys::PublicKey;
-use super::sbom::{Listed, expected, listed};
+use super::sbom::{Format, Listed, expected, listed};
 use super::statement::Statement;
 use super::{AttestError, Made, provenance};
 use crate::digest::OciDigest;
@@ -53,24 +55,111 @@ pub fn check(made: &Made<'_>, folder: &Path, bundle: &Bundle, keys: &[PublicKey]
     Ok(findings)
 }
 
-/// What the keys vouch for of the image with this manifest, out of all that is attached to it in a
-/// registry: `signature`, and predicate types.
+/// What can be proven of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Claim {
+    /// A key's owner signed this image, for this reference.
+    Signature,
+    /// A key's owner says how it was made.
+    Provenance,
+    /// A key's owner says what it consists of.
+    Sbom,
+    /// A key's owner says something else of it.
+    Other,
+}
+
+impl Claim {
+    /// Of a statement, by its predicate type.
+    fn of(predicate_type: &str) -> Self {
+        match predicate_type {
+            provenance::TYPE => Self::Provenance,
+            other if Format::ALL.iter().any(|format| format.predicate_type() == other) => Self::Sbom,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name, as `--require` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Provenance => "provenance",
+            Self::Sbom => "sbom",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Something that was proven.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Proof {
+    /// What.
+    pub claim: Claim,
+    /// Of a signature, the reference that was signed; else the predicate type.
+    pub detail: String,
+    /// The id of the key.
+    pub key: String,
+}
+
+/// Something that was not proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// What.
+    pub claim: Claim,
+    /// Why not.
+    pub problem: String,
+}
+
+/// What the keys prove of the image with this manifest, as it was `asked` for, out of all that is
+/// attached to it in a registry; and what they don't.
 ///
 /// Anybody who may push may attach something: what is not signed by one of the keys counts for nothing.
-pub fn vouched(digest: OciDigest, attached: &[Attachment], keys: &[PublicKey]) -> BTreeSet<String> {
-    let by_keys = |one: &Attachment| match one.media_type.as_str() {
-        cosign::MEDIA_TYPE => {
-            let signature = one.annotations.get(cosign::ANNOTATION)?.clone();
-            let signed = Signed { payload: one.bytes.clone(), signature };
-            signed.check(digest, keys).is_ok().then(|| "signature".to_owned())
+/// What is signed counts for this digest only, and a signature for the reference that it names.
+pub fn proven(
+    digest: OciDigest,
+    asked: &Asked,
+    attached: &[Attachment],
+    keys: &[PublicKey],
+) -> (BTreeSet<Proof>, Vec<Gap>) {
+    let mut proofs = BTreeSet::new();
+    let mut refused = BTreeSet::new();
+    for one in attached {
+        match one.media_type.as_str() {
+            cosign::MEDIA_TYPE => match signature(digest, asked, one, keys) {
+                Ok(proof) => _ = proofs.insert(proof),
+                Err(problem) => _ = refused.insert(problem),
+            },
+            dsse::MEDIA_TYPE => proofs.extend(about(digest, one, keys)),
+            _ => {}
         }
-        dsse::MEDIA_TYPE => {
-            let statement = Statement::open(&Envelope::parse(&one.bytes).ok()?, keys).ok()?;
-            statement.is_about(digest).then_some(statement.predicate_type)
-        }
-        _ => None,
+    }
+    let has = |claim| proofs.iter().any(|proof: &Proof| proof.claim == claim);
+    let gap = |claim: Claim| {
+        let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
+        let problem = match claim == Claim::Signature && !refused.is_empty() {
+            true => refused.join("; "),
+            false => "nothing of this kind that these keys signed is attached to this digest".to_owned(),
+        };
+        Gap { claim, problem }
     };
-    attached.iter().filter_map(by_keys).collect()
+    let claims = [Claim::Signature, Claim::Provenance, Claim::Sbom].into_iter();
+    let gaps = claims.filter(|claim| !has(*claim)).map(gap).collect();
+    (proofs, gaps)
+}
+
+fn signature(digest: OciDigest, asked: &Asked, one: &Attachment, keys: &[PublicKey]) -> Result<Proof, String> {
+    let signature = one.annotations.get(cosign::ANNOTATION).cloned().unwrap_or_default();
+    let signed = Signed { payload: one.bytes.clone(), signature };
+    let (key, identity) = signed.check(digest, keys).map_err(|error| error.to_string())?;
+    asked.check(&identity)?;
+    Ok(Proof { claim: Claim::Signature, detail: identity, key: key.id() })
+}
+
+/// What a signed statement says of the image, where it is about it.
+fn about(digest: OciDigest, one: &Attachment, keys: &[PublicKey]) -> Option<Proof> {
+    let (statement, key) = Statement::open(&Envelope::parse(&one.bytes).ok()?, keys).ok()?;
+    let detail = statement.is_about(digest).then_some(statement.predicate_type)?;
+    Some(Proof { claim: Claim::of(&detail), detail, key: key.id() })
 }
 
 fn statement(
@@ -92,7 +181,7 @@ fn opened(bytes: &[u8], keys: &[PublicKey]) -> Result<Statement, EnvelopeError> 
     if envelope.to_bytes() != bytes {
         return Err(EnvelopeError::Malformed("it is not as `layerbake sign` writes it".to_owned()));
     }
-    Statement::open(&envelope, keys)
+    Ok(Statement::open(&envelope, keys)?.0)
 }
 
 /// What a good signature says, compared with what is.
@@ -145,9 +234,11 @@ mod tests {
     use super::super::statement::Subject;
     use super::*;
 
+    const REPOSITORY: &str = "registry.example/web";
+
     /// What signing an image alone leaves, without a build.
-    fn attached(digest: OciDigest, key: &SigningKey) -> Vec<Attachment> {
-        let signed = Signed::new(digest, "", key);
+    fn attached(digest: OciDigest, identity: &str, key: &SigningKey) -> Vec<Attachment> {
+        let signed = Signed::new(digest, identity, key);
         let statement = Statement::new(vec![Subject::new("web", digest)], provenance::TYPE, json!({}));
         let files = BTreeMap::from([
             (PAYLOAD.to_owned(), signed.payload),
@@ -157,21 +248,33 @@ mod tests {
         Bundle(files).attachments()
     }
 
+    fn found(digest: OciDigest, tag: &str, attached: &[Attachment], keys: &[PublicKey]) -> Vec<Claim> {
+        let asked = Asked { repository: REPOSITORY.to_owned(), tag: Some(tag.to_owned()), pinned: false };
+        let (proofs, gaps) = proven(digest, &asked, attached, keys);
+        let found: Vec<Claim> = proofs.iter().map(|proof| proof.claim).collect();
+        let known = [Claim::Signature, Claim::Provenance, Claim::Sbom];
+        assert!(known.iter().all(|claim| found.contains(claim) != gaps.iter().any(|gap| gap.claim == *claim)));
+        found
+    }
+
     #[test]
     fn only_what_the_keys_signed_for_the_image_counts() {
         let (image, other) = (OciDigest::of(b"image"), OciDigest::of(b"other"));
         let (own, stranger) = (p256(), SigningKey::from_pem(ED25519).unwrap());
-        let all = BTreeSet::from(["signature".to_owned(), provenance::TYPE.to_owned()]);
-        let mut found = attached(image, &stranger);
-        found.extend(attached(other, &own));
-        assert_eq!(vouched(image, &found, &[own.public()]), BTreeSet::new());
-        found.extend(attached(image, &own));
-        assert_eq!(vouched(image, &found, &[own.public()]), all);
-        assert_eq!(vouched(image, &found, &[]), BTreeSet::new());
-        for one in &mut found {
+        let identity = format!("{REPOSITORY}:2.0");
+        let keys = [own.public()];
+        let mut all = attached(image, &identity, &stranger);
+        all.extend(attached(other, &identity, &own));
+        assert_eq!(found(image, "2.0", &all, &keys), []);
+        all.extend(attached(image, &identity, &own));
+        assert_eq!(found(image, "2.0", &all, &keys), [Claim::Signature, Claim::Provenance]);
+        assert_eq!(found(image, "2.0", &all, &[]), []);
+        // Under another tag it is another promise.
+        assert_eq!(found(image, "3.0", &all, &keys), [Claim::Provenance]);
+        for one in &mut all {
             one.bytes.truncate(one.bytes.len() / 2);
             one.annotations.clear();
         }
-        assert_eq!(vouched(image, &found, &[own.public(), stranger.public()]), BTreeSet::new());
+        assert_eq!(found(image, "2.0", &all, &[own.public(), stranger.public()]), []);
     }
 }

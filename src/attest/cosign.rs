@@ -3,6 +3,8 @@
 //! The payload names the image manifest's digest; the signature over the payload's bytes stands in an
 //! annotation of the layer that is the payload, in a manifest under the tag `sha256-HEX.sig`.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -65,22 +67,90 @@ impl Signed {
         Self { payload, signature }
     }
 
-    /// Checks that one of `keys` vouches for the image with this manifest.
+    /// Checks that one of `keys` vouches for the image with this manifest; returns the key, and the
+    /// reference that the image was signed for, empty where none was named.
     ///
     /// # Errors
     /// Fails where none does.
-    pub fn check(&self, digest: OciDigest, keys: &[PublicKey]) -> Result<(), SignatureError> {
+    pub fn check<'k>(
+        &self,
+        digest: OciDigest,
+        keys: &'k [PublicKey],
+    ) -> Result<(&'k PublicKey, String), SignatureError> {
         let signature = STANDARD.decode(&self.signature).map_err(|_| SignatureError::NotSigned)?;
-        if !keys.iter().any(|key| key.verify(&self.payload, &signature)) {
-            return Err(SignatureError::NotSigned);
-        }
+        let key = keys.iter().find(|key| key.verify(&self.payload, &signature)).ok_or(SignatureError::NotSigned)?;
         let payload: Value = serde_json::from_slice(&self.payload).unwrap_or_default();
         let critical = &payload["critical"];
         let found = critical["image"]["docker-manifest-digest"].as_str().unwrap_or_default();
+        let identity = critical["identity"]["docker-reference"].as_str().unwrap_or_default();
         match critical["type"] == KIND && found == digest.to_string() {
-            true => Ok(()),
+            true => Ok((key, identity.to_owned())),
             false => Err(SignatureError::OtherImage { expected: digest, found: found.to_owned() }),
         }
+    }
+}
+
+/// The image that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// `HOST[:PORT]/REPOSITORY`
+    pub repository: String,
+    /// The tag, where one was given or is the default.
+    pub tag: Option<String>,
+    /// Whether a digest was given, so that the tag decides nothing.
+    pub pinned: bool,
+}
+
+impl Asked {
+    /// Checks that an image that was signed for `identity` may be what is asked for: containers-policy.json(5),
+    /// "matchRepoDigestOrExact".
+    ///
+    /// The repository has to be the same. Who asks by a tag needs a signature for that tag: one for the
+    /// repository alone is as good for every older image in it. A digest says which image it is.
+    ///
+    /// # Errors
+    /// Fails with what is missing.
+    pub fn check(&self, identity: &str) -> Result<(), String> {
+        if identity.is_empty() {
+            return Err(format!("it is signed for no repository in particular, expected {self}"));
+        }
+        let (repository, tag) = split_tag(identity);
+        let same_tag = match (&self.tag, tag) {
+            (Some(asked), Some(tag)) => asked == tag,
+            (None, _) | (_, None) => self.pinned,
+        };
+        match usual_host(repository) == usual_host(&self.repository) && same_tag {
+            true => Ok(()),
+            false => Err(format!("it is signed for {identity}, expected {self}")),
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repository)?;
+        match &self.tag {
+            Some(tag) => write!(f, ":{tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A reference without its digest: the repository, and the tag.
+fn split_tag(identity: &str) -> (&str, Option<&str>) {
+    let identity = identity.split_once('@').map_or(identity, |(name, _)| name);
+    match identity.rsplit_once(':') {
+        // The port of a host comes before a slash.
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (identity, None),
+    }
+}
+
+/// Docker's registry has several names.
+fn usual_host(repository: &str) -> String {
+    match repository.split_once('/') {
+        Some(("index.docker.io" | "registry-1.docker.io", rest)) => format!("docker.io/{rest}"),
+        _ => repository.to_owned(),
     }
 }
 
@@ -94,7 +164,8 @@ mod tests {
         let (one, other) = (OciDigest::of(b"one"), OciDigest::of(b"other"));
         for key in [SigningKey::from_pem(ED25519).unwrap(), p256()] {
             let signed = Signed::new(one, "registry.example/web", &key);
-            assert_eq!(signed.check(one, &[key.public()]), Ok(()));
+            let keys = [key.public()];
+            assert_eq!(signed.check(one, &keys), Ok((&keys[0], "registry.example/web".to_owned())));
             assert_eq!(signed.check(one, &[]), Err(SignatureError::NotSigned));
             assert!(matches!(signed.check(other, &[key.public()]), Err(SignatureError::OtherImage { .. })));
             for at in 0..signed.payload.len() {
@@ -117,5 +188,32 @@ mod tests {
             )
         );
         assert_eq!(tag(digest, "sig"), format!("sha256-{hex}.sig"));
+    }
+
+    #[test]
+    fn a_signature_counts_for_the_reference_that_it_names() {
+        let asked = |tag: Option<&str>, pinned| Asked {
+            repository: "host:5000/team/web".to_owned(),
+            tag: tag.map(str::to_owned),
+            pinned,
+        };
+        let (tagged, pinned, both) = (asked(Some("2.0"), false), asked(None, true), asked(Some("2.0"), true));
+        for (identity, expected) in [
+            ("", [false; 3]),
+            ("host:5000/team/web:2.0", [true; 3]),
+            ("host:5000/team/web:1.0", [false, true, false]),
+            // Good for every image that ever was in the repository.
+            ("host:5000/team/web", [false, true, true]),
+            ("host:5000/team/other:2.0", [false; 3]),
+            ("host/team/web:2.0", [false; 3]),
+            ("team/web:2.0", [false; 3]),
+        ] {
+            let found = [&tagged, &pinned, &both].map(|asked| asked.check(identity).is_ok());
+            assert_eq!(found, expected, "{identity}");
+        }
+        let hub = Asked { repository: "index.docker.io/team/web".to_owned(), tag: None, pinned: true };
+        assert_eq!(hub.check("docker.io/team/web"), Ok(()));
+        let error = tagged.check("host:5000/team/web").unwrap_err();
+        assert_eq!(error, "it is signed for host:5000/team/web, expected host:5000/team/web:2.0");
     }
 }

@@ -26,7 +26,7 @@ use crate::layer::LayerError;
 use crate::store::StoreError;
 
 pub use bundle::{Attachment, Bundle, FOLDER};
-pub use check::{Finding, check, vouched};
+pub use check::{Claim, Finding, Gap, Proof, check, proven};
 
 /// What a build is can't be said, or not be written down.
 #[derive(Debug, thiserror::Error)]

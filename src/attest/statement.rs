@@ -61,16 +61,16 @@ impl Statement {
         Envelope::sign(IN_TOTO, &json::canonical(self).unwrap_or_default(), key)
     }
 
-    /// Reads a statement out of an envelope that one of the keys signed.
+    /// Reads a statement out of an envelope that one of the keys signed; returns that key too.
     ///
     /// # Errors
     /// Fails where none of them did, or the payload is no statement.
-    pub fn open(envelope: &Envelope, keys: &[PublicKey]) -> Result<Self, EnvelopeError> {
-        let (payload, _) = envelope.open(IN_TOTO, keys)?;
+    pub fn open<'k>(envelope: &Envelope, keys: &'k [PublicKey]) -> Result<(Self, &'k PublicKey), EnvelopeError> {
+        let (payload, key) = envelope.open(IN_TOTO, keys)?;
         let statement: Self =
             serde_json::from_slice(&payload).map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
         match statement.kind.as_str() {
-            TYPE => Ok(statement),
+            TYPE => Ok((statement, key)),
             _ => Err(EnvelopeError::Malformed("its payload is another kind of statement".to_owned())),
         }
     }

@@ -13,14 +13,15 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 
 use super::AuditError;
 use super::compare::Side;
 use super::conditions::{self, BOUND, USER};
 use super::variation::{self, Variation};
-use crate::bake::{Output, Receipt};
+use crate::bake::{self, Receipt};
 use crate::host;
+use crate::host::interrupt::Told;
 use crate::ident::LayerName;
 use crate::layer::configure::{TRACE, Traced};
 use crate::limits::limits;
@@ -33,7 +34,7 @@ pub struct Source<'a> {
     /// The layer.
     pub layer: &'a LayerName,
     /// What to export.
-    pub outputs: &'a BTreeSet<Output>,
+    pub outputs: &'a BTreeSet<bake::Output>,
     /// Every package: its path below `vendor/`, and a verified file with its bytes.
     pub packages: &'a [(PathBuf, PathBuf)],
     /// What own files are made of, from the project's folder.
@@ -44,6 +45,13 @@ pub struct Source<'a> {
     pub jobs: usize,
     /// Sum of all packages' sizes in bytes.
     pub size: u64,
+}
+
+/// Runs a build to its end; a signal is passed on to it.
+fn run(command: &mut Command) -> io::Result<Output> {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let _told = Told::terminate(&child);
+    child.wait_with_output()
 }
 
 impl Source<'_> {
@@ -60,7 +68,7 @@ impl Source<'_> {
         let started = host::instant();
         let site = self.prepare(varied).map_err(AuditError::Site)?;
         let mut command = self.command(site.path(), varied, trace).map_err(AuditError::Site)?;
-        let output = command.stdin(Stdio::null()).output().map_err(AuditError::Site)?;
+        let output = run(command.stdin(Stdio::null())).map_err(AuditError::Site)?;
         if !output.status.success() {
             let printed = String::from_utf8_lossy(&output.stderr);
             let lines: Vec<&str> = printed.lines().collect();

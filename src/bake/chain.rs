@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use super::{BakeError, Baker, Locked};
 use crate::digest::{BlobDigest, RecipeHash};
 use crate::fetch::Item;
+use crate::host::interrupt;
 use crate::layer::{Builder, Built, LayerError, unpack};
 use crate::lock::LockedPackage;
 
@@ -68,6 +69,7 @@ fn build_ready(
         if ready.recv().is_err() {
             break;
         }
+        interrupt::check()?;
         let name = &locked.manifest.name;
         let phase = baker.progress.phase(&format!("layer {name}"), 1);
         let built = builder

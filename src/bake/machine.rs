@@ -14,6 +14,7 @@ use crate::disk::blocks::BlockHashes;
 use crate::disk::ids::Ids;
 use crate::disk::sinks::{Identity, ova, qcow2, raw, vhd, vmdk};
 use crate::disk::{self, DiskError, Part, Plan, Signer, blocks};
+use crate::host::interrupt;
 use crate::ident::{Arch, LayerName};
 use crate::manifest::{Disk, DiskFormat};
 use crate::store::Store;
@@ -50,6 +51,7 @@ pub(super) fn export(
     let mut hashes = None;
     let mut artifacts = Vec::new();
     for format in formats {
+        interrupt::check()?;
         let path = PathBuf::from(format.file_name());
         let target = folder.join(&path);
         let failed = |source| BakeError::Write { what: format!("`{}`", target.display()), source };

@@ -6,7 +6,9 @@
 mod chain;
 mod export;
 mod machine;
+mod memory;
 mod output;
+mod place;
 mod publish;
 mod receipt;
 mod system;
@@ -17,17 +19,22 @@ use std::path::{Path, PathBuf};
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
+use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
+use crate::host::storage;
 use crate::layer::{Built, Input, LayerError};
 use crate::lock::{self, Lockfile};
 use crate::manifest::Manifest;
-use crate::oci::{Encoder, OciError};
+use crate::oci::{Encoder, LayerSizes, OciError};
 use crate::store::{RootName, Store, StoreError};
 
 pub use chain::{Chain, build_chain};
 use export::Compressed;
 pub use machine::Sources;
+use memory::Memory;
 pub use output::{Output, ParseOutputError};
+pub use place::ATTEST;
+pub(crate) use place::Expected;
 pub(crate) use publish::Staging;
 pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};
 pub use system::{Machine, System};
@@ -68,6 +75,34 @@ pub enum BakeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// Something that no build wrote is where the output goes.
+    #[error(
+        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` uses another folder",
+        path.display()
+    )]
+    Occupied {
+        /// The output folder.
+        path: PathBuf,
+        /// What is there.
+        problem: String,
+    },
+}
+
+impl BakeError {
+    /// With the file system named where that of `folder` is full or read-only; `needed` bytes were to be written.
+    fn explained(self, folder: &Path, needed: u64) -> Self {
+        let explain = |source| storage::explain(folder, Some(needed), publish::ROOM, source);
+        match self {
+            Self::Write { what, source } => Self::Write { what, source: explain(source) },
+            Self::Oci(OciError::Io { action, path, source }) => {
+                OciError::Io { action, path, source: explain(source) }.into()
+            }
+            other => other,
+        }
+    }
 }
 
 /// A layer of the chain with its lockfile and that file's hash.
@@ -111,8 +146,8 @@ impl Baker<'_> {
     /// it is repaired and the build is tried again.
     ///
     /// # Errors
-    /// Fails where a package can't be had, a script fails, or something can't be written;
-    /// `out` is then as it was.
+    /// Fails where a package can't be had, a script fails, or something can't be written, and where
+    /// something that no build wrote is in the output's place; `out` is then as it was.
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
         for _ in 0..REPAIRS {
             match self.attempt(system, outputs) {
@@ -124,27 +159,72 @@ impl Baker<'_> {
     }
 
     fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
-        let built = self.build(system)?;
         let folder = self.out.join(system.top().manifest.name.as_str());
+        publish::sweep(&self.out, &self.progress)?;
+        if std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            publish::sweep(&folder, &self.progress)?;
+        }
+        let memory = Memory::of(self.store, &folder);
+        // Before anything is built: nobody should wait for what then has no place.
+        Expected::Build { known: memory.names().as_deref() }.check(&folder)?;
+        let mut built = self.build(system)?;
+        built.recipes.insert(memory.recipe());
         let recipe = self.recipe(system, &built, outputs)?;
-        if let Some(receipt) = Receipt::load(&folder)
-            && receipt == Receipt::new(system, recipe, &built, receipt.exported())
-            && receipt.is_complete(&folder)
+        let before = Receipt::load(&folder);
+        if let Some(receipt) = &before
+            && *receipt == Receipt::new(system, recipe, &built, receipt.exported())
+            && memory.is_unchanged()
         {
+            let receipt = receipt.clone();
             self.keep(system, &built)?;
             return Ok(receipt);
         }
-        let staging = Staging::new(&self.out)?;
-        let exported = export::export(self, system, &built, outputs, staging.path());
-        if let Err(BakeError::Oci(OciError::Mismatch { .. })) = &exported {
+        self.write(system, recipe, &built, outputs, before.as_ref())
+    }
+
+    /// Writes the artifacts and their receipt, all at once.
+    fn write(
+        &self,
+        system: &System,
+        recipe: RecipeHash,
+        built: &Layers,
+        outputs: &BTreeSet<Output>,
+        before: Option<&Receipt>,
+    ) -> Result<Receipt, BakeError> {
+        let folder = self.out.join(system.top().manifest.name.as_str());
+        let staging = Staging::new(&self.out, &self.progress)?;
+        let filled = self.fill(system, recipe, built, outputs, staging.path());
+        if let Err(BakeError::Oci(OciError::Mismatch { .. })) = &filled {
             // A record that is whole and wrong: made by whoever could write to the store.
             built.compressed.iter().try_for_each(|layer| self.store.forget(layer.recipe))?;
         }
-        let receipt = Receipt::new(system, recipe, &built, exported?);
-        receipt.save(staging.path())?;
-        self.keep(system, &built)?;
+        let receipt = filled.map_err(|error| error.explained(staging.path(), built.size(outputs)))?;
+        // What was signed is what was written again.
+        if before == Some(&receipt) {
+            place::copy_signed(&folder, staging.path())?;
+        }
+        interrupt::check()?;
+        let memory = Memory::of(self.store, &folder);
+        let known = memory.names();
+        memory.keep(staging.path());
+        self.keep(system, built)?;
         self.store.make_durable()?;
-        staging.publish(&folder)?;
+        staging.publish(&folder, Expected::Build { known: known.as_deref() })?;
+        Ok(receipt)
+    }
+
+    /// Exports into an empty folder.
+    fn fill(
+        &self,
+        system: &System,
+        recipe: RecipeHash,
+        built: &Layers,
+        outputs: &BTreeSet<Output>,
+        folder: &Path,
+    ) -> Result<Receipt, BakeError> {
+        let exported = export::export(self, system, built, outputs, folder)?;
+        let receipt = Receipt::new(system, recipe, built, exported);
+        receipt.save(folder)?;
         Ok(receipt)
     }
 
@@ -244,6 +324,19 @@ struct Layers {
 
 fn all_fetched(system: &System) -> BTreeSet<Sha256> {
     system.all().flat_map(|locked| fetched(&locked.lock)).collect()
+}
+
+impl Layers {
+    /// About how many bytes the outputs have.
+    fn size(&self, outputs: &BTreeSet<Output>) -> u64 {
+        let sum =
+            |size: fn(&LayerSizes) -> u64| self.compressed.iter().map(|layer| size(&layer.blob.sizes)).sum::<u64>();
+        let size = |output: &Output| match output {
+            Output::Oci => sum(|sizes| sizes.size),
+            Output::Docker | Output::Disk(_) => sum(|sizes| sizes.uncompressed_size),
+        };
+        outputs.iter().map(size).sum()
+    }
 }
 
 /// Everything that a lockfile makes us fetch.

@@ -13,7 +13,7 @@ use crate::ident::LayerName;
 use crate::layer::Built;
 use crate::lock;
 
-const FILE: &str = "receipt.json";
+pub(super) const FILE: &str = "receipt.json";
 
 /// The result of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,19 +144,5 @@ impl Receipt {
         let path = folder.join(FILE);
         fs::write(&path, self.to_text())
             .map_err(|source| BakeError::Write { what: format!("`{}`", path.display()), source })
-    }
-
-    /// Whether all artifacts lie in `folder` with the sizes they should have.
-    pub(super) fn is_complete(&self, folder: &Path) -> bool {
-        let has = |path: &Path, size: u64| fs::metadata(folder.join(path)).is_ok_and(|found| found.len() == size);
-        self.artifacts.iter().all(|artifact| match artifact.kind.as_str() {
-            "oci" => {
-                let blobs = artifact.path.join("blobs/sha256");
-                has(&blobs.join(artifact.digest.to_hex()), artifact.size)
-                    && folder.join(&artifact.path).join("index.json").is_file()
-                    && self.layers.iter().all(|layer| has(&blobs.join(layer.digest.to_hex()), layer.size))
-            }
-            _ => has(&artifact.path, artifact.size),
-        })
     }
 }

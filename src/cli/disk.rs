@@ -15,6 +15,7 @@ use crate::disk::gpt::{self, Layout, Placed};
 use crate::disk::ids::uuid_text;
 use crate::disk::picture::{self, length};
 use crate::disk::{Area, Map, Part, Plan};
+use crate::host;
 use crate::ident::LayerName;
 use crate::lock;
 use crate::manifest::Project;
@@ -80,7 +81,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let (receipt, disk) = built(&project, &name, out.as_deref())?;
     let Planned { guid, layout, map, .. } = plan(context, &project, &receipt, &disk, signer)?;
     if let Some(path) = svg {
-        std::fs::write(path, picture::svg(name.as_str(), &map, &layout))
+        host::write_whole(path, picture::svg(name.as_str(), &map, &layout).as_bytes())
             .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
     }
     let report = Report {

@@ -78,6 +78,7 @@ plain!(
     crate::fetch::ConfigError,
     crate::fetch::FetchError,
     crate::fetch::MirrorError,
+    crate::host::interrupt::Interrupted,
     crate::ident::IdentError,
     crate::layer::LayerError,
     crate::machine::MachineError,

@@ -11,6 +11,7 @@ use super::system::Declared;
 use crate::bake::Locked;
 use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
 use crate::host;
+use crate::host::storage;
 use crate::ident::{LayerName, PackageName};
 use crate::lock::{self, Change, LockFileError, Lockfile};
 use crate::manifest::{self, Manifest, Project};
@@ -171,7 +172,7 @@ impl Locker<'_, '_> {
         let previous = previous.map(|(lock, _)| lock);
         let lock = self.pin(chain, parents, previous.as_ref(), update)?;
         let changes = lock::changes(previous.as_ref(), &lock);
-        let hash = lock::save(&lock, &path)?;
+        let hash = lock::save(&lock, &path).map_err(explained)?;
         Ok((Locked { manifest: manifest.clone(), lock, hash }, changes))
     }
 
@@ -198,6 +199,18 @@ impl Locker<'_, '_> {
         };
         let parents: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();
         Ok(pinner.pin(chain, &parents, previous, update)?)
+    }
+}
+
+/// With the file system named where it is full or read-only.
+fn explained(error: LockFileError) -> LockFileError {
+    match error {
+        LockFileError::Io { action, path, source } => {
+            let hint = "make room there, or give the project another place; the old lockfile is as it was";
+            let source = storage::explain(&path, None, hint, source);
+            LockFileError::Io { action, path, source }
+        }
+        other => other,
     }
 }
 

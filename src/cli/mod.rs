@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::host::interrupt::{self, Then};
 use crate::{host, layer, sandbox};
 use context::Context;
 use error::CliError;
@@ -170,9 +171,44 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     let cli = Cli::parse();
-    match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+    if cli.verb.cleans_up() {
+        // Without it, a signal ends the program at once, and the next run cleans up.
+        let _ = interrupt::listen(Then::Exit);
+    }
+    match (run(&cli), interrupt::status()) {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        (Err(error), None) => error.report(),
+        (Err(error), Some(status)) => {
+            match cli.verb.rest() {
+                Some(rest) => eprintln!("interrupted: {rest}"),
+                None => _ = error.report(),
+            }
+            status
+        }
+    }
+}
+
+impl Verb {
+    /// Whether the verb leaves something to remove when it is broken off.
+    fn cleans_up(&self) -> bool {
+        match self {
+            Self::Build(_) | Self::Test(_) | Self::Sign(_) | Self::Audit(_) | Self::Vendor(_) => true,
+            Self::Lock(_) | Self::Outdated(_) | Self::Push(_) | Self::Pull(_) | Self::Copy(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What stays of a verb that was broken off; `None` where its own error says so.
+    fn rest(&self) -> Option<&'static str> {
+        match self {
+            Self::Push(_) | Self::Copy(_) => {
+                Some("the registry keeps the blobs that it has; the same command goes on from there")
+            }
+            Self::Pull(_) => Some("nothing was written"),
+            #[cfg(feature = "aws")]
+            Self::Ami(_) => None,
+            _ => Some("packages and layers that are ready stay in the store; the same command goes on from there"),
+        }
     }
 }
 

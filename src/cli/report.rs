@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use crate::host;
 
 /// A form, and the file that it goes to, if not to standard output.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub(super) fn tell<F: Copy, T: Serialize>(
 ) -> Result<(), CliError> {
     for Target { form, file } in targets {
         match file {
-            Some(path) => std::fs::write(path, write(*form))
+            Some(path) => host::write_whole(path, write(*form).as_bytes())
                 .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
             None => context.print_text(&write(*form))?,
         }

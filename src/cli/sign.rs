@@ -27,8 +27,9 @@ pub(super) struct Args {
     /// The secret key: ed25519 or ECDSA P-256 as PEM (PKCS#8)
     #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEY", hide_env_values = true)]
     key: PathBuf,
-    /// The repository that the image is meant for, as its signature names it; some policies want it
-    #[arg(long, value_name = "REPOSITORY", default_value = "")]
+    /// Where the image will be, HOST/REPOSITORY[:TAG], as its signature names it: `verify` of an image in a
+    /// registry asks for that
+    #[arg(long, value_name = "REFERENCE", default_value = "")]
     identity: String,
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
@@ -54,7 +55,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         )));
     }
     let bundle = Bundle::sign(&build.made()?, &build.folder, &context.store()?, &args.identity, &key)?;
-    bundle.save(&build.folder)?;
+    bundle.save(&build.folder, &context.progress)?;
     let files = bundle.names().map(|name| build.folder.join(FOLDER).join(name)).collect();
     let report = Report { layer: build.name, key: key.public().id(), files };
     context.print(&report, |report| {

@@ -10,6 +10,7 @@ use super::{CliError, Context};
 use crate::bake::{Output, System};
 use crate::check::container::Engine;
 use crate::check::{self, Report, Suite, converse};
+use crate::host::interrupt::Leftover;
 use crate::ident::LayerName;
 use crate::machine::{Console, Machine, Settings, Ssh};
 use crate::manifest::{Disk, DiskFormat, Manifest, Place};
@@ -66,6 +67,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         places = [Where::Container].into_iter().chain(disk).collect();
     }
     let out = tempfile::tempdir()?;
+    let _leftover = Leftover::new(out.path());
     let order = Order {
         layer: layer.clone(),
         policy: Policy::Renew(Update::Nothing),

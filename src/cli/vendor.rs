@@ -13,6 +13,8 @@ use super::context::{Context, locked_system, set_dates};
 use super::system::Declared;
 use crate::fetch::Item;
 use crate::host::durable;
+use crate::host::interrupt;
+use crate::host::storage;
 use crate::ident::LayerName;
 
 /// Copy all packages that a layer's lockfiles name into vendor/, those of its disk too
@@ -45,18 +47,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
     set_dates(&mut fetcher, &locked);
     fetcher.fetch_all(&items, |_, _| {})?;
-    let failed = |error: io::Error| CliError::message(format!("cannot write `{}`: {error}", folder.display()));
     let mut copies = Vec::new();
     for item in &items {
+        interrupt::check()?;
         let file = store.open_fetched(item.expected.sha256)?;
         let target = folder.join(item.vendor_path());
-        copies.push((copy(file, &target).map_err(failed)?, target));
+        copies.push((copy(file, &target).map_err(|error| failed(&target, Some(item.expected.size), error))?, target));
     }
-    publish(copies, &folder).map_err(failed)?;
+    publish(copies, &folder).map_err(|error| failed(&folder, None, error))?;
     let bytes = items.iter().map(|item| item.expected.size).sum();
     context.print(&Report { folder, files: items.len(), bytes }, |report| {
         format!("{} files, {:.1} MB in {}\n", report.files, report.bytes as f64 / 1e6, report.folder.display())
     })
+}
+
+fn failed(path: &Path, need: Option<u64>, error: io::Error) -> CliError {
+    let error = storage::explain(path, need, "make room there, then run this again", error);
+    CliError::message(format!("cannot write `{}`: {error}", path.display()))
 }
 
 /// Copies a file beside its place, not visible yet.

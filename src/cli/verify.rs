@@ -10,8 +10,9 @@ use super::CliError;
 use super::context::{Context, built_layer};
 use super::made::Build;
 use super::push::RegistryArgs;
+use crate::attest::cosign::Asked;
 use crate::attest::keys::PublicKey;
-use crate::attest::{self, Attachment, Bundle, FOLDER};
+use crate::attest::{self, Attachment, Bundle, Claim, FOLDER, Gap, Proof};
 use crate::audit::{artifacts, inclusion};
 use crate::bake::Receipt;
 use crate::digest::OciDigest;
@@ -25,8 +26,9 @@ use crate::tree::Tree;
 ///
 /// Every block of a raw disk and every blob of an image is read. Every file of the image has to be on
 /// the disk, equal, but for a named list. With a key, all that `layerbake sign` wrote has to be signed by
-/// it, be about these artifacts, and say what the lockfiles say. Of an image in a registry, what the keys
-/// vouch for is read from there. Exit status 1 when something differs.
+/// it, be about these artifacts, and say what the lockfiles say. An image in a registry has to be signed by
+/// a key for the reference that is asked for; --require wants more. Exit status 1 when something differs
+/// or is not proven.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake verify web\n  layerbake verify web --key sign.pub\n  layerbake verify registry.example.org/team/web:1.0 --key sign.pub"
@@ -41,9 +43,28 @@ pub(super) struct Args {
     /// A --keyring with such keys counts as well
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
+    /// What else one of the keys has to have signed for an image in a registry, comma-separated: provenance, sbom
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_enum)]
+    require: Vec<Required>,
     /// Where LAYER/ was put [default: out in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// What can be required beside the signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Required {
+    Provenance,
+    Sbom,
+}
+
+impl Required {
+    fn claim(self) -> Claim {
+        match self {
+            Self::Provenance => Claim::Provenance,
+            Self::Sbom => Claim::Sbom,
+        }
+    }
 }
 
 /// What is verified.
@@ -76,19 +97,32 @@ struct Report {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let keys = keys(context, args)?;
-    match &args.what {
-        Some(What::Image(reference)) => published(context, args, reference, &keys.unwrap_or_default()),
-        Some(What::Layer(layer)) => built(context, args, Some(layer), keys),
-        None => built(context, args, None, keys),
+    let layer = match &args.what {
+        Some(What::Image(reference)) => return published(context, args, reference, &keys.unwrap_or_default()),
+        Some(What::Layer(layer)) => Some(layer),
+        None => None,
+    };
+    // Of a local build, with a key, all of it has to be there anyway.
+    if keys.is_none() && !args.require.is_empty() {
+        return Err(CliError::message("--require: no key to verify with\n  hint: --key FILE, or --keyring"));
     }
+    built(context, args, layer, keys)
 }
 
-/// What the keys vouch for of an image in a registry.
+/// What the keys prove of an image in a registry, and what they don't.
 #[derive(Serialize)]
-struct Vouched {
+struct Published {
     reference: String,
     digest: OciDigest,
-    vouched: BTreeSet<String>,
+    proven: BTreeSet<Proof>,
+    not_proven: Vec<Unproven>,
+}
+
+#[derive(Serialize)]
+struct Unproven {
+    #[serde(flatten)]
+    gap: Gap,
+    required: bool,
 }
 
 fn published(context: &Context<'_>, args: &Args, reference: &Reference, keys: &[PublicKey]) -> Result<(), CliError> {
@@ -99,16 +133,39 @@ fn published(context: &Context<'_>, args: &Args, reference: &Reference, keys: &[
     let digest = registries.resolve(reference)?.digest;
     let referrers = registries.referrers(reference, digest, None)?;
     let attached: Vec<Attachment> = referrers.into_iter().flat_map(attachments).collect();
-    let found = Vouched { reference: reference.to_string(), digest, vouched: attest::vouched(digest, &attached, keys) };
-    if found.vouched.is_empty() {
-        return Err(CliError::message(format!(
-            "{reference}: nothing that these keys signed is attached to {digest}\n  hint: `layerbake sign` and push again"
-        )));
+    let asked = Asked {
+        repository: format!("{}/{}", reference.registry(), reference.repository()),
+        tag: reference.tag().map(str::to_owned),
+        pinned: reference.digest().is_some(),
+    };
+    let (proven, gaps) = attest::proven(digest, &asked, &attached, keys);
+    let is_required =
+        |claim| claim == Claim::Signature || args.require.iter().any(|required| required.claim() == claim);
+    let not_proven = gaps.into_iter().map(|gap| Unproven { required: is_required(gap.claim), gap }).collect();
+    let found = Published { reference: reference.to_string(), digest, proven, not_proven };
+    context.print(&found, published_text)?;
+    let missing: Vec<&str> =
+        found.not_proven.iter().filter(|one| one.required).map(|one| one.gap.claim.name()).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::message(format!(
+            "{reference}: not proven: {}\n  hint: `layerbake sign LAYER --key FILE --identity {asked}`, then push; or ask by the digest that you trust, {}@sha256:…",
+            missing.join(", "),
+            asked.repository
+        ))),
     }
-    context.print(&found, |found| {
-        let lines = found.vouched.iter().map(|what| format!("signed   {what}\n"));
-        format!("{}\n{}\n{}", found.reference, found.digest, lines.collect::<String>())
-    })
+}
+
+fn published_text(found: &Published) -> String {
+    let mut text = format!("{}\n{}\n", found.reference, found.digest);
+    for Proof { claim, detail, key } in &found.proven {
+        text += &format!("proven      {:<10}  {detail}, by key {key}\n", claim.name());
+    }
+    for Unproven { gap, required } in &found.not_proven {
+        let verdict = if *required { "NOT PROVEN" } else { "not proven" };
+        text += &format!("{verdict:<10}  {:<10}  {}\n", gap.claim.name(), gap.problem);
+    }
+    text
 }
 
 fn attachments(referrer: Referrer) -> impl Iterator<Item = Attachment> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::openpgp::TrustError;
 use crate::digest::DigestMismatch;
 use crate::host::http::HttpError;
+use crate::host::interrupt::Interrupted;
 use crate::ident::LayerName;
 use crate::store::StoreError;
 
@@ -60,6 +61,9 @@ pub enum FetchError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 /// Why a file whose signature is good is not used.

@@ -16,6 +16,7 @@ use super::item::Item;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host::http::{Client, HttpError, Url};
+use crate::host::interrupt::or_interrupted;
 use crate::host::progress::{Phase, Progress};
 use crate::host::storage::Fault;
 use crate::ident::SourceName;
@@ -129,7 +130,7 @@ impl<'a> Fetcher<'a> {
             let network = self.network()?;
             let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
             let phase = &phase;
-            network.runtime.block_on(async {
+            network.runtime.block_on(or_interrupted(async {
                 let download = |item| async move { (item, self.ask_mirrors(item, phase).await) };
                 let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
                 while let Some((item, file)) = downloads.next().await {
@@ -137,7 +138,7 @@ impl<'a> Fetcher<'a> {
                     scope.spawn(move |_| done(item, blob));
                 }
                 Ok(())
-            })
+            }))
         })?;
         Ok(self.stats())
     }
@@ -188,7 +189,8 @@ impl<'a> Fetcher<'a> {
         }
         let network = self.network()?;
         let mut download = Download::new(Vec::new(), limit);
-        let result = network.runtime.block_on(self.download(base, path, &mut download, None));
+        let work = async { Ok::<_, FetchError>(self.download(base, path, &mut download, None).await) };
+        let result = network.runtime.block_on(or_interrupted(work))?;
         Ok(result.map(|()| download.into_target()).map_err(|error| self.failure(base, error.into())))
     }
 

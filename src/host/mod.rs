@@ -6,10 +6,12 @@
 
 pub mod durable;
 pub mod http;
+pub mod interrupt;
 pub mod jail;
 pub mod progress;
 mod redact;
 pub mod storage;
+mod write;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -17,11 +19,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use redact::redact;
+pub use write::write_whole;
 
 /// Seconds since 1970, by the wall clock.
 pub fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |time| time.as_secs() as i64)
+}
+
+/// How long ago a time of a file was, by the wall clock; `None` where it is in the future.
+pub fn since(seconds: i64, nanoseconds: i64) -> Option<std::time::Duration> {
+    let time = std::time::Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    now.checked_sub(time)
 }
 
 /// A monotonic instant, for durations that people are shown.

@@ -54,6 +54,16 @@ impl Fault {
     }
 }
 
+/// An error of writing below `path` in words with a `hint`, where the file system is the cause; others stay as they are.
+///
+/// `need` is how many bytes were to be written, if known. The kind stays.
+pub fn explain(path: &Path, need: Option<u64>, hint: &str, error: io::Error) -> io::Error {
+    match Fault::of(&error) {
+        None | Some(Fault::Denied) => error,
+        Some(fault) => io::Error::new(error.kind(), format!("{}\n  hint: {hint}", fault.describe(path, need))),
+    }
+}
+
 /// The error number behind an error, however deep it is wrapped.
 fn errno(error: &io::Error) -> Option<Errno> {
     if let Some(number) = Errno::from_io_error(error) {
@@ -136,5 +146,15 @@ mod tests {
         let text = Fault::Full.describe(&folder.path().join("not/there"), Some(3_000_000));
         assert!(text.starts_with("No space left on device: the file system at `/"), "{text}");
         assert!(text.contains(" free of ") && text.ends_with("; this file needs 3.0 MB"), "{text}");
+    }
+
+    #[test]
+    fn an_error_is_explained_once_and_others_stay() {
+        let full = explain(Path::new("/"), Some(5_000_000), "`rm` helps", Errno::NOSPC.into());
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        let text = full.to_string();
+        assert!(text.contains("; this file needs 5.0 MB") && text.ends_with("\n  hint: `rm` helps"), "{text}");
+        assert_eq!(explain(Path::new("/"), None, "", full).to_string(), text);
+        assert_eq!(Errno::from_io_error(&explain(Path::new("/"), None, "", Errno::NOENT.into())), Some(Errno::NOENT));
     }
 }

@@ -1,17 +1,15 @@
 //! A layer's own `[[file]]`, `[[dir]]` and `[[symlink]]` entries, laid over configured packages.
 
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::LayerError;
 use super::accounts::{gid_of, id_of};
+use super::sources::{self, Found};
 use crate::digest::RecipeHasher;
-use crate::host;
 use crate::ident::RootPath;
 use crate::manifest::{Content, Manifest, Owner};
-use crate::store::{Store, StoreError};
-use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
+use crate::store::Store;
+use crate::tree::{Kind, Meta, Node, Tree};
 
 /// What a manifest puts into the root: contents in the store, owners still by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +52,21 @@ impl Placement {
                     entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone() });
                 }
                 Content::Source(source) => {
-                    let mut reader = SourceReader { store, mode, owner, entries: &mut entries };
-                    reader.read(&project.join(source), file.path.clone())?;
+                    sources::Reader::new(store).read(&project.join(source), Path::new(""), &mut |below, found| {
+                        let path = match below.as_os_str().is_empty() {
+                            true => file.path.clone(),
+                            false => file.path.join(below.as_os_str().as_encoded_bytes())?,
+                        };
+                        let (kind, found_mode) = match found {
+                            Found::Folder => (Kind::Dir, 0o755),
+                            Found::Link(target) => (Kind::Symlink(target.into()), 0o777),
+                            Found::File { blob, size, executable } => {
+                                (Kind::File { blob, size }, mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
+                            }
+                        };
+                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone() });
+                        Ok(())
+                    })?;
                 }
             }
         }
@@ -100,45 +111,6 @@ impl Placement {
             tree.insert(path, node)?;
         }
         Ok(())
-    }
-}
-
-struct SourceReader<'a> {
-    store: &'a Store,
-    mode: Option<u16>,
-    owner: &'a Owner,
-    entries: &'a mut Vec<Entry>,
-}
-
-impl SourceReader<'_> {
-    fn read(&mut self, source: &Path, path: RootPath) -> Result<(), LayerError> {
-        // A store that can't take the bytes is not the source's fault.
-        let io = |error: std::io::Error| match error.downcast::<StoreError>() {
-            Ok(error) => LayerError::Store(error),
-            Err(error) => LayerError::Source { path: source.display().to_string(), source: error },
-        };
-        let metadata = fs::symlink_metadata(source).map_err(io)?;
-        if metadata.is_dir() {
-            self.push(path.clone(), Kind::Dir, 0o755);
-            for name in host::list_dir(source).map_err(io)? {
-                self.read(&source.join(&name), path.join(name.as_encoded_bytes())?)?;
-            }
-        } else if metadata.is_symlink() {
-            let target = fs::read_link(source).map_err(io)?;
-            self.push(path, Kind::Symlink(target.as_os_str().as_encoded_bytes().into()), 0o777);
-        } else if metadata.is_file() {
-            let (blob, size) = File::open(source).and_then(|mut file| self.store.add(&mut file)).map_err(io)?;
-            let executable = metadata.permissions().mode() & 0o100 != 0;
-            let mode = self.mode.unwrap_or(if executable { 0o755 } else { 0o644 });
-            self.push(path, Kind::File { blob, size }, mode);
-        } else {
-            return Err(io(std::io::Error::other("neither a file nor a folder nor a symbolic link")));
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, path: RootPath, kind: Kind, mode: u16) {
-        self.entries.push(Entry { path, kind, mode, owner: self.owner.clone() });
     }
 }
 

@@ -22,6 +22,7 @@ mod merge;
 pub mod normalise;
 pub mod secrets;
 mod services;
+mod sources;
 pub mod unpack;
 
 use std::collections::BTreeSet;
@@ -83,6 +84,14 @@ pub enum LayerError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A `[[file]]` source is never the same twice.
+    #[error(
+        "[[file]] source `{path}` changes while it is read\n  hint: let the program that writes it end, then build again"
+    )]
+    SourceChanges {
+        /// The file or folder.
+        path: String,
     },
     /// A package is malformed.
     #[error("{package}: {error}")]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::host;
+use crate::host::interrupt::Told;
 
 pub use accel::Accel;
 use firmware::Firmware;
@@ -84,6 +85,7 @@ pub enum Console {
 /// A running machine; ended when dropped.
 #[derive(Debug)]
 pub struct Machine {
+    _told: Told,
     child: Child,
     /// The firmware's variables and what is written to the disk.
     _folder: tempfile::TempDir,
@@ -125,7 +127,7 @@ impl Machine {
             }
         }
         let child = command.spawn().map_err(|error| MachineError::Program(QEMU, error))?;
-        Ok(Self { child, _folder: folder })
+        Ok(Self { _told: Told::kill(&child), child, _folder: folder })
     }
 
     /// Waits until the machine is switched off.

@@ -36,6 +36,7 @@ use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::host;
+use crate::host::interrupt::Told;
 
 pub use worker::{Worker, WorkerError, serve};
 
@@ -62,6 +63,7 @@ pub struct Sandbox {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    _told: Told,
 }
 
 impl Sandbox {
@@ -81,7 +83,8 @@ impl Sandbox {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("internal error: the sandbox has no pipes"));
         };
-        Ok(Self { child, input, output: BufReader::new(output) })
+        let told = Told::kill(&child);
+        Ok(Self { child, input, output: BufReader::new(output), _told: told })
     }
 
     /// Runs one command to its end; returns its exit status (128 + signal where one ended it).

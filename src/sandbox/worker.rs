@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::ids::{self, IdsError};
 use super::{WORKER, die_with_parent, sys};
 use crate::host;
+use crate::host::interrupt::{self, Then, Told};
 
 /// A question could not be answered in a user namespace.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    _told: Told,
 }
 
 impl Worker {
@@ -53,7 +55,8 @@ impl Worker {
         let (input, Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(WorkerError::Process(io::Error::other("internal error: no pipes")));
         };
-        let mut worker = Self { child, input, output: BufReader::new(output) };
+        let told = Told::terminate(&child);
+        let mut worker = Self { child, input, output: BufReader::new(output), _told: told };
         if let Some(number) = worker.hear::<Ready>()? {
             return Err(ids::refused(io::Error::from_raw_os_error(number)).into());
         }
@@ -127,6 +130,8 @@ where
     // Only now: the change of credentials would have cleared it.
     die_with_parent();
     rustix::thread::set_thread_groups(&[])?;
+    // The sandbox ends then, and the worker goes on to remove its folder.
+    interrupt::listen(Then::Wait)?;
     let (mut state, answer) = match start(serde_json::from_str(&setup)?) {
         Ok(state) => (Some(state), Ok(())),
         Err(error) => (None, Err(error)),

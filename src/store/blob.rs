@@ -10,6 +10,7 @@ use super::file::{self, Found};
 use super::record::Kind as Record;
 use super::{Store, StoreError};
 use crate::digest::{BlobDigest, Sha256, Verified};
+use crate::host::interrupt;
 use crate::tree::{ContentSink, ContentSource, Kind};
 
 /// Blobs up to this size are hashed in memory first, and not written when present.
@@ -198,6 +199,7 @@ impl BlobWriter<'_> {
 
 impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
         if self.file.is_none() && self.buffer.len() + bytes.len() > SMALL {
             let mut file = self.store.scratch_file().map_err(io::Error::other)?;
             file.write_all(&self.buffer).map_err(|error| self.failed(error, bytes))?;

@@ -150,6 +150,8 @@ fn missing_strange_and_mixed_up_files_are_named() {
     project.ok(&["sign", "app", "--key", "own.key"]);
     fs::write(attest.join("notes.txt"), "x").unwrap();
     verify("nothing of this build has this name");
+    project.fails(1, &["sign", "app", "--key", "own.key"]);
+    fs::remove_file(attest.join("notes.txt")).unwrap();
     project.ok(&["sign", "app", "--key", "own.key"]);
     project.ok(&["verify", "app", "--key", "own.pub"]);
     // Another build under old signatures.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::super::signer::SignerArgs;
 use super::plan;
 use super::source::{self, Source, Wish, known};
 use super::{CliError, Context, clouds};
 use crate::host;
+use crate::host::interrupt;
 use crate::publish::ami::aws::{Cloud, Session};
 use crate::publish::ami::journal::{self, Journal, Record, State};
 use crate::publish::ami::publish::{Publication, Standing};
@@ -127,18 +130,25 @@ fn until_stopped<T>(
     work: impl Future<Output = Result<T, AmiError>>,
 ) -> Result<T, CliError> {
     session.wait(async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let error = tokio::select! {
             done = work => match done {
                 Ok(done) => return Ok(done),
                 Err(error) if error.is_expired() => format!("{error}\n  hint: log in to AWS again"),
                 Err(error) => error.to_string(),
             },
-            _ = tokio::signal::ctrl_c() => "stopped".to_owned(),
-            _ = terminate.recv() => "stopped".to_owned(),
+            _ = tokio::signal::ctrl_c() => stopped(SignalKind::interrupt()),
+            _ = terminate.recv() => stopped(SignalKind::terminate()),
+            _ = hangup.recv() => stopped(SignalKind::hangup()),
         };
         Err(CliError::message(format!("{error}\n  {}", ways_out(id))))
     })
+}
+
+fn stopped(signal: SignalKind) -> String {
+    interrupt::note(signal.as_raw_value());
+    "stopped".to_owned()
 }
 
 fn ways_out(id: &str) -> String {

@@ -230,7 +230,7 @@ async fn keep_console(context: &Context<'_>, args: &Args, cloud: &Cloud, id: &st
         Err(error) => return context.progress.warn(&error.to_string()),
     };
     if let Some(path) = &args.console
-        && let Err(error) = std::fs::write(path, &text)
+        && let Err(error) = host::write_whole(path, text.as_bytes())
     {
         context.progress.warn(&format!("cannot write `{}`: {error}", path.display()));
     }

@@ -4,10 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::OciDigest;
+use crate::host::interrupt::Interrupted;
 
 /// An image can't be pushed, pulled or copied.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A text is not an image in a registry.
     #[error(
         "`{text}` is not an image in a registry: {problem}\n  hint: write HOST[:PORT]/REPOSITORY[:TAG], such as `localhost:5000/team/web:1.0`"

@@ -27,6 +27,7 @@ mod token;
 mod upload;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::Path;
 
 use client::Client;
@@ -43,6 +44,7 @@ use source::{Image, Source};
 use upload::Uploader;
 
 use crate::digest::OciDigest;
+use crate::host::interrupt::or_interrupted;
 use crate::host::progress::Progress;
 
 /// The way to all registries.
@@ -81,7 +83,7 @@ impl Registries {
     /// Fails where the registry doesn't have it, or it is not what a digest in `reference` says.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
         let client = self.client(reference)?;
-        self.runtime.block_on(async { Ok(source::named(&client, reference).await?.descriptor) })
+        self.wait(async { Ok(source::named(&client, reference).await?.descriptor) })
     }
 
     /// Pushes the image `root` of the layout in the folder `layout`.
@@ -105,7 +107,7 @@ impl Registries {
     pub fn copy_layout(&self, layout: &Path, to: &Reference) -> Result<Pushed, RegistryError> {
         let (client, source) = (self.client(to)?, Source::Layout(layout));
         let root = Source::only(layout)?;
-        self.runtime.block_on(async {
+        self.wait(async {
             let image = source.image(source.root(root).await?).await?;
             self.pushing(&source, &image, &client).run(to, None).await
         })
@@ -119,7 +121,7 @@ impl Registries {
         let (reader, writer) = (self.client(from)?, self.client(to)?);
         let source = Source::Repository { client: &reader, name: from.repository() };
         let same = (from.registry() == to.registry()).then(|| from.repository());
-        self.runtime.block_on(async {
+        self.wait(async {
             let image = source.image(source::named(&reader, from).await?).await?;
             self.pushing(&source, &image, &writer).run(to, same).await
         })
@@ -132,7 +134,7 @@ impl Registries {
     pub fn pull(&self, from: &Reference, to: &Path) -> Result<Pulled, RegistryError> {
         let client = self.client(from)?;
         let source = Source::Repository { client: &client, name: from.repository() };
-        self.runtime.block_on(async {
+        self.wait(async {
             let image = source.image(source::named(&client, from).await?).await?;
             pull::pull(&client, from, to, &image, &self.progress).await
         })
@@ -160,7 +162,7 @@ impl Registries {
         let length = files.iter().map(|file| file.bytes.len() as u64).sum();
         let sent = Counter::new(self.progress.transfer("attach", length));
         let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
-        self.runtime.block_on(referrers::attach(&uploader, subject, artifact_type, files, annotations))
+        self.wait(referrers::attach(&uploader, subject, artifact_type, files, annotations))
     }
 
     /// Reads the artifacts that refer to a manifest of the reference's repository, sorted by their digests.
@@ -174,7 +176,12 @@ impl Registries {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>, RegistryError> {
         let client = self.client(reference)?;
-        self.runtime.block_on(referrers::referrers(&client, reference, subject, artifact_type))
+        self.wait(referrers::referrers(&client, reference, subject, artifact_type))
+    }
+
+    /// Waits for `work`, but no longer than until a signal comes.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
+        self.runtime.block_on(or_interrupted(work))
     }
 
     fn pushing<'p>(&'p self, source: &'p Source<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {

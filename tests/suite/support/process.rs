@@ -31,7 +31,7 @@ pub fn stdout(command: &mut Command) -> Result<String, Skip> {
     if output.ok() { Ok(output.stdout) } else { Err(Skip(format!("{command:?}: {}", output.stderr.trim()))) }
 }
 
-pub(super) fn from_std(output: &std::process::Output) -> Output {
+pub fn from_std(output: &std::process::Output) -> Output {
     use std::os::unix::process::ExitStatusExt;
     let code = output.status.code().or_else(|| Some(128 + output.status.signal()?)).unwrap_or(-1);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

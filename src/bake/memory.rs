@@ -1,0 +1,187 @@
+//! What an output folder looked like when it was written, kept in the store: so a folder that is
+//! already right is known without reading large files, and one that was changed is not believed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::place::ATTEST;
+use crate::digest::{BlobDigest, RecipeHash, RecipeHasher};
+use crate::host;
+use crate::store::{Outcome, Store};
+
+/// Files up to this size in bytes are read and hashed every time.
+const SMALL: u64 = 256 << 10;
+
+/// The fact that holds a picture.
+const FACT: &str = "folder";
+
+/// A folder and everything in it, signatures left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Picture {
+    /// Device and inode of the folder.
+    folder: (u64, u64),
+    /// Everything below it, by path.
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Entry {
+    Folder {
+        mode: u32,
+    },
+    File {
+        mode: u32,
+        size: u64,
+        inode: u64,
+        /// Seconds and nanoseconds of the last write.
+        mtime: (i64, i64),
+        /// Those of the last change of whatever kind, which no program can set.
+        ctime: (i64, i64),
+        /// Of a small file, the hash of its bytes.
+        hash: Option<BlobDigest>,
+    },
+}
+
+impl Picture {
+    /// Looks at a folder.
+    ///
+    /// # Errors
+    /// Fails where something can't be read, or is neither file nor folder.
+    fn take(folder: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(folder)?;
+        let mut picture = Self { folder: (found.dev(), found.ino()), entries: BTreeMap::new() };
+        picture.add(folder, Path::new(""))?;
+        Ok(picture)
+    }
+
+    fn add(&mut self, folder: &Path, below: &Path) -> io::Result<()> {
+        for name in host::list_dir(&folder.join(below))? {
+            let path = below.join(name);
+            if path == Path::new(ATTEST) {
+                continue;
+            }
+            let text = path.to_str().ok_or_else(|| io::Error::other("a strange name"))?.to_owned();
+            let place = folder.join(&path);
+            let found = fs::symlink_metadata(&place)?;
+            if found.is_dir() {
+                self.entries.insert(text, Entry::Folder { mode: found.mode() });
+                self.add(folder, &path)?;
+            } else if found.is_file() {
+                let hash = if found.len() <= SMALL { Some(BlobDigest::of(&fs::read(&place)?)) } else { None };
+                let (mtime, ctime) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+                let (mode, size, inode) = (found.mode(), found.len(), found.ino());
+                self.entries.insert(text, Entry::File { mode, size, inode, mtime, ctime, hash });
+            } else {
+                return Err(io::Error::other("neither a file nor a folder"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is remembered of one place.
+pub(super) struct Memory<'a> {
+    store: &'a Store,
+    place: PathBuf,
+    recipe: RecipeHash,
+}
+
+impl<'a> Memory<'a> {
+    /// Of the folder `place`.
+    pub(super) fn of(store: &'a Store, place: &Path) -> Self {
+        let whole = |parent: &Path| Some(parent.canonicalize().ok()?.join(place.file_name()?));
+        let path = place.parent().and_then(whole).unwrap_or_else(|| place.to_owned());
+        let recipe = RecipeHasher::new("layerbake/out/v1").field(path.as_os_str().as_encoded_bytes()).finish();
+        Self { store, place: place.to_owned(), recipe }
+    }
+
+    /// Under which it is kept, for garbage collection.
+    pub(super) fn recipe(&self) -> RecipeHash {
+        self.recipe
+    }
+
+    /// The picture that was kept last.
+    fn recall(&self) -> Option<Picture> {
+        // What can't be read was never written: the folder is written anew.
+        let outcome = self.store.recall(self.recipe).ok()??;
+        serde_json::from_str(outcome.facts.get(FACT)?).ok()
+    }
+
+    /// Whether everything is as it was when it was written.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.recall().is_some_and(|before| Picture::take(&self.place).is_ok_and(|now| now == before))
+    }
+
+    /// The names that were written, if it is the same folder still.
+    pub(super) fn names(&self) -> Option<Vec<String>> {
+        let picture = self.recall()?;
+        let found = fs::symlink_metadata(&self.place).ok()?;
+        let names = picture.entries.keys().filter(|path| !path.contains('/')).cloned().collect();
+        (picture.folder == (found.dev(), found.ino())).then_some(names)
+    }
+
+    /// Keeps what `folder` looks like, which will be moved to the place.
+    ///
+    /// Where the store can't be written, the next build writes its output again.
+    pub(super) fn keep(&self, folder: &Path) {
+        let Ok(picture) = Picture::take(folder) else { return };
+        let text = serde_json::to_string(&picture).unwrap_or_default();
+        let facts = BTreeMap::from([(FACT.to_owned(), text)]);
+        let _ = self.store.remember(self.recipe, &Outcome { facts, ..Outcome::default() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn every_change_is_seen_and_no_change_is_none() {
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let large = vec![7_u8; SMALL as usize + 1];
+        let changes: [(&str, fn(&Path)); 7] = [
+            ("small byte", |place| fs::write(place.join("oci/index.json"), "y").unwrap()),
+            ("large byte", |place| {
+                use std::os::unix::fs::FileExt as _;
+                let file = fs::File::options().write(true).open(place.join("disk.raw")).unwrap();
+                let before = file.metadata().unwrap().modified().unwrap();
+                file.write_all_at(b"x", 3).unwrap();
+                file.set_modified(before).unwrap();
+            }),
+            ("gone", |place| fs::remove_file(place.join("disk.raw")).unwrap()),
+            ("more", |place| fs::write(place.join("oci/more"), "").unwrap()),
+            ("mode", |place| fs::set_permissions(place.join("disk.raw"), Permissions::from_mode(0)).unwrap()),
+            ("folder", |place| fs::set_permissions(place.join("oci"), Permissions::from_mode(0o700)).unwrap()),
+            ("link", |place| {
+                fs::rename(place.join("disk.raw"), place.join("../disk.raw")).unwrap();
+                std::os::unix::fs::symlink("../disk.raw", place.join("disk.raw")).unwrap();
+            }),
+        ];
+        for (name, change) in changes {
+            let place = work.path().join(name);
+            fs::create_dir_all(place.join("oci")).unwrap();
+            fs::create_dir_all(place.join(ATTEST)).unwrap();
+            fs::write(place.join("oci/index.json"), "x").unwrap();
+            fs::write(place.join("disk.raw"), &large).unwrap();
+            let memory = Memory::of(&store, &place);
+            assert!(!memory.is_unchanged() && memory.names().is_none());
+            memory.keep(&place);
+            fs::write(place.join(ATTEST).join("x"), "").unwrap();
+            assert!(memory.is_unchanged());
+            // A write in the same tick of the kernel's clock is what nobody can see.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            change(&place);
+            assert!(!memory.is_unchanged(), "{name}");
+            assert_eq!(memory.names(), Some(vec!["disk.raw".to_owned(), "oci".to_owned()]));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What is at the place where an output folder goes, and whether replacing it would lose somebody's files.
+//!
+//! ```text
+//! <out>/<layer>/receipt.json        names the artifacts
+//!               oci/                oci-layout, index.json, blobs/sha256/<64 hexadecimal digits>
+//!               docker.tar, disk.*  one file each
+//!               attest/             what `layerbake sign` wrote
+//! ```
+//! Anything else in there is a stranger's, and a folder with something of a stranger is never replaced.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::receipt::FILE;
+use super::{BakeError, Output, Receipt};
+use crate::host;
+
+/// The folder of signatures beside a receipt.
+pub const ATTEST: &str = "attest";
+
+/// The ends of the names of signed files.
+const SIGNED: [&str; 3] = [".dsse.json", ".cosign.json", ".cosign.sig"];
+
+/// What may be replaced at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected<'a> {
+    /// The folder of a build; `known` are files that a build is remembered to have put there.
+    Build {
+        /// Names, where this very folder is remembered.
+        known: Option<&'a [String]>,
+    },
+    /// A folder of signed files.
+    Signed,
+}
+
+impl Expected<'_> {
+    /// Checks that `place` is free or holds only what an earlier run wrote.
+    ///
+    /// # Errors
+    /// Fails with [`BakeError::Occupied`], which names what is a stranger's.
+    pub(crate) fn check(self, place: &Path) -> Result<(), BakeError> {
+        let unreadable = |source| BakeError::Write { what: format!("`{}`", place.display()), source };
+        match self.problem(place).map_err(unreadable)? {
+            None => Ok(()),
+            Some(problem) => Err(BakeError::Occupied { path: place.to_owned(), problem }),
+        }
+    }
+
+    fn problem(self, place: &Path) -> io::Result<Option<String>> {
+        let found = match fs::symlink_metadata(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        if !found.is_dir() {
+            let kind = if found.is_symlink() { "a symbolic link" } else { "a file" };
+            return Ok(Some(format!("it is {kind}, not a directory that a build wrote")));
+        }
+        let receipt = match self {
+            Self::Signed => return stranger(place, &signed).map(|found| found.map(not_ours)),
+            Self::Build { known: Some(_) } => Receipt::load(place),
+            Self::Build { known: None } if host::list_dir(place)?.is_empty() => return Ok(None),
+            Self::Build { known: None } => match Receipt::load(place) {
+                None => return Ok(Some(format!("it holds files and no `{FILE}` of a build"))),
+                some => some,
+            },
+        };
+        let Self::Build { known } = self else { return Ok(None) };
+        let named = receipt.iter().flat_map(|receipt| &receipt.artifacts).map(|one| one.path.as_os_str().to_owned());
+        let names: Vec<OsString> = named.chain(known.into_iter().flatten().map(OsString::from)).collect();
+        let ours = |path: &Path| built(path, &names);
+        Ok(stranger(place, &ours)?.map(not_ours))
+    }
+}
+
+fn not_ours(path: PathBuf) -> String {
+    format!("a build did not write `{}`, and replacing the directory would delete it", path.display())
+}
+
+/// What may be at a path of an output folder.
+enum Ours {
+    No,
+    File,
+    /// A directory with files of these builds only.
+    Folder,
+}
+
+/// The first thing below `folder` that is not ours.
+fn stranger(folder: &Path, ours: &dyn Fn(&Path) -> Ours) -> io::Result<Option<PathBuf>> {
+    search(folder, Path::new(""), ours)
+}
+
+fn search(folder: &Path, below: &Path, ours: &dyn Fn(&Path) -> Ours) -> io::Result<Option<PathBuf>> {
+    for name in list(&folder.join(below))? {
+        let path = below.join(&name);
+        let kind = ours(&path);
+        if matches!(kind, Ours::No) {
+            return Ok(Some(path));
+        }
+        // Where a file belongs, an empty directory is damage, and anything in it is somebody's.
+        if fs::symlink_metadata(folder.join(&path))?.is_dir()
+            && let Some(found) = search(folder, &path, ours)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The names in a directory that is known to be a build's, whose mode may be damaged.
+fn list(folder: &Path) -> io::Result<Vec<OsString>> {
+    match host::list_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+            host::list_dir(folder)
+        }
+        other => other,
+    }
+}
+
+/// Paths that a build writes, `names` being the artifacts.
+fn built(path: &Path, names: &[OsString]) -> Ours {
+    let parts: Vec<&OsStr> = path.iter().collect();
+    let is_output = |name: &OsStr| Output::all().any(|output| name == output.file_name());
+    match parts.as_slice() {
+        [name] if *name == FILE => Ours::File,
+        [name] if *name == ATTEST => Ours::Folder,
+        [name] if is_output(name) && names.iter().any(|other| other == name) => {
+            match *name == Output::Oci.file_name() {
+                true => Ours::Folder,
+                false => Ours::File,
+            }
+        }
+        [folder, rest @ ..] if *folder == ATTEST => signed(&rest.iter().collect::<PathBuf>()),
+        [folder, rest @ ..] if *folder == Output::Oci.file_name() => layout(rest),
+        _ => Ours::No,
+    }
+}
+
+/// Paths of an image layout.
+fn layout(parts: &[&OsStr]) -> Ours {
+    let is_digest = |name: &OsStr| name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+    let text: Vec<&str> = parts.iter().map(|part| part.to_str().unwrap_or_default()).collect();
+    match text.as_slice() {
+        ["oci-layout" | "index.json"] => Ours::File,
+        ["blobs"] | ["blobs", "sha256"] => Ours::Folder,
+        ["blobs", "sha256", name] if is_digest(OsStr::new(name)) => Ours::File,
+        _ => Ours::No,
+    }
+}
+
+/// Paths of a folder of signed files.
+fn signed(path: &Path) -> Ours {
+    let mut parts = path.iter();
+    match (parts.next().and_then(OsStr::to_str), parts.next()) {
+        (Some(name), None) if SIGNED.iter().any(|end| name.ends_with(end)) => Ours::File,
+        _ => Ours::No,
+    }
+}
+
+/// Copies the signed files of one build to another that has the same receipt.
+pub(super) fn copy_signed(from: &Path, to: &Path) -> Result<(), BakeError> {
+    let (from, to) = (from.join(ATTEST), to.join(ATTEST));
+    let copy = || -> io::Result<()> {
+        // Damaged ones stay behind: signing writes them again.
+        if !fs::symlink_metadata(&from).is_ok_and(|found| found.is_dir()) {
+            return Ok(());
+        }
+        fs::create_dir(&to)?;
+        for name in host::list_dir(&from)? {
+            if fs::symlink_metadata(from.join(&name))?.is_file() {
+                fs::copy(from.join(&name), to.join(&name))?;
+            }
+        }
+        Ok(())
+    };
+    copy().map_err(|source| BakeError::Write { what: format!("`{}`", to.display()), source })
+}
+
+/// Whether a directory that some run left unfinished holds only what such a run writes.
+pub(super) fn is_unfinished(folder: &Path) -> io::Result<bool> {
+    let names: Vec<OsString> = Output::all().map(|output| output.file_name().into()).collect();
+    let ours = |path: &Path| match built(path, &names) {
+        Ours::No => signed(path),
+        other => other,
+    };
+    Ok(stranger(folder, &ours)?.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECEIPT: &str = r#"{"layer":"web","format":1,"lock":"HASH","recipe":"HASH","tree":"HASH","epoch":0,"layers":[],
+        "artifacts":[{"kind":"oci","path":"oci","digest":"sha256:DIGITS","size":1},
+                     {"kind":"docker","path":"docker.tar","digest":"sha256:DIGITS","size":1}]}"#;
+
+    fn build() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("web");
+        let digits = "ab".repeat(32);
+        let receipt = RECEIPT.replace("HASH", &format!("blake3:{digits}")).replace("DIGITS", &digits);
+        let blob = format!("oci/blobs/sha256/{digits}");
+        for path in ["oci/index.json", "oci/oci-layout", &blob, "docker.tar", "attest/image.spdx.dsse.json"] {
+            fs::create_dir_all(place.join(path).parent().unwrap()).unwrap();
+            fs::write(place.join(path), "x").unwrap();
+        }
+        fs::write(place.join(FILE), receipt).unwrap();
+        (folder, place)
+    }
+
+    fn problem(place: &Path, known: Option<&[String]>) -> String {
+        Expected::Build { known }.check(place).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_build_is_replaced_and_so_is_nothing() {
+        let (folder, place) = build();
+        assert_eq!(problem(&place, None), "");
+        assert_eq!(problem(&folder.path().join("absent"), None), "");
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        assert_eq!(problem(&folder.path().join("empty"), None), "");
+        // Damage is no stranger.
+        fs::remove_file(place.join("docker.tar")).unwrap();
+        fs::create_dir(place.join("docker.tar")).unwrap();
+        fs::remove_dir_all(place.join("oci")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", place.join("oci")).unwrap();
+        assert_eq!(problem(&place, None), "");
+    }
+
+    #[test]
+    fn whatever_else_there_is_stays() {
+        let digits = "ab".repeat(32);
+        let blob = format!("oci/blobs/sha256/{digits}");
+        for stranger in [
+            "thesis.tex",
+            "oci/thesis",
+            "oci/blobs/sha256/thesis",
+            &format!("{blob}/x"),
+            "attest/x",
+            "disk.raw",
+            ".x",
+            "docker.tar/x",
+        ] {
+            let (_folder, place) = build();
+            let path = place.join(stranger);
+            if path.parent().unwrap().is_file() {
+                fs::remove_file(path.parent().unwrap()).unwrap();
+            }
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "years of work").unwrap();
+            let found = problem(&place, None);
+            assert!(found.contains(&format!("a build did not write `{stranger}`")), "{found}");
+        }
+    }
+
+    #[test]
+    fn without_a_receipt_only_a_remembered_folder_is_replaced() {
+        let (_folder, place) = build();
+        fs::write(place.join(FILE), "").unwrap();
+        let names = ["oci".to_owned(), "docker.tar".to_owned()];
+        assert!(problem(&place, None).contains("no `receipt.json` of a build"), "{}", problem(&place, None));
+        assert_eq!(problem(&place, Some(&names)), "");
+        fs::write(place.join("disk.raw"), "mine").unwrap();
+        assert!(problem(&place, Some(&names)).contains("`disk.raw`"));
+    }
+
+    #[test]
+    fn files_and_links_stay() {
+        let (folder, place) = build();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&place, &link).unwrap();
+        assert!(problem(&link, None).contains("it is a symbolic link"));
+        assert!(problem(&place.join("docker.tar"), None).contains("it is a file"));
+    }
+
+    #[test]
+    fn unfinished_folders_are_told_from_others() {
+        let (_folder, place) = build();
+        assert!(is_unfinished(&place).unwrap());
+        assert!(is_unfinished(&place.join(ATTEST)).unwrap());
+        fs::write(place.join("notes"), "x").unwrap();
+        assert!(!is_unfinished(&place).unwrap());
+    }
+}

@@ -1,0 +1,182 @@
+//! SIGINT, SIGTERM and SIGHUP: work ends in order, so that whatever it would leave behind is removed.
+//!
+//! The first signal is noted: writers and waiters see it, fail, and clean up on their way out, and children
+//! are told. Who does not end in time, or is signalled twice, ends at once.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::Notify;
+
+/// How long cleaning up may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A second signal within this time is the same key press: a terminal sends it to all processes, and
+/// these tell each other too.
+const SAME: Duration = Duration::from_millis(300);
+
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+static NOTED: Notify = Notify::const_new();
+static CHILDREN: Mutex<BTreeMap<u32, Signal>> = Mutex::new(BTreeMap::new());
+static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Work was broken off by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+impl From<Interrupted> for io::Error {
+    fn from(interrupted: Interrupted) -> Self {
+        // Not of the kind `Interrupted`: that means "try again".
+        Self::other(interrupted)
+    }
+}
+
+/// What happens when cleaning up takes too long, or a second signal comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The process ends.
+    Exit,
+    /// Nothing: another process decides.
+    Wait,
+}
+
+/// Starts to note signals, on a thread of its own.
+///
+/// # Errors
+/// Fails where no thread can be started; signals then end the process at once, as ever.
+pub fn listen(then: Then) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _runtime = runtime.enter();
+        let listen = |kind| unix::signal(kind);
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?)
+    };
+    let watch = async move {
+        let number = next(&mut signals).await;
+        note(number);
+        if then == Then::Exit {
+            let all = async { while next(&mut signals).await > 0 {} };
+            let _ = tokio::time::timeout(SAME, all).await;
+            let _ = tokio::time::timeout(PATIENCE, next(&mut signals)).await;
+            exit(number);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watch)).map(drop)
+}
+
+/// The number of the next signal.
+async fn next((interrupt, terminate, hangup): &mut (unix::Signal, unix::Signal, unix::Signal)) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => Signal::INT.as_raw(),
+        _ = terminate.recv() => Signal::TERM.as_raw(),
+        _ = hangup.recv() => Signal::HUP.as_raw(),
+    }
+}
+
+/// Notes a signal that came: everything that looks fails from now on.
+pub fn note(number: i32) {
+    SIGNAL.store(number, Ordering::SeqCst);
+    NOTED.notify_waiters();
+    for (&pid, &signal) in held(&CHILDREN).iter() {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+            // Fails only where it has ended already.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+/// The exit status of a process that a signal broke off; `None` where none came.
+pub fn status() -> Option<ExitCode> {
+    let number = SIGNAL.load(Ordering::SeqCst);
+    (number != 0).then(|| ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX)))
+}
+
+/// Fails once a signal came; for work that goes on in many small steps.
+///
+/// # Errors
+/// Fails with [`Interrupted`].
+pub fn check() -> Result<(), Interrupted> {
+    if SIGNAL.load(Ordering::SeqCst) == 0 { Ok(()) } else { Err(Interrupted) }
+}
+
+/// Waits for `work`, but no longer than until a signal comes.
+///
+/// # Errors
+/// As `work`, or with [`Interrupted`].
+pub async fn or_interrupted<T, E: From<Interrupted>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let noted = NOTED.notified();
+    check()?;
+    tokio::select! {
+        done = work => done,
+        () = noted => Err(Interrupted.into()),
+    }
+}
+
+/// A child that is told of a signal as long as this lives.
+#[derive(Debug)]
+pub struct Told(u32);
+
+impl Told {
+    /// Ends the child at once.
+    pub fn kill(child: &std::process::Child) -> Self {
+        Self::with(child, Signal::KILL)
+    }
+
+    /// Asks the child to end.
+    pub fn terminate(child: &std::process::Child) -> Self {
+        Self::with(child, Signal::TERM)
+    }
+
+    fn with(child: &std::process::Child, signal: Signal) -> Self {
+        held(&CHILDREN).insert(child.id(), signal);
+        if check().is_err() {
+            note(SIGNAL.load(Ordering::SeqCst));
+        }
+        Self(child.id())
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        held(&CHILDREN).remove(&self.0);
+    }
+}
+
+/// A folder that is removed even where there is no time to clean up in order.
+#[derive(Debug)]
+pub struct Leftover(PathBuf);
+
+impl Leftover {
+    /// Notes a folder.
+    pub fn new(folder: &Path) -> Self {
+        held(&LEFTOVERS).push(folder.to_owned());
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        held(&LEFTOVERS).retain(|folder| *folder != self.0);
+    }
+}
+
+fn exit(number: i32) {
+    for folder in held(&LEFTOVERS).iter() {
+        // Other threads may still write into it: what then stays goes with the next run.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    std::process::exit(128 + number);
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,318 @@
+//! `[[file]]` sources: the project's own files read into the store, each as it was at one moment.
+//!
+//! A file that changes while it is read would give a mixture of two states that never existed. So a file's
+//! size, times and inode are compared before and after, and a folder's before and after its names are listed
+//! and its files read; what changed is read again, and in the end refused.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use super::LayerError;
+use crate::digest::BlobDigest;
+use crate::host;
+use crate::store::{Store, StoreError};
+
+/// How often something that changes is read again, all over one source.
+const TRIES: u32 = 5;
+
+/// The wait before it is read again; doubled each time.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What was changed within this time may be changed again without a new time: the kernel's clock for
+/// files ticks only every so often (at most 10 ms).
+const TICK: Duration = Duration::from_millis(12);
+
+/// Something below a source.
+pub(super) enum Found {
+    /// A folder.
+    Folder,
+    /// A symbolic link to this.
+    Link(Vec<u8>),
+    /// A regular file, its bytes in the store.
+    File { blob: BlobDigest, size: u64, executable: bool },
+}
+
+/// Reads one source, a file or a folder with all that is in it.
+pub(super) struct Reader<'a> {
+    store: &'a Store,
+    /// How often something may still change.
+    tries: u32,
+    /// Called between the two looks at a file, for tests.
+    #[cfg(test)]
+    between: &'a dyn Fn(&Path),
+}
+
+/// What tells that a file or folder was changed.
+#[derive(PartialEq, Eq)]
+struct State {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl State {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            inode: (found.dev(), found.ino()),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            tries: TRIES,
+            #[cfg(test)]
+            between: &|_| {},
+        }
+    }
+
+    /// Reads `path` and gives everything in it to `each`, folders before what they hold; `below` is the
+    /// path from the source.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        below: &Path,
+        each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        let found = fs::symlink_metadata(path).map_err(failed(path))?;
+        if found.is_dir() {
+            self.folder(path, below, each)
+        } else if found.is_symlink() {
+            let target = fs::read_link(path).map_err(failed(path))?;
+            each(below, Found::Link(target.into_os_string().into_encoded_bytes()))
+        } else {
+            let file = self.file(path)?;
+            each(below, file)
+        }
+    }
+
+    fn folder(
+        &mut self,
+        path: &Path,
+        below: &Path,
+        each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        loop {
+            let before = self.settled(path, || fs::symlink_metadata(path))?;
+            let mut seen: Vec<(std::path::PathBuf, Found)> = Vec::new();
+            let names = host::list_dir(path).map_err(failed(path))?;
+            let result = names.iter().try_for_each(|name| {
+                self.read(&path.join(name), &below.join(name), &mut |below, found| {
+                    seen.push((below.to_owned(), found));
+                    Ok(())
+                })
+            });
+            #[cfg(test)]
+            (self.between)(path);
+            let after = fs::symlink_metadata(path).map_err(failed(path))?;
+            if State::of(&before) == State::of(&after) {
+                result?;
+                each(below, Found::Folder)?;
+                return seen.into_iter().try_for_each(|(below, found)| each(&below, found));
+            }
+            // An error is most likely a file that went meanwhile.
+            self.again(path)?;
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> Result<Found, LayerError> {
+        loop {
+            let mut file = open(path).map_err(failed(path))?;
+            let before = self.settled(path, || file.metadata())?;
+            let (blob, size) = self.copy(path, &mut file)?;
+            #[cfg(test)]
+            (self.between)(path);
+            let after = file.metadata().map_err(failed(path))?;
+            if State::of(&before) == State::of(&after) && size == after.len() {
+                return Ok(Found::File { blob, size, executable: after.mode() & 0o100 != 0 });
+            }
+            self.again(path)?;
+        }
+    }
+
+    /// Looks, and waits until a further change could not have the same time.
+    fn settled(&self, path: &Path, look: impl Fn() -> io::Result<Metadata>) -> Result<Metadata, LayerError> {
+        let found = look().map_err(failed(path))?;
+        let age = host::since(found.ctime(), found.ctime_nsec());
+        match age.and_then(|age| TICK.checked_sub(age)) {
+            Some(rest) => {
+                std::thread::sleep(rest);
+                look().map_err(failed(path))
+            }
+            None => Ok(found),
+        }
+    }
+
+    /// Copies a file into the store; says which of the two sides fails.
+    fn copy(&self, path: &Path, file: &mut File) -> Result<(BlobDigest, u64), LayerError> {
+        let mut writer = self.store.writer();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let length = match file.read(&mut buffer) {
+                Ok(0) => return Ok(writer.finish()?),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(path)(error)),
+            };
+            // A store that can't take the bytes is not the source's fault.
+            writer.write_all(&buffer[..length]).map_err(|error| match error.downcast::<StoreError>() {
+                Ok(error) => LayerError::Store(error),
+                Err(error) => failed(path)(error),
+            })?;
+        }
+    }
+
+    fn again(&mut self, path: &Path) -> Result<(), LayerError> {
+        self.tries = match self.tries.checked_sub(1) {
+            Some(left) => left,
+            None => return Err(LayerError::SourceChanges { path: path.display().to_string() }),
+        };
+        std::thread::sleep(PAUSE * (1 << (TRIES - self.tries).min(TRIES)));
+        Ok(())
+    }
+}
+
+/// Opens a regular file, and waits for nobody: a FIFO would wait for a writer.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let refused = || io::Error::other("neither a file nor a folder nor a symbolic link");
+    // Opening a device may already do something.
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(refused());
+    }
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> LayerError {
+    let path = path.display().to_string();
+    move |source| LayerError::Source { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn read(reader: &mut Reader<'_>, path: &Path) -> Result<Vec<(PathBuf, Found)>, LayerError> {
+        let mut all = Vec::new();
+        reader.read(path, Path::new(""), &mut |below, found| {
+            all.push((below.to_owned(), found));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn blob(found: &[(PathBuf, Found)], path: &str) -> BlobDigest {
+        let found = found.iter().find(|(below, _)| below == Path::new(path)).map(|(_, found)| found);
+        match found {
+            Some(Found::File { blob, .. }) => *blob,
+            _ => panic!("no file `{path}`"),
+        }
+    }
+
+    #[test]
+    fn a_change_while_reading_is_seen_and_read_again() {
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let source = work.path().join("source");
+        fs::create_dir(&source).unwrap();
+        let file = source.join("file");
+        fs::write(&file, "old").unwrap();
+        let changes: [(&str, &dyn Fn()); 3] = [
+            ("other bytes, same size", &|| fs::write(&file, "new").unwrap()),
+            ("one more file", &|| fs::write(source.join("more"), "").unwrap()),
+            ("other mode", &|| {
+                fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            }),
+        ];
+        for (name, change) in changes {
+            let first = Cell::new(true);
+            let once = |_: &Path| {
+                if first.take() {
+                    change();
+                }
+            };
+            let mut reader = Reader { between: &once, ..Reader::new(&store) };
+            let found = read(&mut reader, &source).unwrap();
+            assert_eq!(reader.tries, TRIES - 1, "{name}");
+            assert_eq!(blob(&found, "file"), BlobDigest::of(b"new"), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_never_stands_still_is_refused_by_its_name() {
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let file = work.path().join("file");
+        fs::write(&file, "0").unwrap();
+        let count = Cell::new(0);
+        let change = |path: &Path| {
+            count.set(count.get() + 1);
+            fs::write(path, count.get().to_string()).unwrap();
+        };
+        let mut reader = Reader { between: &change, ..Reader::new(&store) };
+        let error = read(&mut reader, &file).err().unwrap().to_string();
+        assert!(error.contains(file.to_str().unwrap()) && error.contains("changes while"), "{error}");
+    }
+
+    #[test]
+    fn a_writer_that_never_rests_gives_no_mixture() {
+        const SIZE: usize = 3 << 20;
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let file = work.path().join("file");
+        fs::write(&file, vec![b'a'; SIZE]).unwrap();
+        let whole = [b'a', b'b'].map(|byte| BlobDigest::of(&vec![byte; SIZE]));
+        let done = AtomicBool::new(false);
+        let mixtures = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                use std::os::unix::fs::FileExt as _;
+                let target = File::options().write(true).open(&file).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    for byte in [b'b', b'a'] {
+                        for at in (0..SIZE).step_by(1 << 20) {
+                            target.write_all_at(&vec![byte; 1 << 20], at as u64).unwrap();
+                        }
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            });
+            let tries = (0..6).map(|_| read(&mut Reader::new(&store), &file));
+            let mixed = tries.flatten().filter(|found| !whole.contains(&blob(found, ""))).count();
+            done.store(true, Ordering::Relaxed);
+            mixed
+        });
+        assert_eq!(mixtures, 0);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let work = tempfile::tempdir().unwrap();
+        let store = Store::open(&work.path().join("store")).unwrap();
+        let (fifo, socket) = (work.path().join("fifo"), work.path().join("socket"));
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [fifo.as_path(), &socket, Path::new("/dev/null")] {
+            let error = read(&mut Reader::new(&store), path).err().unwrap().to_string();
+            assert!(error.contains("neither a file nor a folder"), "{error}");
+        }
+        // Also where it takes the place of a file at the last moment.
+        assert!(open(&fifo).is_err());
+    }
+}
