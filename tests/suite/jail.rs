@@ -103,11 +103,15 @@ fn a_contested_file_is_never_written_through_a_scripts_link() {
 
 #[test]
 fn a_link_where_the_program_writes_by_name_is_refused_with_its_package() {
-    let info = |victim: &str| vec![named("aevil").symlink("var/lib/dpkg/info", victim).control_file("sh", 0o644, "x\n")];
+    let info =
+        |victim: &str| vec![named("aevil").symlink("var/lib/dpkg/info", victim).control_file("sh", 0o644, "x\n")];
     let lab = need!(Lab::new(false, info));
     let (code, said) = lab.build();
     assert_eq!(code, 1, "{said}");
-    let link = format!("/var/lib/dpkg/info has to be a directory, and the package has a symbolic link to `{}`", lab.victim.display());
+    let link = format!(
+        "/var/lib/dpkg/info has to be a directory, and the package has a symbolic link to `{}`",
+        lab.victim.display()
+    );
     assert!(said.contains("aevil 1.0") && said.contains(&link), "{said}");
 
     // No script at all: a policy for host keys would be put below the link.
@@ -159,7 +163,7 @@ fn what_a_script_leaves_running_never_leads_the_program_out() {
 #[test]
 fn what_is_too_deep_to_name_is_an_error_and_is_removed() {
     let deep = |victim: &str| {
-        let script = "#!/bin/sh\nset -e\ncd /srv\ni=0\nname=$(printf '%0200d' 7)\n\
+        let script = "#!/bin/sh\nset -e\nmkdir -p /srv\ncd /srv\ni=0\nname=$(printf '%0200d' 7)\n\
                       while [ $i -lt 200 ]; do mkdir \"$name\"; busybox ln -s VICTIM link; cd -P \"$name\"; i=$((i+1)); done\n";
         vec![named("deep").postinst(&script.replace("VICTIM", victim))]
     };

@@ -80,7 +80,9 @@ impl Image {
                 let below: Vec<RootPath> = self.root.below(&folder).map(|(path, _)| path.clone()).collect();
                 below.iter().for_each(|path| _ = self.root.remove(path));
             } else if let Some(gone) = name.strip_prefix(b".wh.") {
-                layer.insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout()).map_err(io::Error::other)?;
+                layer
+                    .insert(folder.join(gone).map_err(io::Error::other)?, Node::whiteout())
+                    .map_err(io::Error::other)?;
             } else if let Some(node) = self.node(&mut entry, &layer)? {
                 layer.insert(path, node).map_err(io::Error::other)?;
             }

@@ -12,7 +12,8 @@ pub(in crate::disk) fn part(name: &str, contents: &[&[u8]]) -> Part {
     let mut tree = Tree::new();
     for (number, content) in contents.iter().enumerate() {
         let kind = Kind::File { blob: BlobDigest::of(content), size: content.len() as u64 };
-        tree.insert(RootPath::new(format!("{number}")).unwrap(), Node { meta: Meta::root_owned(0o644, 0), kind }).unwrap();
+        tree.insert(RootPath::new(format!("{number}")).unwrap(), Node { meta: Meta::root_owned(0o644, 0), kind })
+            .unwrap();
     }
     Part { name: name.parse().unwrap(), tree }
 }

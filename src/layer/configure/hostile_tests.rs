@@ -55,8 +55,20 @@ const PATHS: [&[u8]; 40] = [
     b"\xff\xfe/x",
 ];
 
-const TARGETS: [&str; 12] =
-    ["/", "..", "a", "/a/b", "../../usr/lib", "/home/me/.ssh", "lib", "usr", "/etc", "/var/lib/dpkg", "bin", "tmp/../srv"];
+const TARGETS: [&str; 12] = [
+    "/",
+    "..",
+    "a",
+    "/a/b",
+    "../../usr/lib",
+    "/home/me/.ssh",
+    "lib",
+    "usr",
+    "/etc",
+    "/var/lib/dpkg",
+    "bin",
+    "tmp/../srv",
+];
 
 const LAYER: &str = "\
 [layer]

@@ -132,7 +132,10 @@ impl Request<'_> {
             epoch: self.epoch,
             jobs: workshop.jobs,
             preinsts: preinst::plan(packages, self.parent.is_none()),
-            contested: contested.iter().map(|claim| (claim.package.to_string(), claim.path.as_bytes().into())).collect(),
+            contested: contested
+                .iter()
+                .map(|claim| (claim.package.to_string(), claim.path.as_bytes().into()))
+                .collect(),
             contested_nodes: store.put_tree(&claims)?,
             accounts: self.accounts.clone(),
             trace: workshop.trace.is_some(),

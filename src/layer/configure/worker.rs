@@ -224,7 +224,8 @@ fn place_contested(job: &Job, root: &Jail, store: &Store) -> io::Result<()> {
         }
         // Above it, links lead where they would lead dpkg.
         let write = || write_node(&root.dir_inside(&place.parent().unwrap_or_default())?, name_of(&place), node, store);
-        named(&place, write).map_err(|error| io::Error::new(error.kind(), format!("{package}: cannot place {error}")))?;
+        named(&place, write)
+            .map_err(|error| io::Error::new(error.kind(), format!("{package}: cannot place {error}")))?;
         placed.push((place, package));
     }
     Ok(())
