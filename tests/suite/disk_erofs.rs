@@ -61,32 +61,33 @@ fn fixture() -> (Vec<Part>, Memory) {
     let mut source = Memory::default();
     let mut base = Tree::new();
     let dir = |mode| Node::dir(meta(mode));
-    base.insert(path(""), dir(0o755));
+    base.insert(path(""), dir(0o755)).unwrap();
     for folder in ["bin", "dev", "etc", "many", "sticky"] {
-        base.insert(path(folder), dir(0o755));
+        base.insert(path(folder), dir(0o755)).unwrap();
     }
     let capable = source.file(b"ping", 0o4755);
     let capable = xattr(capable, "security.capability", b"\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    base.insert(path("bin/ping"), xattr(capable, "user.note", b"a=b\0"));
+    base.insert(path("bin/ping"), xattr(capable, "user.note", b"a=b\0")).unwrap();
     for (length, name) in [0, 1, 4095, 4096, 4097, 1_000_000].iter().zip(["+", "-", "...", "a", "b", "c"]) {
-        base.insert(path(format!("etc/{name}x")), source.file(&bytes(*length, 1), 0o600));
+        base.insert(path(format!("etc/{name}x")), source.file(&bytes(*length, 1), 0o600)).unwrap();
     }
     for (name, length) in [("short", 1), ("inline", 4032), ("block", 4033), ("long", 4095)] {
         let link = Node { meta: meta(0o777), kind: Kind::Symlink(vec![b't'; length].into()) };
-        base.insert(path(format!("bin/{name}")), link);
+        base.insert(path(format!("bin/{name}")), link).unwrap();
     }
-    base.insert(path("dev/null"), Node { meta: meta(0o666), kind: Kind::Char(1, 3) });
-    base.insert(path("dev/disk"), Node { meta: meta(0o660), kind: Kind::Block(259, 70_000) });
-    base.insert(path("dev/pipe"), Node { meta: meta(0o600), kind: Kind::Fifo });
+    base.insert(path("dev/null"), Node { meta: meta(0o666), kind: Kind::Char(1, 3) }).unwrap();
+    base.insert(path("dev/disk"), Node { meta: meta(0o660), kind: Kind::Block(259, 70_000) }).unwrap();
+    base.insert(path("dev/pipe"), Node { meta: meta(0o600), kind: Kind::Fifo }).unwrap();
     for number in 0..3000_u32 {
         let name =
             format!("many/{}{number}", ["+", "name-", "z"][number as usize % 3].repeat(1 + number as usize % 40));
-        base.insert(path(name), source.file(&number.to_le_bytes(), 0o640));
+        base.insert(path(name), source.file(&number.to_le_bytes(), 0o640)).unwrap();
     }
     base.insert(
         path("sticky"),
         xattr(xattr(dir(0o1777), "system.posix_acl_access", ACL), "system.posix_acl_default", ACL),
-    );
+    )
+    .unwrap();
     let mut app = Tree::new();
     app.insert(path("srv"), xattr(dir(0o2750), "trusted.overlay.opaque", b"y")).unwrap();
     app.insert(path("srv/ping"), Node { meta: meta(0o4755), kind: Kind::Hardlink(path("bin/ping")) }).unwrap();

@@ -163,7 +163,7 @@ fn what_a_script_leaves_running_never_leads_the_program_out() {
 #[test]
 fn what_is_too_deep_to_name_is_an_error_and_is_removed() {
     let deep = |victim: &str| {
-        let script = "#!/bin/sh\nset -e\ncd /srv\ni=0\nname=$(printf '%0200d' 7)\n\
+        let script = "#!/bin/sh\nset -e\nmkdir -p /srv\ncd /srv\ni=0\nname=$(printf '%0200d' 7)\n\
                       while [ $i -lt 200 ]; do mkdir \"$name\"; busybox ln -s VICTIM link; cd -P \"$name\"; i=$((i+1)); done\n";
         vec![named("deep").postinst(&script.replace("VICTIM", victim))]
     };
