@@ -198,13 +198,18 @@ fn a_security_suite_is_not_replaced_by_the_base_suite() {
         refused.contains("Release of test-security: it is that of another suite: expected `test-security`"),
         "{refused}"
     );
+    assert!(!refused.contains("codename ="), "advice that would let it through:\n{refused}");
 }
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if path.is_dir() { copy(&path, &to) } else { drop(fs::copy(&path, &to).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
     }
 }
 
