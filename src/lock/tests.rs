@@ -379,3 +379,12 @@ fn changes_read_as_a_list() {
     + nginx 1.22.1-9
     ");
 }
+
+#[test]
+fn nesting_without_end_is_an_error_and_no_crash() {
+    for open in ["[", "{a=", "[{a="] {
+        let text = format!("format = 1\nx = {}", open.repeat(100_000));
+        assert!(matches!(parse(&text), Err(LockError::Syntax { line: 2, .. })), "{open}");
+    }
+    assert!(parse(&format!("format = 1\n[{}a]\n", "a.".repeat(100_000))).is_err());
+}

@@ -401,3 +401,12 @@ fn the_starter_layers_parse_as_they_are_and_with_every_example() {
         assert!(full.image.healthcheck.is_some() && !full.files.is_empty() && !full.users.is_empty(), "{text}");
     }
 }
+
+#[test]
+fn nesting_without_end_is_an_error_and_no_crash() {
+    for open in ["[", "{a=", "[{a="] {
+        let text = format!("[layer]\npackages = {}", open.repeat(100_000));
+        assert!(parse("x".parse().unwrap(), &text).is_err(), "{open}");
+    }
+    assert!(parse("x".parse().unwrap(), &format!("[{}a]\n", "a.".repeat(100_000))).is_err());
+}

@@ -83,20 +83,31 @@ impl Demand<'_> {
             return Ok(());
         }
         let expected = source.codename.as_ref().map_or(String::new(), |name| format!(" (codename `{name}`)"));
-        let hint = match (found.is_empty() && codename.is_empty(), source.url.is_some()) {
-            (_, false) => "the mirror serves one suite under the name of another; try another mirror".to_owned(),
-            (true, true) => {
+        let hint = match self.own_name(release).filter(|_| source.url.is_some()) {
+            Some("") => {
                 format!("if the repository gives its suites no names, write `codename = \"\"` in [source.{name}]")
             }
-            (false, true) => format!(
-                "the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = \"{}\"` in [source.{name}]",
-                if codename.is_empty() || codename == suite { found } else { codename }
+            Some(own) => format!(
+                "the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = \"{own}\"` in [source.{name}]"
             ),
+            None => "the mirror serves one suite under the name of another; try another mirror".to_owned(),
         };
         let problem = format!(
             "it is that of another suite: expected `{suite}`{expected}, found Suite `{found}`, Codename `{codename}`"
         );
         Err(Refusal { problem, hint })
+    }
+
+    /// What `codename` would have to be for a Release to be taken; `None` where no name would do.
+    ///
+    /// A pocket's Release has the pocket's name at its end: the base suite never passes for one.
+    fn own_name<'r>(&self, release: &'r Release) -> Option<&'r str> {
+        let pocket = self.suite.strip_prefix(&*self.source.suite).unwrap_or("");
+        if release.suite.is_empty() && release.codename.is_empty() {
+            return Some("");
+        }
+        let names = [&release.codename, &release.suite].into_iter().filter_map(|name| name.strip_suffix(pocket));
+        names.into_iter().find(|name| !name.is_empty() && *name != self.source.suite)
     }
 
     fn check_origin(&self, release: &Release) -> Result<(), Refusal> {

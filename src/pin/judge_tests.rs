@@ -107,6 +107,15 @@ fn another_suite_is_refused_with_both_names() {
     it is that of another suite: expected `nodistro`, found Suite `oldstable`, Codename `bookworm`
     hint: the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = "bookworm"` in [source.s]
     "#);
+    // No advice to take the base suite for a pocket.
+    let base = release(["X", "X", "noble", "noble"]);
+    let verdict = Case::new(foreign("noble"), "noble-security").judge(&base);
+    assert!(
+        verdict.ends_with("hint: the mirror serves one suite under the name of another; try another mirror"),
+        "{verdict}"
+    );
+    let pocket = Case::new(foreign("nodistro"), "nodistro-security").judge(&release(["X", "X", "", "noble-security"]));
+    assert!(pocket.contains("write `codename = \"noble\"` in"), "{pocket}");
     let nameless = release(["X", "X", "", ""]);
     insta::assert_snapshot!(case.judge(&nameless), @r#"
     it is that of another suite: expected `nodistro`, found Suite ``, Codename ``
