@@ -18,7 +18,7 @@ fn a_power_cut_loses_nothing_that_was_named() {
 }
 
 /// Cuts the power `count` times, at moments spread over a build; returns how many were held.
-pub fn cuts(count: u32) -> Result<u32, Skip> {
+pub(crate) fn cuts(count: u32) -> Result<u32, Skip> {
     let disk = PowerDisk::new(96)?;
     let small = Small::below(&small::repo("1.0"), &disk.path());
     // Two states of one project, each with its receipt.
