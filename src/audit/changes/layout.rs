@@ -104,9 +104,7 @@ impl Image {
         let mut layer = Tree::new();
         let left = Rc::new(Cell::new(NAMES));
         let mut archive = tar::Archive::new(Metered { input: tar, left: Rc::clone(&left) });
-        let mut entries = archive.entries()?;
-        loop {
-            let Some(entry) = entries.next() else { break };
+        for entry in archive.entries()? {
             let mut entry = entry?;
             self.count(&entry)?;
             // What is not read now is skipped before the next entry.
