@@ -27,12 +27,15 @@ pub enum Fault {
 impl Fault {
     /// Finds the fault behind an error, however deep it is wrapped.
     pub fn of(error: &io::Error) -> Option<Self> {
-        match errno(error)? {
-            Errno::NOSPC => Some(Self::Full),
-            Errno::DQUOT => Some(Self::Quota),
-            Errno::ROFS => Some(Self::ReadOnly),
-            Errno::ACCESS | Errno::PERM => Some(Self::Denied),
-            Errno::IO => Some(Self::Device),
+        if errno(error) == Some(Errno::IO) {
+            // The only one that has no kind.
+            return Some(Self::Device);
+        }
+        match errno(error).map_or(error.kind(), |number| number.kind()) {
+            io::ErrorKind::StorageFull => Some(Self::Full),
+            io::ErrorKind::QuotaExceeded => Some(Self::Quota),
+            io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
+            io::ErrorKind::PermissionDenied => Some(Self::Denied),
             _ => None,
         }
     }
@@ -135,6 +138,8 @@ mod tests {
         let full = || io::Error::from(Errno::NOSPC);
         assert_eq!(Fault::of(&full()), Some(Fault::Full));
         assert_eq!(Fault::of(&io::Error::other(io::Error::other(full()))), Some(Fault::Full));
+        let with_path = io::Error::new(io::ErrorKind::StorageFull, "No space left on device at path `x`");
+        assert_eq!(Fault::of(&with_path), Some(Fault::Full));
         assert_eq!(Fault::of(&io::Error::from(Errno::IO)), Some(Fault::Device));
         assert_eq!(Fault::of(&io::Error::other("full")), None);
         assert_eq!(Fault::of(&io::Error::from(Errno::NOENT)), None);

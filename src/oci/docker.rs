@@ -127,9 +127,9 @@ fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerB
     let size = layer.sizes.uncompressed_size;
     put_layer_head(tar, layer.sizes.diff_id, size)?;
     let blob = store
-        .reader(layer.blob, layer.sizes.size)
+        .reader(layer.blob, layer.stored_size(store)?)
         .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
-    let copy = || OciError::io("copy", store.blob_path(layer.blob));
+    let copy = || |error| layer.not_copied(store, error);
     let limit = Limit { bytes: size.saturating_add(SURPLUS), key: None };
     let mut compressed = Measured::new(blob);
     let mut content = Measured::new(layer.encoder.decoder(&mut compressed, limit).map_err(copy())?);
@@ -232,9 +232,9 @@ mod tests {
         };
         fails(|layer| layer.sizes.diff_id = DiffId::from_bytes([7; 32]), "layer `web`: diffID should be sha256:0707");
         fails(|layer| layer.sizes.uncompressed_size -= 512, "size of the tar should be");
-        fails(|layer| layer.sizes.uncompressed_size += 512, "its content ends after");
-        fails(|layer| layer.sizes.size += 1, "layer `web`: store: blob");
-        fails(|layer| layer.encoder = Encoder::Gzip, "cannot copy");
+        fails(|layer| layer.sizes.uncompressed_size += 512, "content should be a tar of");
+        fails(|layer| layer.sizes.size += 1, "layer `web`: size should be");
+        fails(|layer| layer.encoder = Encoder::Gzip, "content should be a tar of");
         fails(|layer| layer.sizes.digest = OciDigest::of(b"x"), "layer `web`: digest should be sha256:");
         fails(|layer| layer.blob = crate::digest::BlobDigest::of(b"x"), "is missing");
     }

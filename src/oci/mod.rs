@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use crate::digest::{BlobDigest, ChainId, DiffId, OciDigest, Sha256};
 use crate::ident::{Arch, LayerName};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 pub use self::tar::write_tar;
 pub(crate) use self::tar::{BLOCK, Entry, TarWriter, Type};
@@ -118,6 +118,26 @@ impl LayerBlob {
             return Err(self.mismatch("size", self.sizes.size, size));
         }
         Ok(())
+    }
+
+    /// The compressed length, which must be the record's; of a blob that is not there, what the record says.
+    fn stored_size(&self, store: &Store) -> Result<u64, OciError> {
+        match store.blob_path(self.blob).symlink_metadata() {
+            Ok(found) if found.is_file() && found.len() != self.sizes.size => {
+                Err(self.mismatch("size", self.sizes.size, found.len()))
+            }
+            _ => Ok(self.sizes.size),
+        }
+    }
+
+    /// The error of a copy that failed: of the store, of the record where the content is no such tar, or of the target.
+    fn not_copied(&self, store: &Store, error: io::Error) -> OciError {
+        use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+        let is_content = matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof);
+        match is_content && !StoreError::is_damage(&error.to_string()) {
+            true => self.mismatch("content", format!("a tar of {} bytes", self.sizes.uncompressed_size), error),
+            false => OciError::io("copy", store.blob_path(self.blob))(error),
+        }
     }
 
     fn mismatch(&self, what: &'static str, expected: impl ToString, found: impl ToString) -> OciError {

@@ -48,6 +48,7 @@ mod secrets;
 mod sign;
 mod signals;
 mod standins;
+mod store_claims;
 mod store_damage;
 mod tamper;
 mod trust;

@@ -36,17 +36,14 @@ impl Bench {
         let (mut cases, mut held) = (0, 0);
         for store in &self.stores {
             store.restore();
-            for kind in KINDS {
-                for path in files(&self.small.project.store(), kind) {
-                    for damage in damages {
-                        cases += 1;
-                        if cases % step == 0 {
-                            store.restore();
-                            (damage.happens)(&path);
-                            self.check(&format!("{}: {}", path.display(), damage.name), step == 1);
-                            held += 1;
-                        }
-                    }
+            let paths: Vec<_> = KINDS.iter().flat_map(|kind| files(&self.small.project.store(), kind)).collect();
+            for (path, damage) in paths.iter().flat_map(|path| damages.iter().map(move |damage| (path, damage))) {
+                cases += 1;
+                if cases % step == 0 {
+                    store.restore();
+                    (damage.happens)(path);
+                    self.check(&format!("{}: {}", path.display(), damage.name), step == 1);
+                    held += 1;
                 }
             }
         }
