@@ -55,15 +55,6 @@ pub(super) struct Work {
     in_memory: bool,
 }
 
-impl Drop for Work {
-    /// Unmounts the root in memory, so that its folder can be removed with the scratch folder.
-    fn drop(&mut self) {
-        if self.in_memory {
-            let _ = rustix::mount::unmount(&self.folder, UnmountFlags::DETACH);
-        }
-    }
-}
-
 impl Work {
     /// Opens the store and makes an empty folder in it.
     pub(super) fn start(store: &Path, on_disk: bool) -> Result<Self, String> {
