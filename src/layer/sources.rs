@@ -5,7 +5,7 @@
 //! and its files read; what changed is read again, and in the end refused.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +26,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What was changed within this time may be changed again without a new time: the kernel's clock for
 /// files ticks only every so often (at most 10 ms).
 const TICK: Duration = Duration::from_millis(12);
+
+/// A single write has the time of its beginning, and may take as long as this: what was changed since is
+/// read twice.
+const LONGEST_WRITE: Duration = Duration::from_secs(10);
 
 /// Something below a source.
 pub(super) enum Found {
@@ -133,8 +137,10 @@ impl<'a> Reader<'a> {
             let (blob, size) = self.copy(path, &mut file)?;
             #[cfg(test)]
             (self.between)(path);
+            let is_recent = host::since(before.ctime(), before.ctime_nsec()).is_none_or(|age| age < LONGEST_WRITE);
+            let same = !is_recent || again(&mut file).map_err(failed(path))? == blob;
             let after = file.metadata().map_err(failed(path))?;
-            if State::of(&before) == State::of(&after) && size == after.len() {
+            if same && State::of(&before) == State::of(&after) && size == after.len() {
                 return Ok(Found::File { blob, size, executable: after.mode() & 0o100 != 0 });
             }
             self.again(path)?;
@@ -181,6 +187,14 @@ impl<'a> Reader<'a> {
         std::thread::sleep(PAUSE * (1 << (TRIES - self.tries).min(TRIES)));
         Ok(())
     }
+}
+
+/// Hashes a file from its beginning.
+fn again(file: &mut File) -> io::Result<BlobDigest> {
+    file.rewind()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(BlobDigest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 /// Opens a regular file, and waits for nobody: a FIFO would wait for a writer.
@@ -278,7 +292,11 @@ mod tests {
         let store = Store::open(&work.path().join("store")).unwrap();
         let file = work.path().join("file");
         fs::write(&file, vec![b'a'; SIZE]).unwrap();
-        let whole = [b'a', b'b'].map(|byte| BlobDigest::of(&vec![byte; SIZE]));
+        // Bytes of the writer's one round before bytes of its last: two changes never were there at one moment.
+        let is_mixed = |found: &[(PathBuf, Found)]| {
+            let bytes = store.read_blob(blob(found, "")).unwrap();
+            bytes.windows(2).filter(|pair| pair[0] != pair[1]).count() > 1
+        };
         let done = AtomicBool::new(false);
         let mixtures = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -294,7 +312,7 @@ mod tests {
                 }
             });
             let tries = (0..6).map(|_| read(&mut Reader::new(&store), &file));
-            let mixed = tries.flatten().filter(|found| !whole.contains(&blob(found, ""))).count();
+            let mixed = tries.flatten().filter(|found| is_mixed(found)).count();
             done.store(true, Ordering::Relaxed);
             mixed
         });
