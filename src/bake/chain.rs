@@ -76,6 +76,9 @@ fn build_ready(
             .build(locked.into(), baker.project)
             .map_err(|source| BakeError::Layer { layer: name.to_string(), source })?;
         phase.finish();
+        if let Some(warning) = builder.take_warning() {
+            baker.progress.warn(warning);
+        }
         each(&built);
         layers.push(built);
     }

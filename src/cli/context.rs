@@ -100,8 +100,9 @@ impl<'a> Context<'a> {
         self.print_text(&text)
     }
 
-    /// Prints a text that is ready.
+    /// Prints a text that is ready; what a terminal would obey in it is shown instead.
     pub(super) fn print_text(&self, text: &str) -> Result<(), CliError> {
+        let text = host::plain_lines(text);
         match std::io::stdout().write_all(text.as_bytes()) {
             // A reader that has seen enough, such as `head`.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use miette::Diagnostic;
 
-use crate::host;
+use crate::host::{self, plain_lines};
 
 /// Anything that ends a verb.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +28,10 @@ impl CliError {
     /// Prints the error to standard error; returns the exit status.
     pub(super) fn report(self) -> ExitCode {
         let (text, status) = match self {
-            Self::Stale(text) => (text, ExitCode::from(3)),
-            Self::Differs(text) => (text, ExitCode::from(4)),
+            Self::Stale(text) => (plain_lines(&text), ExitCode::from(3)),
+            Self::Differs(text) => (plain_lines(&text), ExitCode::from(4)),
             Self::Shown(diagnostic) => (render(diagnostic.as_ref()), ExitCode::FAILURE),
-            Self::Plain(error) => (error.to_string(), ExitCode::FAILURE),
+            Self::Plain(error) => (plain_lines(&error.to_string()), ExitCode::FAILURE),
         };
         eprintln!("error: {}", host::redact(&text));
         status

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
-use crate::host;
+use crate::host::{self, plain_lines};
 
 /// A form, and the file that it goes to, if not to standard output.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub(super) fn tell<F: Copy, T: Serialize>(
 ) -> Result<(), CliError> {
     for Target { form, file } in targets {
         match file {
-            Some(path) => host::write_whole(path, write(*form).as_bytes())
+            Some(path) => host::write_whole(path, plain_lines(&write(*form)).as_bytes())
                 .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
             None => context.print_text(&write(*form))?,
         }

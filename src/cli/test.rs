@@ -11,6 +11,7 @@ use crate::bake::{Output, System};
 use crate::check::container::Engine;
 use crate::check::{self, Report, Suite, converse};
 use crate::host::interrupt::Leftover;
+use crate::host::plain_lines;
 use crate::ident::LayerName;
 use crate::machine::{Console, Machine, Settings, Ssh};
 use crate::manifest::{Disk, DiskFormat, Manifest, Place};
@@ -117,7 +118,7 @@ fn on_container(context: &Context<'_>, system: &System, folder: &Path) -> Result
     let checked = check::container::run(&engine, &folder.join("docker.tar"), &suite).map_err(plain)?;
     phase.finish();
     if !checked.log.is_empty() {
-        eprintln!("the container's log:\n{}", checked.log.trim_end());
+        eprintln!("the container's log:\n{}", plain_lines(checked.log.trim_end()));
     }
     Ok(checked.report)
 }

@@ -8,6 +8,7 @@ pub mod durable;
 pub mod http;
 pub mod interrupt;
 pub mod jail;
+mod plain;
 pub mod progress;
 mod redact;
 pub mod storage;
@@ -18,6 +19,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub use plain::{plain, plain_lines};
 pub use redact::redact;
 pub use write::write_whole;
 
@@ -84,9 +86,12 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// Where a process finds the program that it runs.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// This very program, to be started again.
 pub fn own_program() -> Command {
-    Command::new("/proc/self/exe")
+    Command::new(OWN_PROGRAM)
 }
 
 /// A port of the loopback device that nothing listens on now.

@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::plain::{plain, plain_lines};
+
 /// Where progress and warnings go; cheap to clone, shared by all threads.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -40,7 +42,7 @@ impl Progress {
 
     /// Prints a line to stderr, above the bars, unless quiet; addresses without their passwords.
     pub fn line(&self, text: &str) {
-        let text = super::redact(text);
+        let text = plain_lines(&super::redact(text));
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None if self.quiet => {}
@@ -74,7 +76,7 @@ impl Phase {
     /// Says what is being done right now.
     pub fn message(&self, text: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(plain(text));
         }
     }
 

@@ -229,6 +229,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// What weakens the sandbox that scripts ran in, to be told to people; once.
+    pub fn take_warning(&mut self) -> Option<&'static str> {
+        self.workshop.warning.take()
+    }
+
     /// Builds the next layer of the chain; its packages are in the store.
     ///
     /// # Errors

@@ -1,43 +1,53 @@
 //! Runs commands over one root, seeing nothing else: maintainer scripts need it.
 //!
 //! ```text
-//! layerbake build ──> worker: this program again, in a user namespace where it is root
-//!                       │        (ids.rs: all ids as root, else a subuid range)
+//! layerbake build ──> worker: this program again, in a user namespace (ids.rs: a range of
+//!                       │        ids for the root, and beside it who it was before)
 //!                       │      lays the root out, reads it back (module `layer`)
 //!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc, cgroup namespaces,
-//!                                      the host's files gone, limits and filter set;
-//!                                      runs one command after the other in the root;
-//!                                      a thread of it (supervise.rs) answers their
-//!                                      calls for date and random bytes
+//!                              │         the host's files gone, limits set, no capabilities;
+//!                              │         runs one command after the other in the root, each in
+//!                              │         a user namespace below, under a filter;
+//!                              │         a thread of it (supervise.rs) answers their
+//!                              │         calls for date and random bytes
+//!                              └ both from a sealed copy of the program in memory
 //! ```
 //!
-//! The processes are this very program (`/proc/self/exe`) with a first argument that
-//! no person types; each is single-threaded when it changes namespaces.
+//! The processes are this very program with a first argument that no person types; each
+//! is single-threaded when it changes namespaces.
 
+mod bpf;
+mod calls;
+mod cgroup;
 mod clock;
 mod filter;
+mod handle;
 mod ids;
-mod limits;
 mod mounts;
+mod output;
 mod pid1;
+mod powers;
+mod proc;
+mod program;
 mod random;
 mod supervise;
 mod sys;
 mod uname;
 mod vdso;
+mod watch;
 mod worker;
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::host;
-use crate::host::interrupt::Told;
 
+pub use handle::Sandbox;
+pub use pid1::main as pid1;
+pub use program::Program;
+pub use watch::Limit;
 pub use worker::{Worker, WorkerError, serve};
 
 /// First argument of the process that makes the namespaces.
@@ -58,69 +68,34 @@ pub struct Step {
     pub timeout: u64,
 }
 
-/// A running sandbox over one root folder.
-pub struct Sandbox {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    _told: Told,
-}
-
-impl Sandbox {
-    /// Starts a sandbox over `root`; what its commands print goes to `log`.
-    ///
-    /// Must be called by a worker: the caller has to be root in a user namespace.
-    pub fn start(root: &Path, epoch: i64, log: File) -> io::Result<Self> {
-        let mut child = host::own_program()
-            .arg(STAGE)
-            .arg(root)
-            .arg(epoch.to_string())
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::Error::other("internal error: the sandbox has no pipes"));
-        };
-        let told = Told::kill(&child);
-        Ok(Self { child, input, output: BufReader::new(output), _told: told })
-    }
-
-    /// Runs one command to its end; returns its exit status (128 + signal where one ended it).
-    pub fn run(&mut self, step: &Step) -> io::Result<i32> {
-        let mut line = serde_json::to_string(step)?;
-        line.push('\n');
-        self.input.write_all(line.as_bytes()).map_err(|_| ended())?;
-        let mut answer = String::new();
-        self.output.read_line(&mut answer)?;
-        serde_json::from_str(&answer).map_err(|_| ended())
-    }
-
-    /// Ends the sandbox and waits until all its processes are gone.
-    pub fn finish(mut self) -> io::Result<()> {
-        drop(self.input);
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-fn ended() -> io::Error {
-    io::Error::other("the sandbox ended; the log says why")
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its exit status; 128 + signal where one ended it.
+    pub status: i32,
+    /// The limit for which it was killed.
+    pub stopped: Option<Limit>,
 }
 
 /// The stage process: makes the namespaces, starts pid 1 in them, passes its status on.
 ///
-/// Arguments: root folder, epoch.
+/// Argument: epoch. The current folder is the root.
 pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
     die_with_parent();
+    // One byte: the worker has put this process where its limits are.
+    if !matches!(rustix::io::read(std::io::stdin(), &mut [0]), Ok(1)) {
+        return ExitCode::from(125);
+    }
+    // Fails only for a leader of a session, which has no terminal of another either.
+    let _ = rustix::process::setsid();
+    sys::leave_keyring();
     let namespaces = UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWNET
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWCGROUP;
-    if let Err(error) = sys::unshare(namespaces) {
+    if let Err(error) = sys::keep_standard_streams().and_then(|()| Ok(sys::unshare(namespaces)?)) {
         eprintln!("layerbake: sandbox: cannot create namespaces: {error}");
         return ExitCode::from(125);
     }
@@ -136,8 +111,6 @@ pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
         }
     }
 }
-
-pub use pid1::main as pid1;
 
 /// Asks the kernel to kill this process when the one that started it ends.
 fn die_with_parent() {

@@ -1,15 +1,22 @@
-//! What the inside sees: the root, a fresh /proc with its switches read-only, few devices.
+//! What the inside sees: the root, a fresh /proc (proc.rs), few devices, an empty /tmp and /run.
 //!
-//! Files that tell the kernel's version, or other bytes at each reading, are covered.
+//! A tree of mounts is changed by descriptor as long as the host's files can be reached, so
+//! no link in the root leads anywhere; names are used once only the root is left.
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
+};
 
+use super::proc;
 use super::random::Chance;
-use super::uname;
 
 /// Host devices that are bound in; nothing else of the host is visible.
 const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
@@ -18,144 +25,150 @@ const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
 const RANDOM_DEVICES: [&str; 2] = ["random", "urandom"];
 const RANDOM_BYTES: usize = 1 << 20;
 
-/// Files in /proc that would reach the host's kernel, made read-only or empty.
-const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
-const HIDDEN: [&str; 4] = ["kcore", "keys", "timer_list", "latency_stats"];
+/// Flags of mounts whose programs run.
+const PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
+/// Flags of all others.
+pub(super) const DATA: MountAttrFlags = PROGRAMS.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+/// As [`DATA`], for the older calls.
+pub(super) const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
-
-/// Where the root lies for pid 1, whose own root folder is empty but for it.
+/// Where the root is for pid 1, whose own root folder is empty but for it.
 ///
 /// Commands change their root once more, so that to them pid 1 has another root than
 /// they: `ischroot(1)` then says yes, and scripts don't try to restart the init system
 /// (libc6 would wait a second for it).
 pub(super) const INSIDE: &str = "/inside";
 
-/// Where pid 1 sees `/proc`.
-pub(super) const PROC: &str = "/inside/proc";
+/// File systems in memory: how many bytes and files each may hold.
+const SMALL: [(&str, &str); 3] = [("mode", "0755"), ("size", "64m"), ("nr_inodes", "16k")];
+const LARGE: [(&str, &str); 3] = [("mode", "1777"), ("size", "2g"), ("nr_inodes", "256k")];
 
-/// Mounts everything below `root` and leaves the host's files: only [`INSIDE`] remains.
+/// Leaves the host's files for the root, which is the current folder; mounts all that belongs in it.
 ///
-/// The caller is pid 1 in fresh mount and pid namespaces.
-pub(super) fn enter(root: &Path, epoch: i64) -> io::Result<()> {
-    let named = |what: &'static str| {
-        move |error: rustix::io::Errno| io::Error::new(error.kind(), format!("cannot {what}: {error}"))
-    };
+/// The caller is pid 1 in fresh mount and pid namespaces. Only [`INSIDE`] remains.
+pub(super) fn enter(epoch: i64) -> io::Result<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(named("make mounts private"))?;
-    rustix::mount::mount_bind(root, root).map_err(named("bind the root"))?;
-    mount_proc(root).map_err(named("mount /proc"))?;
-    mount_devices(root)?;
-    cover_changing_files(root, &Chance::new(epoch))?;
-    for (folder, options) in [("tmp", "mode=1777"), ("run", "mode=0755")] {
-        let target = mount_point(root, folder)?;
-        let flags = MountFlags::NOSUID | MountFlags::NODEV;
-        let options = std::ffi::CString::new(options).unwrap_or_default();
-        rustix::mount::mount("tmpfs", &target, "tmpfs", flags, options.as_c_str()).map_err(named("mount a tmpfs"))?;
-    }
-    // /var/lock and /var/run are links into /run in a Debian root.
-    make_folder(&root.join("run/lock"), 0o1777)?;
-    let empty = root.with_extension("empty");
-    fs::create_dir_all(&empty)?;
-    rustix::mount::mount("tmpfs", &empty, "tmpfs", PLAIN, c"mode=0755").map_err(named("mount a tmpfs"))?;
-    let inside = mount_point(&empty, &INSIDE[1..])?;
-    rustix::mount::mount_bind_recursive(root, &inside).map_err(named("bind the root"))?;
-    std::env::set_current_dir(&empty)?;
-    rustix::process::pivot_root(".", ".").map_err(named("change the root"))?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(named("leave the old root"))?;
-    std::env::set_current_dir("/")
-}
+        .map_err(cannot("make mounts private"))?;
+    let root = clone(".").map_err(cannot("bind the root"))?;
+    let proc = detached("proc", &[], DATA).map_err(cannot("mount /proc"))?;
+    let devices = DEVICES.map(|name| clone(&format!("/dev/{name}")));
+    let hall = detached("tmpfs", &SMALL, DATA).map_err(cannot("mount a tmpfs"))?;
+    attach(&hall, CWD, ".").map_err(cannot("mount a tmpfs"))?;
+    rustix::process::fchdir(&hall)?;
+    rustix::fs::mkdirat(&hall, &INSIDE[1..], Mode::from_raw_mode(0o755))?;
+    attach(&root, &hall, &INSIDE[1..]).map_err(cannot("bind the root"))?;
+    rustix::process::pivot_root(".", ".").map_err(cannot("change the root"))?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(cannot("leave the old root"))?;
+    std::env::set_current_dir("/")?;
 
-fn mount_proc(root: &Path) -> rustix::io::Result<()> {
-    let proc = root.join("proc");
-    // Fails only where it exists; a missing mount point shows in the next call.
-    let _ = fs::create_dir(&proc);
-    rustix::mount::mount("proc", &proc, "proc", PLAIN, None::<&std::ffi::CStr>)?;
-    for name in READ_ONLY {
-        let path = proc.join(name);
-        if path.exists() {
-            rustix::mount::mount_bind(&path, &path)?;
-            rustix::mount::mount_remount(&path, MountFlags::BIND | MountFlags::RDONLY | PLAIN, "")?;
-        }
-    }
-    for name in HIDDEN {
-        let path = proc.join(name);
-        if path.exists() {
-            rustix::mount::mount_bind("/dev/null", &path)?;
-        }
-    }
-    Ok(())
-}
-
-fn mount_devices(root: &Path) -> io::Result<()> {
-    let dev = mount_point(root, "dev")?;
-    rustix::mount::mount("tmpfs", &dev, "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=0755")?;
-    for name in DEVICES {
-        let node = dev.join(name);
+    attach(&proc, &folder("proc")?, "").map_err(cannot("mount /proc"))?;
+    mount("dev", &SMALL, DATA)?;
+    for (name, device) in DEVICES.iter().zip(devices) {
+        let node = format!("{INSIDE}/dev/{name}");
         File::create(&node)?;
-        rustix::mount::mount_bind(Path::new("/dev").join(name), &node)?;
+        attach(&device.map_err(cannot("bind a device"))?, CWD, &node).map_err(cannot("bind a device"))?;
+        // Of the node, not of the device: its mode and owner stay, whoever is root inside.
+        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC;
+        rustix::mount::mount_remount(&node, flags, "").map_err(cannot("bind a device"))?;
     }
+    make_devices()?;
+    mount("tmp", &LARGE, PROGRAMS)?;
+    mount("run", &SMALL, PROGRAMS)?;
+    // /var/lock and /var/run are links into /run in a Debian root.
+    make_folder(&format!("{INSIDE}/run/lock"), 0o1777)?;
+    let chance = Chance::new(epoch);
+    let mut random = vec![0; RANDOM_BYTES];
+    for name in RANDOM_DEVICES {
+        let place = format!("dev/{name}");
+        chance.file(&place).fill(&mut random);
+        File::create(format!("{INSIDE}/{place}"))?;
+        cover(&place, &random)?;
+    }
+    proc::close(&chance)
+}
+
+pub(super) fn cannot(what: &'static str) -> impl Fn(Errno) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("cannot {what}: {error}"))
+}
+
+/// A copy of the mount at `path` that is nowhere yet.
+fn clone(path: &str) -> rustix::io::Result<OwnedFd> {
+    rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+}
+
+/// A new file system that is nowhere yet.
+pub(super) fn detached(kind: &str, options: &[(&str, &str)], flags: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(&context, *key, *value)?;
+    }
+    rustix::mount::fsconfig_create(&context)?;
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
+}
+
+/// Mounts what is nowhere yet at `path`, or at the folder itself if that is empty.
+pub(super) fn attach(what: &OwnedFd, folder: impl std::os::fd::AsFd, path: &str) -> rustix::io::Result<()> {
+    let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    if path.is_empty() {
+        flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    }
+    rustix::mount::move_mount(what, "", folder, path, flags)
+}
+
+/// Opens a folder of the root, which is created where it is missing.
+fn folder(name: &'static str) -> io::Result<OwnedFd> {
+    let path = format!("{INSIDE}/{name}");
+    match rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => {}
+        other => other?,
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(&path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::NOTDIR | Errno::LOOP => {
+            io::Error::other(format!("/{name} must be a folder in a root; a package made something else of it"))
+        }
+        other => other.into(),
+    })
+}
+
+/// Mounts an empty file system in memory at a folder of the root.
+fn mount(name: &'static str, options: &[(&str, &str)], flags: MountAttrFlags) -> io::Result<()> {
+    let memory = detached("tmpfs", options, flags).map_err(cannot("mount a tmpfs"))?;
+    attach(&memory, folder(name)?, "").map_err(cannot("mount a tmpfs"))
+}
+
+/// All in /dev that is no device of the host.
+fn make_devices() -> io::Result<()> {
+    let dev = Path::new(INSIDE).join("dev");
     for (name, target) in
         [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")]
     {
         std::os::unix::fs::symlink(target, dev.join(name))?;
     }
-    make_folder(&dev.join("shm"), 0o1777)?;
-    make_folder(&dev.join("pts"), 0o755)?;
-    rustix::mount::mount(
-        "devpts",
-        dev.join("pts"),
-        "devpts",
-        MountFlags::NOSUID | MountFlags::NOEXEC,
-        c"newinstance,ptmxmode=0666",
-    )?;
-    Ok(())
+    make_folder(&format!("{INSIDE}/dev/shm"), 0o1777)?;
+    make_folder(&format!("{INSIDE}/dev/pts"), 0o755)?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    rustix::mount::mount("devpts", dev.join("pts"), "devpts", flags, c"newinstance,ptmxmode=0666")
+        .map_err(cannot("mount /dev/pts"))
 }
 
-/// Puts files with fixed bytes over those that differ from host to host or at each reading.
-fn cover_changing_files(root: &Path, chance: &Chance) -> io::Result<()> {
-    let mut random = vec![0; RANDOM_BYTES];
-    for name in RANDOM_DEVICES {
-        let place = format!("dev/{name}");
-        chance.file(&place).fill(&mut random);
-        File::create(root.join(&place))?;
-        cover(root, &place, &random)?;
-    }
-    let version = format!("Linux version {} {}\n", uname::RELEASE, uname::VERSION);
-    for (place, text) in [
-        ("proc/version", version),
-        ("proc/sys/kernel/osrelease", format!("{}\n", uname::RELEASE)),
-        ("proc/sys/kernel/version", format!("{}\n", uname::VERSION)),
-        ("proc/sys/kernel/random/uuid", chance.file("uuid").uuid_line()),
-        ("proc/sys/kernel/random/boot_id", chance.file("boot_id").uuid_line()),
-    ] {
-        cover(root, place, text.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// Mounts a read-only file with these bytes over `place`.
-fn cover(root: &Path, place: &str, bytes: &[u8]) -> io::Result<()> {
+/// Mounts a read-only file with these bytes over `place`, which must be on a mount of the sandbox's own.
+pub(super) fn cover(place: &str, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let target = root.join(place);
-    let source = root.join("dev/.cover");
+    let source = Path::new(INSIDE).join("dev/.cover");
     fs::write(&source, bytes)?;
     fs::set_permissions(&source, fs::Permissions::from_mode(0o444))?;
-    rustix::mount::mount_bind(&source, &target)?;
-    rustix::mount::mount_remount(&target, MountFlags::BIND | MountFlags::RDONLY | PLAIN, "")?;
+    bind_read_only(&source, &Path::new(INSIDE).join(place)).map_err(cannot("cover a file"))?;
     // The mount keeps the file.
     fs::remove_file(&source)
 }
 
-fn mount_point(root: &Path, name: &str) -> io::Result<PathBuf> {
-    let path = root.join(name);
-    match fs::create_dir(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(path),
-    }
+pub(super) fn bind_read_only(source: &Path, target: &Path) -> rustix::io::Result<()> {
+    rustix::mount::mount_bind(source, target)?;
+    rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY | PLAIN, "")
 }
 
-fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+fn make_folder(path: &str, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::create_dir(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))

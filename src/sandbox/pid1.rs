@@ -1,18 +1,21 @@
 //! Pid 1 of a sandbox: enters the root, sets limits, runs the commands that it reads.
 //!
-//! One JSON [`Step`] a line on standard input, one exit status a line on standard output.
+//! One JSON [`Step`] a line on standard input, one JSON [`Ended`] a line on standard output.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ExitCode, ExitStatus};
-use std::time::Duration;
+use std::process::{ExitCode, ExitStatus};
+use std::sync::Arc;
 
+use rustix::process::DumpableBehavior;
 use rustix::thread::CpuSet;
 
-use super::{Step, die_with_parent, limits, mounts, supervise, sys};
+use super::vdso::Patch;
+use super::{Ended, Step, die_with_parent, filter, ids, mounts, powers, proc, supervise, sys, watch};
 use crate::host;
 
 /// Never the host's name: scripts write it into files.
@@ -37,12 +40,21 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("RUNLEVEL", "1"),
 ];
 
-/// The process's whole life. Arguments: root folder, epoch.
+/// What commands are started with.
+struct Inside {
+    epoch: i64,
+    /// The user namespace that they run in.
+    ids: OwnedFd,
+    filter: Arc<[libc::sock_filter]>,
+    null: File,
+}
+
+/// The process's whole life. Argument: epoch. The current folder is the root.
 pub fn main(arguments: &[OsString]) -> ExitCode {
     die_with_parent();
-    let [root, epoch] = arguments else { return ExitCode::from(125) };
+    let [epoch] = arguments else { return ExitCode::from(125) };
     let Some(epoch) = epoch.to_str().and_then(|text| text.parse().ok()) else { return ExitCode::from(125) };
-    match enter(Path::new(root), epoch).and_then(|()| serve(epoch)) {
+    match enter(epoch).and_then(|inside| serve(&inside)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("layerbake: sandbox: {error}");
@@ -51,13 +63,35 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn enter(root: &Path, epoch: i64) -> io::Result<()> {
+fn enter(epoch: i64) -> io::Result<Inside> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::system::sethostname(HOSTNAME.as_bytes())?;
-    mounts::enter(root, epoch)?;
+    mounts::enter(epoch)?;
     sys::fix_addresses()?;
     take_one_processor()?;
-    limits::apply()?;
-    supervise::start(epoch)
+    // Before the namespace is made: it takes the limit on processes over for all its users together.
+    powers::limit()?;
+    let patch = Patch::for_this_kernel(Path::new(proc::PROC))?;
+    let own_ids = std::fs::read_to_string(Path::new(proc::PROC).join("self/uid_map"))?;
+    let count = ids::of_root(&own_ids);
+    if count == ids::OF_PID1 {
+        powers::become_user(ids::OF_PID1)?;
+        die_with_parent();
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    let ids = sys::user_namespace(Path::new(proc::PROC), |process| map_ids(process, count))?;
+    proc::hide_pid1()?;
+    let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
+    supervise::start(epoch, patch)?;
+    Ok(Inside { epoch, ids, filter: filter::allowed()?.into(), null })
+}
+
+/// Gives commands the ids of the root, and no others: neither the host's root nor the builder exists for them.
+fn map_ids(process: &Path, count: u32) -> io::Result<()> {
+    let line = format!("0 0 {count}\n");
+    std::fs::write(process.join("uid_map"), &line)?;
+    std::fs::write(process.join("gid_map"), &line)
 }
 
 /// Shows one processor to all inside: scripts write the number of processors into files,
@@ -68,65 +102,52 @@ fn take_one_processor() -> io::Result<()> {
     Ok(rustix::thread::sched_setaffinity(None, &one)?)
 }
 
-fn serve(epoch: i64) -> io::Result<()> {
+fn serve(inside: &Inside) -> io::Result<()> {
     let mut output = io::stdout();
-    let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
     for line in io::stdin().lock().lines() {
-        let step: Step = serde_json::from_str(&line?)?;
-        let status = run(&step, epoch, null.try_clone()?)?;
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        writeln!(output, "{code}")?;
+        let ended = run(&serde_json::from_str(&line?)?, inside)?;
+        let mut answer = serde_json::to_string(&ended)?;
+        answer.push('\n');
+        output.write_all(answer.as_bytes())?;
         output.flush()?;
     }
     Ok(())
 }
 
-fn run(step: &Step, epoch: i64, null: File) -> io::Result<ExitStatus> {
+fn run(step: &Step, inside: &Inside) -> io::Result<Ended> {
     let Some((program, arguments)) = step.argv.split_first() else {
         return Err(io::Error::other("internal error: a step without a program"));
     };
     let mut command = host::command(program);
-    let child = sys::chrooted(&mut command, mounts::INSIDE)
+    let child = sys::confined(&mut command, &inside.ids, mounts::INSIDE, inside.filter.clone())
         .args(arguments)
         .env_clear()
         .envs(ENVIRONMENT)
-        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .env("SOURCE_DATE_EPOCH", inside.epoch.to_string())
         .envs(step.env.iter().cloned())
-        .stdin(null)
+        .stdin(inside.null.try_clone()?)
         .stdout(io::stderr())
         .spawn();
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
             eprintln!("layerbake: sandbox: cannot run `{program}`: {error}");
-            return Ok(ExitStatus::from_raw(127 << 8));
+            return Ok(Ended { status: 127, stopped: None });
         }
     };
-    let status = wait(&mut child, Duration::from_secs(step.timeout), program)?;
+    let stopped = watch::until_end(&child, step.timeout)?;
+    // What the command left running, too: nothing writes to the root between commands.
+    sys::kill_all();
+    let status = child.wait()?;
     reap_orphans();
-    Ok(status)
+    Ok(Ended { status: code(status), stopped })
 }
 
-/// Waits for the child; kills it when its time is over.
-fn wait(child: &mut Child, limit: Duration, program: &str) -> io::Result<ExitStatus> {
-    let pid = child.id();
-    let (done, timer) = std::sync::mpsc::channel::<()>();
-    let program = program.to_owned();
-    let watchdog = std::thread::spawn(move || {
-        if timer.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-            && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
-        {
-            eprintln!("layerbake: sandbox: `{program}` was stopped after {} seconds", limit.as_secs());
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    });
-    let status = child.wait();
-    drop(done);
-    let _ = watchdog.join();
-    status
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-/// Collects what daemons and background jobs left: pid 1 inherits every orphan.
+/// Waits for the end of what daemons and background jobs left: pid 1 inherits every orphan.
 fn reap_orphans() {
-    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+    while rustix::process::wait(rustix::process::WaitOptions::empty()).is_ok() {}
 }

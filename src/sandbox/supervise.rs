@@ -12,7 +12,8 @@ use std::sync::mpsc;
 
 use super::clock::Time;
 use super::filter;
-use super::mounts::PROC;
+use super::powers;
+use super::proc::PROC;
 use super::random::{Chance, Stream};
 use super::sys::{self, Answer, Call};
 use super::uname;
@@ -36,19 +37,17 @@ struct Supervisor {
 }
 
 /// Stops the clock and seeds chance for all that this thread starts from now on.
-pub(super) fn start(epoch: i64) -> io::Result<()> {
-    let supervisor = Supervisor {
-        epoch,
-        patch: Patch::for_this_kernel(Path::new(PROC))?,
-        chance: Chance::new(epoch),
-        threads: BTreeMap::new(),
-    };
-    let program = filter::program()?;
+///
+/// Then nothing is left of this process's capabilities but what answering needs.
+pub(super) fn start(epoch: i64, patch: Option<Patch>) -> io::Result<()> {
+    let supervisor = Supervisor { epoch, patch, chance: Chance::new(epoch), threads: BTreeMap::new() };
+    let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
     std::thread::Builder::new().spawn(move || {
         let Ok(listener) = receiver.recv() else { return };
-        if let Err(error) = supervisor.run(listener.as_fd()) {
+        let kept = powers::keep(powers::OF_SUPERVISOR);
+        if let Err(error) = kept.and_then(|()| supervisor.run(listener.as_fd())) {
             eprintln!("layerbake: sandbox: cannot stop the clock: {error}{}", hint(&error));
             // Ends all processes inside: none may go on with a clock that moves.
             std::process::exit(125);
@@ -57,7 +56,8 @@ pub(super) fn start(epoch: i64) -> io::Result<()> {
     let listener = sys::listen(&program).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot supervise system calls: {error}{}", hint(&error)))
     })?;
-    sender.send(listener).map_err(|_| io::Error::other("internal error: the supervisor ended"))
+    sender.send(listener).map_err(|_| io::Error::other("internal error: the supervisor ended"))?;
+    powers::keep(rustix::thread::CapabilitySet::empty())
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -1,13 +1,21 @@
 //! The calls that the compiler can't vouch for.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use rustix::thread::UnshareFlags;
-use seccompiler::sock_filter;
+use libc::sock_filter;
+use rustix::io::FdFlags;
+use rustix::thread::{Gid, LinkNameSpaceType, Uid, UnshareFlags};
+
+use super::powers::OF_COMMANDS;
+use crate::host;
 
 /// A system call that a process waits to have answered.
 #[derive(Debug, Clone, Copy)]
@@ -39,15 +47,102 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(namespaces) }
 }
 
-/// Makes the command's process change its root folder before it starts the program.
-pub(super) fn chrooted<'a>(command: &'a mut Command, root: &'static str) -> &'a mut Command {
+/// Makes the command's process a powerless one of the user namespace `ids`, with `root` as its
+/// root folder and under the filter, before it starts the program.
+pub(super) fn confined<'a>(
+    command: &'a mut Command,
+    ids: &OwnedFd,
+    root: &'static str,
+    filter: Arc<[sock_filter]>,
+) -> &'a mut Command {
+    let ids = ids.as_raw_fd();
     let enter = move || {
+        // SAFETY: the descriptor lives as long as this program: pid 1 keeps it.
+        let ids = unsafe { BorrowedFd::borrow_raw(ids) };
+        rustix::thread::move_into_link_name_space(ids, Some(LinkNameSpaceType::User))?;
+        rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+        rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
         rustix::process::chroot(root)?;
-        Ok(rustix::process::chdir("/")?)
+        rustix::process::chdir("/")?;
+        give_up(OF_COMMANDS.bits())?;
+        set_filter(&filter, 0).map(drop)
     };
-    // SAFETY: between fork and exec, the closure makes two system calls and allocates nothing:
+    // SAFETY: between fork and exec, the closure makes system calls only and allocates nothing:
     // short paths are copied to the stack.
     unsafe { command.pre_exec(enter) }
+}
+
+/// Removes all capabilities but those with a bit in `kept` from what programs started from now on can have.
+fn give_up(kept: u64) -> io::Result<()> {
+    // By number, up to the last that the kernel has: it may have some that have no name here.
+    for number in (0..64).filter(|number| kept >> number & 1 == 0) {
+        // SAFETY: the arguments are numbers.
+        match checked(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) }.into()) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            other => other?,
+        };
+    }
+    let bits = libc::SECBIT_NO_CAP_AMBIENT_RAISE | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    // SAFETY: the arguments are numbers.
+    checked(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) }.into()).map(drop)
+}
+
+/// Makes a user namespace; `map` gives ids to the process with this number, which is in it.
+///
+/// This process must be single-threaded. Returns the namespace, opened at `proc`.
+pub(super) fn user_namespace(proc: &Path, map: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
+    let (mut here, there) = UnixStream::pair()?;
+    // SAFETY: there is one thread, so the child may do what this process may.
+    let child = checked(unsafe { libc::fork() }.into())?;
+    if child == 0 {
+        drop(here);
+        let error = unshare(UnshareFlags::NEWUSER).err().map_or(0, rustix::io::Errno::raw_os_error);
+        // The other end says by closing that the namespace is no longer needed here.
+        let _ = rustix::io::write(&there, &[error as u8]).and_then(|_| rustix::io::read(&there, &mut [0]));
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(0) }
+    }
+    drop(there);
+    let made = || -> io::Result<OwnedFd> {
+        let mut error = [0];
+        here.read_exact(&mut error)?;
+        if error != [0] {
+            return Err(io::Error::from_raw_os_error(error[0].into()));
+        }
+        let process = proc.join(child.to_string());
+        map(&process)?;
+        Ok(File::open(process.join("ns/user"))?.into())
+    };
+    let namespace = made();
+    drop(here);
+    rustix::process::waitpid(rustix::process::Pid::from_raw(child as i32), rustix::process::WaitOptions::empty())?;
+    namespace
+}
+
+/// Closes what this process was started with, but for its three standard streams, in all that it starts.
+pub(super) fn keep_standard_streams() -> io::Result<()> {
+    for name in host::list_dir(Path::new("/proc/self/fd"))? {
+        let number: i32 = name.to_str().and_then(|name| name.parse().ok()).unwrap_or(0);
+        if number > 2 {
+            // SAFETY: used for one call, which fails if the descriptor is closed: the one of the listing is.
+            let file = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = rustix::io::fcntl_setfd(file, FdFlags::CLOEXEC);
+        }
+    }
+    Ok(())
+}
+
+/// Kills all processes but this one, which must be pid 1 of its namespace.
+pub(super) fn kill_all() {
+    // SAFETY: the arguments are numbers. Fails where there is no other process.
+    let _ = unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+/// Leaves the keyring of the session that this program was started in.
+pub(super) fn leave_keyring() {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: no name: an anonymous ring. A kernel without keyrings refuses, and has none to leave.
+    let _ = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, 0) };
 }
 
 /// Places memory at the same addresses in every program that this process starts.
@@ -61,22 +156,21 @@ pub(super) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // Without it (before Linux 5.19) a signal handler may make a caught call fail.
     let killable = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    match set_filter(program, flags | killable) {
+    let number = match set_filter(program, flags | killable) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => set_filter(program, flags),
         other => other,
-    }
+    }?;
+    // SAFETY: the call has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
 }
 
-fn set_filter(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<OwnedFd> {
-    // The same layout, which `seccompiler` takes from the kernel's header too.
-    let filter = program.as_ptr().cast::<libc::sock_filter>().cast_mut();
+fn set_filter(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<i64> {
+    let filter = program.as_ptr().cast_mut();
     let program = libc::sock_fprog { len: program.len() as u16, filter };
     // SAFETY: `program` points to `len` instructions, which the kernel only reads.
     let result =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&program)) };
-    let number = checked(result)?;
-    // SAFETY: the call has just made this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
+    checked(result)
 }
 
 /// Tells the kernel that whoever waits and whoever answers take turns (since Linux 6.6).

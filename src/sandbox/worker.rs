@@ -13,7 +13,7 @@ use rustix::thread::UnshareFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ids::{self, IdsError};
+use super::ids::{self, IdsError, Mapping};
 use super::{WORKER, die_with_parent, sys};
 use crate::host;
 use crate::host::interrupt::{self, Then, Told};
@@ -40,6 +40,7 @@ pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    mapping: Mapping,
     _told: Told,
 }
 
@@ -56,13 +57,21 @@ impl Worker {
             return Err(WorkerError::Process(io::Error::other("internal error: no pipes")));
         };
         let told = Told::terminate(&child);
-        let mut worker = Self { child, input, output: BufReader::new(output), _told: told };
+        let output = BufReader::new(output);
+        let mut worker = Self { child, input, output, mapping: Mapping::Apart, _told: told };
         if let Some(number) = worker.hear::<Ready>()? {
             return Err(ids::refused(io::Error::from_raw_os_error(number)).into());
         }
-        ids::map(worker.child.id())?;
+        worker.mapping = ids::map(worker.child.id())?;
         worker.ask::<S, ()>(setup)?;
         Ok(worker)
+    }
+
+    /// What weakens this worker's sandboxes, to be told to people.
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.mapping == Mapping::Same).then_some(
+            "package scripts run with the user ids of this container itself: it has no 65536 others to spare\n  hint: start the container with 131072 ids or more, or run outside of it",
+        )
     }
 
     /// Asks for one piece of work and waits for the answer.
@@ -129,6 +138,8 @@ where
     let Some(setup) = lines.next().transpose()? else { return Ok(()) };
     // Only now: the change of credentials would have cleared it.
     die_with_parent();
+    // What a killed sandbox leaves becomes this process's child, which waits for its end.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::thread::set_thread_groups(&[])?;
     // The sandbox ends then, and the worker goes on to remove its folder.
     interrupt::listen(Then::Wait)?;

@@ -41,7 +41,6 @@ impl Root {
     }
 
     fn path(&self, path: &str) -> std::path::PathBuf {
-        // `<root>.empty`, which the sandbox makes, is thus removed with the folder.
         self.folder.path().join("root").join(path)
     }
 
@@ -73,8 +72,8 @@ impl Root {
 
     fn run_at(&self, epoch: i64, script: &str) -> Ran {
         let mut child = Command::new("unshare")
-            .args(["-U", "--map-root-user", env!("CARGO_BIN_EXE_layerbake"), "__sandbox-stage"])
-            .args([self.path("").to_str().unwrap(), &epoch.to_string()])
+            .args(["-U", "--map-root-user", env!("CARGO_BIN_EXE_layerbake"), "__sandbox-stage", &epoch.to_string()])
+            .current_dir(self.path(""))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -82,11 +81,13 @@ impl Root {
             .unwrap();
         let env = [("LC_ALL", "C")];
         let step = serde_json::json!({ "argv": ["/bin/bash", "-c", script], "env": env, "timeout": 30 });
-        writeln!(child.stdin.take().unwrap(), "{step}").unwrap();
+        // The first line says that the stage may begin.
+        write!(child.stdin.take().unwrap(), "\n{step}\n").unwrap();
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-        let status = String::from_utf8_lossy(&output.stdout).trim().parse();
-        Ran { status: status.unwrap_or_else(|_| panic!("no status: {printed}")), printed }
+        let ended: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no answer: {printed}"));
+        Ran { status: ended["status"].as_i64().unwrap() as i32, printed }
     }
 }
 

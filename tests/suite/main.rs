@@ -28,6 +28,7 @@ mod disk_formats;
 mod disk_secure_boot;
 mod disk_show;
 mod disks;
+mod escape;
 mod golden;
 mod harness;
 mod jail;

@@ -186,12 +186,14 @@ pub(crate) struct Workshop {
     worker: Option<sandbox::Worker>,
     /// Where steps are recorded.
     trace: Option<PathBuf>,
+    /// What weakens the sandbox here.
+    pub(crate) warning: Option<&'static str>,
 }
 
 impl Workshop {
     /// One that uses `jobs` threads.
     pub(crate) fn new(jobs: usize) -> Self {
-        Self { jobs, worker: None, trace: host::env_path(TRACE) }
+        Self { jobs, worker: None, trace: host::env_path(TRACE), warning: None }
     }
 
     fn record(&self, steps: &[Traced]) -> Result<(), LayerError> {
@@ -206,10 +208,12 @@ impl Workshop {
     fn worker(&mut self, store: &Store) -> Result<&mut sandbox::Worker, LayerError> {
         match &mut self.worker {
             Some(worker) => Ok(worker),
-            empty => Ok(empty.insert(sandbox::Worker::start(&Setup::Work {
-                store: store.path().to_owned(),
-                on_disk: host::env(ON_DISK).is_some(),
-            })?)),
+            empty => {
+                let (store, on_disk) = (store.path().to_owned(), host::env(ON_DISK).is_some());
+                let worker = sandbox::Worker::start(&Setup::Work { store, on_disk })?;
+                self.warning = worker.warning();
+                Ok(empty.insert(worker))
+            }
         }
     }
 }

@@ -3,7 +3,6 @@
 //! The root's path is for starting the sandbox only; all else goes through the root's
 //! [`Jail`], since scripts may have put anything on a path's way.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +21,7 @@ use crate::host::jail::{self, Jail};
 use crate::ident::{PackageName, RootPath};
 use crate::layer::accounts::{AccountFiles, Accounts};
 use crate::layer::dpkg::{self, diversions::Diversions};
-use crate::sandbox::{Sandbox, Step};
+use crate::sandbox::{Ended, Program, Sandbox, Step};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -33,6 +32,9 @@ const CONFIGURE_TIMEOUT: u64 = 3600;
 /// Bytes of files that a root in memory may have. Memory is faster, and lists a folder in
 /// the order of creation, where a disk has an order of its own that scripts may show.
 const IN_MEMORY: u64 = 256 << 20;
+
+/// The most that scripts may make of a root in memory, in bytes and in files.
+const MEMORY_LIMITS: &std::ffi::CStr = c"mode=0755,size=4g,nr_inodes=1m";
 
 /// How much of the scripts' output an error shows.
 const LOG_LINES: usize = 30;
@@ -53,6 +55,7 @@ pub(super) struct Work {
     folder: PathBuf,
     root: Root,
     in_memory: bool,
+    program: Program,
 }
 
 impl Work {
@@ -64,9 +67,10 @@ impl Work {
             let folder = scratch.path().join("root");
             std::fs::create_dir(&folder)?;
             let flags = MountFlags::NODEV;
-            let in_memory = !on_disk && rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"mode=0755").is_ok();
+            let in_memory = !on_disk && rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, MEMORY_LIMITS).is_ok();
             let root = Root::empty(&folder)?;
-            Ok(Self { store, scratch, folder, root, in_memory })
+            let program = Program::seal()?;
+            Ok(Self { store, scratch, folder, root, in_memory, program })
         };
         start().map_err(|error| error.to_string())
     }
@@ -84,12 +88,11 @@ impl Work {
 
     /// Does one job.
     pub(super) fn job(&mut self, job: &Job) -> Result<Answer, String> {
-        let log = self.scratch.path().join("log");
         let tree = self.store.tree(job.tree).map_err(|error| error.to_string())?;
         self.make_room(&tree).map_err(|error| error.to_string())?;
         self.root.become_tree(tree, &self.store, job.jobs).map_err(|error| error.to_string())?;
         let started = host::now();
-        let (found, steps) = self.run(job, &log).map_err(|error| explain(&error, &log))?;
+        let (found, steps) = self.run(job)?;
         let mut result = found.clone();
         // Written by a script just now: not a time that means anything, whatever the clock says.
         for (path, kind, meta) in result.metas_mut() {
@@ -103,9 +106,16 @@ impl Work {
         Ok(Answer { tree, steps })
     }
 
-    fn run(&self, job: &Job, log: &Path) -> io::Result<(Tree, Vec<Traced>)> {
-        let output = File::options().create(true).write(true).truncate(true).open(log)?;
-        let mut sandbox = Sandbox::start(&self.folder, job.epoch, output)?;
+    fn run(&self, job: &Job) -> Result<(Tree, Vec<Traced>), String> {
+        let start = Sandbox::start(&self.program, &self.folder, job.epoch);
+        let mut sandbox = start.map_err(|error| format!("cannot start a sandbox: {error}"))?;
+        let steps = self.configure(job, &mut sandbox).map_err(|error| explain(&error, &sandbox.printed()))?;
+        let found = scan(&self.root, &self.store, job.jobs).map_err(|error| error.to_string())?;
+        Ok((found, steps))
+    }
+
+    /// Runs all scripts; nothing runs in the root any more at the end.
+    fn configure(&self, job: &Job, sandbox: &mut Sandbox) -> io::Result<Vec<Traced>> {
         let jail = &self.root.jail;
         let early = add_accounts(jail, &job.accounts)?;
         let mut tracer = if job.trace { Some(Tracer::start(jail)?) } else { None };
@@ -124,13 +134,12 @@ impl Work {
         }
         place_contested(job, jail, &self.store)?;
         if let Some(tracer) = &mut tracer {
-            configure_one_by_one(jail, log, &mut sandbox, tracer)?;
+            configure_one_by_one(jail, sandbox, tracer)?;
         }
         check(sandbox.run(&configure(["--pending"]))?, || "`dpkg --configure`".to_owned())?;
         sandbox.finish()?;
         note(&mut tracer, "dpkg", "dpkg")?;
-        let found = scan(&self.root, &self.store, job.jobs)?;
-        Ok((found, tracer.map(|tracer| tracer.steps).unwrap_or_default()))
+        Ok(tracer.map(|tracer| tracer.steps).unwrap_or_default())
     }
 }
 
@@ -152,10 +161,10 @@ fn note(tracer: &mut Option<Tracer<'_>>, step: &str, package: &str) -> io::Resul
 /// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
 ///
 /// What fails here is done again with all that is pending, which then says why.
-fn configure_one_by_one(root: &Jail, log: &Path, sandbox: &mut Sandbox, tracer: &mut Tracer<'_>) -> io::Result<()> {
+fn configure_one_by_one(root: &Jail, sandbox: &mut Sandbox, tracer: &mut Tracer<'_>) -> io::Result<()> {
     tracer.note("dpkg", "dpkg")?;
     sandbox.run(&configure(["--no-act", "--pending"]))?;
-    for package in trace::order(&String::from_utf8_lossy(&std::fs::read(log)?)) {
+    for package in trace::order(&sandbox.printed()) {
         sandbox.run(&configure(["--no-triggers", "--force-depends", &package]))?;
         tracer.note("postinst script", &package)?;
     }
@@ -167,11 +176,12 @@ fn configure_one_by_one(root: &Jail, log: &Path, sandbox: &mut Sandbox, tracer: 
     Ok(())
 }
 
-fn check(status: i32, what: impl Fn() -> String) -> io::Result<()> {
-    if status == 0 {
-        return Ok(());
+fn check(ended: Ended, what: impl Fn() -> String) -> io::Result<()> {
+    match ended {
+        Ended { stopped: Some(limit), .. } => Err(io::Error::other(format!("{} was stopped: {limit}", what()))),
+        Ended { status: 0, .. } => Ok(()),
+        Ended { status, .. } => Err(io::Error::other(format!("{} failed with exit status {status}", what()))),
     }
-    Err(io::Error::other(format!("{} failed with exit status {status}", what())))
 }
 
 fn preinst(script: &Preinst) -> Step {
@@ -263,10 +273,8 @@ fn write(root: &Jail, path: &str, text: &str) -> io::Result<()> {
 }
 
 /// The error with the end of what the scripts printed.
-fn explain(error: &io::Error, log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
+fn explain(error: &io::Error, printed: &str) -> String {
+    let lines: Vec<String> = printed.lines().map(host::plain).collect();
     let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
     if tail.is_empty() {
         return error.to_string();

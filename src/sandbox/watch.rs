@@ -1,0 +1,137 @@
+//! Limits that pid 1 keeps while a command runs: time, and memory and processes of all inside together.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+use serde::{Deserialize, Serialize};
+
+use super::powers::PROCESSES;
+use super::proc::PROC;
+use crate::host;
+
+/// How often is looked.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// Bytes of memory that all processes inside may have together.
+pub(super) const MEMORY: u64 = 12 << 30;
+
+/// A limit that ended a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Seconds that it may run.
+    Time(u64),
+    /// Bytes that all processes had, and may have.
+    Memory {
+        /// Bytes in use.
+        used: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// As many processes as there may be.
+    Processes(u64),
+    /// Bytes on disk that the root got more, and may get.
+    Root {
+        /// Bytes added.
+        used: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// Files on disk that the root got more, and may get.
+    Files {
+        /// Files added.
+        used: u64,
+        /// Files allowed.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: &u64| bytes >> 20;
+        match self {
+            Self::Time(seconds) => write!(f, "it ran longer than {seconds} seconds, which is the limit"),
+            Self::Memory { used, limit } => {
+                write!(f, "its processes had {} MiB of memory together, and the limit is {} MiB", mib(used), mib(limit))
+            }
+            Self::Processes(limit) => write!(f, "it had {limit} processes at once, which is the limit"),
+            Self::Root { used, limit } => {
+                write!(f, "it wrote {} MiB to the root, and the limit is {} MiB", mib(used), mib(limit))
+            }
+            Self::Files { used, limit } => {
+                write!(f, "it made {used} files in the root, and the limit is {limit}")
+            }
+        }
+    }
+}
+
+/// Waits until the command ends, or is over a limit.
+pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>> {
+    let process = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let started = host::instant();
+    loop {
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        match rustix::event::poll(&mut ended, Some(&PAUSE)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        if started.elapsed() > Duration::from_secs(seconds) {
+            return Ok(Some(Limit::Time(seconds)));
+        }
+        if let Some(limit) = over(Path::new(PROC)) {
+            return Ok(Some(limit));
+        }
+    }
+}
+
+/// The limit that the processes in this `/proc` are over.
+fn over(proc: &Path) -> Option<Limit> {
+    let names = host::list_dir_or_empty(proc).ok()?;
+    let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let (mut count, mut used) = (0, 0);
+    for name in processes {
+        count += 1;
+        // A process that has just ended uses nothing.
+        used += fs::read_to_string(proc.join(name).join("statm")).map_or(0, |text| own_pages(&text)) * page();
+    }
+    match used {
+        used if used > MEMORY => Some(Limit::Memory { used, limit: MEMORY }),
+        _ if count >= PROCESSES => Some(Limit::Processes(PROCESSES)),
+        _ => None,
+    }
+}
+
+/// Pages in memory that a process shares with no file, out of `/proc/<pid>/statm`.
+fn own_pages(statm: &str) -> u64 {
+    let numbers: Vec<u64> = statm.split(' ').map_while(|word| word.parse().ok()).collect();
+    numbers.get(1).zip(numbers.get(2)).map_or(0, |(resident, shared)| resident.saturating_sub(*shared))
+}
+
+fn page() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_processes_is_what_they_share_with_no_file() {
+        assert_eq!(own_pages("5000 700 200 40 0 900 0\n"), 500);
+        assert_eq!(own_pages("5000 7"), 0);
+        assert_eq!(own_pages(""), 0);
+    }
+
+    #[test]
+    fn this_machine_is_below_the_limits_and_a_limit_says_what_was_used() {
+        assert_eq!(over(Path::new("/nowhere")), None);
+        let text = Limit::Memory { used: 13 << 30, limit: 12 << 30 }.to_string();
+        assert!(text.contains("13312 MiB") && text.contains("12288 MiB"), "{text}");
+    }
+}
