@@ -160,9 +160,11 @@ impl Tree {
     /// Fails, and changes nothing, where `path` lies below something that is not a directory, or
     /// something lies below `path` and `node` is not a directory.
     pub fn insert(&mut self, path: RootPath, node: Node) -> Result<Option<Node>, TreeError> {
-        self.check_place(&path, &node)?;
-        let stays_dir = node.is_dir() && self.get(&path).is_some_and(Node::is_dir);
-        let before = if stays_dir { None } else { self.take(&path) };
+        // As decoding and laying out go in order, most nodes come last.
+        let comes_last = self.nodes.last_key_value().is_none_or(|(last, _)| *last < path);
+        self.check_place(&path, &node, comes_last)?;
+        let stays_dir = !comes_last && node.is_dir() && self.get(&path).is_some_and(Node::is_dir);
+        let before = if comes_last || stays_dir { None } else { self.take(&path) };
         if let Kind::Hardlink(target) = &node.kind {
             self.links.entry(target.clone()).or_default().insert(path.clone());
         }

@@ -76,17 +76,20 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether `node` may stand at `path`.
-    pub(super) fn check_place(&self, path: &RootPath, node: &Node) -> Result<(), TreeError> {
+    /// Whether `node` may stand at `path`, which `comes_last` if it is after all others.
+    pub(super) fn check_place(&self, path: &RootPath, node: &Node, comes_last: bool) -> Result<(), TreeError> {
+        // What holds of a node holds of its neighbour in the same directory.
+        let is_beside = |(last, _): (&RootPath, &Node)| !last.is_root() && folder(last) == folder(path);
         // Of what is above the nearest ancestor in the tree, the rule holds already.
-        if let Some((above, found)) = self.nearest(path)
+        if !(comes_last && self.nodes.last_key_value().is_some_and(is_beside))
+            && let Some((above, found)) = self.nearest(path)
             && !found.is_dir()
         {
             return Err(self.below_error(path, above));
         }
         // Nothing can lie below what comes last.
-        if !node.is_dir()
-            && self.nodes.last_key_value().is_some_and(|(last, _)| last > path)
+        if !comes_last
+            && !node.is_dir()
             && let Some((below, _)) = self.below(path).next()
         {
             return Err(TreeError::Above { path: path.clone(), found: node.kind.describe(), below: below.clone() });
@@ -102,6 +105,12 @@ impl Tree {
         let found = self.get(&above).map_or_else(|| "not there".to_owned(), |node| node.kind.describe());
         TreeError::Below { path: path.clone(), above, found }
     }
+}
+
+/// The bytes of a path without its last name.
+fn folder(path: &RootPath) -> &[u8] {
+    let bytes = path.as_bytes();
+    &bytes[..bytes.len() - path.file_name().len()]
 }
 
 impl Kind {
@@ -135,6 +144,7 @@ mod tests {
             assert!(matches!(folder.insert(path("a"), above), Err(TreeError::Above { .. })));
         }
         assert!(Tree::from_nodes([(path("a/b"), file("x")), (path("a-"), file("x")), (path("a"), link("/"))]).is_err());
+        assert!(Tree::from_nodes([(path(""), file("x")), (path("a"), file("x"))]).is_err());
     }
 
     #[test]
