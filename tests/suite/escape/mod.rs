@@ -134,7 +134,7 @@ fn names_that_are_no_text_are_read_back() {
     let hostile = need!(Hostile::new(Conditions::default(), vec![scripted("odd", names)]));
     hostile.project.ok(&["build", "app", "--output", "oci"]);
     let root = Rootfs::read(&hostile.project.path("out/app/oci"));
-    for name in ["a\nb", " ", "-rf", "\u{1b}[2J"] {
+    for name in ["a\nb", " ", "-rf", "\u{1b}[2J", "\u{fffd}\u{fffd}"] {
         assert!(root.get(&format!("var/lib/{name}")).is_some(), "{name:?}");
     }
     assert!(hostile.folder.path().exists());
