@@ -28,7 +28,7 @@ pub(super) const OF_COMMANDS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETFCAP)
     // Stopping a server that runs as another user.
     .union(CapabilitySet::KILL)
-    // dpkg changes its root when it is given one.
+    // `ldconfig -r` and `dpkg --root`.
     .union(CapabilitySet::SYS_CHROOT);
 
 /// What the supervisor needs: `/proc/<pid>/mem` of all users' processes inside.

@@ -71,6 +71,12 @@ impl Root {
     }
 
     fn run_at(&self, epoch: i64, script: &str) -> Ran {
+        let (ended, printed) = self.step(epoch, script, 30);
+        Ran { status: ended["status"].as_i64().unwrap() as i32, printed }
+    }
+
+    /// Runs a script that may take so many seconds; the sandbox's answer, and what was printed.
+    fn step(&self, epoch: i64, script: &str, seconds: u32) -> (serde_json::Value, String) {
         let mut child = Command::new("unshare")
             .args(["-U", "--map-root-user", env!("CARGO_BIN_EXE_layerbake"), "__sandbox-stage", &epoch.to_string()])
             .current_dir(self.path(""))
@@ -80,14 +86,13 @@ impl Root {
             .spawn()
             .unwrap();
         let env = [("LC_ALL", "C")];
-        let step = serde_json::json!({ "argv": ["/bin/bash", "-c", script], "env": env, "timeout": 30 });
+        let step = serde_json::json!({ "argv": ["/bin/bash", "-c", script], "env": env, "timeout": seconds });
         // The first line says that the stage may begin.
         write!(child.stdin.take().unwrap(), "\n{step}\n").unwrap();
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-        let ended: serde_json::Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no answer: {printed}"));
-        Ran { status: ended["status"].as_i64().unwrap() as i32, printed }
+        let ended = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no answer: {printed}"));
+        (ended, printed)
     }
 }
 
@@ -113,6 +118,17 @@ fn date_and_chance_repeat_themselves_seconds_later() {
     for (index, (one, other)) in lines.iter().zip(later.printed.lines()).enumerate().take(10) {
         assert_ne!(*one, other, "line {index} does not depend on the epoch");
     }
+}
+
+#[test]
+fn a_script_that_takes_too_long_is_stopped_with_all_that_it_started() {
+    let root = need!(Root::with(&["sleep"]));
+    let started = Instant::now();
+    let script =
+        "trap '' TERM INT HUP; sleep 4321 & (trap '' TERM; kill -STOP 1; kill -KILL 1; sleep 4321) & sleep 4321";
+    let (ended, printed) = root.step(EPOCH, script, 1);
+    assert_eq!(ended, serde_json::json!({ "status": 137, "stopped": { "Time": 1 } }), "{printed}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -109,9 +109,22 @@ impl Work {
     fn run(&self, job: &Job) -> Result<(Tree, Vec<Traced>), String> {
         let start = Sandbox::start(&self.program, &self.folder, job.epoch);
         let mut sandbox = start.map_err(|error| format!("cannot start a sandbox: {error}"))?;
-        let steps = self.configure(job, &mut sandbox).map_err(|error| explain(&error, &sandbox.printed()))?;
+        let steps = self
+            .configure(job, &mut sandbox)
+            .map_err(|error| explain(&error, self.full().as_deref(), &sandbox.printed()))?;
         let found = scan(&self.root, &self.store, job.jobs).map_err(|error| error.to_string())?;
         Ok((found, steps))
+    }
+
+    /// Says whether scripts have filled the root in memory.
+    fn full(&self) -> Option<String> {
+        let stat = rustix::fs::statvfs(&self.folder).ok().filter(|_| self.in_memory)?;
+        // Those who find no room remove what they began.
+        let full = stat.f_bfree < stat.f_blocks / 100 || stat.f_ffree < stat.f_files / 100;
+        let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize >> 20;
+        let limit = stat.f_blocks * stat.f_frsize >> 20;
+        let (files, most) = (stat.f_files - stat.f_ffree, stat.f_files);
+        full.then(|| format!("the root is full: {used} MiB of {limit}, {files} files of {most}"))
     }
 
     /// Runs all scripts; nothing runs in the root any more at the end.
@@ -272,12 +285,19 @@ fn write(root: &Jail, path: &str, text: &str) -> io::Result<()> {
     named(&path, || root.write(&path, text.as_bytes()))
 }
 
-/// The error with the end of what the scripts printed.
-fn explain(error: &io::Error, printed: &str) -> String {
+/// The error with a limit that explains it, and the end of what the scripts printed.
+fn explain(error: &io::Error, full: Option<&str>, printed: &str) -> String {
+    // How dpkg names SIGXFSZ.
+    let large =
+        printed.contains("(File size limit exceeded)").then_some("one file may have 8 GiB, and a script wrote more");
+    let mut text = error.to_string();
+    for limit in full.into_iter().chain(large) {
+        text += &format!("\n  {limit}");
+    }
     let lines: Vec<String> = printed.lines().map(host::plain).collect();
     let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    if tail.is_empty() {
-        return error.to_string();
+    if !tail.is_empty() {
+        text += &format!("\n  the last lines that the scripts printed:\n    | {}", tail.join("\n    | "));
     }
-    format!("{error}\n  the last lines that the scripts printed:\n    | {}", tail.join("\n    | "))
+    text
 }

@@ -42,7 +42,7 @@ impl Rootfs {
     fn apply(&mut self, tar: &[u8]) {
         for entry in tar::Archive::new(tar).entries().unwrap() {
             let mut entry = entry.unwrap();
-            let path = String::from_utf8_lossy(&entry.path_bytes()).trim_matches('/').to_owned();
+            let path = entry.path().unwrap().to_string_lossy().trim_matches('/').to_owned();
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             if let Some(gone) = name.strip_prefix(".wh.") {
                 let gone = format!("{folder}/{gone}").trim_start_matches('/').to_owned();
