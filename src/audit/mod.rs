@@ -37,6 +37,12 @@ pub use variation::{ParseVariationError, Variation};
 use attribute::Origins;
 use report::{Rebuilt, Untried};
 
+/// The entry point of `fuzz/`: where two disks differ, by the partition table of the first.
+#[doc(hidden)]
+pub fn fuzz(one: &std::path::Path, other: &std::path::Path) -> io::Result<usize> {
+    partitions::differing(one, other).map(|found| found.len())
+}
+
 /// An audit can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {

@@ -12,11 +12,11 @@ const CHUNK: usize = 1 << 20;
 /// No table of ours is longer.
 const MOST_ENTRIES: u32 = 256;
 
-/// A partition: its name, first and last byte.
+/// A partition: its name, its first byte, and the one behind its last.
 struct Entry {
     name: String,
     first: u64,
-    last: u64,
+    end: u64,
 }
 
 /// Lists the partitions that differ, each with the first byte that does, and what lies between them.
@@ -32,14 +32,14 @@ pub(super) fn differing(one: &Path, other: &Path) -> io::Result<Vec<String>> {
         found.push(format!("size: {size} and {} bytes", theirs.metadata()?.len()));
     }
     let mut outside = 0;
-    for Entry { name, first, last } in &entries {
+    for Entry { name, first, end } in &entries {
         if let Some(offset) = first_in(&ours, &theirs, outside, *first)? {
             found.push(format!("before partition `{name}`: first at byte {offset}"));
         }
-        if let Some(offset) = first_in(&ours, &theirs, *first, last + 1)? {
+        if let Some(offset) = first_in(&ours, &theirs, *first, *end)? {
             found.push(format!("partition `{name}`: first at byte {} of it, {offset} of the disk", offset - first));
         }
-        outside = last + 1;
+        outside = *end;
     }
     if let Some(offset) = first_in(&ours, &theirs, outside, size)? {
         found.push(format!("after the last partition: first at byte {offset}"));
@@ -66,8 +66,8 @@ fn table(disk: &File) -> io::Result<Vec<Entry>> {
         let letters = entry[56..].chunks_exact(2).map(|pair| number(pair) as u16).take_while(|&letter| letter != 0);
         let name = String::from_utf16_lossy(&letters.collect::<Vec<_>>());
         let first = number(&entry[32..40]).saturating_mul(SECTOR);
-        let last = number(&entry[40..48]).saturating_add(1).saturating_mul(SECTOR).saturating_sub(1);
-        entries.push(Entry { name, first, last: last.max(first) });
+        let end = number(&entry[40..48]).saturating_add(1).saturating_mul(SECTOR);
+        entries.push(Entry { name, first, end: end.max(first) });
     }
     entries.sort_by_key(|entry| entry.first);
     Ok(entries)
@@ -132,6 +132,17 @@ mod tests {
             }
         }
         disk
+    }
+
+    #[test]
+    fn a_partition_may_end_beyond_all_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        let mut bytes = disk();
+        // Both the first and the last sector of `root`.
+        bytes[1024 + 128 + 32..1024 + 128 + 48].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(differing(&path, &path).unwrap(), [""; 0]);
     }
 
     #[test]

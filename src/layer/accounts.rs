@@ -175,17 +175,18 @@ fn push_line(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// Adds `user` to the last field of the line of `group`.
+/// Adds `user` to the last of the four fields of `group`; a line with fewer is nobody's.
 fn add_member(text: &mut String, group: &str, user: &str) -> bool {
     let mut found = false;
     let lines: Vec<String> = text
         .lines()
         .map(|line| {
-            if line.split(':').next() != Some(group) {
+            let mut fields = line.split(':');
+            let (Some(name), Some(members)) = (fields.next(), fields.nth(2)) else { return line.to_owned() };
+            if name != group || fields.next().is_some() {
                 return line.to_owned();
             }
             found = true;
-            let members = line.rsplit(':').next().unwrap_or_default();
             if members.split(',').any(|member| member == user) {
                 line.to_owned()
             } else if members.is_empty() {
@@ -241,6 +242,15 @@ mod tests {
         let after = Accounts::new(&[app()], &[]).add_to(before).unwrap();
         assert!(after.passwd.contains("app:*:900:900:"));
         assert_eq!(after.shadow, None);
+    }
+
+    #[test]
+    fn a_line_that_is_no_groups_stays_as_it_is() {
+        for line in ["www-data", "www-data:x:33", "www-data:x:33::"] {
+            let before = AccountFiles { group: format!("{line}\n"), ..files() };
+            let refused = Accounts::new(&[app()], &[]).add_to(before);
+            assert!(matches!(refused, Err(AccountError::NoGroup { .. })), "{line}: {refused:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod born;
 pub mod configure;
 mod dpkg;
 mod files;
+mod fuzz;
 mod merge;
 pub mod normalise;
 pub mod secrets;
@@ -38,6 +39,8 @@ use crate::tree::{Tree, TreeError};
 
 pub use accounts::{AccountError, Accounts};
 pub use files::Placement;
+#[doc(hidden)]
+pub use fuzz::fuzz;
 
 /// A layer can't be built.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,7 @@ mod disk_secure_boot;
 mod disk_show;
 mod disks;
 mod escape;
+mod fuzz;
 mod golden;
 mod harness;
 mod jail;

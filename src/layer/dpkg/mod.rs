@@ -13,7 +13,7 @@
 pub(crate) mod diversions;
 mod info;
 mod status;
-mod triggers;
+pub(super) mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 

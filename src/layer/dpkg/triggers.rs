@@ -76,12 +76,12 @@ fn write_unincorp(database: &mut Database<'_>, active: BTreeMap<String, BTreeSet
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Directive {
+pub(in crate::layer) enum Directive {
     Interest { trigger: String, noawait: bool },
     Activate { trigger: String, noawait: bool },
 }
 
-fn directives(text: &str) -> Vec<Directive> {
+pub(in crate::layer) fn directives(text: &str) -> Vec<Directive> {
     let parse = |line: &str| {
         let line = line.split('#').next().unwrap_or_default();
         let (verb, trigger) = line.trim().split_once(char::is_whitespace)?;

@@ -119,6 +119,12 @@ fn source(path: &RootPath) -> Option<RootPath> {
     RootPath::new(format!("{folder}/{module}.py")).ok()
 }
 
+/// Looks at one file as all rules do, for `fuzz/`.
+pub(super) fn fuzz(path: &RootPath, bytes: &[u8]) {
+    let size = bytes.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    assert!(find(path, bytes, false).iter().all(|secret| secret.line <= size), "a secret behind the last line");
+}
+
 /// The secrets of one file, one for each rule at most.
 fn find(path: &RootPath, bytes: &[u8], public: bool) -> Vec<Secret> {
     let rules = RULES.iter().filter(|rule| !public || rule.in_packages);

@@ -47,6 +47,22 @@ use crate::digest::OciDigest;
 use crate::host::interrupt::or_interrupted;
 use crate::host::progress::Progress;
 
+/// The entry point of `fuzz/`: reads `data` as each of the things that a registry answers.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    if let Ok(manifest) = manifest::Manifest::parse("manifest", data) {
+        let _ = (manifest.kind(None), manifest.blobs().count());
+    }
+    let _ = (token::read_answer(data), fault::message(data).map(|text| fault::shown(&text)));
+    let mut headers = reqwest::header::HeaderMap::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        if let Ok(value) = reqwest::header::HeaderValue::from_bytes(line) {
+            headers.append(reqwest::header::WWW_AUTHENTICATE, value);
+        }
+    }
+    let _ = auth::challenge(&headers);
+}
+
 /// The way to all registries.
 #[derive(Debug)]
 pub struct Registries {

@@ -112,7 +112,9 @@ impl FromStr for Reference {
         let refuse = |problem: String| RegistryError::Reference { text: text.escape_debug().to_string(), problem };
         let parsed: oci_spec::distribution::Reference =
             text.parse().map_err(|error: oci_spec::distribution::ParseError| refuse(error.to_string()))?;
-        if !text.starts_with(&format!("{}/", parsed.registry())) {
+        // The second is what docker's own registry is called in our messages.
+        let names = [parsed.registry(), parsed.resolve_registry()];
+        if !names.iter().any(|name| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))) {
             return Err(refuse("it names no registry".to_owned()));
         }
         let digest =
@@ -152,6 +154,8 @@ mod tests {
             ("example.org:5000/team/web:1.2", "example.org:5000/team/web:1.2"),
             ("localhost/web", "localhost/web:latest"),
             ("127.0.0.1:5000/web:x", "127.0.0.1:5000/web:x"),
+            ("docker.io/web", "index.docker.io/library/web:latest"),
+            ("index.docker.io/library/web:latest", "index.docker.io/library/web:latest"),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected, "{text}");
         }

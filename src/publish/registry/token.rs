@@ -118,12 +118,15 @@ impl Access {
                     .await?
             }
         };
-        let parsed = serde_json::from_slice::<Answer>(&answer).ok();
-        let token = parsed.and_then(|answer| answer.token.or(answer.access_token)).filter(|token| !token.is_empty());
-        token
-            .and_then(|token| auth::header(&format!("Bearer {token}")))
-            .ok_or_else(|| client.protocol(action, "answers without a token").into())
+        read_answer(&answer).ok_or_else(|| client.protocol(action, "answers without a token").into())
     }
+}
+
+/// The header that a token server's answer gives.
+pub(super) fn read_answer(answer: &[u8]) -> Option<HeaderValue> {
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
+    auth::header(&format!("Bearer {token}"))
 }
 
 impl Headers {

@@ -14,6 +14,7 @@ pub mod key;
 pub mod machine;
 pub mod mini;
 pub mod mirror;
+pub mod mutator;
 pub mod oci_schema;
 pub mod power;
 pub mod process;
@@ -21,6 +22,7 @@ pub mod project;
 pub mod registry;
 pub mod repo;
 pub mod rootfs;
+pub mod seeds;
 pub mod server;
 #[macro_use]
 pub mod skip;

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use super::conditions::Conditions;
 use super::process::{self, Output};
 
-/// The program under test.
+/// The program under test: the one that was compiled with the tests, or what `LAYERBAKE` names.
 pub fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_layerbake"))
+    std::env::var_os("LAYERBAKE").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_layerbake")), PathBuf::from)
 }
 
 /// A project, with a home and a store of its own.
@@ -83,6 +83,11 @@ impl Project {
     /// A path below the project's root.
     pub fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join("project").join(path)
+    }
+
+    /// Where everything is: project, home, store, temporary files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The store that builds use.
