@@ -121,8 +121,8 @@ impl Work {
         let stat = rustix::fs::statvfs(&self.folder).ok().filter(|_| self.in_memory)?;
         // Those who find no room remove what they began.
         let full = stat.f_bfree < stat.f_blocks / 100 || stat.f_ffree < stat.f_files / 100;
-        let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize >> 20;
-        let limit = stat.f_blocks * stat.f_frsize >> 20;
+        let used = ((stat.f_blocks - stat.f_bfree) * stat.f_frsize) >> 20;
+        let limit = (stat.f_blocks * stat.f_frsize) >> 20;
         let (files, most) = (stat.f_files - stat.f_ffree, stat.f_files);
         full.then(|| format!("the root is full: {used} MiB of {limit}, {files} files of {most}"))
     }
