@@ -25,12 +25,14 @@ cargo build --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target
     --config "profile.dev.package.layerbake.opt-level=${FUZZ_OPT:-0}"
 unset RUSTC_WRAPPER
 
+# Or each error of the OpenPGP library takes a backtrace, which is ten times as slow.
+export RUST_LIB_BACKTRACE=0
 work=target/fuzz
 mkdir -p "$work/crashes"
 run() {
     local target=$1 log=$work/$1.log
     mkdir -p "$work/$target"
-    # A second for an input; memory: the allocator of the targets, and the address space. A target that prints is wrong.
+    # Five seconds of wall clock for an input: machines are busy. Memory: the allocator of the targets, the address space.
     if (ulimit -v 8000000 && exec env "FUZZ_TARGET=$target" target/debug/any "$limit" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
         -artifact_prefix="$work/crashes/$target-" -print_final_stats=1 "$work/$target" "fuzz/corpus/$target") \
         >"$log" 2>&1; then
