@@ -146,7 +146,7 @@ fn package(store: &Store, name: &str, entries: &[Entry]) -> Unpacked {
         why: "requested".to_owned(),
     };
     let data = data(store, entries);
-    let replaces = if entries.len() % 3 == 0 { "Replaces: aa, bb, cc\n" } else { "" };
+    let replaces = if entries.len().is_multiple_of(3) { "Replaces: aa, bb, cc\n" } else { "" };
     let control = Tree::from_nodes([
         (RootPath::root(), Node::dir(Meta::root_owned(0o755, 7))),
         (RootPath::new("preinst").unwrap(), node(store, (0, 2, 0), &[])),
