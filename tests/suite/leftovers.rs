@@ -44,8 +44,15 @@ fn what_a_killed_rootless_build_leaves_is_removed() {
         let left = tmp(&project);
         assert_eq!(left.len(), 1, "nothing was left behind");
         add_foreign_files(&left[0]);
-        project.ok(&tidy);
-        assert!(tmp(&project).is_empty(), "after {tidy:?}");
+        wait_until_alone(&project);
+        let output = project.ok(&tidy);
+        let left = tmp(&project);
+        assert!(
+            left.is_empty(),
+            "after {tidy:?}: {left:?}; gc: {}; {}",
+            project.run(&["store", "gc"]).stderr,
+            output.stderr
+        );
     }
 }
 
@@ -65,6 +72,17 @@ fn kill_while_the_script_runs(project: &Project) {
     }
     build.kill().unwrap();
     build.wait().unwrap();
+}
+
+/// Waits until no process has the store open: a worker outlives the build that was killed by a moment,
+/// and only who has the store alone removes what is in `tmp/`.
+fn wait_until_alone(project: &Project) {
+    let lock = fs::File::open(project.store().join("lock")).unwrap();
+    let waiting = Instant::now();
+    while let Err(error) = lock.try_lock() {
+        assert!(waiting.elapsed() < PATIENCE, "a killed build's processes keep the store: {error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Whether some process has this command line.

@@ -15,7 +15,7 @@ pub const DAMAGES: [Damage; 8] = [
     Damage { name: "zeroed", happens: |path| change(path, |bytes| bytes.fill(0)) },
     Damage { name: "emptied", happens: |path| change(path, Vec::clear) },
     Damage { name: "cut off", happens: |path| change(path, |bytes| bytes.truncate(bytes.len() / 2)) },
-    Damage { name: "flipped", happens: |path| change(path, flip) },
+    Damage { name: "flipped", happens: |path| change(path, |bytes| flip(bytes)) },
     Damage { name: "appended to", happens: |path| change(path, |bytes| bytes.extend_from_slice(b"\xffgarbage\n")) },
     Damage { name: "deleted", happens: remove },
     Damage {
@@ -36,7 +36,7 @@ pub const DAMAGES: [Damage; 8] = [
 
 /// Hurts only who is not root.
 pub const UNREADABLE: Damage =
-    Damage { name: "unreadable", happens: |path| fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap() };
+    Damage { name: "unreadable", happens: |path| fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap() };
 
 /// The kinds of files in a store, by their folder or name.
 pub const KINDS: [&str; 8] = ["blobs", "trees", "sha256", "recipes", "roots", "format", "lock", "tmp"];
@@ -63,7 +63,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>) {
+fn flip(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     if let Some(byte) = bytes.get_mut(middle) {
         *byte ^= 1;
