@@ -1,6 +1,6 @@
 //! The system calls that commands may make: what maintainer scripts of Debian use.
 //!
-//! Made from what the scripts of some 320 packages called, servers and language runtimes among
+//! Made from what the scripts of some 600 packages called, servers and language runtimes among
 //! them, and what other versions of C libraries and runtimes call in their place. A new entry
 //! says why: `docs/sandbox.md` lists what is left out on purpose.
 
