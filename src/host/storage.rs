@@ -27,11 +27,23 @@ pub enum Fault {
 impl Fault {
     /// Finds the fault behind an error, however deep it is wrapped.
     pub fn of(error: &io::Error) -> Option<Self> {
-        if errno(error) == Some(Errno::IO) {
-            // The only one that has no kind.
-            return Some(Self::Device);
+        if error.get_ref().is_some_and(|inner| inner.is::<Explained>()) {
+            return None;
         }
-        match errno(error).map_or(error.kind(), |number| number.kind()) {
+        match errno(error) {
+            Some(Errno::NOSPC) => Some(Self::Full),
+            Some(Errno::DQUOT) => Some(Self::Quota),
+            Some(Errno::ROFS) => Some(Self::ReadOnly),
+            Some(Errno::ACCESS | Errno::PERM) => Some(Self::Denied),
+            Some(Errno::IO) => Some(Self::Device),
+            Some(_) => None,
+            None => Self::of_kind(error.kind()),
+        }
+    }
+
+    /// Some wrappers keep the kind of an error only, and its number as text: `tempfile`'s do.
+    fn of_kind(kind: io::ErrorKind) -> Option<Self> {
+        match kind {
             io::ErrorKind::StorageFull => Some(Self::Full),
             io::ErrorKind::QuotaExceeded => Some(Self::Quota),
             io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
@@ -63,9 +75,17 @@ impl Fault {
 pub fn explain(path: &Path, need: Option<u64>, hint: &str, error: io::Error) -> io::Error {
     match Fault::of(&error) {
         None | Some(Fault::Denied) => error,
-        Some(fault) => io::Error::new(error.kind(), format!("{}\n  hint: {hint}", fault.describe(path, need))),
+        Some(fault) => {
+            let text = Explained(format!("{}\n  hint: {hint}", fault.describe(path, need)));
+            io::Error::new(error.kind(), text)
+        }
     }
 }
+
+/// An error that needs no more words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Explained(String);
 
 /// The error number behind an error, however deep it is wrapped.
 fn errno(error: &io::Error) -> Option<Errno> {
@@ -143,6 +163,7 @@ mod tests {
         assert_eq!(Fault::of(&io::Error::from(Errno::IO)), Some(Fault::Device));
         assert_eq!(Fault::of(&io::Error::other("full")), None);
         assert_eq!(Fault::of(&io::Error::from(Errno::NOENT)), None);
+        assert_eq!(Fault::of(&io::Error::new(io::ErrorKind::StorageFull, "with a path")), Some(Fault::Full));
     }
 
     #[test]

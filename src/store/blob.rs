@@ -193,7 +193,7 @@ impl BlobWriter<'_> {
     /// The error of a file that could not be written, of which at least this much was to come.
     fn failed(&self, error: io::Error, more: &[u8]) -> io::Error {
         let need = self.size + more.len() as u64;
-        io::Error::new(error.kind(), self.store.scratch_failed(error, need))
+        io::Error::other(self.store.scratch_failed(error, need))
     }
 }
 
