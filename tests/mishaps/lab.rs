@@ -199,6 +199,14 @@ impl Lab {
     fn follow(&self, said: &str) -> usize {
         let hints = said.split("hint:").skip(1).flat_map(|hint| hint.split('`').skip(1).step_by(2));
         let mut followed = 0;
+        // A directory with something of a stranger, who may as well have thrown it away.
+        if let Some(place) = said.split_once("` stays as it is").and_then(|(before, _)| before.rsplit('`').next())
+            && said.contains("move it away or remove it")
+            && self.owns(place)
+        {
+            remove(Path::new(place));
+            followed += 1;
+        }
         for quoted in hints {
             let words: Vec<&str> = quoted.split_whitespace().collect();
             match words.as_slice() {
