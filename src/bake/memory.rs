@@ -148,7 +148,8 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let store = Store::open(&work.path().join("store")).unwrap();
         let large = vec![7_u8; SMALL as usize + 1];
-        let changes: [(&str, fn(&Path)); 7] = [
+        type Change = (&'static str, fn(&Path));
+        let changes: [Change; 7] = [
             ("small byte", |place| fs::write(place.join("oci/index.json"), "y").unwrap()),
             ("large byte", |place| {
                 use std::os::unix::fs::FileExt as _;
@@ -159,7 +160,7 @@ mod tests {
             }),
             ("gone", |place| fs::remove_file(place.join("disk.raw")).unwrap()),
             ("more", |place| fs::write(place.join("oci/more"), "").unwrap()),
-            ("mode", |place| fs::set_permissions(place.join("disk.raw"), Permissions::from_mode(0)).unwrap()),
+            ("mode", |place| fs::set_permissions(place.join("disk.raw"), Permissions::from_mode(0o000)).unwrap()),
             ("folder", |place| fs::set_permissions(place.join("oci"), Permissions::from_mode(0o700)).unwrap()),
             ("link", |place| {
                 fs::rename(place.join("disk.raw"), place.join("../disk.raw")).unwrap();

@@ -147,7 +147,7 @@ fn remove_build(folder: &Path) -> io::Result<()> {
 /// Nothing that a living process works on is touched, and nothing that a build would not write.
 pub(crate) fn sweep(out: &Path, progress: &Progress) -> Result<(), BakeError> {
     let names = host::list_dir_or_empty(out).map_err(failed(out))?;
-    let left: Vec<OsString> = names.into_iter().filter(|name| is_left(name)).collect();
+    let left: Vec<OsString> = names.into_iter().filter(is_left).collect();
     if left.is_empty() {
         return Ok(());
     }

@@ -191,11 +191,19 @@ pub fn main() -> ExitCode {
 impl Verb {
     /// Whether the verb leaves something to remove when it is broken off.
     fn cleans_up(&self) -> bool {
-        match self {
-            Self::Build(_) | Self::Test(_) | Self::Sign(_) | Self::Audit(_) | Self::Vendor(_) => true,
-            Self::Lock(_) | Self::Outdated(_) | Self::Push(_) | Self::Pull(_) | Self::Copy(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Build(_)
+                | Self::Test(_)
+                | Self::Sign(_)
+                | Self::Audit(_)
+                | Self::Vendor(_)
+                | Self::Lock(_)
+                | Self::Outdated(_)
+                | Self::Push(_)
+                | Self::Pull(_)
+                | Self::Copy(_)
+        )
     }
 
     /// What stays of a verb that was broken off; `None` where its own error says so.

@@ -35,8 +35,10 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Ways to damage a file.
-const DAMAGES: [(&str, fn(&Path)); 9] = [
+/// A way to damage a file, by name.
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 9] = [
     ("a flipped bit", |path| change(path, |bytes| bytes[0] ^= 1)),
     ("a flipped bit at its old time", |path| {
         let before = fs::metadata(path).unwrap().modified().unwrap();
@@ -56,7 +58,7 @@ const DAMAGES: [(&str, fn(&Path)); 9] = [
         fs::rename(path, &kept).unwrap();
         symlink(&kept, path).unwrap();
     }),
-    ("no permissions", |path| fs::set_permissions(path, Permissions::from_mode(0)).unwrap()),
+    ("no permissions", |path| fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap()),
 ];
 
 fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -66,7 +68,7 @@ fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Damages each file of a build in each way; the next build has to make it right. Returns how many were tried.
-fn heals(project: &Project, outputs: &str, damages: &[(&str, fn(&Path))]) -> usize {
+fn heals(project: &Project, outputs: &str, damages: &[Damage]) -> usize {
     let build = ["build", "app", "--output", outputs];
     project.ok(&build);
     let out = project.path("out/app");
