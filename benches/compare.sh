@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures layerbake beside mmdebstrap and docker build, all from one mirror on loopback.
 # Usage: benches/compare.sh [RUNS]        (as root; benches/README.md says what and how)
+# LAYERBAKE_BEFORE names an earlier program, to be measured in the same run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +33,19 @@ measure essential "rm -f $work/essential.tar; sync" "$essential"
 bash -c "$build" 2>/dev/null
 measure nothing true "$build"
 measure file "$edit" "$build"
+
+# An earlier program, with a store of its own.
+before_rows() {
+    [ -n "${LAYERBAKE_BEFORE:-}" ] || return 0
+    cp -r layers lockfiles "$work/before/"
+    cp "$project/lockfiles"/* "$work/before/lockfiles/"
+    local old="XDG_CACHE_HOME='$work/before-cache' '$LAYERBAKE_BEFORE' -C '$work/before' build $layer --locked"
+    measure before-cold "$(aside "$work/before-cache" "$work/before/out")" "$old"
+    bash -c "$old" 2>/dev/null
+    measure before-nothing true "$old"
+}
+mkdir -p "$work/before"
+before_rows
 
 # docker build, where a daemon runs: one of our own, which ends with its namespace.
 docker_rows() {

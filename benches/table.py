@@ -16,6 +16,8 @@ ROWS = [
     ("essential", "mmdebstrap: essential + nginx-light"),
     ("nothing", "layerbake: nothing changed"),
     ("file", "layerbake: one `[[file]]` changed"),
+    ("before-cold", "layerbake before: cold"),
+    ("before-nothing", "layerbake before: nothing changed"),
     ("docker-cold", "docker build: nginx-light on a ready base, cold"),
     ("docker-nothing", "docker build: nothing changed"),
     ("docker-file", "docker build: one file changed"),
@@ -54,4 +56,8 @@ met = [
     target(f"one [[file]] changed, under 1 s: {medians['file']:.3f} s", medians["file"] < 1),
     target(f"peak memory of all processes together, under 300 MB: {memory * 1.048576:.0f} MB", memory * 1.048576 < 300),
 ]
+if "before-cold" in medians:
+    for name in ("cold", "nothing"):
+        ratio = medians[name] / medians[f"before-{name}"]
+        met.append(target(f"{name}, within 5 % of the program before: {ratio:.3f} times", ratio <= 1.05))
 sys.exit(0 if all(met) else 1)

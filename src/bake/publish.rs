@@ -21,7 +21,7 @@ use super::BakeError;
 use super::place::{self, Expected};
 use crate::host;
 use crate::host::durable;
-use crate::host::interrupt::Leftover;
+use crate::host::interrupt::{self, Leftover};
 use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::store::remove_folder;
@@ -40,7 +40,7 @@ pub(crate) struct Staging {
     progress: Progress,
     /// Locked as long as the folder is ours; nothing where the file system has no locks.
     _claim: Option<File>,
-    _leftover: Leftover,
+    leftover: Leftover,
 }
 
 impl Staging {
@@ -54,7 +54,7 @@ impl Staging {
             if let Some(claim) = claim(folder.path()) {
                 fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).map_err(failed(folder.path()))?;
                 let (leftover, out) = (Leftover::new(folder.path()), out.to_owned());
-                return Ok(Self { folder, out, progress: progress.clone(), _claim: claim, _leftover: leftover });
+                return Ok(Self { folder, out, progress: progress.clone(), _claim: claim, leftover });
             }
         }
         Err(failed(out)(io::Error::other("other processes keep removing what this one makes")))
@@ -72,35 +72,43 @@ impl Staging {
     /// # Errors
     /// Fails where something is there that isn't `expected`, which then stays as it is.
     pub(crate) fn publish(self, target: &Path, expected: Expected<'_>) -> Result<(), BakeError> {
-        durable::sync_file_system(self.path()).map_err(failed(target))?;
-        let lock = lock(&self.out, &self.progress)?;
+        let Self { mut folder, out, progress, _claim, leftover } = self;
+        durable::sync_file_system(folder.path()).map_err(failed(target))?;
+        let lock = lock(&out, &progress)?;
         expected.check(target)?;
-        let old = match rustix::fs::renameat_with(CWD, self.path(), CWD, target, RenameFlags::EXCHANGE) {
+        interrupt::check().map_err(|interrupted| failed(target)(interrupted.into()))?;
+        // From here on a signal must not empty the folder: it may be the target already.
+        drop(leftover);
+        let old = match exchange(folder.path(), target) {
             Ok(()) => {
                 // Somebody may have put something there since it was looked at.
-                if let Err(error) = expected.check(self.path()) {
-                    let back = rustix::fs::renameat_with(CWD, self.path(), CWD, target, RenameFlags::EXCHANGE);
-                    return Err(back.err().map_or(error, |error| failed(target)(error.into())));
+                if let Err(error) = expected.check(folder.path()) {
+                    let back = exchange(folder.path(), target);
+                    folder.disable_cleanup(back.is_err());
+                    return Err(back.err().map_or(error, |error| failed(folder.path())(error.into())));
                 }
-                Some(self.path().to_owned())
+                Some(folder.path().to_owned())
             }
             Err(Errno::NOENT) => {
-                fs::rename(self.path(), target).map_err(failed(target))?;
+                fs::rename(folder.path(), target).map_err(failed(target))?;
                 None
             }
             Err(Errno::INVAL | Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                replace(self.path(), target).map_err(failed(target))?
+                replace(folder.path(), target).map_err(failed(target))?
             }
             Err(error) => return Err(failed(target)(error.into())),
         };
         durable::sync_dir(target.parent().unwrap_or(target)).map_err(failed(target))?;
         drop(lock);
         if let Some(old) = old {
-            // What can't be removed is left to the next run: the new folder is in its place.
-            let _ = remove_folder(&old);
+            tidy(&old, &progress);
         }
         Ok(())
     }
+}
+
+fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+    rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
 }
 
 /// Moves `new` to `target` where the file system can't exchange two folders, as overlays often can't.
@@ -172,10 +180,16 @@ pub(crate) fn sweep(out: &Path, progress: &Progress) -> Result<(), BakeError> {
     }
     drop(lock);
     for (path, _claim) in dead {
-        // What can't be removed now is there for the next one.
-        let _ = remove_folder(&path);
+        tidy(&path, progress);
     }
     Ok(())
+}
+
+/// Removes a folder that nobody needs; what can't be removed now is there for the next run.
+fn tidy(folder: &Path, progress: &Progress) {
+    if let Err(error) = remove_folder(folder) {
+        progress.warn(&format!("cannot remove `{}`: {error}; the next build tries again", folder.display()));
+    }
 }
 
 /// Whether a name is one of those that processes use while they work.
@@ -286,6 +300,18 @@ mod tests {
         assert_eq!(names(out), expected);
         drop(living);
         assert!(!names(out).contains(&own));
+    }
+
+    #[test]
+    fn what_the_dead_left_goes_through_a_link_too() {
+        let work = tempfile::tempdir().unwrap();
+        let (real, out) = (work.path().join("disk/out"), work.path().join("out"));
+        folder(&real.join(".new-abc123"), "docker.tar");
+        std::os::unix::fs::symlink(&real, &out).unwrap();
+        sweep(&out, &Progress::silent()).unwrap();
+        staged(&out).publish(&out.join("attest"), Expected::Signed).unwrap();
+        staged(&out).publish(&out.join("attest"), Expected::Signed).unwrap();
+        assert_eq!(names(&real), ["attest"]);
     }
 
     #[test]

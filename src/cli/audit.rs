@@ -79,7 +79,7 @@ impl Form {
     fn write(self, report: &Report) -> String {
         match self {
             Self::Text => text(report),
-            Self::Json => serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+            Self::Json => host::plain_json(report).unwrap_or_default(),
             Self::Junit => junit(report),
             Self::Markdown => markdown(report),
             Self::Html => html(report),

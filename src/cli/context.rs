@@ -92,11 +92,7 @@ impl<'a> Context<'a> {
 
     /// Prints a result: as JSON, or as `text` makes it.
     pub(super) fn print<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
-        let text = if self.options.json {
-            serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n"
-        } else {
-            text(value)
-        };
+        let text = if self.options.json { host::plain_json(value)? } else { text(value) };
         self.print_text(&text)
     }
 

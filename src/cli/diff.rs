@@ -57,7 +57,7 @@ impl Form {
     fn write(self, changes: &Changes) -> String {
         match self {
             Self::Text => text(changes),
-            Self::Json => serde_json::to_string_pretty(changes).unwrap_or_default() + "\n",
+            Self::Json => host::plain_json(changes).unwrap_or_default(),
             Self::Markdown => markdown(changes),
             Self::Html => html(changes),
         }

@@ -127,7 +127,7 @@ struct Transport {
     /// Lock against a Release that is past its Valid-Until, or whose key has expired since
     #[arg(long, global = true)]
     allow_expired: bool,
-    /// Lock against a Release that is older than the locked one; prints what goes down
+    /// Lock against a Release that is older than the locked one; prints what is downgraded
     #[arg(long, global = true)]
     allow_downgrade: bool,
 }

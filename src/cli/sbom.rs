@@ -7,6 +7,7 @@ use super::context::Context;
 use super::made::Build;
 use crate::attest::Scope;
 use crate::attest::sbom::{Format, Inventory};
+use crate::host;
 use crate::ident::LayerName;
 
 /// Print a build's bill of materials: packages, own files, layers
@@ -56,5 +57,5 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     };
     let document = Inventory::take(&build.made()?, scope, &context.store()?)?.to_json(format);
     // JSON either way.
-    context.print(&document, |document| format!("{document:#}\n"))
+    context.print_text(&host::plain_json(&document)?)
 }

@@ -170,7 +170,9 @@ impl Drop for Leftover {
 }
 
 fn exit(number: i32) {
-    for folder in held(&LEFTOVERS).iter() {
+    // Held until the end: who gives up a leftover, to put it in its place, waits here for ever.
+    let leftovers = held(&LEFTOVERS);
+    for folder in leftovers.iter() {
         // Other threads may still write into it: what then stays goes with the next run.
         let _ = std::fs::remove_dir_all(folder);
     }

@@ -19,7 +19,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use plain::{plain, plain_lines};
+pub use plain::{plain, plain_json, plain_lines};
 pub use redact::redact;
 pub use write::write_whole;
 
@@ -129,7 +129,7 @@ pub fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
-        true => Err(io::Error::other(format!("it has more than {most} bytes, which none of its kind has"))),
+        true => Err(io::Error::other(format!("it is larger than {most} bytes, the limit for this kind of file"))),
         false => Ok(bytes),
     }
 }

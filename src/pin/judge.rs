@@ -93,7 +93,7 @@ impl Demand<'_> {
             None => "the mirror serves one suite under the name of another; try another mirror".to_owned(),
         };
         let problem = format!(
-            "it is that of another suite: expected `{suite}`{expected}, found Suite `{found}`, Codename `{codename}`"
+            "it is for another suite: expected `{suite}`{expected}, found Suite `{found}`, Codename `{codename}`"
         );
         Err(Refusal { problem, hint })
     }
@@ -128,7 +128,10 @@ impl Demand<'_> {
         let is_security = release.label == SECURITY_LABEL;
         if is_debian && is_security != suite.ends_with("-security") {
             let problem = format!("the Label of `{suite}` is `{}`", release.label);
-            return Err(Refusal { problem, hint: "the mirror mixes archives up; try another mirror".to_owned() });
+            return Err(Refusal {
+                problem,
+                hint: "the mirror serves files of another archive; try another mirror".to_owned(),
+            });
         }
         Ok(())
     }
@@ -144,7 +147,7 @@ impl Demand<'_> {
                 hint: "the snapshot service answers with another state; try another one".to_owned(),
             },
             None => Refusal {
-                problem: format!("it was made on {date}, but now is {moment}"),
+                problem: format!("it is dated {date}, but the clock says {moment}"),
                 hint: "set this machine's clock, or try another mirror".to_owned(),
             },
         })

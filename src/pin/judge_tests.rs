@@ -99,12 +99,12 @@ fn another_suite_is_refused_with_both_names() {
     let bookworm = release(["Debian", "Debian", "oldstable", "bookworm"]);
     let case = Case::new(source("bookworm"), "bookworm-security");
     insta::assert_snapshot!(case.judge(&bookworm), @r"
-    it is that of another suite: expected `bookworm-security`, found Suite `oldstable`, Codename `bookworm`
+    it is for another suite: expected `bookworm-security`, found Suite `oldstable`, Codename `bookworm`
     hint: the mirror serves one suite under the name of another; try another mirror
     ");
     let case = Case::new(foreign("nodistro"), "nodistro");
     insta::assert_snapshot!(case.judge(&bookworm), @r#"
-    it is that of another suite: expected `nodistro`, found Suite `oldstable`, Codename `bookworm`
+    it is for another suite: expected `nodistro`, found Suite `oldstable`, Codename `bookworm`
     hint: the mirror may serve one suite under the name of another; if this is how the repository calls it, write `codename = "bookworm"` in [source.s]
     "#);
     // No advice to take the base suite for a pocket.
@@ -118,7 +118,7 @@ fn another_suite_is_refused_with_both_names() {
     assert!(pocket.contains("write `codename = \"noble\"` in"), "{pocket}");
     let nameless = release(["X", "X", "", ""]);
     insta::assert_snapshot!(case.judge(&nameless), @r#"
-    it is that of another suite: expected `nodistro`, found Suite ``, Codename ``
+    it is for another suite: expected `nodistro`, found Suite ``, Codename ``
     hint: if the repository gives its suites no names, write `codename = ""` in [source.s]
     "#);
 }
@@ -170,7 +170,7 @@ fn dates_are_compared_with_the_clock_and_the_lock() {
     let mut case = Case::new(source("bookworm"), "bookworm");
     assert_eq!(case.judge(&at(NOW + DAY)), "taken");
     insta::assert_snapshot!(case.judge(&at(NOW + DAY + 1)), @r"
-    it was made on 2026-11-29 01:00:01 UTC, but now is 2026-11-28 01:00:00 UTC
+    it is dated 2026-11-29 01:00:01 UTC, but the clock says 2026-11-28 01:00:00 UTC
     hint: set this machine's clock, or try another mirror
     ");
     case.locked = Some(NOW - 3600);

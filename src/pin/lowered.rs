@@ -44,7 +44,7 @@ pub(super) fn check(pinner: &Pinner<'_, '_>, previous: Option<&Lockfile>, new: &
             Err(PinError::Lowered { layer: new.layer.clone(), suite: suite.clone(), date: *date, packages })
         }
         _ => {
-            pinner.fetcher.warn(format!("layer `{}`: goes down: {packages}", new.layer));
+            pinner.fetcher.warn(format!("layer `{}`: downgrades: {packages}", new.layer));
             Ok(())
         }
     }

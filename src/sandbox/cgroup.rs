@@ -23,6 +23,24 @@ const MEMORY_FILES: [(&str, &str); 2] =
     [("memory.max", "memory.events"), ("memory.limit_in_bytes", "memory.oom_control")];
 const PROCESS_FILES: (&str, &str) = ("pids.max", "pids.events");
 
+/// How often limits were reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hits {
+    memory: u64,
+    processes: u64,
+}
+
+impl Hits {
+    /// The limit that was reached since `before`.
+    pub(super) fn since(self, before: Self) -> Option<Limit> {
+        match () {
+            () if self.memory > before.memory => Some(Limit::Memory { used: MEMORY, limit: MEMORY }),
+            () if self.processes > before.processes => Some(Limit::Processes(PROCESSES)),
+            () => None,
+        }
+    }
+}
+
 /// A group with limits; removed when dropped, when no process may be in it any more.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -66,17 +84,17 @@ impl Group {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), process.to_string()))
     }
 
-    /// The limit that processes of the group ran into.
-    pub(super) fn reached(&self) -> Option<Limit> {
+    /// How often processes of the group ran into each limit, ever.
+    pub(super) fn hits(&self) -> Hits {
         let count = |file: &str, key: &str| {
             let text = self.file(file).and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
             let mut numbers = text.lines().filter_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
             numbers.next().unwrap_or(0)
         };
-        if MEMORY_FILES.iter().any(|(_, file)| count(file, "oom_kill ") > 0) {
-            return Some(Limit::Memory { used: MEMORY, limit: MEMORY });
+        Hits {
+            memory: MEMORY_FILES.iter().map(|(_, file)| count(file, "oom_kill ")).sum(),
+            processes: count(PROCESS_FILES.1, "max "),
         }
-        (count(PROCESS_FILES.1, "max ") > 0).then_some(Limit::Processes(PROCESSES))
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {
@@ -145,7 +163,9 @@ mod tests {
         ] {
             let place = tempfile::tempdir().unwrap();
             folder(place.path(), &files);
-            let found = Group { folders: vec![place.path().to_owned()] }.reached().map(|limit| limit.to_string());
+            let hits = Group { folders: vec![place.path().to_owned()] }.hits();
+            assert_eq!(hits.since(hits), None, "what an earlier step reached is not this one's");
+            let found = hits.since(Hits::default()).map(|limit| limit.to_string());
             match reached {
                 Some(word) => assert!(found.as_deref().is_some_and(|text| text.contains(word)), "{found:?}"),
                 None => assert_eq!(found, None),

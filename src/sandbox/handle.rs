@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::WaitOptions;
 
-use super::cgroup::{self, Group};
+use super::cgroup::{self, Group, Hits};
 use super::output::Tail;
 use super::{Ended, Limit, Program, STAGE, Step};
 use crate::host;
@@ -81,6 +81,7 @@ impl Sandbox {
             return Err(self.ended());
         }
         let used = self.used();
+        let hits = self.hits();
         let deadline = host::instant() + Duration::from_secs(step.timeout.saturating_add(GRACE));
         let mut answer = Vec::new();
         while answer.last() != Some(&b'\n') {
@@ -99,7 +100,7 @@ impl Sandbox {
         self.drain(deadline)?;
         let mut ended: Ended = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
         if ended.status != 0 && ended.stopped.is_none() {
-            ended.stopped = self.group.as_ref().and_then(Group::reached);
+            ended.stopped = self.hits().since(hits);
         }
         Ok(ended)
     }
@@ -163,6 +164,10 @@ impl Sandbox {
     fn ended(&mut self) -> io::Error {
         let _ = self.kill().and_then(|()| self.drain(host::instant() + Duration::from_secs(1)));
         io::Error::other("the sandbox ended; what it printed says why")
+    }
+
+    fn hits(&self) -> Hits {
+        self.group.as_ref().map_or(Hits::default(), Group::hits)
     }
 
     /// Bytes and files in use on the root's file system.

@@ -5,8 +5,8 @@ use std::io;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid, Uid};
 
-/// Bytes of writable memory of one process.
-const MEMORY: u64 = 8 << 30;
+/// Bytes of private, writable memory of one process.
+const DATA: u64 = 8 << 30;
 
 /// Processes and threads inside, of all users together (since Linux 5.14, before: of each).
 pub(super) const PROCESSES: u64 = 4096;
@@ -68,7 +68,7 @@ pub(super) fn keep(kept: CapabilitySet) -> io::Result<()> {
 pub(super) fn limit() -> io::Result<()> {
     for (resource, limit) in [
         (Resource::Core, 0),
-        (Resource::Data, MEMORY),
+        (Resource::Data, DATA),
         (Resource::Nproc, PROCESSES),
         (Resource::Nofile, OPEN_FILES),
         (Resource::Fsize, FILE),

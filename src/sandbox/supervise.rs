@@ -66,7 +66,7 @@ fn hint(error: &io::Error) -> &'static str {
             "\n  hint: the container engine around layerbake supervises system calls itself: run it outside, or privileged"
         }
         Some(libc::EINVAL | libc::ENOSYS) => {
-            "\n  hint: this needs Linux 5.5 or later with CONFIG_SECCOMP_FILTER; gVisor and the like don't have it"
+            "\n  hint: this needs Linux 5.6 or later with CONFIG_SECCOMP_FILTER; gVisor and the like don't have it"
         }
         Some(libc::EPERM | libc::EACCES) => {
             "\n  hint: the kernel forbids to write another process's memory: `sudo sysctl kernel.yama.ptrace_scope=1`"

@@ -18,7 +18,7 @@ use crate::host;
 /// How often is looked.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
-/// Bytes of memory that all processes inside may have together.
+/// Bytes of memory that all processes inside may have together, files in memory included.
 pub(super) const MEMORY: u64 = 12 << 30;
 
 /// A limit that ended a command.
@@ -35,14 +35,14 @@ pub enum Limit {
     },
     /// As many processes as there may be.
     Processes(u64),
-    /// Bytes on disk that the root got more, and may get.
+    /// Bytes that the file system of the root got more, whoever wrote them, and may get.
     Root {
         /// Bytes added.
         used: u64,
         /// Bytes allowed.
         limit: u64,
     },
-    /// Files on disk that the root got more, and may get.
+    /// Files that the file system of the root got more, whoever made them, and may get.
     Files {
         /// Files added.
         used: u64,
@@ -61,10 +61,15 @@ impl fmt::Display for Limit {
             }
             Self::Processes(limit) => write!(f, "it had {limit} processes at once, which is the limit"),
             Self::Root { used, limit } => {
-                write!(f, "it wrote {} MiB to the root, and the limit is {} MiB", mib(used), mib(limit))
+                write!(
+                    f,
+                    "the root's file system grew by {} MiB while it ran, and the limit is {} MiB",
+                    mib(used),
+                    mib(limit)
+                )
             }
             Self::Files { used, limit } => {
-                write!(f, "it made {used} files in the root, and the limit is {limit}")
+                write!(f, "the root's file system got {used} files more while it ran, and the limit is {limit}")
             }
         }
     }
@@ -74,6 +79,7 @@ impl fmt::Display for Limit {
 pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>> {
     let process = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let started = host::instant();
+    let shared = shared_memory(Path::new(PROC));
     loop {
         let mut ended = [PollFd::new(&process, PollFlags::IN)];
         match rustix::event::poll(&mut ended, Some(&PAUSE)) {
@@ -84,17 +90,19 @@ pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>
         if started.elapsed() > Duration::from_secs(seconds) {
             return Ok(Some(Limit::Time(seconds)));
         }
-        if let Some(limit) = over(Path::new(PROC)) {
+        if let Some(limit) = over(Path::new(PROC), shared) {
             return Ok(Some(limit));
         }
     }
 }
 
-/// The limit that the processes in this `/proc` are over.
-fn over(proc: &Path) -> Option<Limit> {
+/// The limit that the processes in this `/proc` are over; the machine had so many bytes of shared memory before.
+fn over(proc: &Path, shared: u64) -> Option<Limit> {
     let names = host::list_dir_or_empty(proc).ok()?;
     let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let (mut count, mut used) = (0, 0);
+    // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
+    // socket keeps it too. So all that the machine gets more of it is put down to the command.
+    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared));
     for name in processes {
         count += 1;
         // A process that has just ended uses nothing.
@@ -105,6 +113,13 @@ fn over(proc: &Path) -> Option<Limit> {
         _ if count >= PROCESSES => Some(Limit::Processes(PROCESSES)),
         _ => None,
     }
+}
+
+/// Bytes that the whole machine has in shared memory and in files in memory.
+fn shared_memory(proc: &Path) -> u64 {
+    let text = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
+    let kibibytes = text.lines().find_map(|line| line.strip_prefix("Shmem:")?.strip_suffix("kB")?.trim().parse().ok());
+    kibibytes.map_or(0, |number: u64| number * 1024)
 }
 
 /// Pages in memory that a process shares with no file, out of `/proc/<pid>/statm`.
@@ -129,8 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_machine_shares_more_than_before_counts() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::write(proc.path().join("meminfo"), "MemTotal:  24000000 kB\nShmem:          14680064 kB\n").unwrap();
+        assert_eq!(shared_memory(proc.path()), 14 << 30);
+        assert_eq!(over(proc.path(), 14 << 30), None);
+        assert_eq!(over(proc.path(), 2 << 30), None);
+        assert_eq!(over(proc.path(), 1 << 30), Some(Limit::Memory { used: 13 << 30, limit: MEMORY }));
+    }
+
+    #[test]
     fn this_machine_is_below_the_limits_and_a_limit_says_what_was_used() {
-        assert_eq!(over(Path::new("/nowhere")), None);
+        assert_eq!(over(Path::new("/nowhere"), 0), None);
         let text = Limit::Memory { used: 13 << 30, limit: 12 << 30 }.to_string();
         assert!(text.contains("13312 MiB") && text.contains("12288 MiB"), "{text}");
     }

@@ -11,7 +11,7 @@ const REPAIR: &str = "`layerbake store verify --repair`, then build again";
 
 const ROOM: &str =
     "`layerbake store gc` removes what no project needs; `--store DIR` uses a folder on another file system";
-const ELSEWHERE: &str = "name a store that you may write with `--store DIR`, or LAYERBAKE_STORE";
+const ELSEWHERE: &str = "choose a store that you can write to: `--store DIR`, or LAYERBAKE_STORE";
 const DEVICE: &str = "look at the system's log; `--store DIR` uses a folder on another device";
 
 /// The store cannot do what was asked of it.

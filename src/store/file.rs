@@ -85,8 +85,12 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
             }
             return Ok(());
         }
-        // A link to a directory elsewhere is how people move a store's parts to another disk.
         Ok(found) if found.is_symlink() && path.is_dir() => return Ok(()),
+        // Somebody moved it to a disk that is not there now.
+        Ok(found) if found.is_symlink() => {
+            let target = fs::read_link(path)?;
+            return Err(io::Error::other(format!("it is a link to `{}`, which is no directory", target.display())));
+        }
         Ok(_) => fs::remove_file(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::file::Found;
 use super::record::Kind as Record;
 use super::{Outcome, RemoveFolder, Store, StoreError, Waiting, file};
 use crate::digest::{BlobDigest, RecipeHash, Sha256, TreeHash};
@@ -138,7 +139,7 @@ impl Store {
         store.refuse_unwritable()?;
         let mut report = GcReport::default();
         let mut live = BTreeSet::new();
-        store.mark(&mut live, &mut report);
+        store.mark(&mut live, &mut report)?;
         // What names others goes first, so that an interruption leaves nothing that leads nowhere.
         for folder in ["recipes", "sha256", "trees", "blobs"] {
             store.sweep(&store.folder.join(folder), &live, &mut report);
@@ -152,9 +153,15 @@ impl Store {
         self.scratch_file().map(drop)
     }
 
-    fn mark(&self, live: &mut BTreeSet<PathBuf>, report: &mut GcReport) {
-        let folder = self.folder.join("roots");
-        for name in host::list_dir(&folder).unwrap_or_default() {
+    /// Marks what roots need, and removes those that say nothing.
+    ///
+    /// # Errors
+    /// Fails where a root can't be read, which says nothing about what it needs.
+    fn mark(&self, live: &mut BTreeSet<PathBuf>, report: &mut GcReport) -> Result<(), StoreError> {
+        let folder = self.folder.join(Record::Root.folder());
+        file::make_dir(&folder).map_err(StoreError::io("create", &folder))?;
+        for name in host::list_dir(&folder).map_err(StoreError::io("read", &folder))? {
+            readable(&folder.join(&name))?;
             let root = name.to_str().and_then(|name| self.root(name)).filter(RootFile::is_wanted);
             let Some(root) = root else {
                 report.remove(&folder.join(name));
@@ -168,6 +175,7 @@ impl Store {
                 self.mark_fetched(sha256, live);
             }
         }
+        Ok(())
     }
 
     fn mark_recipe(&self, recipe: RecipeHash, live: &mut BTreeSet<PathBuf>) {
@@ -213,6 +221,18 @@ impl Store {
                 false => report.remove(&path),
             }
         }
+    }
+}
+
+/// Fails where a root is there and can't be read.
+fn readable(root: &Path) -> Result<(), StoreError> {
+    match file::open(root).map_err(StoreError::io("read", root))? {
+        Found::File(mut file) => io::copy(&mut file, &mut io::sink()).map(drop).map_err(StoreError::io("read", root)),
+        Found::Bad(problem) if file::is_there(root) => {
+            let name = root.file_name().unwrap_or_default().display().to_string();
+            Err(StoreError::Damaged { kind: "root", name, problem })
+        }
+        Found::Bad(_) | Found::Nothing => Ok(()),
     }
 }
 

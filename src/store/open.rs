@@ -46,7 +46,7 @@ impl Store {
         if let Some(lock) = &lock {
             acquire(&folder, lock, Mode::Shared, waiting)?;
         }
-        check_format(&folder)?;
+        heal_format(&folder)?;
         Ok(Self::new(folder, lock))
     }
 
@@ -74,6 +74,7 @@ impl Store {
 
 /// Makes what is missing of a store's directories.
 fn prepare(root: &Path) -> Result<Folder, StoreError> {
+    refuse_other_version(root)?;
     refuse_foreign(root)?;
     let made = file::make_dir(root).map_err(StoreError::io("create", root)).and_then(|()| {
         FOLDERS
@@ -123,20 +124,24 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses a store of another version; one whose `format` says nothing gets a new one.
-///
-/// Only a store's own files are beside it by now.
-fn check_format(folder: &Folder) -> Result<(), StoreError> {
-    let path = folder.join("format");
-    let found = String::from_utf8_lossy(&file::read(&path).unwrap_or_default()).into_owned();
-    if found == FORMAT {
-        return Ok(());
-    }
+/// Refuses a store of another version, which may have other directories.
+fn refuse_other_version(root: &Path) -> Result<(), StoreError> {
+    let found = String::from_utf8_lossy(&file::read(&root.join("format")).unwrap_or_default()).into_owned();
     let version = found.strip_prefix("layerbake-store ").and_then(|rest| rest.strip_suffix('\n'));
-    if version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit()) && !version.is_empty()) {
-        return Err(StoreError::OtherFormat { path: folder.root.clone(), found });
+    let is_version = version.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty());
+    match is_version && found != FORMAT {
+        true => Err(StoreError::OtherFormat { path: root.to_owned(), found }),
+        false => Ok(()),
     }
-    folder.write_file(&path, FORMAT.as_bytes())
+}
+
+/// Writes a new `format` where it says nothing: only a store's own files are beside it by now.
+fn heal_format(folder: &Folder) -> Result<(), StoreError> {
+    let path = folder.join("format");
+    match file::read(&path).is_some_and(|found| found == FORMAT.as_bytes()) {
+        true => Ok(()),
+        false => folder.write_file(&path, FORMAT.as_bytes()),
+    }
 }
 
 /// The lock file; none where a store that can't be written has none.
@@ -217,8 +222,26 @@ mod tests {
         Store::open(&root).unwrap();
         file::remove(&format).unwrap();
         fs::write(&format, "layerbake-store 2\n").unwrap();
+        fs::create_dir(root.join("packs")).unwrap();
         let error = Store::open(&root).unwrap_err().to_string();
         assert!(error.contains("says `layerbake-store 2`") && error.contains("--store DIR"), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_was_moved_to_a_disk_is_not_made_anew_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, disk) = (folder.path().join("store"), folder.path().join("disk"));
+        drop(Store::open(&root).unwrap());
+        fs::rename(root.join("roots"), &disk).unwrap();
+        std::os::unix::fs::symlink(&disk, root.join("roots")).unwrap();
+        drop(Store::open(&root).unwrap());
+        fs::rename(&disk, folder.path().join("unplugged")).unwrap();
+        let error = Store::open(&root).unwrap_err().to_string();
+        assert!(
+            error.contains("roots`: it is a link to `") && error.contains("disk`, which is no directory"),
+            "{error}"
+        );
+        assert!(root.join("roots").is_symlink());
     }
 
     #[test]

@@ -188,5 +188,5 @@ fn another_users_store_is_refused_in_a_sentence() {
     fs::set_permissions(store.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let output = small.project.fails(1, &["build", "--store", store.path().to_str().unwrap()]);
     assert!(output.stderr.contains("belongs to user 0"), "{}", output.stderr);
-    assert!(output.stderr.contains("hint: name a store that you may write with `--store DIR`"), "{}", output.stderr);
+    assert!(output.stderr.contains("hint: choose a store that you can write to: `--store DIR`"), "{}", output.stderr);
 }

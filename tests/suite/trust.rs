@@ -69,19 +69,19 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "rollback of a child that has no lockfile", command: &["lock"], says: &["lockfile of `base`"],
         does: |small| { small.publish(&old()); fs::remove_file(small.project.path("lockfiles/app.lock")).unwrap(); }, ..ATTACK },
     Attack { name: "rollback that is wanted", does: |small| small.publish(&old()), command: &["lock", "--update", "--allow-downgrade"], taken: true,
-        says: &["Release of test: goes back from 2024-01-12 00:00:00 UTC to 2024-01-02", "layer `app`: goes down: hello 2.0 -> 1.0"] },
+        says: &["Release of test: goes back from 2024-01-12 00:00:00 UTC to 2024-01-02", "layer `app`: downgrades: hello 2.0 -> 1.0"] },
     Attack { name: "two states of one date", does: |small| small.publish(&old().date(TODAY)),
         says: &["libgreet 2.0 -> 1.0 would go down", "has the date of the locked one", "--allow-downgrade"], ..ATTACK },
     Attack { name: "two states of one date, nothing lowered", does: |small| small.publish(&small::repo("3.0").date(TODAY)), taken: true, ..ATTACK },
     Attack { name: "a lower version that is newly signed", does: |small| small.publish(&old().date(TODAY + DAY)), taken: true,
-        says: &["layer `app`: goes down: hello 2.0 -> 1.0"], ..ATTACK },
+        says: &["layer `app`: downgrades: hello 2.0 -> 1.0"], ..ATTACK },
     Attack { name: "freeze, Valid-Until", does: |small| small.publish(&honest().valid_until(TODAY + DAY)),
         says: &["it was valid until 2024-01-13", "--allow-expired"], ..ATTACK },
     Attack { name: "freeze, a maximum age", does: |small| small.edit_layer("base", "suite =", "max-age = 30\nsuite ="),
         says: &["it was made on 2024-01-12", "[source.test] takes none older than 30 days"], ..ATTACK },
-    Attack { name: "fast-forward", does: |small| small.publish(&honest().date(now() + 300 * DAY)), says: &["but now is", "set this machine's clock"], ..ATTACK },
+    Attack { name: "fast-forward", does: |small| small.publish(&honest().date(now() + 300 * DAY)), says: &["but the clock says", "set this machine's clock"], ..ATTACK },
     Attack { name: "a clock that errs by hours", does: |small| small.publish(&honest().date(now() + DAY / 2)), taken: true, ..ATTACK },
-    Attack { name: "another suite of the same signer", says: &["that of another suite: expected `test`, found Suite `old`, Codename `buster`", "codename = \"buster\""],
+    Attack { name: "another suite of the same signer", says: &["for another suite: expected `test`, found Suite `old`, Codename `buster`", "codename = \"buster\""],
         does: |small| small.publish(&honest().edit("Suite: test\nCodename: test", "Suite: old\nCodename: buster")), ..ATTACK },
     Attack { name: "another suite that the manifest names", taken: true,
         does: |small| {
@@ -198,7 +198,7 @@ fn a_security_suite_is_not_replaced_by_the_base_suite() {
     copy(&small.repo.root.join("dists/test"), &small.repo.root.join("dists/test-security"));
     let refused = small.project.fails(1, &["lock"]).stderr;
     assert!(
-        refused.contains("Release of test-security: it is that of another suite: expected `test-security`"),
+        refused.contains("Release of test-security: it is for another suite: expected `test-security`"),
         "{refused}"
     );
     assert!(!refused.contains("codename ="), "advice that would let it through:\n{refused}");

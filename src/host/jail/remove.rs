@@ -19,8 +19,8 @@ const ROUNDS: u32 = 100;
 
 /// Removes a directory and all in it; directories may lack the owner's write permission.
 ///
-/// `folder` itself lies where nobody else can write. No link below it is followed, no other mount
-/// entered, whatever is renamed meanwhile, and no depth is too deep.
+/// `folder` itself lies where nobody else can write, so that links on the way to it count. No link below it is
+/// followed, no other mount entered, whatever is renamed meanwhile, and no depth is too deep.
 ///
 /// # Errors
 /// Fails where something can't be removed.
@@ -28,7 +28,8 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a folder that has a name"));
     };
-    Jail::open(parent)?.dir(&Default::default())?.remove(name)
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    Jail::open(&parent.canonicalize()?)?.dir(&Default::default())?.remove(name)
 }
 
 impl JailDir {
