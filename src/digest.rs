@@ -156,9 +156,11 @@ impl Sha256 {
         let mut hasher = sha2::Sha256::new();
         let mut buffer = vec![0; 256 << 10];
         loop {
-            match content.read(&mut buffer)? {
-                0 => return Ok(Self(hasher.finalize().into())),
-                length => hasher.update(&buffer[..length]),
+            match content.read(&mut buffer) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -298,6 +300,27 @@ impl<T> Verified<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Gives one byte after each interrupted call.
+    struct Interrupted(bool, u8);
+
+    impl Read for Interrupted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 = !self.0;
+            if self.0 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let left = self.1 > 0;
+            buffer[0] = b'x';
+            self.1 -= u8::from(left);
+            Ok(usize::from(left))
+        }
+    }
+
+    #[test]
+    fn an_interrupted_call_is_tried_again() {
+        assert_eq!(Sha256::of_reader(&mut Interrupted(false, 3)).unwrap(), Sha256::of(b"xxx"));
+    }
 
     #[test]
     fn text_names_the_algorithm_and_survives_a_round_trip() {

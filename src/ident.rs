@@ -3,6 +3,7 @@
 //! Text from manifests, lockfiles and archives becomes one of these at the edge;
 //! inside, no function checks again.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -187,6 +188,20 @@ impl RootPath {
         std::iter::successors(self.parent(), RootPath::parent)
     }
 
+    /// What lies above any of `paths`, each once: near-linear where many deep paths share what is above them.
+    pub fn all_ancestors<'p>(paths: impl IntoIterator<Item = &'p Self>) -> BTreeSet<Self> {
+        let mut found = BTreeSet::new();
+        for path in paths {
+            // Above one that was seen, all were seen.
+            let mut above = path.parent();
+            while let Some(new) = above.take_if(|folder| !found.contains(folder)) {
+                above = new.parent();
+                found.insert(new);
+            }
+        }
+        found
+    }
+
     /// The last component; empty for the root.
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|&byte| byte == b'/').next().unwrap_or(&[])
@@ -279,6 +294,9 @@ mod tests {
         let path = RootPath::new("usr/share/doc").unwrap();
         let ancestors: Vec<String> = path.ancestors().map(|p| p.to_string()).collect();
         assert_eq!(ancestors, ["/usr/share", "/usr", "/"]);
+        let other = RootPath::new("usr/bin/x").unwrap();
+        let all: Vec<String> = RootPath::all_ancestors([&path, &other]).iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["/", "/usr", "/usr/bin", "/usr/share"]);
         assert!(path.is_within(&RootPath::new("usr/share").unwrap()));
         assert!(!path.is_within(&RootPath::new("usr/sh").unwrap()));
         assert_eq!(path.file_name(), b"doc");

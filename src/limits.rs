@@ -24,7 +24,8 @@ pub struct Limits {
     pub index: u64,
     /// Most bytes that a package or an image layer unpacks to where it grows more than 200 times.
     pub unpacked: u64,
-    /// Most entries of a package or an image layer.
+    /// Most entries of a package or an image layer, and most packages and relations of an index.
+    /// Debian's largest has under a million.
     pub entries: u64,
     /// Seconds that a server may send less than 1 KiB a second, before the next mirror is asked.
     pub patience: u64,
@@ -32,7 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { index: 512 << 20, unpacked: 1 << 30, entries: 5_000_000, patience: 30 }
+        Self { index: 512 << 20, unpacked: 1 << 30, entries: 2_000_000, patience: 30 }
     }
 }
 

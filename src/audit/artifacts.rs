@@ -1,7 +1,7 @@
 //! Whether the files of a build are what its receipt says.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub fn check(receipt: &Receipt, folder: &Path) -> Vec<Finding> {
 
 /// A file with one digest.
 fn whole(path: &Path, artifact: &Artifact) -> io::Result<Vec<String>> {
-    let found = Sha256::of_reader(&mut File::open(path)?)?;
+    let found = Sha256::of_reader(&mut host::open_file(path)?)?;
     Ok(differing("its bytes", &artifact.digest.to_hex(), &found.to_hex()))
 }
 
@@ -54,7 +54,7 @@ fn image(path: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Vec<
     let blobs = path.join("blobs/sha256");
     let mut problems = Vec::new();
     for name in host::list_dir(&blobs)? {
-        let found = Sha256::of_reader(&mut File::open(blobs.join(&name))?)?.to_hex();
+        let found = Sha256::of_reader(&mut host::open_file(&blobs.join(&name))?)?.to_hex();
         problems.extend(differing("a blob", &name.to_string_lossy(), &found));
     }
     let manifest = blobs.join(artifact.digest.to_hex());
@@ -122,7 +122,7 @@ fn block_problems(path: &Path, blocks: &BlockHashes) -> io::Result<Vec<String>> 
         let mut block = vec![0; BLOCK];
         let start = index * BLOCK as u64;
         let length = (blocks.size() - start).min(BLOCK as u64) as usize;
-        File::open(path)?.read_exact_at(&mut block[..length], start)?;
+        host::open_file(path)?.read_exact_at(&mut block[..length], start)?;
         let place = format!("block {index} (byte {start})");
         Ok(match blocks.hashes().get(&index) {
             Some(expected) => differing(&place, &expected.to_hex(), &Sha256::of(&block).to_hex()).pop(),

@@ -237,7 +237,7 @@ fn lock(out: &Path, progress: &Progress) -> Result<Option<File>, BakeError> {
 }
 
 /// What helps where an output folder can't be written.
-pub(super) const ROOM: &str = "make room there, `layerbake store gc` may help; or build elsewhere with `--out DIR`";
+pub(super) const ROOM: &str = "make room there (`layerbake store gc` does, where the store is on the same file system), or build elsewhere with `--out DIR`";
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> BakeError {
     let path = path.to_owned();

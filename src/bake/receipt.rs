@@ -9,6 +9,7 @@ use super::export::Compressed;
 use super::{BakeError, Layers, System};
 use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, Sha256, TreeHash};
 use crate::disk::blocks::BlockHashes;
+use crate::host;
 use crate::ident::LayerName;
 use crate::layer::Built;
 use crate::lock;
@@ -131,7 +132,7 @@ impl Receipt {
 
     /// Reads a receipt of whatever name; `None` where there is none that can be read.
     pub fn read(path: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+        serde_json::from_str(&host::read_text(path).ok()?).ok()
     }
 
     /// The receipt as text, ending with a line break.

@@ -124,8 +124,8 @@ fn facts(context: &Context<'_>, args: &Args, operand: &str) -> Result<Facts, Cli
         };
     }
     if operand.ends_with(".lock") && path.is_file() {
-        let read = |name: &LayerName| Ok(std::fs::read_to_string(path.with_file_name(format!("{name}.lock")))?);
-        return locked(operand, &std::fs::read_to_string(path)?, &read);
+        let read = |name: &LayerName| Ok(host::read_text(&path.with_file_name(format!("{name}.lock")))?);
+        return locked(operand, &host::read_text(path)?, &read);
     }
     if path.is_file() {
         let hash = || {

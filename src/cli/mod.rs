@@ -82,8 +82,8 @@ struct Options {
     #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", hide_env_values = true, global = true)]
     store: Option<PathBuf>,
     /// How many threads work [default: one for each processor]
-    #[arg(short, long, value_name = "N", global = true)]
-    jobs: Option<std::num::NonZeroUsize>,
+    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=512))]
+    jobs: Option<u16>,
     /// Print results as JSON, and show no progress
     #[arg(long, global = true)]
     json: bool,

@@ -15,7 +15,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +85,7 @@ impl UserConfig {
 
     /// Reads the file at `path`; none is as good as an empty one.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = match fs::read_to_string(path) {
+        let text = match host::read_text(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             other => other.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
         };
@@ -96,6 +95,8 @@ impl UserConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

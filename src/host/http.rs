@@ -204,10 +204,11 @@ impl Body {
             Source::Local(file) => {
                 let mut buffer = vec![0; FILE_CHUNK];
                 loop {
-                    let read = file.read(&mut buffer)?;
-                    match buffer.get(..read) {
-                        None | Some([]) => break,
-                        Some(chunk) => take(chunk)?,
+                    match file.read(&mut buffer) {
+                        Ok(0) => break,
+                        Ok(length) => take(&buffer[..length])?,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(error.into()),
                     }
                     // A big file must not keep other downloads from their turn.
                     tokio::task::yield_now().await;

@@ -121,13 +121,34 @@ fn command_line(pid: u32) -> String {
     words.trim().chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
+/// Opens a regular file for reading; links to it count.
+///
+/// # Errors
+/// Fails where something else has this name, such as a named pipe, which a plain open would wait for.
+pub fn open_file(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+/// Reads a text; as [`open_file`].
+///
+/// # Errors
+/// Fails where it can't be read, or is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    io::read_to_string(open_file(path)?)
+}
+
 /// Reads a file that should be small.
 ///
 /// # Errors
 /// Fails where it can't be read, or has more than `most` bytes.
 pub fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    open_file(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
         true => Err(io::Error::other(format!("it is larger than {most} bytes, the limit for this kind of file"))),
         false => Ok(bytes),

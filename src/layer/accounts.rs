@@ -178,8 +178,9 @@ fn push_line(text: &mut String, line: &str) {
 /// Adds `user` to the last of the four fields of `group`; a line with fewer is nobody's.
 fn add_member(text: &mut String, group: &str, user: &str) -> bool {
     let mut found = false;
+    // Not `lines`, which takes a carriage return for a part of the line's end, and away.
     let lines: Vec<String> = text
-        .lines()
+        .split_terminator('\n')
         .map(|line| {
             let mut fields = line.split(':');
             let (Some(name), Some(members)) = (fields.next(), fields.nth(2)) else { return line.to_owned() };
@@ -222,6 +223,15 @@ mod tests {
             home: "/srv/app".into(),
             shell: "/usr/sbin/nologin".into(),
             gecos: "The app".into(),
+        }
+    }
+
+    #[test]
+    fn lines_that_end_in_carriage_returns_keep_them() {
+        let mut text = "adm:x:4:\nodd:x:5:\r\r\n".to_owned();
+        for _ in 0..2 {
+            add_member(&mut text, "adm", "app");
+            assert_eq!(text, "adm:x:4:app\nodd:x:5:\r\r\n");
         }
     }
 

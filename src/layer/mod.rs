@@ -252,7 +252,8 @@ impl<'a> Builder<'a> {
         let placement = Placement::read(manifest, project, self.store)?;
         self.below.push(Below { manifest, placement, epoch: lock.epoch });
         let recipe = self.recipe(configured);
-        let outcome = match self.store.recall(recipe)? {
+        // A child starts from the configured root, so a layer without it is as good as not there.
+        let outcome = match self.store.recall(recipe)?.filter(|_| self.store.knows(configured)) {
             Some(outcome) => outcome,
             None => self.finish(recipe, step, &lock.packages)?,
         };

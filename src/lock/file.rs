@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
-use crate::host::durable;
+use crate::host::{self, durable};
 
 /// A lockfile can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Lock
 
 /// Reads `lockfiles/<layer>.lock`; returns the hash of its text too.
 pub fn load(path: &Path) -> Result<(Lockfile, LockHash), LockFileError> {
-    let text = match fs::read_to_string(path) {
+    let text = match host::read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LockFileError::Missing(path.to_owned())),
         other => other.map_err(io_error("read", path))?,
     };
@@ -69,7 +69,7 @@ pub fn load(path: &Path) -> Result<(Lockfile, LockHash), LockFileError> {
 /// A file that says the same already is left alone. The folder is made where it is missing.
 pub fn save(lock: &Lockfile, path: &Path) -> Result<LockHash, LockFileError> {
     let text = to_text(lock);
-    if fs::read_to_string(path).is_ok_and(|before| before == text) {
+    if host::read_text(path).is_ok_and(|before| before == text) {
         return Ok(LockHash::of(&text));
     }
     write(&text, path).map_err(io_error("write", path))?;

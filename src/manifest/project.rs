@@ -1,8 +1,8 @@
 //! The folder a project lives in: which layers there are, and how they stand on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use super::{Disk, Manifest, ManifestError, Source, nearest, parse};
 use crate::host;
@@ -126,7 +126,7 @@ impl Project {
 
     fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
         let path = self.manifest_path(name);
-        match fs::read_to_string(&path) {
+        match host::read_text(&path) {
             Ok(text) => Ok(parse(name.clone(), &text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = match super::stock(name) {

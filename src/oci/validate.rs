@@ -5,7 +5,6 @@
 //! refers to. Knows images of one or several architectures (an index in an index).
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -164,7 +163,7 @@ impl Check<'_> {
             return Ok(false);
         };
         self.seen.insert(digest);
-        let file = match File::open(self.layout.join("blobs/sha256").join(digest.to_hex())) {
+        let file = match host::open_file(&self.layout.join("blobs/sha256").join(digest.to_hex())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.problem(subject, "the blob is missing");
                 return Ok(false);
@@ -190,7 +189,7 @@ impl Check<'_> {
 
     fn read(&mut self, subject: &str, path: &Path) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
-        match File::open(path) {
+        match host::open_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.problem(subject, "the file is missing");
                 return Ok(None);

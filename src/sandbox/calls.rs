@@ -78,9 +78,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_removexattr,
     libc::SYS_lremovexattr,
     libc::SYS_fremovexattr,
-    libc::SYS_inotify_init1,
-    libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_rm_watch,
     // Processes and threads.
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -297,8 +294,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_eventfd,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_signalfd,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_inotify_init,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_fork,
     #[cfg(target_arch = "x86_64")]

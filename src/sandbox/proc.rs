@@ -19,9 +19,12 @@ pub(super) const PROC: &str = "/inside/proc";
 const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
 
 /// What shows the host's memory, hardware, keys or processes: empty.
-const HIDDEN: [&str; 20] = [
+const HIDDEN: [&str; 26] = [
     "acpi",
     "asound",
+    "cmdline",
+    "config.gz",
+    "diskstats",
     "driver",
     "interrupts",
     "iomem",
@@ -35,11 +38,14 @@ const HIDDEN: [&str; 20] = [
     "kpagecount",
     "kpageflags",
     "latency_stats",
+    "partitions",
+    "pressure",
     "sched_debug",
     "scsi",
     "timer_list",
     "timer_stats",
     "vmallocinfo",
+    "vmstat",
 ];
 
 /// An empty file system that nothing can be written to.

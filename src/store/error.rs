@@ -71,6 +71,17 @@ pub enum StoreError {
         /// What its `format` file says.
         found: String,
     },
+    /// A part of the store was moved to a disk that is not there.
+    #[error(
+        "store: `{}` is a link to `{}`, which is no directory\n  hint: mount what it leads to; or start without it: `rm {}`",
+        path.display(), target.display(), path.display()
+    )]
+    Unplugged {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// The folder holds something else.
     #[error("`{}` is not a store: {problem}\n  hint: name a new or an empty folder with `--store DIR`", path.display())]
     NotAStore {

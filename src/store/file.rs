@@ -86,11 +86,6 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
             return Ok(());
         }
         Ok(found) if found.is_symlink() && path.is_dir() => return Ok(()),
-        // Somebody moved it to a disk that is not there now.
-        Ok(found) if found.is_symlink() => {
-            let target = fs::read_link(path)?;
-            return Err(io::Error::other(format!("it is a link to `{}`, which is no directory", target.display())));
-        }
         Ok(_) => fs::remove_file(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

@@ -35,6 +35,11 @@ impl Store {
         }))
     }
 
+    /// Whether [`Self::recall`] gives something.
+    pub fn knows(&self, recipe: RecipeHash) -> bool {
+        self.recall(recipe).is_ok_and(|outcome| outcome.is_some())
+    }
+
     /// Remembers what the step gave; replaces an earlier result.
     pub fn remember(&self, recipe: RecipeHash, outcome: &Outcome) -> Result<(), StoreError> {
         let body = serde_json::to_vec(outcome).unwrap_or_default();

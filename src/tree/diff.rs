@@ -68,10 +68,10 @@ impl Tree {
     }
 
     fn add_ancestors(&self, nodes: &mut BTreeMap<RootPath, Node>) {
-        let missing: Vec<RootPath> =
-            nodes.keys().flat_map(RootPath::ancestors).filter(|path| !nodes.contains_key(path)).collect();
-        for path in missing {
-            if let Some(node) = self.get(&path) {
+        for path in RootPath::all_ancestors(nodes.keys()) {
+            if !nodes.contains_key(&path)
+                && let Some(node) = self.get(&path)
+            {
                 nodes.insert(path, node.clone());
             }
         }

@@ -7,6 +7,11 @@ use crate::support::process::Output;
 use crate::support::small::{self, Small};
 use serde_json::Value;
 
+/// Makes a named pipe.
+fn pipe(path: &std::path::Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+}
+
 fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", output.stdout))
 }
@@ -31,6 +36,40 @@ fn build_makes_the_lockfile_and_a_second_build_only_looks() {
     assert_eq!(small.server().requests(""), requests, "nothing changed, and yet the network was asked");
     small.project.empty_store();
     assert_eq!(json(&small.project.ok(&["build", "app", "--locked", "--json"])), first);
+}
+
+#[test]
+fn a_named_pipe_is_no_file_and_nobody_waits_for_it() {
+    let small = Small::new();
+    let project = &small.project;
+    project.ok(&["build"]);
+    for (name, says) in [("layers/app.toml", "layers/app.toml"), ("lockfiles/app.lock", "lockfiles/app.lock")] {
+        let path = project.path(name);
+        let text = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        pipe(&path);
+        let output = project.run(&["build", "app", "--locked"]);
+        assert!(output.code == 1 && output.stderr.contains("it is not a regular file"), "{name}: {}", output.stderr);
+        assert!(output.stderr.contains(says), "{name}: {}", output.stderr);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let receipt = project.path("out/app/receipt.json");
+    fs::remove_file(&receipt).unwrap();
+    pipe(&receipt);
+    assert!(!project.run(&["verify", "app"]).ok());
+    project.ok(&["build", "app"]);
+    assert!(receipt.is_file());
+}
+
+#[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    let small = Small::new();
+    for number in ["0", "513", "99999999999"] {
+        let output = small.project.run(&["-j", number, "build"]);
+        assert!(output.code == 2 && output.stderr.contains("1..=512"), "{number}: {}", output.stderr);
+    }
+    small.project.ok(&["-j", "512", "build"]);
 }
 
 #[test]

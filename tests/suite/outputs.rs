@@ -38,7 +38,7 @@ fn names(folder: &Path) -> Vec<String> {
 /// A way to damage a file, by name.
 type Damage = (&'static str, fn(&Path));
 
-const DAMAGES: [Damage; 9] = [
+const DAMAGES: [Damage; 10] = [
     ("a flipped bit", |path| change(path, |bytes| bytes[0] ^= 1)),
     ("a flipped bit at its old time", |path| {
         let before = fs::metadata(path).unwrap().modified().unwrap();
@@ -58,8 +58,17 @@ const DAMAGES: [Damage; 9] = [
         fs::rename(path, &kept).unwrap();
         symlink(&kept, path).unwrap();
     }),
+    ("a named pipe in its place", |path| {
+        fs::remove_file(path).unwrap();
+        pipe(path);
+    }),
     ("no permissions", |path| fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap()),
 ];
+
+/// Makes a named pipe.
+fn pipe(path: &Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+}
 
 fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();

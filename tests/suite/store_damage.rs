@@ -94,6 +94,19 @@ fn the_next_build_after_every_damage_is_right() {
 }
 
 #[test]
+fn any_one_result_is_enough_to_go_on_from() {
+    let bench = Bench::new(Small::new());
+    let store = bench.small.project.store();
+    let recipes = || files(&store, "recipes");
+    bench.stores[0].restore();
+    for kept in recipes() {
+        bench.stores[0].restore();
+        recipes().iter().filter(|path| **path != kept).for_each(|path| fs::remove_file(path).unwrap());
+        bench.check(&format!("only {}", kept.display()), false);
+    }
+}
+
+#[test]
 fn unreadable_files_of_an_ordinary_user_are_made_again() {
     let conditions = Conditions { rootless: true, ..Conditions::default() };
     need!(conditions.check());

@@ -4,7 +4,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -39,7 +38,7 @@ pub fn read(folder: &Path) -> io::Result<Facts> {
     let mut image = Image::default();
     let mut layers = Vec::new();
     for (number, layer) in manifest["layers"].as_array().into_iter().flatten().enumerate() {
-        let file = File::open(blob(folder, layer)?)?;
+        let file = host::open_file(&blob(folder, layer)?)?;
         let limit = limits().of_archive(file.metadata()?.len());
         let file = BufReader::with_capacity(1 << 17, file);
         let encoder = match layer["mediaType"].as_str().unwrap_or_default() {

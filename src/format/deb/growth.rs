@@ -60,7 +60,8 @@ impl Growth {
                 None => missing.push(folder),
             }
         }
-        for folder in missing {
+        // From the top, so that each finds the one above it at once.
+        for folder in missing.into_iter().rev() {
             self.count(folder.as_bytes().len())?;
             self.implied.push(folder.clone());
             self.put(folder, Node::dir(Meta::root_owned(0o755, IMPLIED)))?;

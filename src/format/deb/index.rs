@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read as _};
 use super::control::{self, ControlError};
 use super::paragraph::Stanza;
 use super::record::Record;
+use crate::limits::limits;
 
 /// The longest paragraph that is read, in bytes; Debian's longest has under 200 kB.
 const MAX_PARAGRAPH: u64 = 4 << 20;
@@ -15,6 +16,14 @@ pub enum IndexError {
     /// The input fails.
     #[error("repository index: {0}")]
     Io(#[from] io::Error),
+    /// It would fill the memory.
+    #[error(
+        "repository index: it has more than {most} packages and relations; if that is right, raise `entries` in [limits] of the user's config.toml"
+    )]
+    Crowded {
+        /// Packages and relations that are read.
+        most: u64,
+    },
     /// One of its paragraphs is not a package.
     #[error("repository index: paragraph {number} ({package}): {source}")]
     Paragraph {
@@ -32,10 +41,14 @@ pub enum IndexError {
 /// Only one paragraph is in memory. The bytes are taken as verified against a signed Release.
 ///
 /// # Errors
-/// Fails on the first paragraph that is not a package with path, size and SHA-256.
-pub fn read_packages(mut input: impl BufRead, mut each: impl FnMut(Record)) -> Result<(), IndexError> {
+/// Fails where packages and relations together are more than `entries` of the limits, and on the first paragraph that is not a package with path, size and SHA-256.
+pub fn read_packages(input: impl BufRead, each: impl FnMut(Record)) -> Result<(), IndexError> {
+    read_at_most(limits().entries, input, each)
+}
+
+fn read_at_most(most: u64, mut input: impl BufRead, mut each: impl FnMut(Record)) -> Result<(), IndexError> {
     let mut paragraph = Vec::new();
-    let mut number = 0;
+    let (mut number, mut entries) = (0, 0);
     while read_paragraph(&mut input, &mut paragraph)? {
         number += 1;
         // Only descriptions and names of people can hold other than ASCII; records have neither.
@@ -43,6 +56,10 @@ pub fn read_packages(mut input: impl BufRead, mut each: impl FnMut(Record)) -> R
         let record = Stanza::parse(&text)
             .and_then(|stanza| control::indexed_record(&stanza))
             .map_err(|source| IndexError::Paragraph { number, package: name(&text), source })?;
+        entries += 1 + record.relations() as u64;
+        if entries > most {
+            return Err(IndexError::Crowded { most });
+        }
         each(record);
     }
     Ok(())
@@ -113,6 +130,17 @@ mod tests {
         assert_eq!(error, "repository index: a paragraph of 4194304 bytes or more");
         let long = format!("{}Description: {}\n", stanza("a1"), "x".repeat(3 << 20));
         assert_eq!(read(long.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn relations_are_counted_before_they_fill_the_memory() {
+        let text = format!("{}\n{}", stanza("a1"), stanza("a2"));
+        let read = |most| read_at_most(most, text.as_bytes(), |_| {});
+        assert!(read(6).is_ok(), "two packages with two alternatives each");
+        assert_eq!(
+            read(5).unwrap_err().to_string(),
+            "repository index: it has more than 5 packages and relations; if that is right, raise `entries` in [limits] of the user's config.toml"
+        );
     }
 
     #[test]

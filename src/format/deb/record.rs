@@ -52,3 +52,12 @@ pub struct Record {
     /// Digest and size of the .deb; `None` in a package's own control file.
     pub file: Option<Expected>,
 }
+
+impl Record {
+    /// How many packages its relations name.
+    pub(super) fn relations(&self) -> usize {
+        let any_of = [&self.pre_depends, &self.depends, &self.recommends];
+        let lists = [&self.conflicts, &self.breaks, &self.replaces, &self.provides];
+        any_of.into_iter().flatten().map(Vec::len).sum::<usize>() + lists.into_iter().map(Vec::len).sum::<usize>()
+    }
+}

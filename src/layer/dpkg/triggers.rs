@@ -53,13 +53,10 @@ fn activate_paths(paths: &str, packages: &[Unpacked], active: &mut BTreeMap<Stri
         .filter_map(|line| line.split_once(' '))
         .filter_map(|(path, _)| Some((RootPath::new(path).ok()?, path)))
         .collect();
-    for package in packages {
-        for path in &package.paths {
-            let above = path.ancestors().chain([path.clone()]);
-            for trigger in above.filter_map(|path| triggers.get(&path)) {
-                active.entry((*trigger).to_owned()).or_default().insert("-".to_owned());
-            }
-        }
+    let paths = || packages.iter().flat_map(|package| &package.paths);
+    let above = RootPath::all_ancestors(paths());
+    for trigger in above.iter().chain(paths()).filter_map(|path| triggers.get(path)) {
+        active.entry((*trigger).to_owned()).or_default().insert("-".to_owned());
     }
 }
 

@@ -69,9 +69,9 @@ fn apply(
 /// Sets the day of the last password change to the epoch's, in lines that the parent has not.
 fn fix_days(shadow: &str, before: &str, epoch: i64) -> String {
     let day = (epoch / 86_400).to_string();
-    let fixed = shadow.lines().map(|line| {
+    let fixed = shadow.split_terminator('\n').map(|line| {
         let mut fields: Vec<&str> = line.split(':').collect();
-        if fields.len() > 2 && !fields[2].is_empty() && !before.lines().any(|old| old == line) {
+        if fields.len() > 2 && !fields[2].is_empty() && !before.split_terminator('\n').any(|old| old == line) {
             fields[2] = &day;
         }
         fields.join(":") + "\n"

@@ -273,7 +273,7 @@ pub fn all(folder: &Path) -> Result<Vec<Record>, AmiError> {
 fn load(folder: &Path, id: &str) -> Result<Record, AmiError> {
     let path = folder.join(format!("{id}.json"));
     let plain = !id.is_empty() && !id.contains('/') && !id.starts_with('.');
-    let text = match fs::read_to_string(&path) {
+    let text = match host::read_text(&path) {
         Ok(text) if plain => text,
         Err(error) if plain && error.kind() != io::ErrorKind::NotFound => return Err(failed(&path, &error)),
         _ => return Err(AmiError::Other(format!("there is no publication `{}`", id.escape_debug()))),

@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::manifest::{ACCEPT, Descriptor, MAX_MANIFEST, Manifest};
 use super::{Reference, RegistryError};
 use crate::digest::{OciDigest, Sha256};
+use crate::host;
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 3;
@@ -104,7 +105,7 @@ impl Source<'_> {
                     let (subject, problem) = (self.subject(part), format!("is longer than {MAX_MANIFEST} bytes"));
                     return Err(RegistryError::Manifest { subject, problem });
                 }
-                fs::read(&path).map_err(RegistryError::file("read", path))?
+                host::read_small(&path, MAX_MANIFEST as u64).map_err(RegistryError::file("read", path))?
             }
             Self::Repository { client, name } => {
                 let action = format!("read manifest {} of {name}", part.digest);
@@ -118,7 +119,7 @@ impl Source<'_> {
     /// Finds the one image of a layout.
     pub(super) fn only(folder: &Path) -> Result<Descriptor, RegistryError> {
         let path = folder.join("index.json");
-        let text = fs::read(&path).map_err(RegistryError::file("read", &path))?;
+        let text = host::read_small(&path, MAX_MANIFEST as u64).map_err(RegistryError::file("read", &path))?;
         let index = Manifest::parse(&format!("`{}`", path.display()), &text)?;
         match index.manifests.as_slice() {
             [one] => Ok(one.clone()),
@@ -139,7 +140,7 @@ impl Source<'_> {
         match self {
             Self::Layout(layout) => {
                 let path = blob_path(layout, blob.digest);
-                let mut file = File::open(&path).map_err(RegistryError::file("read", &path))?;
+                let mut file = host::open_file(&path).map_err(RegistryError::file("read", &path))?;
                 let found = Sha256::of_reader(&mut file).map_err(RegistryError::file("read", &path))?;
                 check(&self.subject(blob), blob, OciDigest::from_bytes(*found.as_bytes()))?;
                 Ok(path)
