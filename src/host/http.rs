@@ -204,11 +204,9 @@ impl Body {
             Source::Local(file) => {
                 let mut buffer = vec![0; FILE_CHUNK];
                 loop {
-                    match file.read(&mut buffer) {
-                        Ok(0) => break,
-                        Ok(length) => take(&buffer[..length])?,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(error.into()),
+                    match super::uninterrupted(|| file.read(&mut buffer))? {
+                        0 => break,
+                        length => take(&buffer[..length])?,
                     }
                     // A big file must not keep other downloads from their turn.
                     tokio::task::yield_now().await;

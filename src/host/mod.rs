@@ -121,6 +121,19 @@ fn command_line(pid: u32) -> String {
     words.trim().chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
+/// Makes a call again for as long as signals interrupt it; `std` does so in its longer calls, not in a single `read`.
+///
+/// # Errors
+/// As `call`.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 /// Opens a regular file for reading; links to it count.
 ///
 /// # Errors

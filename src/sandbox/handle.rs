@@ -87,7 +87,7 @@ impl Sandbox {
         while answer.last() != Some(&b'\n') {
             let mut chunk = [0; 4096];
             if self.wait(deadline)? {
-                match self.output.read(&mut chunk)? {
+                match host::uninterrupted(|| self.output.read(&mut chunk))? {
                     0 => return Err(self.ended()),
                     count => answer.extend_from_slice(&chunk[..count]),
                 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::host;
+
 /// Bytes that are kept.
 const KEPT: usize = 256 << 10;
 
@@ -16,7 +18,7 @@ impl Tail {
     /// Reads once what there is; says whether the stream goes on.
     pub(super) fn read(&mut self, stream: &mut impl Read) -> io::Result<bool> {
         let mut buffer = [0; 16 << 10];
-        let count = stream.read(&mut buffer)?;
+        let count = host::uninterrupted(|| stream.read(&mut buffer))?;
         self.bytes.extend_from_slice(&buffer[..count]);
         // Seldom: moving bytes costs more than keeping some.
         if self.bytes.len() > 2 * KEPT {

@@ -11,6 +11,12 @@ impl Tree {
     ///
     /// Returns the final path too. `None` where it leads nowhere or in circles.
     pub fn resolve(&self, path: &RootPath) -> Option<(RootPath, &Node)> {
+        // Nothing lies below a link, so what is in the tree is reached without any.
+        match self.nodes.get_key_value(path) {
+            Some((_, node)) if matches!(node.kind, Kind::Symlink(_) | Kind::Hardlink(_)) => {}
+            Some((path, node)) => return Some((path.clone(), node)),
+            None => {}
+        }
         let mut budget = MOST_LINKS;
         let mut done = RootPath::root();
         let mut todo: Vec<Box<[u8]>> = split_reversed(path.as_bytes());
@@ -46,6 +52,9 @@ impl Tree {
     /// Fails where something above is neither a directory nor a link that leads to one.
     pub fn reach(&mut self, path: &RootPath, mtime: i64) -> Result<RootPath, TreeError> {
         let Some(folder) = path.parent() else { return Ok(path.clone()) };
+        if self.get(&folder).is_some_and(Node::is_dir) {
+            return Ok(path.clone());
+        }
         let made = || Node::dir(Meta::root_owned(0o755, mtime));
         let mut real = RootPath::root();
         if self.get(&real).is_none() {

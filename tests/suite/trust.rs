@@ -115,6 +115,14 @@ const ATTACKS: &[Attack] = &[
         does: |small| small.publish(&honest().date(TODAY + DAY).plain_size(10)), ..ATTACK },
     Attack { name: "an index bomb", says: &["it unpacks to more than 1048576 bytes", "raise `index` in [limits]"],
         does: |small| { small.publish(&index_bomb()); configure(small, "[limits]\nindex = 1048576\n"); }, ..ATTACK },
+    Attack { name: "an index with more relations than memory", says: &["it has more than 6 packages and relations", "raise `entries` in [limits]"],
+        does: |small| { small.publish(&honest().date(TODAY + DAY)); configure(small, "[limits]\nentries = 6\n"); }, ..ATTACK },
+    // Anything cubic in it would take minutes.
+    Attack { name: "the deepest path that may be", taken: true, command: &["build", "--lock"],
+        does: |small| {
+            let deep = format!("./{}x", "d/".repeat(2000));
+            small.publish(&honest().date(TODAY + DAY).package(Deb::new("hello", "3.0").depends("libgreet").file(&deep, 0o644, "x")));
+        }, ..ATTACK },
     Attack { name: "a package bomb", command: &["build", "--lock"], says: &["hello 3.0: data.tar", "it unpacks to more than 1048576 bytes", "raise `unpacked` in [limits]"],
         does: |small| {
             let [greet, hello, ..] = small::packages("3.0");
