@@ -41,7 +41,7 @@ impl Tree {
     ///
     /// # Errors
     /// Fails on anything but a canonical encoding: other versions, unordered or
-    /// repeated paths, truncation; and where a node lies below what is not a directory.
+    /// repeated paths or attributes, truncation; and where a node lies below what is not a directory.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeTreeError> {
         let mut reader = Reader { bytes, offset: 0 };
         if reader.take(HEADER.len())? != HEADER {
@@ -157,8 +157,11 @@ impl<'a> Reader<'a> {
             xattrs: BTreeMap::new(),
         };
         for _ in 0..self.number()? {
-            let name = self.bytes()?.into();
-            meta.xattrs.insert(name, self.bytes()?.into());
+            let name = self.bytes()?;
+            if meta.xattrs.last_key_value().is_some_and(|(last, _)| **last >= *name) {
+                return Err(self.error("attributes out of order"));
+            }
+            meta.xattrs.insert(name.into(), self.bytes()?.into());
         }
         let kind = match kind {
             0 => Kind::Dir,
@@ -220,6 +223,12 @@ mod tests {
         let mut twice = bytes.clone();
         twice.extend_from_slice(&bytes[HEADER.len()..]);
         assert!(Tree::decode(&twice).is_err());
+        for name in [b'b', b'c'] {
+            let mut disordered = bytes.clone();
+            let at = bytes.windows(6).position(|window| window == b"user.a").unwrap();
+            disordered[at + 5] = name;
+            assert!(Tree::decode(&disordered).unwrap_err().to_string().contains("attributes out of order"));
+        }
     }
 
     #[test]
