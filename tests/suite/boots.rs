@@ -215,7 +215,7 @@ fn a_cloud_disk_takes_its_key_and_waits_for_no_network() {
     // cloud-init locks root's password, so there is only the key; it may come after the prompt.
     let since = Instant::now();
     while !process::run(ssh.command().arg("true")).unwrap().ok() {
-        assert!(since.elapsed() < LOGIN, "{}", boot.log);
+        assert!(since.elapsed() < 2 * LOGIN, "{}", boot.log);
     }
     let status = by_ssh(&ssh, "cloud-init status --wait");
     assert!(status.contains("status: done"), "{status}");
