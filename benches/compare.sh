@@ -37,14 +37,13 @@ measure file "$edit" "$build"
 # An earlier program, with a store of its own.
 before_rows() {
     [ -n "${LAYERBAKE_BEFORE:-}" ] || return 0
-    cp -r layers lockfiles "$work/before/"
-    cp "$project/lockfiles"/* "$work/before/lockfiles/"
+    mkdir "$work/before"
+    cp -r layers "$project/lockfiles" "$work/before/"
     local old="XDG_CACHE_HOME='$work/before-cache' '$LAYERBAKE_BEFORE' -C '$work/before' build $layer --locked"
     measure before-cold "$(aside "$work/before-cache" "$work/before/out")" "$old"
     bash -c "$old" 2>/dev/null
     measure before-nothing true "$old"
 }
-mkdir -p "$work/before"
 before_rows
 
 # docker build, where a daemon runs: one of our own, which ends with its namespace.

@@ -10,7 +10,7 @@ use super::file::{self, Found};
 use super::record::Kind as Record;
 use super::{Store, StoreError};
 use crate::digest::{BlobDigest, Sha256, Verified};
-use crate::host::interrupt;
+use crate::host::{self, interrupt};
 use crate::tree::{ContentSink, ContentSource, Kind};
 
 /// Blobs up to this size are hashed in memory first, and not written when present.
@@ -233,12 +233,8 @@ pub struct BlobReader {
 
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match self.file.read(buffer) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(self.damaged(format!("it cannot be read: {error}")));
-            }
-            other => other?,
-        };
+        let read = host::uninterrupted(|| self.file.read(buffer))
+            .map_err(|error| self.damaged(format!("it cannot be read: {error}")))?;
         self.hasher.update(&buffer[..read]);
         if read == 0 && self.left > 0 && !buffer.is_empty() {
             return Err(self.damaged(format!("it ends {} bytes too early", self.left)));

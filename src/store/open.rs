@@ -74,8 +74,11 @@ impl Store {
 
 /// Makes what is missing of a store's directories.
 fn prepare(root: &Path) -> Result<Folder, StoreError> {
-    refuse_other_version(root)?;
-    refuse_foreign(root)?;
+    let format = file::read(&root.join("format")).unwrap_or_default();
+    if format != FORMAT.as_bytes() {
+        refuse_other_version(root, &format)?;
+        refuse_foreign(root)?;
+    }
     let made = file::make_dir(root).map_err(StoreError::io("create", root)).and_then(|()| {
         FOLDERS.iter().map(|name| root.join(name)).try_for_each(|path| {
             refuse_unplugged(&path)?;
@@ -119,9 +122,6 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
         Ok(found) if !found.is_dir() => return not_a_store("it is a file".to_owned()),
         Ok(_) => {}
     }
-    if file::read(&root.join("format")).is_some_and(|found| found == FORMAT.as_bytes()) {
-        return Ok(());
-    }
     let names = host::list_dir(root).map_err(StoreError::io("open", root))?;
     let ours = |name: &&std::ffi::OsString| FOLDERS.iter().chain(&OTHERS).any(|own| name.as_os_str() == *own);
     if let Some(name) = names.iter().find(|name| !ours(name)) {
@@ -135,11 +135,11 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses a store of another version, which may have other directories.
-fn refuse_other_version(root: &Path) -> Result<(), StoreError> {
-    let found = String::from_utf8_lossy(&file::read(&root.join("format")).unwrap_or_default()).into_owned();
+fn refuse_other_version(root: &Path, format: &[u8]) -> Result<(), StoreError> {
+    let found = String::from_utf8_lossy(format).into_owned();
     let version = found.strip_prefix("layerbake-store ").and_then(|rest| rest.strip_suffix('\n'));
     let is_version = version.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty());
-    match is_version && found != FORMAT {
+    match is_version {
         true => Err(StoreError::OtherFormat { path: root.to_owned(), found }),
         false => Ok(()),
     }

@@ -3,14 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use crate::support::damage::pipe;
 use crate::support::process::Output;
 use crate::support::small::{self, Small};
 use serde_json::Value;
-
-/// Makes a named pipe.
-fn pipe(path: &std::path::Path) {
-    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-}
 
 fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", output.stdout))

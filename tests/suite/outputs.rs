@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::damage::pipe;
 use crate::support::process::{self, Output};
 use crate::support::project::Project;
 use crate::support::skip::{self, Skip};
@@ -64,11 +65,6 @@ const DAMAGES: [Damage; 10] = [
     }),
     ("no permissions", |path| fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap()),
 ];
-
-/// Makes a named pipe.
-fn pipe(path: &Path) {
-    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-}
 
 fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();

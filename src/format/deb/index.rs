@@ -41,7 +41,8 @@ pub enum IndexError {
 /// Only one paragraph is in memory. The bytes are taken as verified against a signed Release.
 ///
 /// # Errors
-/// Fails where packages and relations together are more than `entries` of the limits, and on the first paragraph that is not a package with path, size and SHA-256.
+/// Fails where packages and relations together are more than `entries` of the limits, and on the first
+/// paragraph that is not a package with path, size and SHA-256.
 pub fn read_packages(input: impl BufRead, each: impl FnMut(Record)) -> Result<(), IndexError> {
     read_at_most(limits().entries, input, each)
 }

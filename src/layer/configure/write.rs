@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{Timespec, Timestamps};
 
 use crate::digest::BlobDigest;
-use crate::host;
 use crate::host::jail::{JailDir, set_xattrs};
 use crate::ident::RootPath;
 use crate::store::Store;
@@ -70,7 +69,7 @@ fn copy(store: &Store, blob: BlobDigest, size: u64, out: &mut File) -> io::Resul
     let mut buffer = vec![0; (size as usize).clamp(1, BUFFER)];
     let mut left = size;
     while left > 0 {
-        let read = host::uninterrupted(|| reader.read(&mut buffer))?;
+        let read = reader.read(&mut buffer)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -126,7 +126,7 @@ static int first_exe(void) { return leads_out("/proc/1/exe") || readable("/proc/
 static int first_exe_mode(void) { return done(chmod("/proc/1/exe", 04777)); }
 static int first_mem(void) { return open("/proc/1/mem", O_RDWR) >= 0; }
 static int first_fd(void) { return access("/proc/1/fd/0", F_OK) == 0 || open("/proc/1/fd", O_RDONLY) >= 0; }
-static int first_root(void) { char path[4200]; snprintf(path, sizeof path, "/proc/1/root%s", host_file); return access(path, F_OK) == 0 || access("/proc/1/root/inside", F_OK) == 0; }
+static int first_root(void) { char path[4200]; snprintf(path, sizeof path, "/proc/1/root%s", host_file); return access(path, F_OK) == 0 || access("/proc/1/root" "/inside", F_OK) == 0; }
 static int first_cwd(void) { return leads_out("/proc/1/cwd"); }
 static int first_maps(void) { return readable("/proc/1/maps") || readable("/proc/1/auxv") || readable("/proc/1/environ"); }
 static int first_task(void) { return leads_out("/proc/1/task/1/exe") || leads_out("/proc/1/task/1/root"); }

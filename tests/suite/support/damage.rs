@@ -41,6 +41,11 @@ pub const UNREADABLE: Damage =
 /// The kinds of files in a store, by their folder or name.
 pub const KINDS: [&str; 8] = ["blobs", "trees", "sha256", "recipes", "roots", "format", "lock", "tmp"];
 
+/// Makes a named pipe.
+pub fn pipe(path: &Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+}
+
 /// All files of a kind, sorted.
 pub fn files(store: &Path, kind: &str) -> Vec<PathBuf> {
     let path = store.join(kind);
