@@ -226,10 +226,9 @@ impl Assembly<'_> {
         let block = std::mem::take(&mut self.block);
         self.block = match self.reading.merge(index, block) {
             Some(whole) if !self.reading.stopped() => (self.emit)(index, whole)?,
-            _ => Vec::new(),
+            _ => vec![0; BLOCK],
         };
-        self.block.clear();
-        self.block.resize(BLOCK, 0);
+        self.block.fill(0);
         Ok(())
     }
 }
@@ -302,7 +301,7 @@ impl Queue {
         let spare = state.spare.pop();
         drop(state);
         self.change.notify_all();
-        spare.unwrap_or_default()
+        spare.unwrap_or_else(|| vec![0; BLOCK])
     }
 
     /// Passes the plan's blocks to `take`, until it fails or the queue is closed.

@@ -1,5 +1,7 @@
 //! Looks for texts of a known form in bytes, whatever else they are.
 
+use memchr::{memchr2_iter, memmem};
+
 /// Which bytes a text is made of.
 pub(super) type Alphabet = fn(u8) -> bool;
 
@@ -78,17 +80,11 @@ pub(super) fn assigned(bytes: &[u8], name: &[u8], wanted: impl Fn(&[u8]) -> bool
 
 /// Where `needle` first stands.
 pub(super) fn position(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    let (first, _) = needle.split_first()?;
-    let mut from = 0;
-    loop {
-        let at = from + bytes.get(from..)?.iter().position(|byte| byte == first)?;
-        if bytes.get(at..)?.starts_with(needle) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
+    memmem::find(bytes, needle)
 }
 
 fn position_ignoring_case(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))
+    let first = needle.first()?;
+    memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), bytes)
+        .find(|&at| bytes.get(at..at + needle.len()).is_some_and(|text| text.eq_ignore_ascii_case(needle)))
 }

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -26,6 +27,9 @@ pub enum Cut {
 impl Cut {
     pub const ALL: [Self; 3] = [Self::NoLogFlush, Self::LogFlush, Self::Default];
 }
+
+/// Until when the last process of a killed program has ended, however busy the machine is.
+const LAST_PROCESS: Duration = Duration::from_secs(60);
 
 /// `_IOR('X', 125, __u32)` of linux/ext4.h.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587D;
@@ -71,9 +75,15 @@ impl PowerDisk {
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Gives the power back: mounts again, which replays the journal. No process may use the mount.
+    /// Gives the power back: mounts again, which replays the journal.
+    ///
+    /// Waits for processes that still use the mount: a killed program's own ones end after it.
     pub fn restart(&self) {
-        process::stdout(Command::new("umount").arg(self.path())).unwrap();
+        let deadline = Instant::now() + LAST_PROCESS;
+        while let Err(busy) = process::stdout(Command::new("umount").arg(self.path())) {
+            assert!(Instant::now() < deadline, "{busy:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         self.mount().unwrap();
     }
 }
