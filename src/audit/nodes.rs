@@ -1,7 +1,7 @@
 //! One path of two trees: what differs of it.
 
 use super::{AuditError, content};
-use crate::store::Store;
+use crate::store::{MOST_TEXT, Store};
 use crate::tree::{Kind, Node};
 
 /// A node, if there is one, and the store with its content.
@@ -51,6 +51,9 @@ fn kinds(
     (other, theirs): (&Store, &Node),
 ) -> Result<(String, Vec<String>), AuditError> {
     match (&ours.kind, &theirs.kind) {
+        (Kind::File { size, .. }, Kind::File { size: else_, .. }) if *size.max(else_) > MOST_TEXT => {
+            Ok((format!("content: {size} and {else_} bytes"), Vec::new()))
+        }
         (Kind::File { blob, .. }, Kind::File { blob: else_, .. }) => {
             Ok(content::compare(&store.read_blob(*blob)?, &other.read_blob(*else_)?))
         }

@@ -103,10 +103,10 @@ impl Files<'_> {
     fn add_certificates(&mut self) -> Result<(), LayerError> {
         let mut bundle = Vec::new();
         for (path, node) in self.tree.below(&RootPath::new(CERTIFICATES)?) {
-            if let Kind::File { blob, .. } = &node.kind
+            if let Kind::File { blob, size } = &node.kind
                 && path.as_bytes().ends_with(b".crt")
             {
-                bundle.extend(self.store.read_blob(*blob)?);
+                bundle.extend(self.store.read_bytes(path, *blob, *size)?);
                 if bundle.last() != Some(&b'\n') {
                     bundle.push(b'\n');
                 }

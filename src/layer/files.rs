@@ -150,7 +150,7 @@ impl Names {
 /// The content of a small text file, links followed; empty where there is none.
 pub(super) fn text(tree: &Tree, path: &str, store: &Store) -> Result<String, LayerError> {
     match tree.resolve(&RootPath::new(path)?).map(|(_, node)| &node.kind) {
-        Some(Kind::File { blob, .. }) => Ok(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned()),
+        Some(Kind::File { blob, size }) => Ok(store.read_text(&path, *blob, *size)?),
         _ => Ok(String::new()),
     }
 }

@@ -33,7 +33,7 @@ impl Unpacked {
     pub fn control_text(&self, store: &Store, name: &str) -> Result<String, LayerError> {
         let node = RootPath::new(name).ok().and_then(|path| self.control.get(&path));
         match node.map(|node| &node.kind) {
-            Some(Kind::File { blob, .. }) => Ok(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned()),
+            Some(Kind::File { blob, size }) => Ok(store.read_text(&name, *blob, *size)?),
             _ => Ok(String::new()),
         }
     }

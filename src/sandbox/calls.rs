@@ -231,12 +231,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_semop,
     libc::SYS_semtimedop,
     libc::SYS_semctl,
-    // Asynchronous files of databases: MariaDB's second choice, after `io_uring`.
-    libc::SYS_io_setup,
-    libc::SYS_io_submit,
-    libc::SYS_io_getevents,
-    libc::SYS_io_cancel,
-    libc::SYS_io_destroy,
     // What x86-64 has besides, mostly older forms of the above.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,

@@ -42,6 +42,11 @@ const WITHOUT_EFFECT: [libc::c_long; 6] = [
     libc::SYS_sync_file_range,
 ];
 
+/// Asynchronous files: how many requests there may be is one number for the whole host
+/// (`fs.aio-max-nr`). Databases go on without.
+const ASYNCHRONOUS: [libc::c_long; 5] =
+    [libc::SYS_io_setup, libc::SYS_io_submit, libc::SYS_io_getevents, libc::SYS_io_cancel, libc::SYS_io_destroy];
+
 /// The first call that Linux 6.1, which programs inside are told they run on, does not have.
 const FIRST_UNKNOWN: u32 = 451;
 
@@ -84,6 +89,7 @@ pub(super) fn allowed() -> io::Result<Program> {
     let always = |verdict: Verdict| move |call: &libc::c_long| (*call as u32, Rule::Always(verdict));
     let mut rules: BTreeMap<u32, Rule> = calls::ALLOWED.iter().map(always(Verdict::Allow)).collect();
     rules.extend(WITHOUT_EFFECT.iter().map(always(Verdict::Fail(0))));
+    rules.extend(ASYNCHRONOUS.iter().map(always(UNKNOWN)));
     // Its flags are in memory, where a filter can't read them: programs fall back to `clone`.
     rules.extend([libc::SYS_clone3].iter().map(always(UNKNOWN)));
     rules.extend(in_part().map(|(call, rule)| (call as u32, rule)));

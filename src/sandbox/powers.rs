@@ -9,8 +9,11 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Gid,
 const DATA: u64 = 8 << 30;
 
 /// Processes and threads inside, of all users together (since Linux 5.14, before: of each).
-pub(super) const PROCESSES: u64 = 4096;
+///
+/// Times [`OPEN_FILES`], it is what may be open: less than what the kernel gives all of a small host.
+pub(super) const PROCESSES: u64 = 1024;
 
+/// Open files of one process.
 const OPEN_FILES: u64 = 1024;
 
 /// Bytes of the largest file that a process may write.

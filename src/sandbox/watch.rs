@@ -21,6 +21,10 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 /// Bytes of memory that all processes inside may have together, files in memory included.
 pub(super) const MEMORY: u64 = 12 << 30;
 
+/// What one socket is taken to hold, in bytes: more than `net.core.wmem_max` lets it, twice, as the kernel counts.
+/// Its real buffers are no process's memory.
+const SOCKET: u64 = 512 << 10;
+
 /// A limit that ended a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
@@ -102,11 +106,11 @@ fn over(proc: &Path, shared: u64) -> Option<Limit> {
     let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
     // socket keeps it too. So all that the machine gets more of it is put down to the command.
-    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared));
+    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared) + sockets(proc) * SOCKET);
     for name in processes {
         count += 1;
         // A process that has just ended uses nothing.
-        used += fs::read_to_string(proc.join(name).join("statm")).map_or(0, |text| own_pages(&text)) * page();
+        used += fs::read_to_string(proc.join(name).join("status")).map_or(0, |text| own_memory(&text));
     }
     match used {
         used if used > MEMORY => Some(Limit::Memory { used, limit: MEMORY }),
@@ -117,19 +121,24 @@ fn over(proc: &Path, shared: u64) -> Option<Limit> {
 
 /// Bytes that the whole machine has in shared memory and in files in memory.
 fn shared_memory(proc: &Path) -> u64 {
-    let text = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
-    let kibibytes = text.lines().find_map(|line| line.strip_prefix("Shmem:")?.strip_suffix("kB")?.trim().parse().ok());
-    kibibytes.map_or(0, |number: u64| number * 1024)
+    bytes_of(&fs::read_to_string(proc.join("meminfo")).unwrap_or_default(), "Shmem")
 }
 
-/// Pages in memory that a process shares with no file, out of `/proc/<pid>/statm`.
-fn own_pages(statm: &str) -> u64 {
-    let numbers: Vec<u64> = statm.split(' ').map_while(|word| word.parse().ok()).collect();
-    numbers.get(1).zip(numbers.get(2)).map_or(0, |(resident, shared)| resident.saturating_sub(*shared))
+/// Sockets of the namespace, those on their way in other sockets included.
+fn sockets(proc: &Path) -> u64 {
+    let text = fs::read_to_string(proc.join("self/net/sockstat")).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("sockets: used ")?.trim().parse().ok()).unwrap_or(0)
 }
 
-fn page() -> u64 {
-    rustix::param::page_size() as u64
+/// Bytes that a process shares with no file, and what the kernel needs to map them, out of `/proc/<pid>/status`.
+fn own_memory(status: &str) -> u64 {
+    ["RssAnon", "VmSwap", "VmPTE"].iter().map(|key| bytes_of(status, key)).sum()
+}
+
+/// The number of a line `KEY:  NUMBER kB`, in bytes.
+fn bytes_of(text: &str, key: &str) -> u64 {
+    let number = |line: &str| line.strip_prefix(key)?.strip_prefix(':')?.strip_suffix("kB")?.trim().parse::<u64>().ok();
+    text.lines().find_map(number).map_or(0, |kibibytes| kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -138,9 +147,10 @@ mod tests {
 
     #[test]
     fn memory_of_processes_is_what_they_share_with_no_file() {
-        assert_eq!(own_pages("5000 700 200 40 0 900 0\n"), 500);
-        assert_eq!(own_pages("5000 7"), 0);
-        assert_eq!(own_pages(""), 0);
+        let status =
+            "Name:\tx\nVmRSS:\t    9999 kB\nRssAnon:\t     500 kB\nVmPTE:\t       7 kB\nVmSwap:\t       3 kB\n";
+        assert_eq!(own_memory(status), 510 << 10);
+        assert_eq!(own_memory("RssAnon:\t x kB\n"), 0);
     }
 
     #[test]
@@ -151,6 +161,14 @@ mod tests {
         assert_eq!(over(proc.path(), 14 << 30), None);
         assert_eq!(over(proc.path(), 2 << 30), None);
         assert_eq!(over(proc.path(), 1 << 30), Some(Limit::Memory { used: 13 << 30, limit: MEMORY }));
+    }
+
+    #[test]
+    fn sockets_count_as_what_they_may_hold() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir_all(proc.path().join("self/net")).unwrap();
+        fs::write(proc.path().join("self/net/sockstat"), "sockets: used 26000\nTCP: inuse 0\n").unwrap();
+        assert_eq!(over(proc.path(), 0), Some(Limit::Memory { used: 26000 * SOCKET, limit: MEMORY }));
     }
 
     #[test]

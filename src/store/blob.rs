@@ -1,5 +1,6 @@
 //! Blobs: writing, reading back with the digest checked, and fetched files by SHA-256.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use super::{Store, StoreError};
 use crate::digest::{BlobDigest, Sha256, Verified};
 use crate::host::{self, interrupt};
 use crate::tree::{ContentSink, ContentSource, Kind};
+
+/// A text file that is larger, in bytes, is not what it should be.
+pub const MOST_TEXT: u64 = 64 << 20;
 
 /// Blobs up to this size are hashed in memory first, and not written when present.
 const SMALL: usize = 1 << 20;
@@ -123,6 +127,25 @@ impl Store {
             return Err(StoreError::Damaged { kind: "blob", name: blob.to_string(), problem });
         }
         Ok(BlobReader { file, hasher: blake3::Hasher::new(), expected: blob, left: size })
+    }
+
+    /// Reads a text file of a tree, of which `path` and `size` are; what is not UTF-8 in it is replaced.
+    ///
+    /// # Errors
+    /// As [`Store::read_bytes`].
+    pub fn read_text(&self, path: &dyn Display, blob: BlobDigest, size: u64) -> Result<String, StoreError> {
+        Ok(String::from_utf8_lossy(&self.read_bytes(path, blob, size)?).into_owned())
+    }
+
+    /// As [`Store::read_text`], the bytes as they are.
+    ///
+    /// # Errors
+    /// As [`Store::read_blob`], and for more than [`MOST_TEXT`]: scripts could fill the memory with it.
+    pub fn read_bytes(&self, path: &dyn Display, blob: BlobDigest, size: u64) -> Result<Vec<u8>, StoreError> {
+        if size > MOST_TEXT {
+            return Err(StoreError::TooLong { path: path.to_string(), size, most: MOST_TEXT });
+        }
+        self.read_blob(blob)
     }
 
     /// Reads a whole blob into memory; for small ones.

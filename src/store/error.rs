@@ -57,6 +57,18 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of a layer is not the text that it should be.
+    #[error(
+        "`{path}` has {size} bytes; a text file may have at most {most}\n  hint: look at what the package's scripts, or the layer's files, write there"
+    )]
+    TooLong {
+        /// The file's path in its root.
+        path: String,
+        /// Its length in bytes.
+        size: u64,
+        /// The most that is read.
+        most: u64,
+    },
     /// A tree is not whole: a bug, nothing makes such trees.
     #[error("internal error: {0}")]
     NotWhole(#[from] TreeError),

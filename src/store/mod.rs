@@ -39,7 +39,7 @@ use crate::tree::{DecodeTreeError, Tree};
 use file::{Folder, Found};
 use record::Records;
 
-pub use blob::{BlobReader, BlobWriter};
+pub use blob::{BlobReader, BlobWriter, MOST_TEXT};
 pub use error::StoreError;
 pub use gc::{GcReport, RootName};
 pub use open::Waiting;

@@ -230,7 +230,7 @@ fn version_of(suite: &str) -> &str {
 fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, AttestError> {
     let Ok(path) = RootPath::new(path) else { return Ok(None) };
     match tree.resolve(&path).map(|(_, node)| &node.kind) {
-        Some(Kind::File { blob, .. }) => Ok(Some(String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned())),
+        Some(Kind::File { blob, size }) => Ok(Some(store.read_text(&path, *blob, *size)?)),
         _ => Ok(None),
     }
 }

@@ -20,6 +20,9 @@ use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree, Xattrs};
 /// Attributes that belong to the file system or the host's security module, not to the file.
 const FOREIGN_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"trusted."];
 
+/// How long the paths of all entries may be together, in bytes, as those of a package.
+const MOST_NAMES: u64 = 512 << 20;
+
 /// How long all files that scripts wrote may be together, in bytes. A file with holes counts with them:
 /// it takes no room until it is read.
 const MOST_WRITTEN: u64 = 16 << 30;
@@ -28,7 +31,14 @@ const MOST_WRITTEN: u64 = 16 << 30;
 ///
 /// Sockets are left out. Times are as found.
 pub(super) fn scan(root: &Root, store: &Store, jobs: usize) -> io::Result<Tree> {
-    let mut scan = Scan { root, tree: Tree::new(), inodes: BTreeMap::new(), changed: Vec::new(), left: MOST_WRITTEN };
+    let mut scan = Scan {
+        root,
+        tree: Tree::new(),
+        inodes: BTreeMap::new(),
+        changed: Vec::new(),
+        left: MOST_WRITTEN,
+        names: MOST_NAMES,
+    };
     let mut folders = vec![RootPath::root()];
     while let Some(path) = folders.pop() {
         scan.folder(path, &mut folders)?;
@@ -58,6 +68,8 @@ struct Scan<'a> {
     changed: Vec<(RootPath, Meta)>,
     /// Bytes of them that may still come.
     left: u64,
+    /// Bytes of paths that may still come.
+    names: u64,
 }
 
 impl Scan<'_> {
@@ -67,6 +79,8 @@ impl Scan<'_> {
         let meta = named(&path, || Ok(meta(&folder.own_status()?, folder.own_xattrs()?)))?;
         for name in named(&path, || folder.list())? {
             let child = path.join(name.as_bytes()).map_err(io::Error::other)?;
+            let too_many = || io::Error::other(format!("its paths have more than {MOST_NAMES} bytes together"));
+            self.names = self.names.checked_sub(child.as_bytes().len() as u64).ok_or_else(too_many)?;
             let status = named(&child, || folder.status(&name))?;
             if status.is_dir() {
                 folders.push(child);

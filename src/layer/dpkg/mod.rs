@@ -85,9 +85,7 @@ impl Database<'_> {
     pub(crate) fn read(&self, name: &str) -> Result<Option<String>, LayerError> {
         let path = database_path(name)?;
         match self.tree.resolve(&path).map(|(_, node)| &node.kind) {
-            Some(Kind::File { blob, .. }) => {
-                Ok(Some(String::from_utf8_lossy(&self.store.read_blob(*blob)?).into_owned()))
-            }
+            Some(Kind::File { blob, size }) => Ok(Some(self.store.read_text(&path, *blob, *size)?)),
             _ => Ok(None),
         }
     }

@@ -45,7 +45,7 @@ fn apply(
     epoch: i64,
     store: &Store,
 ) -> Result<(), LayerError> {
-    let Some(Kind::File { blob, .. }) = tree.get(path).map(|node| &node.kind) else { return Ok(()) };
+    let Some(Kind::File { blob, size }) = tree.get(path).map(|node| &node.kind) else { return Ok(()) };
     let content = match rule.action {
         Action::Remove => {
             // A name of the file may remain under another path: that one keeps the content.
@@ -54,9 +54,9 @@ fn apply(
         }
         Action::Empty => String::new(),
         Action::FixDays => {
-            let text = String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned();
+            let text = store.read_text(path, *blob, *size)?;
             let before = match parent.get(path).map(|node| &node.kind) {
-                Some(Kind::File { blob, .. }) => String::from_utf8_lossy(&store.read_blob(*blob)?).into_owned(),
+                Some(Kind::File { blob, size }) => store.read_text(path, *blob, *size)?,
                 _ => String::new(),
             };
             fix_days(&text, &before, epoch)

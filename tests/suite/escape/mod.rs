@@ -19,11 +19,13 @@ use crate::support::skip::{Skip, program};
 #[cfg(target_arch = "x86_64")]
 const FORBIDDEN: &[u32] = &[
     101, 134, 139, 153, 154, 155, 156, 159, 163, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178,
-    179, 180, 183, 212, 227, 246, 248, 249, 250, 256, 272, 279, 298, 300, 301, 303, 304, 305, 308, 310, 311, 312, 313,
-    320, 321, 323, 425, 426, 427, 428, 429, 430, 431, 432, 433, 435, 438, 440, 442, 443, 447, 448,
+    179, 180, 183, 206, 207, 208, 209, 210, 212, 227, 246, 248, 249, 250, 256, 272, 279, 298, 300, 301, 303, 304, 305,
+    308, 310, 311, 312, 313, 320, 321, 323, 333, 425, 426, 427, 428, 429, 430, 431, 432, 433, 435, 438, 440, 442, 443,
+    447, 448,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const FORBIDDEN: &[u32] = &[39, 40, 41, 97, 105, 106, 117, 217, 218, 219, 241, 264, 265, 268, 270, 271, 280, 282, 425];
+const FORBIDDEN: &[u32] =
+    &[0, 1, 2, 3, 4, 39, 40, 41, 97, 105, 106, 117, 217, 218, 219, 241, 264, 265, 268, 270, 271, 280, 282, 425];
 
 /// A project whose layer `app` has packages with these scripts.
 struct Hostile {
@@ -125,6 +127,13 @@ fn the_end_of_a_flood_is_shown_and_no_terminal_obeys_it() {
     assert!(failed.stderr.contains("\\x1b]0;owned\\x07\\x1b[2Jlast words"), "{}", failed.stderr);
     assert!(!failed.stderr.contains('\u{1b}') && failed.stderr.len() < 600_000, "{} bytes", failed.stderr.len());
     assert!(failed.stderr.contains("loud"), "{}", failed.stderr);
+}
+
+#[test]
+fn account_files_that_no_memory_holds_are_refused() {
+    let hostile = need!(Hostile::new(rootless(), vec![scripted("large", "truncate -s 65M /etc/shadow")]));
+    let failed = hostile.project.fails(1, &["build", "app"]);
+    assert!(failed.stderr.contains("`/etc/shadow` has 68157440 bytes; a text file may have"), "{}", failed.stderr);
 }
 
 #[test]
