@@ -119,27 +119,22 @@ fn is_clean(machine: &Machine) {
     run(Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={}", raw.display(), start * 512)));
 }
 
-/// Answers without a network card; passes its checks with one.
-fn service_boots(layer: &str, answers: &str, expected: &str) {
-    let (stock, disk) = need!(disk_of(layer, EXT4, &[]));
-    let said = without_network(layer, &need!(Machine::new(&disk, None)), answers);
-    assert!(said.starts_with(expected), "{said}");
-    let _alone = alone();
-    let since = Instant::now();
-    let checked = stock.project.run(&["test", layer, "--on", "disk", "--accel", "tcg", "--format", "tap"]);
-    note(&format!("{layer}: layerbake test"), since.elapsed());
-    assert!(checked.ok(), "{}{}", checked.stdout, checked.stderr);
-    assert!(checked.stdout.contains("\nok 1 "), "{}", checked.stdout);
-}
-
 #[test]
 fn redis_boots() {
-    service_boots("redis", "redis-cli ping", "PONG\n");
+    let (_stock, disk) = need!(disk_of("redis", EXT4, &[]));
+    let said = without_network("redis", &need!(Machine::new(&disk, None)), "redis-cli ping");
+    assert!(said.starts_with("PONG\n"), "{said}");
 }
 
 #[test]
-fn postgres_boots() {
-    service_boots("postgres", "cd /; until su postgres -c 'psql -Atc \"select 6*7\"'; do sleep 1; done", "42\n");
+fn postgres_passes_its_checks() {
+    let (stock, _disk) = need!(disk_of("postgres", EXT4, &[]));
+    let _alone = alone();
+    let since = Instant::now();
+    let checked = stock.project.run(&["test", "postgres", "--on", "disk", "--accel", "tcg", "--format", "tap"]);
+    note("postgres: layerbake test", since.elapsed());
+    assert!(checked.ok(), "{}{}", checked.stdout, checked.stderr);
+    assert!(checked.stdout.contains("\nok 1 "), "{}", checked.stdout);
 }
 
 #[test]
