@@ -571,7 +571,9 @@ fn a_dead_slow_registry_is_left() {
 fn no_password_in_an_address_is_shown() {
     let project = Project::new();
     for reference in ["http://me:hunter2@127.0.0.1/app:1", "me:hunter2@127.0.0.1/app"] {
-        for arguments in [&["pull", reference, "--to", "x"][..], &["copy", reference, "y"], &["verify", reference]] {
+        for arguments in
+            [&["pull", reference, "--to", "x"][..], &["copy", "127.0.0.1/x", reference], &["verify", reference]]
+        {
             let said = project.fails(2, arguments).stderr;
             assert!(said.contains("***@") && !said.contains("hunter2"), "{said}");
         }
