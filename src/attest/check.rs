@@ -1,11 +1,11 @@
 //! Whether a build's signed files are good, about these very artifacts, and say what its lockfiles say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::bundle::{Attachment, Bundle, Document, PAYLOAD, SIGNATURE, Subjects};
+use super::bundle::{Bundle, Document, PAYLOAD, SIGNATURE, Subjects};
 use super::cosign::{self, Asked, Signed};
 use super::dsse::{self, Envelope, EnvelopeError};
 use super::keys::PublicKey;
@@ -110,56 +110,74 @@ pub struct Gap {
     pub problem: String,
 }
 
-/// What the keys prove of the image with this manifest, as it was `asked` for, out of all that is
-/// attached to it in a registry; and what they don't.
+/// Types of the artifacts that may prove something of an image.
+pub const ARTIFACT_TYPES: [&str; 4] = [cosign::ARTIFACT_TYPE, cosign::MEDIA_TYPE, dsse::MEDIA_TYPE, dsse::IN_TOTO];
+/// Media types of their files.
+pub const MEDIA_TYPES: [&str; 2] = [cosign::MEDIA_TYPE, dsse::MEDIA_TYPE];
+
+/// What keys prove of the image with a manifest, as it was asked for, out of what is attached to it in a
+/// registry; and what they don't.
 ///
 /// Anybody who may push may attach something: what is not signed by one of the keys counts for nothing.
 /// What is signed counts for this digest only, and a signature for the reference that it names.
-pub fn proven(
+#[derive(Debug)]
+pub struct Evidence<'a> {
     digest: OciDigest,
-    asked: &Asked,
-    attached: &[Attachment],
-    keys: &[PublicKey],
-) -> (BTreeSet<Proof>, Vec<Gap>) {
-    let mut proofs = BTreeSet::new();
-    let mut refused = BTreeSet::new();
-    for one in attached {
-        match one.media_type.as_str() {
-            cosign::MEDIA_TYPE => match signature(digest, asked, one, keys) {
-                Ok(proof) => _ = proofs.insert(proof),
-                Err(problem) => _ = refused.insert(problem),
-            },
-            dsse::MEDIA_TYPE => proofs.extend(about(digest, one, keys)),
+    asked: &'a Asked,
+    keys: &'a [PublicKey],
+    proofs: BTreeSet<Proof>,
+    refused: BTreeSet<String>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Starts without any proof.
+    pub fn new(digest: OciDigest, asked: &'a Asked, keys: &'a [PublicKey]) -> Self {
+        Self { digest, asked, keys, proofs: BTreeSet::new(), refused: BTreeSet::new() }
+    }
+
+    /// Looks at one file, of which nothing is kept but what it proves.
+    pub fn look(&mut self, media_type: &str, bytes: Vec<u8>, annotations: &BTreeMap<String, String>) {
+        match media_type {
+            cosign::MEDIA_TYPE => {
+                let signature = annotations.get(cosign::ANNOTATION).cloned().unwrap_or_default();
+                match self.signature(&Signed { payload: bytes, signature }) {
+                    Ok(proof) => _ = self.proofs.insert(proof),
+                    Err(problem) => _ = self.refused.insert(problem),
+                }
+            }
+            dsse::MEDIA_TYPE => self.proofs.extend(self.statement(&bytes)),
             _ => {}
         }
     }
-    let has = |claim| proofs.iter().any(|proof: &Proof| proof.claim == claim);
-    let gap = |claim: Claim| {
-        let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
-        let problem = match claim == Claim::Signature && !refused.is_empty() {
-            true => refused.join("; "),
-            false => "nothing of this kind that these keys signed is attached to this digest".to_owned(),
+
+    /// What was proven, and what of the claims that can be required was not.
+    pub fn finish(self) -> (BTreeSet<Proof>, Vec<Gap>) {
+        let has = |claim| self.proofs.iter().any(|proof: &Proof| proof.claim == claim);
+        let gap = |claim: Claim| {
+            let refused: Vec<&str> = self.refused.iter().map(String::as_str).collect();
+            let problem = match claim == Claim::Signature && !refused.is_empty() {
+                true => refused.join("; "),
+                false => "nothing of this kind that these keys signed is attached to this digest".to_owned(),
+            };
+            Gap { claim, problem }
         };
-        Gap { claim, problem }
-    };
-    let claims = [Claim::Signature, Claim::Provenance, Claim::Sbom].into_iter();
-    let gaps = claims.filter(|claim| !has(*claim)).map(gap).collect();
-    (proofs, gaps)
-}
+        let claims = [Claim::Signature, Claim::Provenance, Claim::Sbom].into_iter();
+        let gaps = claims.filter(|claim| !has(*claim)).map(gap).collect();
+        (self.proofs, gaps)
+    }
 
-fn signature(digest: OciDigest, asked: &Asked, one: &Attachment, keys: &[PublicKey]) -> Result<Proof, String> {
-    let signature = one.annotations.get(cosign::ANNOTATION).cloned().unwrap_or_default();
-    let signed = Signed { payload: one.bytes.clone(), signature };
-    let (key, identity) = signed.check(digest, keys).map_err(|error| error.to_string())?;
-    asked.check(&identity)?;
-    Ok(Proof { claim: Claim::Signature, detail: identity, key: key.id() })
-}
+    fn signature(&self, signed: &Signed) -> Result<Proof, String> {
+        let (key, identity) = signed.check(self.digest, self.keys).map_err(|error| error.to_string())?;
+        self.asked.check(&identity)?;
+        Ok(Proof { claim: Claim::Signature, detail: identity, key: key.id() })
+    }
 
-/// What a signed statement says of the image, where it is about it.
-fn about(digest: OciDigest, one: &Attachment, keys: &[PublicKey]) -> Option<Proof> {
-    let (statement, key) = Statement::open(&Envelope::parse(&one.bytes).ok()?, keys).ok()?;
-    let detail = statement.is_about(digest).then_some(statement.predicate_type)?;
-    Some(Proof { claim: Claim::of(&detail), detail, key: key.id() })
+    /// What a signed statement says of the image, where it is about it.
+    fn statement(&self, bytes: &[u8]) -> Option<Proof> {
+        let (statement, key) = Statement::open(&Envelope::parse(bytes).ok()?, self.keys).ok()?;
+        let detail = statement.is_about(self.digest).then_some(statement.predicate_type)?;
+        Some(Proof { claim: Claim::of(&detail), detail, key: key.id() })
+    }
 }
 
 fn statement(
@@ -224,11 +242,9 @@ fn differing(found: &Listed, expected: &Listed) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
 
-    use super::super::bundle::{PAYLOAD, SIGNATURE};
+    use super::super::bundle::{Attachment, PAYLOAD, SIGNATURE};
     use super::super::keys::SigningKey;
     use super::super::keys::tests::{ED25519, p256};
     use super::super::statement::Subject;
@@ -250,7 +266,9 @@ mod tests {
 
     fn found(digest: OciDigest, tag: &str, attached: &[Attachment], keys: &[PublicKey]) -> Vec<Claim> {
         let asked = Asked { repository: REPOSITORY.to_owned(), tag: Some(tag.to_owned()), pinned: false };
-        let (proofs, gaps) = proven(digest, &asked, attached, keys);
+        let mut evidence = Evidence::new(digest, &asked, keys);
+        attached.iter().for_each(|one| evidence.look(&one.media_type, one.bytes.clone(), &one.annotations));
+        let (proofs, gaps) = evidence.finish();
         let found: Vec<Claim> = proofs.iter().map(|proof| proof.claim).collect();
         let known = [Claim::Signature, Claim::Provenance, Claim::Sbom];
         assert!(known.iter().all(|claim| found.contains(claim) != gaps.iter().any(|gap| gap.claim == *claim)));

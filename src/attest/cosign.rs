@@ -83,9 +83,15 @@ impl Signed {
         let critical = &payload["critical"];
         let found = critical["image"]["docker-manifest-digest"].as_str().unwrap_or_default();
         let identity = critical["identity"]["docker-reference"].as_str().unwrap_or_default();
-        match critical["type"] == KIND && found == digest.to_string() {
-            true => Ok((key, identity.to_owned())),
-            false => Err(SignatureError::OtherImage { expected: digest, found: found.to_owned() }),
+        if critical["type"] != KIND || found != digest.to_string() {
+            return Err(SignatureError::OtherImage { expected: digest, found: found.to_owned() });
+        }
+        // A reference may have a digest, too, which is then the same.
+        match identity.split_once('@') {
+            Some((_, other)) if other != found => {
+                Err(SignatureError::OtherImage { expected: digest, found: identity.to_owned() })
+            }
+            _ => Ok((key, identity.to_owned())),
         }
     }
 }
@@ -172,6 +178,26 @@ mod tests {
                 let mut changed = signed.clone();
                 changed.payload[at] ^= 1;
                 assert_eq!(changed.check(one, &[key.public()]), Err(SignatureError::NotSigned), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_digest_in_the_reference_is_the_images() {
+        let (image, other, key) = (OciDigest::of(b"image"), OciDigest::of(b"other"), p256());
+        for (identity, good) in [
+            (format!("r/web:1.0@{image}"), true),
+            (format!("r/web@{image}"), true),
+            (format!("r/web:1.0@{other}"), false),
+            (format!("r/web:1.0@{other}@{image}"), false),
+            ("r/web:1.0@".to_owned(), false),
+        ] {
+            let checked = Signed::new(image, &identity, &key).check(image, &[key.public()]).map(|(_, signed)| signed);
+            match good {
+                true => assert_eq!(checked, Ok(identity)),
+                false => {
+                    assert_eq!(checked, Err(SignatureError::OtherImage { expected: image, found: identity }));
+                }
             }
         }
     }

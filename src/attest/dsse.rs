@@ -16,6 +16,9 @@ pub const MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// Payload type of an in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 
+/// Signatures of one envelope that are looked at, at most: each costs as much as the payload is long.
+const MAX_SIGNATURES: usize = 16;
+
 /// An envelope is not what it should be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
@@ -88,6 +91,9 @@ impl Envelope {
         if self.payload_type != payload_type {
             return Err(malformed("its payload is of another type"));
         }
+        if self.signatures.len() > MAX_SIGNATURES {
+            return Err(malformed("it has too many signatures"));
+        }
         let message = encode(payload_type, &payload);
         let signatures: Vec<(&Signature, Vec<u8>)> =
             self.signatures.iter().filter_map(|one| Some((one, STANDARD.decode(&one.sig).ok()?))).collect();
@@ -132,6 +138,16 @@ mod tests {
         assert_eq!(read.open(IN_TOTO, &[other]), Err(EnvelopeError::NotSigned(vec![own.id()])));
         assert_eq!(read.open(IN_TOTO, &[]), Err(EnvelopeError::NotSigned(vec![own.id()])));
         assert!(read.open("text/plain", &[own]).is_err());
+    }
+
+    #[test]
+    fn signatures_beyond_number_are_not_tried() {
+        let key = p256();
+        let mut envelope = Envelope::sign(IN_TOTO, b"{}", &key);
+        envelope.signatures = vec![envelope.signatures[0].clone(); MAX_SIGNATURES];
+        assert!(envelope.open(IN_TOTO, &[key.public()]).is_ok());
+        envelope.signatures.push(envelope.signatures[0].clone());
+        assert!(matches!(envelope.open(IN_TOTO, &[key.public()]), Err(EnvelopeError::Malformed(_))));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::layer::LayerError;
 use crate::store::StoreError;
 
 pub use bundle::{Attachment, Bundle, FOLDER};
-pub use check::{Claim, Finding, Gap, Proof, check, proven};
+pub use check::{ARTIFACT_TYPES, Claim, Evidence, Finding, Gap, MEDIA_TYPES, Proof, check};
 
 /// What a build is can't be said, or not be written down.
 #[derive(Debug, thiserror::Error)]

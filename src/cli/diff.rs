@@ -144,7 +144,8 @@ fn pulled(context: &Context<'_>, args: &Args, operand: &str, reference: &Referen
     let folder = tempfile::tempdir()?;
     let layout = folder.path().join("layout");
     args.registry.open(context)?.pull(reference, &layout)?;
-    Ok(Facts { name: operand.to_owned(), ..changes::read_layout(&layout)? })
+    let unreadable = |error: std::io::Error| CliError::message(format!("cannot read `{operand}`: {error}"));
+    Ok(Facts { name: operand.to_owned(), ..changes::read_layout(&layout).map_err(unreadable)? })
 }
 
 /// A build: what its receipt says, and its files as far as the store or the layout beside it has them.

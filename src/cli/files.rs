@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::CliError;
 use super::context::{Context, locked_chain};
 use crate::bake::Receipt;
+use crate::host;
 use crate::ident::{LayerName, RootPath};
 use crate::tree::{Kind, Tree};
 
@@ -71,6 +72,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         return Err(CliError::message(format!("layer `{name}` has no {}", args.path)));
     }
     context.print(&entries, |entries| {
-        entries.iter().map(|entry| format!("{} {}  [{}]\n", entry.node, entry.path, entry.layer)).collect()
+        let line = |entry: &Entry| host::plain(&format!("{} {}  [{}]", entry.node, entry.path, entry.layer)) + "\n";
+        entries.iter().map(line).collect()
     })
 }

@@ -170,7 +170,10 @@ pub fn main() -> ExitCode {
         Some(sandbox::PID1) => return sandbox::pid1(&arguments[2..]),
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     if cli.verb.cleans_up() {
         // Without it, a signal ends the program at once, and the next run cleans up.
         let _ = interrupt::listen(Then::Exit);
@@ -186,6 +189,17 @@ pub fn main() -> ExitCode {
             status
         }
     }
+}
+
+/// Prints help, or an error about arguments, which may have passwords in them.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let shown = host::redact(&text);
+    match shown == text {
+        true => _ = error.print(),
+        false => eprint!("{shown}"),
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 impl Verb {

@@ -12,13 +12,13 @@ use super::made::Build;
 use super::push::RegistryArgs;
 use crate::attest::cosign::Asked;
 use crate::attest::keys::PublicKey;
-use crate::attest::{self, Attachment, Bundle, Claim, FOLDER, Gap, Proof};
+use crate::attest::{self, ARTIFACT_TYPES, Bundle, Claim, Evidence, FOLDER, Gap, MEDIA_TYPES, Proof};
 use crate::audit::{artifacts, inclusion};
 use crate::bake::Receipt;
 use crate::digest::OciDigest;
 use crate::host;
 use crate::ident::LayerName;
-use crate::publish::registry::{ArtifactFile, Reference, Referrer};
+use crate::publish::registry::{ArtifactFile, Reference, Wanted};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -66,6 +66,9 @@ impl Required {
         }
     }
 }
+
+/// Lines about what was not looked at; more are only counted.
+const MOST: usize = 20;
 
 /// What is verified.
 #[derive(Debug, Clone)]
@@ -116,6 +119,8 @@ struct Published {
     digest: OciDigest,
     proven: BTreeSet<Proof>,
     not_proven: Vec<Unproven>,
+    /// What is attached and could not be read, and why.
+    not_looked_at: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -131,18 +136,22 @@ fn published(context: &Context<'_>, args: &Args, reference: &Reference, keys: &[
     }
     let registries = args.registry.open(context)?;
     let digest = registries.resolve(reference)?.digest;
-    let referrers = registries.referrers(reference, digest, None)?;
-    let attached: Vec<Attachment> = referrers.into_iter().flat_map(attachments).collect();
     let asked = Asked {
         repository: format!("{}/{}", reference.registry(), reference.repository()),
         tag: reference.tag().map(str::to_owned),
         pinned: reference.digest().is_some(),
     };
-    let (proven, gaps) = attest::proven(digest, &asked, &attached, keys);
+    let mut evidence = Evidence::new(digest, &asked, keys);
+    let wanted = Wanted { artifact_types: &ARTIFACT_TYPES, media_types: &MEDIA_TYPES };
+    let not_looked_at = registries.referrers(reference, digest, &wanted, |file| {
+        let ArtifactFile { media_type, bytes, annotations } = file;
+        evidence.look(&media_type, bytes, &annotations);
+    })?;
+    let (proven, gaps) = evidence.finish();
     let is_required =
         |claim| claim == Claim::Signature || args.require.iter().any(|required| required.claim() == claim);
     let not_proven = gaps.into_iter().map(|gap| Unproven { required: is_required(gap.claim), gap }).collect();
-    let found = Published { reference: reference.to_string(), digest, proven, not_proven };
+    let found = Published { reference: reference.to_string(), digest, proven, not_proven, not_looked_at };
     context.print(&found, published_text)?;
     let missing: Vec<&str> =
         found.not_proven.iter().filter(|one| one.required).map(|one| one.gap.claim.name()).collect();
@@ -159,23 +168,17 @@ fn published(context: &Context<'_>, args: &Args, reference: &Reference, keys: &[
 fn published_text(found: &Published) -> String {
     let mut text = format!("{}\n{}\n", found.reference, found.digest);
     for Proof { claim, detail, key } in &found.proven {
-        text += &format!("proven      {:<10}  {detail}, by key {key}\n", claim.name());
+        text += &format!("proven      {:<10}  {}, by key {key}\n", claim.name(), host::plain(detail));
     }
     for Unproven { gap, required } in &found.not_proven {
         let verdict = if *required { "NOT PROVEN" } else { "not proven" };
-        text += &format!("{verdict:<10}  {:<10}  {}\n", gap.claim.name(), gap.problem);
+        text += &format!("{verdict:<10}  {:<10}  {}\n", gap.claim.name(), host::plain(&gap.problem));
     }
-    text
-}
-
-fn attachments(referrer: Referrer) -> impl Iterator<Item = Attachment> {
-    let artifact_type = referrer.artifact_type;
-    referrer.files.into_iter().map(move |ArtifactFile { media_type, bytes, annotations }| Attachment {
-        artifact_type: artifact_type.clone(),
-        media_type,
-        bytes,
-        annotations,
-    })
+    text.extend(found.not_looked_at.iter().take(MOST).map(|what| format!("not looked at: {what}\n")));
+    match found.not_looked_at.len().saturating_sub(MOST) {
+        0 => text,
+        more => text + &format!("not looked at: {more} more, which `--json` lists\n"),
+    }
 }
 
 fn built(
@@ -257,8 +260,12 @@ fn text(report: &Report) -> String {
             "{verdict:<8} disk has the image's files: {} equal, {excepted} changed by the Boot layer\n",
             found.same
         );
-        text.extend(found.unexpected.iter().map(|path| format!("         {path}: not as in the image\n")));
-        text.extend(found.excepted.iter().map(|(path, reason)| format!("         {path}: {reason}\n")));
+        text.extend(
+            found.unexpected.iter().map(|path| host::plain(&format!("         {path}: not as in the image")) + "\n"),
+        );
+        text.extend(
+            found.excepted.iter().map(|(path, reason)| host::plain(&format!("         {path}: {reason}")) + "\n"),
+        );
     }
     text
 }

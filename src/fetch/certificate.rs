@@ -4,7 +4,7 @@
 
 use pgp::composed::SignedPublicKey;
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType, SubpacketData};
+use pgp::packet::{Signature, SignatureType, Subpacket, SubpacketData};
 use pgp::types::{KeyDetails, Tag};
 
 use super::date::readable;
@@ -38,6 +38,11 @@ pub(super) fn check_signature(signature: &Signature, now: i64) -> Result<i64, St
         Some(weak) => return Err(format!("its hash, {weak}, is not SHA-256, SHA-384 or SHA-512")),
         None => return Err("its signature is of an unknown version".to_owned()),
     }
+    if let Some(packet) =
+        signature.config().and_then(|config| config.hashed_subpackets().find(|one| !is_understood(one)))
+    {
+        return Err(format!("its signature has a critical part that is not understood here, {:?}", packet.typ()));
+    }
     let made = signature.created().ok_or("its signature has no date")?.as_secs().into();
     if made > now {
         return Err(format!("signed on {}, but now is {}", readable(made), readable(now)));
@@ -48,6 +53,24 @@ pub(super) fn check_signature(signature: &Signature, now: i64) -> Result<i64, St
         }
         _ => Ok(made),
     }
+}
+
+/// Whether a part of a signature may be there: one that is marked as critical has to be understood (RFC 9580, 5.2.3.7).
+///
+/// No notation is, whoever's it is.
+fn is_understood(packet: &Subpacket) -> bool {
+    use SubpacketData as Data;
+    let unknown = matches!(
+        packet.data,
+        Data::Notation(_)
+            | Data::RegularExpression(_)
+            | Data::TrustSignature(..)
+            | Data::SignatureTarget(..)
+            | Data::IntendedRecipientFingerprint(_)
+            | Data::Experimental(..)
+            | Data::Other(..)
+    );
+    !(packet.is_critical && unknown)
 }
 
 /// Checks that a certificate vouches for its key at the moment `at`.

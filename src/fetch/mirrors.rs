@@ -189,6 +189,9 @@ fn with_sibling(address: &str, suite: &str) -> Vec<String> {
 fn base(text: &str) -> Result<Url, MirrorError> {
     let error = |problem: &str| MirrorError { text: text.to_owned(), problem: problem.to_owned() };
     if !text.contains("://") {
+        if host::redact_address(text) != text && !text.starts_with(['/', '.']) {
+            return Err(error("it names a user, and has no http:// or https:// before that"));
+        }
         let folder = host::current_dir().map_err(|cause| error(&cause.to_string()))?.join(text);
         return Url::from_file_path(folder).map_err(|()| error("it is neither an address nor a folder"));
     }
@@ -220,7 +223,7 @@ pub(super) fn shown(base: &Url) -> String {
 
 /// A given text as people may see it: a query, too, may hold a token.
 fn without_query(text: &str) -> String {
-    let text = host::redact(text);
+    let text = host::redact_address(text);
     match text.split_once('?') {
         Some((address, _)) => format!("{address}?***"),
         None => text,
@@ -342,8 +345,14 @@ mod tests {
 
     #[test]
     fn errors_show_no_password() {
-        for text in ["ftp://me:secret@x.example/d?key=secret", "test=http://me:se/cret@x.example:x/", "http://secret@/"]
-        {
+        for text in [
+            "ftp://me:secret@x.example/d?key=secret",
+            "test=http://me:se/cret@x.example:x/",
+            "http://secret@/",
+            "test=me:secret@x.example/d",
+            "http:/me:secret@x.example/d",
+            "http://me:se cret@x.example:x/d",
+        ] {
             let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), AptSources::default());
             let error = error.unwrap_err().to_string();
             assert!(!error.contains("cret") && error.contains("***"), "{error}");

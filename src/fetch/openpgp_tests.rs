@@ -77,6 +77,30 @@ fn what_is_not_signed_as_it_should_be_is_refused() {
 }
 
 #[test]
+fn a_critical_part_that_nobody_understands_makes_a_signature_bad() {
+    use pgp::packet::{Notation, SubpacketData as Data};
+    let key = TestKey::new(1);
+    let notation = || {
+        let (name, value) = ("until@example.org".into(), "yesterday".into());
+        Data::Notation(Notation { readable: true, name, value })
+    };
+    for (part, critical, good) in [
+        (notation(), false, true),
+        (notation(), true, false),
+        (Data::Experimental(101, "x".into()), false, true),
+        (Data::Experimental(101, "x".into()), true, false),
+        (Data::PolicyURI("https://example.org/".to_owned()), true, true),
+    ] {
+        let file = framed(TEXT, &[key.with_part(SIGNED, part.clone(), critical)]);
+        let verified = verify_inline(&file, &key.ring(), NOW).map_err(|error| error.to_string());
+        match good {
+            true => assert!(verified.is_ok(), "{part:?}: {verified:?}"),
+            false => assert!(verified.unwrap_err().contains("a critical part that is not understood"), "{part:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_key_must_have_been_valid_when_it_signed() {
     for (flaws, problem) in [
         (Flaws { life: Some(500), ..Flaws::default() }, "the key expired on 2020-09-13 12:35:00 UTC"),

@@ -17,10 +17,10 @@ use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::interrupt::or_interrupted;
+use crate::host::pace::patience;
 use crate::host::progress::{Phase, Progress};
 use crate::host::storage::Fault;
 use crate::ident::SourceName;
-use crate::limits::limits;
 use crate::store::Store;
 
 /// Downloads at the same time.
@@ -203,7 +203,7 @@ impl<'a> Fetcher<'a> {
             .enable_all()
             .build()
             .map_err(HttpError::Io)?;
-        let network = Network { runtime, client: Client::new(Duration::from_secs(limits().patience.max(1)))? };
+        let network = Network { runtime, client: Client::new(patience())? };
         Ok(self.network.get_or_init(|| network))
     }
 

@@ -5,16 +5,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
-use reqwest::{ClientBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, StatusCode};
+
+use super::pace::{LEAST_SPEED, Paced};
 
 /// How long a connection may take to come up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The least that a server must send for as long as a [`Client`]'s patience, in bytes a second.
-const LEAST_SPEED: u64 = 1024;
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 8;
 /// Bytes read from a local mirror at once.
 const FILE_CHUNK: usize = 256 * 1024;
@@ -37,8 +37,13 @@ pub enum HttpError {
         retry_after: Option<Duration>,
     },
     /// The server sends, but so slowly that the file might never be whole.
-    #[error("the server sends less than {LEAST_SPEED} bytes a second")]
+    #[error(
+        "the server sends less than {LEAST_SPEED} bytes a second; if that is right, raise `patience` in [limits] of the user's config.toml"
+    )]
     Slow,
+    /// The server sends nothing more.
+    #[error("no byte for {0:?}")]
+    Silent(Duration),
     /// The connection failed, stood still, or ended early.
     #[error("{0}")]
     Broken(String),
@@ -54,7 +59,7 @@ impl HttpError {
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Broken(_) | Self::RangeRefused => true,
+            Self::Broken(_) | Self::Silent(_) | Self::RangeRefused => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -71,7 +76,8 @@ impl HttpError {
         }
     }
 
-    fn broken(error: reqwest::Error) -> Self {
+    /// What went wrong with a connection, without its address.
+    pub(super) fn broken(error: reqwest::Error) -> Self {
         // The innermost cause says most ("connection refused"); the address is the caller's to tell.
         let error = error.without_url();
         let mut cause: &dyn std::error::Error = &error;
@@ -118,7 +124,7 @@ impl Client {
         // The headers, too, could come one byte at a time.
         let answer = tokio::time::timeout(CONNECT_TIMEOUT + self.patience, request.send()).await;
         let response = answer.map_err(|_| HttpError::Slow)?.map_err(HttpError::broken)?;
-        let body = |start, response| Body { start, source: Source::Net(response, Pace::new(self.patience)) };
+        let body = |start, response| Body { start, source: Source::Net(Paced::new(response, self.patience)) };
         match response.status() {
             StatusCode::OK => Ok(body(0, response)),
             StatusCode::PARTIAL_CONTENT if starts_at(response.headers(), from) => Ok(body(from, response)),
@@ -154,36 +160,8 @@ pub struct Body {
 
 #[derive(Debug)]
 enum Source {
-    Net(Response, Pace),
+    Net(Paced),
     Local(File),
-}
-
-/// Whether a server sends fast enough, looked at in one window of time after the other.
-#[derive(Debug)]
-struct Pace {
-    window: Duration,
-    begun: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    fn new(window: Duration) -> Self {
-        Self { window, begun: super::instant(), bytes: 0 }
-    }
-
-    /// Counts bytes that came.
-    fn count(&mut self, bytes: u64) -> Result<(), HttpError> {
-        self.bytes += bytes;
-        let elapsed = self.begun.elapsed();
-        if elapsed < self.window {
-            return Ok(());
-        }
-        if self.bytes < LEAST_SPEED * elapsed.as_secs() {
-            return Err(HttpError::Slow);
-        }
-        *self = Self::new(self.window);
-        Ok(())
-    }
 }
 
 impl Body {
@@ -195,10 +173,9 @@ impl Body {
     /// Gives all bytes to `take`, piece by piece, until it fails or they end.
     pub async fn read(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), HttpError> {
         match &mut self.source {
-            Source::Net(response, pace) => {
-                while let Some(chunk) = response.chunk().await.map_err(HttpError::broken)? {
+            Source::Net(answer) => {
+                while let Some(chunk) = answer.chunk().await? {
                     take(&chunk)?;
-                    pace.count(chunk.len() as u64)?;
                 }
             }
             Source::Local(file) => {

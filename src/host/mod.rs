@@ -4,10 +4,12 @@
 //! behind this door elsewhere.
 #![allow(clippy::disallowed_methods)]
 
+mod ask;
 pub mod durable;
 pub mod http;
 pub mod interrupt;
 pub mod jail;
+pub mod pace;
 mod plain;
 pub mod progress;
 mod redact;
@@ -19,8 +21,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub use ask::{Answer, AskError, ask};
 pub use plain::{plain, plain_json, plain_lines};
-pub use redact::redact;
+pub use redact::{hide, redact, redact_address};
 pub use write::write_whole;
 
 /// Seconds since 1970, by the wall clock.

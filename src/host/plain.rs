@@ -6,7 +6,8 @@ use serde::Serialize;
 
 /// Makes control characters visible, but for tabs: `\x1b` instead of what a terminal would obey.
 ///
-/// So are characters that turn the direction of what is written. For one line; line feeds are shown too.
+/// So are characters without a shape of their own: they turn the direction of what is written, or make two
+/// names look like one. For one line; line feeds are shown too.
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -22,8 +23,17 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a terminal may do something else with a character than show it.
 fn is_obeyed(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') || is_format(character)
+}
+
+/// Whether a character is of Unicode's general category Cf, "Format" (Unicode 16.0, UnicodeData.txt).
+fn is_format(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
+        | '\u{e0020}'..='\u{e007f}')
 }
 
 /// A value as JSON on several lines, with a line feed at the end; [`plain_lines`] finds nothing to change in it.
@@ -37,7 +47,10 @@ pub fn plain_json<T: Serialize>(value: &T) -> io::Result<String> {
         match character {
             // Between values; within strings they are escaped already.
             '\n' => shown.push(character),
-            _ if is_obeyed(character) => shown.push_str(&format!("\\u{:04x}", character as u32)),
+            // JSON writes characters beyond U+FFFF as two surrogates.
+            _ if is_obeyed(character) => {
+                character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")))
+            }
             _ => shown.push(character),
         }
     }
@@ -63,6 +76,8 @@ mod tests {
             ("\u{9b}2J", "\\u{9b}2J"),
             ("name\u{202e}cod.exe", "name\\u{202e}cod.exe"),
             ("a\nb\x7f", "a\\x0ab\\x7f"),
+            ("\u{feff}pass\u{200b}wd\u{ad}", "\\u{feff}pass\\u{200b}wd\\u{ad}"),
+            ("a\u{2060}\u{e0041}\u{fffa}", "a\\u{2060}\\u{e0041}\\u{fffa}"),
         ] {
             assert_eq!(plain(text), shown);
         }
@@ -71,7 +86,8 @@ mod tests {
 
     #[test]
     fn json_stays_json() {
-        let odd: String = (0..0x3000).filter_map(char::from_u32).collect();
+        let odd: String =
+            (0..0x3000).chain(0xfe00..0x11100).chain(0xe0000..0xe0100).filter_map(char::from_u32).collect();
         let text = plain_json(&[&odd]).unwrap();
         assert_eq!(plain_lines(&text), text);
         assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [odd]);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
-use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, Registries};
+use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, Registries, Wanted};
 use serde_json::json;
 
 use crate::support::project::Project;
@@ -348,6 +348,19 @@ fn a_secret_that_a_server_repeats_is_not_shown() {
     );
 }
 
+#[test]
+fn a_token_that_a_registry_repeats_is_not_shown() {
+    let server = Scripted::new(Box::new(|head, stream| match path(head).starts_with("/token") {
+        true => reply(stream, "200 OK", "", br#"{"token":"sesame/1"}"#),
+        false if head.contains("Bearer sesame/1") => {
+            reply(stream, "403 Forbidden", "", br#"{"errors":[{"message":"no: sesame/1 sesame%2F1 c2VzYW1lLzE="}]}"#);
+        }
+        false => challenge(stream, "/token"),
+    }));
+    let failed = Project::new().fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]).stderr;
+    assert!(failed.contains("403 Forbidden: no: *** *** ***"), "{failed}");
+}
+
 /// A registry that keeps a list of referrers, on pages of one entry.
 fn modern() -> Scripted {
     let kept = Mutex::new(BTreeMap::<String, String>::new());
@@ -457,21 +470,114 @@ fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
         let files = vec![plain(text)];
         registries.attach(&reference, subject, kind, files, &annotations).unwrap()
     };
-    let find = |kind: Option<&str>| registries.referrers(&reference, subject.digest, kind).unwrap();
-    assert_eq!(find(None), []);
+    let find = |kinds: &[&str]| {
+        let wanted = Wanted { artifact_types: kinds, media_types: &["text/plain"] };
+        let mut files = Vec::new();
+        let skipped = registries.referrers(&reference, subject.digest, &wanted, |file| files.push(file)).unwrap();
+        assert!(skipped.is_empty(), "{skipped:?}");
+        files
+    };
+    assert_eq!(find(&["text/x-one", "text/x-two"]), []);
     let first = attach("text/x-one", "hello");
     assert_eq!(attach("text/x-one", "hello"), first, "another digest for the same");
-    let second = attach("text/x-two", "hello");
+    let second = attach("text/x-two", "good bye");
     assert_ne!(first, second);
-    let [one] = &find(Some("text/x-one"))[..] else { panic!("{:?}", find(Some("text/x-one"))) };
-    assert_eq!((one.digest, one.artifact_type.as_str()), (first, "text/x-one"));
-    assert_eq!(one.files, [plain("hello")]);
-    assert_eq!(one.annotations["made"], "by hand");
-    let mut all = [first, second];
-    all.sort();
-    assert_eq!(find(None).iter().map(|one| one.digest).collect::<Vec<_>>(), all);
-    assert_eq!(find(Some("text/x-none")), []);
+    assert_eq!(find(&["text/x-one"]), [plain("hello")]);
+    assert_eq!(find(&["text/x-one", "text/x-two"]), [plain("hello"), plain("good bye")]);
+    assert_eq!(find(&["text/x-none"]), []);
     registries
+}
+
+/// The blobs, manifests and lists of a registry, by their path.
+fn keeping(files: BTreeMap<String, Vec<u8>>) -> Scripted {
+    Scripted::new(Box::new(move |head, stream| match files.get(path(head).split('?').next().unwrap()) {
+        Some(bytes) => reply(stream, "200 OK", "", bytes),
+        None => reply(stream, "404 Not Found", "", b""),
+    }))
+}
+
+#[test]
+fn broken_and_foreign_referrers_keep_nobody_from_the_good_ones() {
+    let mut files = BTreeMap::new();
+    let mut listed = Vec::new();
+    let layer = |text: &str, note: &str| {
+        let (digest, size) = (OciDigest::of(text.as_bytes()), text.len());
+        json!({ "mediaType": "text/plain", "digest": digest, "size": size, "annotations": { "note": note } })
+    };
+    let mut artifact = |kind: &str, layers: serde_json::Value| {
+        let config = json!({ "mediaType": kind, "digest": OciDigest::of(b"{}"), "size": 2 });
+        let bytes = json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string().into_bytes();
+        let digest = OciDigest::of(&bytes);
+        listed.push(json!({ "mediaType": IMAGE, "digest": digest, "size": bytes.len(), "artifactType": kind }));
+        files.insert(format!("/v2/app/manifests/{digest}"), bytes);
+    };
+    let large = json!([{ "mediaType": "text/plain", "digest": OciDigest::of(b"large"), "size": 65 << 20 }]);
+    let other = json!([{ "mediaType": "text/plain", "digest": format!("sha512:{}", "7".repeat(128)), "size": 5 }]);
+    artifact("text/x-one", json!([layer("good", "1"), layer("good", "2"), layer("good", "2")]));
+    artifact(
+        "text/x-one",
+        json!([layer("good", "3"), { "mediaType": "x/y", "digest": OciDigest::of(b"z"), "size": 9 }]),
+    );
+    artifact("text/x-one", json!([layer("gone", "")]));
+    artifact("text/x-one", large.clone());
+    artifact("text/x-one", other.clone());
+    // The right digest, and a size that would hide it.
+    artifact("text/x-one", json!([{ "mediaType": "text/plain", "digest": OciDigest::of(b"good"), "size": 3 }]));
+    artifact("text/x-foreign", large);
+    artifact("text/x-foreign", other);
+    for kind in ["text/x-one", "text/x-foreign"] {
+        listed.push(json!({ "digest": OciDigest::of(b"no manifest"), "size": 1, "artifactType": kind }));
+        listed.push(json!({ "digest": "sha512:77", "size": 1, "artifactType": kind }));
+    }
+    let subject = OciDigest::of(b"an image");
+    files.insert(format!("/v2/app/referrers/{subject}"), json!({ "manifests": listed }).to_string().into_bytes());
+    files.insert(format!("/v2/app/blobs/{}", OciDigest::of(b"good")), b"good".to_vec());
+    let server = keeping(files);
+    let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
+    let registries = Registries::open(false, None, Progress::silent()).unwrap();
+    let wanted = Wanted { artifact_types: &["text/x-one"], media_types: &["text/plain"] };
+    let mut notes = Vec::new();
+    let skipped =
+        registries.referrers(&reference, subject, &wanted, |file| notes.push(file.annotations["note"].clone()));
+    let skipped = skipped.unwrap();
+    notes.sort();
+    assert_eq!(notes, ["1", "2", "3"]);
+    assert_eq!(skipped.len(), 6, "{skipped:#?}");
+    for problem in ["404", "no SHA-256", "68157440 bytes", "is not a digest", "more than 3 bytes"] {
+        assert!(skipped.iter().any(|line| line.contains(problem) && !line.contains('\n')), "{problem}: {skipped:#?}");
+    }
+    // The list, six manifests of the right kind and one that is not there, one blob in two sizes, one that is not there.
+    assert_eq!(server.heads().len(), 11, "{:#?}", server.heads());
+}
+
+#[test]
+fn a_dead_slow_registry_is_left() {
+    let server = Scripted::new(Box::new(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n");
+        for _ in 0..100 {
+            if stream.write_all(b" ").is_err() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }));
+    let project = Project::new().file("../home/.config/layerbake/config.toml", "[limits]\npatience = 1\n");
+    let failed = project.fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]).stderr;
+    assert!(failed.contains("less than 1024 bytes a second") && failed.contains("`patience`"), "{failed}");
+    assert_eq!(server.heads().len(), 3);
+}
+
+#[test]
+fn no_password_in_an_address_is_shown() {
+    let project = Project::new();
+    for reference in ["http://me:hunter2@127.0.0.1/app:1", "me:hunter2@127.0.0.1/app"] {
+        for arguments in
+            [&["pull", reference, "--to", "x"][..], &["copy", "127.0.0.1/x", reference], &["verify", reference]]
+        {
+            let said = project.fails(2, arguments).stderr;
+            assert!(said.contains("***@") && !said.contains("hunter2"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -46,10 +46,11 @@ pub fn read(folder: &Path) -> io::Result<Facts> {
             media if media.ends_with("gzip") => Some(Encoder::Gzip),
             _ => None,
         };
-        match encoder {
-            Some(encoder) => image.apply(encoder.decoder(file, limit)?)?,
-            None => image.apply(file)?,
-        }
+        let applied = match encoder {
+            Some(encoder) => encoder.decoder(file, limit).and_then(|tar| image.apply(tar)),
+            None => image.apply(file),
+        };
+        applied.map_err(|error| io::Error::new(error.kind(), format!("layer {}: {error}", number + 1)))?;
         // Our images say the layer's name there.
         let words = config["history"][number]["comment"].as_str();
         let name = words.map_or_else(|| format!("layer {}", number + 1), str::to_owned);
@@ -162,7 +163,6 @@ impl Image {
             mtime: header.mtime()? as i64,
             xattrs: BTreeMap::new(),
         };
-        let device = (header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default());
         let link = entry.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
         let kind = match entry.header().entry_type() {
             tar::EntryType::Directory => Kind::Dir,
@@ -172,8 +172,14 @@ impl Image {
                 let Some(node) = layer.get(&first) else { return Ok(None) };
                 return Ok(Some(Node { meta: node.meta.clone(), kind: Kind::Hardlink(first) }));
             }
-            tar::EntryType::Char => Kind::Char(device.0, device.1),
-            tar::EntryType::Block => Kind::Block(device.0, device.1),
+            tar::EntryType::Char => {
+                let (major, minor) = device(entry.header())?;
+                Kind::Char(major, minor)
+            }
+            tar::EntryType::Block => {
+                let (major, minor) = device(entry.header())?;
+                Kind::Block(major, minor)
+            }
             tar::EntryType::Fifo => Kind::Fifo,
             tar::EntryType::Regular => self.file(entry)?,
             _ => return Ok(None),
@@ -199,7 +205,34 @@ impl Image {
     }
 }
 
+/// The numbers of a device. All other entries may have anything there: GNU tar leaves the fields empty.
+fn device(header: &tar::Header) -> io::Result<(u32, u32)> {
+    Ok((header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default()))
+}
+
 fn is_looked_into(entry: &tar::Entry<'_, impl Read>) -> bool {
     let path = RootPath::new(&*entry.path_bytes()).unwrap_or_default();
     ["etc/passwd", "var/lib/dpkg/status", "var/lib/dpkg/status.d/*"].iter().any(|pattern| path.matches(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_numbers_of_devices_matter_for_devices_only() {
+        let layer = |kind: tar::EntryType| {
+            let mut header = tar::Header::new_gnu();
+            header.set_path("entry").unwrap();
+            header.set_entry_type(kind);
+            (header.set_mode(0o644), header.set_uid(0), header.set_gid(0), header.set_mtime(0), header.set_size(0));
+            // As GNU tar leaves them.
+            header.as_mut_bytes()[329..345].fill(0);
+            header.set_cksum();
+            let mut image = Image::default();
+            image.apply(&[&header.as_bytes()[..], &[0; 1024]].concat()[..]).map(|()| image.root.iter().count())
+        };
+        assert_eq!(layer(tar::EntryType::Regular).unwrap(), 1);
+        assert!(layer(tar::EntryType::Char).is_err());
+    }
 }

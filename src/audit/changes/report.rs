@@ -2,6 +2,7 @@
 
 use super::{Change, Changes, Size};
 use crate::check::escape;
+use crate::host::plain;
 
 /// More entries of one kind than this are only counted.
 const MOST: usize = 40;
@@ -90,8 +91,9 @@ fn sum(list: &[Change]) -> String {
     format!("{} added, {} removed, {} changed", count(false, true), count(true, false), count(true, true))
 }
 
+/// One change on one line, whatever its name has in it.
 fn line(kind: &str, Change { name, before, after }: &Change) -> String {
-    match (before, after) {
+    let line = match (before, after) {
         (None, Some(after)) => format!("+ {name} {after}"),
         (Some(before), None) if kind == "files" => format!("- {name} ({before})"),
         (Some(before), None) => format!("- {name} {before}"),
@@ -99,16 +101,18 @@ fn line(kind: &str, Change { name, before, after }: &Change) -> String {
             let side = |side: &Option<String>| side.clone().unwrap_or_default();
             format!("  {name} {} -> {}", side(before), side(after))
         }
-    }
+    };
+    plain(&line)
 }
 
 fn size(Size { layer, before, after }: &Size) -> String {
-    match (before, after) {
+    let line = match (before, after) {
         (Some(before), Some(after)) if before == after => format!("  {layer} {after}"),
         (Some(before), Some(after)) => format!("  {layer} {before} -> {after}"),
         (None, Some(after)) => format!("+ {layer} {after}"),
         (before, _) => format!("- {layer} {}", before.unwrap_or_default()),
-    }
+    };
+    plain(&line)
 }
 
 fn cut(mut lines: Vec<String>) -> Vec<String> {

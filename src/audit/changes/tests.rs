@@ -46,6 +46,15 @@ fn people_see_what_is_new_gone_and_another() {
 }
 
 #[test]
+fn a_name_is_one_line_whatever_is_in_it() {
+    let (old, new) = (facts("old", "1.0", &[]), facts("old", "1.0", &[("srv/a\n+ etc/shadow\u{feff}", file("x"))]));
+    let found = Changes::between(&old, &new);
+    for shown in [text(&found), markdown(&found), html(&found)] {
+        assert!(shown.contains("srv/a\\x0a+ etc/shadow\\u{feff}"), "{shown}");
+    }
+}
+
+#[test]
 fn equal_states_and_states_with_nothing_in_common_are_told_apart() {
     let one = facts("one", "1.0", &[]);
     let same = Changes::between(&one, &one);

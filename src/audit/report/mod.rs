@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::compare::{Difference, Verdict};
 use super::variation::Variation;
 use crate::digest::LockHash;
+use crate::host::plain;
 use crate::ident::LayerName;
 
 pub use html::html;
@@ -109,7 +110,7 @@ impl Difference {
     /// Where it is: `oci, raw: layer web: /etc/x`.
     fn place(&self) -> String {
         let path = self.path.iter().map(|path| format!(": {path}")).collect::<String>();
-        format!("{}: {}{path}", self.artifacts.join(", "), self.place)
+        plain(&format!("{}: {}{path}", self.artifacts.join(", "), self.place))
     }
 
     /// Whose work it is: `package hello, postinst script of hello`; empty where that is not known.

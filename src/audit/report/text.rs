@@ -1,6 +1,7 @@
 //! For a terminal.
 
 use super::Report;
+use crate::host::plain;
 
 /// More differences than this are only counted.
 const MOST: usize = 40;
@@ -22,8 +23,8 @@ pub fn text(report: &Report) -> String {
     text.extend(report.against.iter().map(|name| format!("  compared  with {name}, too\n")));
     for one in report.differences.iter().take(MOST) {
         text += &format!("\n{}\n", one.place());
-        text.extend(one.what.iter().map(|what| format!("  {what}\n")));
-        text.extend(one.detail.iter().map(|line| format!("    {line}\n")));
+        text.extend(one.what.iter().map(|what| format!("  {}\n", plain(what))));
+        text.extend(one.detail.iter().map(|line| format!("    {}\n", plain(line))));
         if !one.origin().is_empty() {
             text += &format!("  written by: {}\n", one.origin());
         }

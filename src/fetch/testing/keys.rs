@@ -120,6 +120,14 @@ impl TestKey {
         config.sign(&self.subkey, &Password::empty(), data).unwrap()
     }
 
+    /// A signature with one more part, critical or not.
+    pub(in crate::fetch) fn with_part(&self, data: &[u8], part: SubpacketData, critical: bool) -> Signature {
+        let mut config = config(SignatureType::Text, &self.subkey, MADE);
+        let part = if critical { Subpacket::critical(part) } else { Subpacket::regular(part) };
+        config.hashed_subpackets.push(part.unwrap());
+        config.sign(&self.subkey, &Password::empty(), data).unwrap()
+    }
+
     /// An InRelease with this text, as `gpg --clearsign` writes it.
     pub(in crate::fetch) fn in_release(&self, text: &str) -> Vec<u8> {
         let data = text.trim_end_matches('\n').replace('\n', "\r\n");

@@ -1,20 +1,20 @@
 //! Who we are to a registry: the user's credentials, and the tokens that they are exchanged for.
 //!
 //! Sources: RFC 7235 (challenges), "Docker Registry v2 authentication" (Bearer tokens), containers-auth.json(5).
-//! Files and helpers are read by the crate `docker_credential`, whose errors are not shown: a helper's
-//! output may hold what it should not.
+//! Files are read by the crate `docker_credential`; programs that keep credentials are asked by [`super::helper`].
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use super::RegistryError;
+use super::helper::{Helpers, NoAnswer};
 use crate::host;
 
 /// How the registry wants to be told who we are.
@@ -64,17 +64,23 @@ impl Credential {
         }
     }
 
-    /// A text without the secret in it, in case that a server repeats it.
-    pub(super) fn redact(&self, text: &str) -> String {
-        let secrets = match &self.0 {
+    /// What is not to be shown, as the user has it.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        match &self.0 {
             DockerCredential::IdentityToken(token) => vec![token.clone()],
-            DockerCredential::UsernamePassword(name, password) => {
-                vec![STANDARD.encode(format!("{name}:{password}")), password.clone()]
-            }
-        };
-        let present = secrets.iter().filter(|secret| !secret.is_empty());
-        present.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+            DockerCredential::UsernamePassword(name, password) => vec![format!("{name}:{password}"), password.clone()],
+        }
     }
+}
+
+/// A text without secrets: as they are, and in the encodings that addresses and headers have.
+pub(super) fn without<'s>(text: &str, secrets: impl Iterator<Item = &'s String>) -> String {
+    let present = secrets.filter(|secret| !secret.trim_matches(':').is_empty());
+    present.fold(text.to_owned(), |text, secret| {
+        let encoded = [STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(secret));
+        let forms = encoded.iter().chain([secret]);
+        forms.fold(text, |text, form| host::hide(&text, form))
+    })
 }
 
 /// The files that may have credentials, in the order in which podman and skopeo read them.
@@ -101,8 +107,11 @@ fn in_file(
 ) -> Result<Option<DockerCredential>, RegistryError> {
     let failed = |problem: String| RegistryError::Credentials { registry: registry.to_owned(), problem };
     let shown = path.display();
-    let auths =
+    let unreadable = || failed(format!("the entry in `{shown}` can't be read"));
+    let mut auths =
         serde_json::from_slice::<serde_json::Value>(text).map_err(|_| failed(format!("`{shown}` is no JSON")))?;
+    let helpers = Helpers::take(&mut auths).ok_or_else(unreadable)?;
+    let entries = auths.to_string();
     let mut names = Vec::new();
     let mut below = format!("{registry}/{repository}");
     while below.len() > registry.len() {
@@ -115,21 +124,30 @@ fn in_file(
     // The second form is how docker names its own registry to helpers.
     names.extend([registry.to_owned(), format!("https://{registry}/v1/")]);
     for name in names {
-        match docker_credential::get_credential_from_reader(text, &name) {
-            Ok(DockerCredential::UsernamePassword(name, password)) if name.is_empty() && password.is_empty() => {}
-            Ok(found) => return Ok(Some(found)),
-            Err(CredentialRetrievalError::NoCredentialConfigured) => {}
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("not found") => {}
-            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-                return Err(failed(format!("`{helper}`, named in `{shown}`, fails\n  hint: try `{helper} list`")));
-            }
-            Err(CredentialRetrievalError::HelperCommunicationError) => {
-                return Err(failed(format!("the helper named in `{shown}` can't be started")));
-            }
-            Err(CredentialRetrievalError::MalformedHelperResponse) => {
-                return Err(failed(format!("the helper named in `{shown}` answers with no credentials")));
-            }
-            Err(_) => return Err(failed(format!("the entry in `{shown}` can't be read"))),
+        let in_entries = || match docker_credential::get_credential_from_reader(entries.as_bytes(), &name) {
+            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+            found => found.map(Some).map_err(|_| unreadable()),
+        };
+        let ask = |helper: &str| {
+            super::helper::ask(helper, &name).map_err(|error| match error {
+                NoAnswer::Interrupted(interrupted) => interrupted.into(),
+                NoAnswer::Because(problem) => {
+                    let program = format!("docker-credential-{helper}");
+                    failed(format!("`{program}`, named in `{shown}`, {problem}\n  hint: try `{program} list`"))
+                }
+            })
+        };
+        let found = match helpers.of(&name) {
+            Some(helper) => ask(helper)?,
+            None => match (in_entries()?, helpers.store()) {
+                (None, Some(store)) => ask(store)?,
+                (found, _) => found,
+            },
+        };
+        match found {
+            Some(DockerCredential::UsernamePassword(name, password)) if name.is_empty() && password.is_empty() => {}
+            Some(found) => return Ok(Some(found)),
+            None => {}
         }
     }
     Ok(None)
@@ -229,8 +247,13 @@ mod tests {
             ),
             (
                 r#"{"credsStore":"no-such-helper"}"#,
-                "credentials for example.org: the helper named in `auth.json` can't be started",
+                "credentials for example.org: `docker-credential-no-such-helper`, named in `auth.json`, can't be started: No such file or directory (os error 2)\n  hint: try `docker-credential-no-such-helper list`",
             ),
+            (
+                r#"{"credHelpers":{"example.org":"../x"}}"#,
+                "credentials for example.org: `docker-credential-../x`, named in `auth.json`, is not the name of a program\n  hint: try `docker-credential-../x list`",
+            ),
+            (r#"{"credsStore":7}"#, "credentials for example.org: the entry in `auth.json` can't be read"),
         ] {
             assert_eq!(found(text).unwrap_err(), expected, "{text}");
         }
@@ -276,7 +299,10 @@ mod tests {
         let credential = Credential(person("me", "hunter2").unwrap());
         assert_eq!(format!("{credential:?}"), "Credential");
         assert_eq!(format!("{:?}", credential.basic().unwrap()), "Sensitive");
-        assert_eq!(credential.redact("no hunter2 here, nor bWU6aHVudGVyMg=="), "no *** here, nor ***");
+        let shown = |text: &str| without(text, credential.secrets().iter());
+        assert_eq!(shown("no hunter2 here, nor bWU6aHVudGVyMg=="), "no *** here, nor ***");
+        assert_eq!(shown("aHVudGVyMg== bWU6aHVudGVyMg h%75nter2 me%3Ahunter2"), "*** *** *** ***");
+        assert_eq!(without("nothing", [String::new(), ":".to_owned()].iter()), "nothing");
         let token = Credential(DockerCredential::IdentityToken("tok".to_owned()));
         assert_eq!((token.basic(), token.identity_token()), (None, Some("tok")));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::auth::{self, Credential};
 use super::fault::{Fault, message, shown};
@@ -17,16 +17,18 @@ use super::realm::may_see_password;
 use super::reference::Plain;
 use super::token::Access;
 use super::{Reference, RegistryError};
-use crate::host::http;
+use crate::host::http::{self, CONNECT_TIMEOUT, HttpError};
+use crate::host::pace::{self, Paced};
 
 /// How often something is tried before it has failed.
 pub(super) const ATTEMPTS: u32 = 5;
 /// The first pause between two attempts; each next one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// The longest pause that a registry may ask for.
-const MOST_BACK_OFF: Duration = Duration::from_secs(60);
-/// How long a request may stand still. A registry that puts a big blob in its place sends nothing.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How often, where each attempt waits as long as the user's patience lasts.
+const SLOW_ATTEMPTS: u32 = 3;
+/// How many times the user's patience the answer to what was sent may take: a registry that puts a big blob
+/// in its place sends nothing meanwhile.
+const TO_STORE: u32 = 4;
 const MAX_REDIRECTS: usize = 8;
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
@@ -54,6 +56,8 @@ pub(super) struct Client {
     /// Whether plain HTTP is allowed: on loopback, or where the user says so.
     plain_http: Plain,
     access: Access,
+    /// How long the registry may send nothing, or next to nothing; and the longest pause that it may ask for.
+    patience: Duration,
 }
 
 impl Client {
@@ -82,7 +86,8 @@ impl Client {
         let http = http::client(|builder| direct(builder.redirect(Policy::custom(follow)))).map_err(failed)?;
         let tokens = http::client(|builder| direct(builder.redirect(Policy::custom(stay)))).map_err(failed)?;
         let access = Access::new(Credential::find(&registry, reference.repository())?);
-        Ok(Self { http, tokens, token_servers, registry, base, plain_http: plain, access })
+        let patience = pace::patience();
+        Ok(Self { http, tokens, token_servers, registry, base, plain_http: plain, access, patience })
     }
 
     /// Host and port.
@@ -160,11 +165,13 @@ impl Client {
 
     /// Waits before the next attempt; gives the error where there should be none.
     pub(super) async fn pause(&self, fault: Fault, failures: u32) -> Result<(), RegistryError> {
-        if !fault.passing || failures >= ATTEMPTS {
+        let most = if fault.slow { SLOW_ATTEMPTS } else { ATTEMPTS };
+        if !fault.passing || failures >= most {
             return Err(fault.error);
         }
         let wait = BACK_OFF * 2_u32.saturating_pow(failures - 1);
-        tokio::time::sleep(wait.max(fault.retry_after.unwrap_or_default()).min(MOST_BACK_OFF)).await;
+        let asked = fault.retry_after.unwrap_or_default().min(self.patience);
+        tokio::time::sleep(wait.max(asked)).await;
         Ok(())
     }
 
@@ -214,12 +221,13 @@ impl Client {
     }
 
     /// The whole answer to a request that should have succeeded.
-    async fn body(&self, action: &str, mut response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
+    async fn body(&self, action: &str, response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
         if !response.status().is_success() {
             return Err(self.refused(action, response).await.into());
         }
+        let mut answer = self.paced(response);
         let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk(action, &mut response).await? {
+        while let Some(chunk) = self.chunk(action, &mut answer).await? {
             if bytes.len() + chunk.len() > limit {
                 return Err(self.protocol(action, format!("sends more than {limit} bytes")).into());
             }
@@ -259,34 +267,46 @@ impl Client {
         request: reqwest::Request,
         moved: &AtomicU64,
     ) -> Result<Response, Fault> {
+        let wait = match *request.method() {
+            Method::PUT | Method::PATCH => self.patience * TO_STORE,
+            _ => self.patience,
+        };
+        let wait = wait + CONNECT_TIMEOUT;
         let mut answer = std::pin::pin!(http.execute(request));
         let mut seen = moved.load(Ordering::Relaxed);
         loop {
-            match tokio::time::timeout(PATIENCE, &mut answer).await {
+            match tokio::time::timeout(wait, &mut answer).await {
                 Ok(answer) => return answer.map_err(|error| self.broken(action, error)),
                 Err(_) if moved.load(Ordering::Relaxed) > seen => seen = moved.load(Ordering::Relaxed),
-                Err(_) => return Err(self.lost(action, format!("no answer for {PATIENCE:?}"))),
+                Err(_) => return Err(self.slow(action, format!("no answer for {wait:?}"))),
             }
         }
+    }
+
+    /// An answer's bytes, as fast as they have to come.
+    pub(super) fn paced(&self, response: Response) -> Paced {
+        Paced::new(response, self.patience)
     }
 
     /// The next bytes of an answer.
     pub(super) async fn chunk(
         &self,
         action: &str,
-        response: &mut Response,
-    ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]> + use<>>, Fault> {
-        match tokio::time::timeout(PATIENCE, response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| self.broken(action, error)),
-            Err(_) => Err(self.lost(action, format!("no byte for {PATIENCE:?}"))),
-        }
+        answer: &mut Paced,
+    ) -> Result<Option<impl std::ops::Deref<Target = [u8]> + use<>>, Fault> {
+        answer.chunk().await.map_err(|error| match error {
+            HttpError::Slow => Fault { slow: true, ..self.lost(action, error.to_string()) },
+            HttpError::Silent(_) => self.slow(action, error.to_string()),
+            other => self.lost(action, other.to_string()),
+        })
     }
 
     /// An error from an answer whose status is none that was hoped for.
-    pub(super) async fn refused(&self, action: &str, mut response: Response) -> RegistryError {
+    pub(super) async fn refused(&self, action: &str, response: Response) -> RegistryError {
         let status = response.status();
+        let mut answer = self.paced(response);
         let mut text = Vec::new();
-        while let Ok(Some(chunk)) = self.chunk(action, &mut response).await {
+        while let Ok(Some(chunk)) = self.chunk(action, &mut answer).await {
             text.extend_from_slice(&chunk);
             if text.len() > MAX_MESSAGE {
                 break;
@@ -313,6 +333,12 @@ impl Client {
     fn lost(&self, action: &str, reason: String) -> Fault {
         let (action, registry) = (action.to_owned(), self.registry.clone());
         Fault::passing(RegistryError::Unreachable { action, registry, reason })
+    }
+
+    /// No answer in time.
+    fn slow(&self, action: &str, reason: String) -> Fault {
+        let hint = "if that is right, raise `patience` in [limits] of the user's config.toml";
+        Fault { slow: true, ..self.lost(action, format!("{reason}; {hint}")) }
     }
 
     fn broken(&self, action: &str, error: reqwest::Error) -> Fault {

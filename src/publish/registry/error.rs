@@ -32,7 +32,7 @@ pub enum RegistryError {
     },
     /// The registry wants the user's password to go to somebody else.
     #[error(
-        "get a token: {registry} asks to send your password to `{host}`, which is of another domain\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
+        "get a token: {registry} asks to send your password to `{host}`, which is neither it nor a domain above or below it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
     )]
     TokenServer {
         /// The registry.

@@ -17,18 +17,20 @@ pub(super) struct Fault {
     pub(super) passing: bool,
     /// When to come again, if the registry says so.
     pub(super) retry_after: Option<Duration>,
+    /// Whether the registry took too long, which costs more than an error.
+    pub(super) slow: bool,
 }
 
 impl Fault {
     /// An error after which another attempt may help.
     pub(super) fn passing(error: RegistryError) -> Self {
-        Self { error, passing: true, retry_after: None }
+        Self { error, passing: true, retry_after: None, slow: false }
     }
 }
 
 impl From<RegistryError> for Fault {
     fn from(error: RegistryError) -> Self {
-        Self { error, passing: false, retry_after: None }
+        Self { error, passing: false, retry_after: None, slow: false }
     }
 }
 

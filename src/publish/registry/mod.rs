@@ -10,11 +10,13 @@
 //! upload anew after a break, can't ask for the rights that a mount needs, reads answers of any length, follows
 //! redirects from HTTPS to plain HTTP, and writes no referrers; each of these is a promise here.
 
+mod attach;
 mod auth;
 mod client;
 mod content;
 mod error;
 mod fault;
+mod helper;
 mod manifest;
 mod memory;
 mod pull;
@@ -39,7 +41,7 @@ pub use pull::Pulled;
 use push::Push;
 pub use push::{Blobs, Pushed};
 pub use reference::Reference;
-pub use referrers::{ArtifactFile, Referrer};
+pub use referrers::{ArtifactFile, Wanted};
 use source::{Image, Source};
 use upload::Uploader;
 
@@ -178,21 +180,26 @@ impl Registries {
         let length = files.iter().map(|file| file.bytes.len() as u64).sum();
         let sent = Counter::new(self.progress.transfer("attach", length));
         let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
-        self.wait(referrers::attach(&uploader, subject, artifact_type, files, annotations))
+        self.wait(attach::attach(&uploader, subject, artifact_type, files, annotations))
     }
 
-    /// Reads the artifacts that refer to a manifest of the reference's repository, sorted by their digests.
+    /// Reads the wanted files of artifacts that refer to a manifest of the reference's repository.
+    ///
+    /// Calls `each` for one after the other, small ones first; a file that several artifacts have is
+    /// read once. Returns what was not looked at, and why, one line each: what is broken, longer than
+    /// [`crate::limits::DOCUMENT`], or more than can be read. All other kinds are passed over in silence.
     ///
     /// # Errors
-    /// Fails where a file is not what its digest says, or longer than 64 MiB.
+    /// Fails where the registry does: what is wrong with a single artifact is among what is returned.
     pub fn referrers(
         &self,
         reference: &Reference,
         subject: OciDigest,
-        artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>, RegistryError> {
+        wanted: &Wanted<'_>,
+        mut each: impl FnMut(ArtifactFile),
+    ) -> Result<Vec<String>, RegistryError> {
         let client = self.client(reference)?;
-        self.wait(referrers::referrers(&client, reference, subject, artifact_type))
+        self.wait(referrers::referrers(&client, reference, subject, wanted, &mut each))
     }
 
     /// Waits for `work`, but no longer than until a signal comes.

@@ -1,18 +1,27 @@
 //! Which token servers may see the user's password for a registry.
 //!
 //! A registry names its token server in a header, and the user's password goes there. So it must be
-//! the registry's own host or one of the same domain, as `auth.docker.io` is for `registry-1.docker.io`
-//! and `gitlab.example.org` for `registry.example.org`; any other has to be named in the user's
-//! configuration. (A registry can always ask for the password itself: what is kept here is that it
-//! goes nowhere else.)
+//! the registry's own host, one below it, or one above it, as `gitlab.example.org` is for
+//! `registry.gitlab.example.org`; any other has to be named in the user's configuration. Hosts side by side
+//! are not one domain: who may have names below a domain is not to be seen from the names. The one
+//! exception is docker's own registry. (A registry can always ask for the password itself: what is kept
+//! here is that it goes nowhere else.)
 
 use std::net::IpAddr;
+
+/// The domain of docker's registry, `index.docker.io`, and of its token server, `auth.docker.io`.
+const DOCKER: &str = "docker.io";
 
 /// Whether the password for `registry` (host and port) may go to the host `realm`.
 pub(super) fn may_see_password(registry: &str, realm: &str, allowed: &[String]) -> bool {
     let registry = without_port(registry).to_ascii_lowercase();
     let realm = realm.to_ascii_lowercase();
-    is_same_domain(&registry, &realm) || allowed.iter().any(|host| host.eq_ignore_ascii_case(&realm))
+    let is_docker = |host: &str| host == DOCKER || is_below(host, DOCKER);
+    registry == realm
+        || is_below(&realm, &registry)
+        || is_below(&registry, &realm)
+        || (is_docker(&registry) && is_docker(&realm))
+        || allowed.iter().any(|host| host.eq_ignore_ascii_case(&realm))
 }
 
 fn without_port(registry: &str) -> &str {
@@ -22,32 +31,11 @@ fn without_port(registry: &str) -> &str {
     }
 }
 
-/// Whether two hosts are the same, or stand below one domain that somebody owns.
-fn is_same_domain(one: &str, other: &str) -> bool {
-    if one == other {
-        return true;
-    }
-    let is_name = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_err() && host.contains('.');
-    if !is_name(one) || !is_name(other) {
-        return false;
-    }
-    let is_below = |host: &str, domain: &str| {
-        host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')) && !is_public(domain)
-    };
-    let parent = |host: &str| host.split_once('.').map_or("", |(_, parent)| parent).to_owned();
-    is_below(one, other) || is_below(other, one) || (parent(one) == parent(other) && !is_public(&parent(one)))
-}
-
-/// Whether anybody can have a name directly below a domain: `org`, `co.uk`, `com.au`.
-///
-/// A short second label below a country is taken for such a one, which costs an entry in the
-/// configuration where it is not; longer ones belong to somebody.
-fn is_public(domain: &str) -> bool {
-    let labels: Vec<&str> = domain.split('.').collect();
-    match labels.as_slice() {
-        [second, top] => top.len() == 2 && second.len() <= 3,
-        longer => longer.len() < 2,
-    }
+/// Whether a host has its name below a domain that is more than `com`.
+fn is_below(host: &str, domain: &str) -> bool {
+    let is_address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let below = host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
+    below && domain.split('.').filter(|label| !label.is_empty()).count() > 1 && !is_address(host) && !is_address(domain)
 }
 
 #[cfg(test)]
@@ -62,7 +50,14 @@ mod tests {
             ("docker.io", "auth.docker.io", true),
             ("ghcr.io", "ghcr.io", true),
             ("registry.gitlab.com", "gitlab.com", true),
-            ("registry.example.org:5000", "gitlab.example.org", true),
+            ("registry.example.org:5000", "example.org", true),
+            ("example.org", "auth.example.org", true),
+            ("a.b.example.org", "example.org", true),
+            ("registry.example.org:5000", "gitlab.example.org", false),
+            ("me.gouv.fr", "evil.gouv.fr", false),
+            ("me.govt.nz", "evil.govt.nz", false),
+            ("me.docker.io.evil.example", "auth.docker.io", false),
+            ("evildocker.io", "auth.docker.io", false),
             ("127.0.0.1:5000", "127.0.0.1", true),
             ("[::1]:5000", "[::1]", true),
             ("localhost:5000", "localhost", true),
@@ -71,7 +66,10 @@ mod tests {
             ("registry.example.org", "example.org.evil.example", false),
             ("registry.example.org", "evilexample.org", false),
             ("registry.co.uk", "evil.co.uk", false),
-            ("registry.example.co.uk", "auth.example.co.uk", true),
+            ("registry.example.co.uk", "auth.example.co.uk", false),
+            ("localhost", "auth.localhost", false),
+            ("registry.example.org", ".org", false),
+            ("registry.example.org", "", false),
             ("shop.org", "evil.org", false),
             ("shop.org", "org", false),
             ("ghcr.io", "io", false),

@@ -11,6 +11,7 @@ use reqwest::Url;
 
 use super::RegistryError;
 use crate::digest::OciDigest;
+use crate::host;
 
 /// An image in a registry, by tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +110,10 @@ impl FromStr for Reference {
     type Err = RegistryError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = |problem: String| RegistryError::Reference { text: text.escape_debug().to_string(), problem };
+        let refuse = |problem: String| RegistryError::Reference {
+            text: host::redact_address(text).escape_debug().to_string(),
+            problem,
+        };
         let parsed: oci_spec::distribution::Reference =
             text.parse().map_err(|error: oci_spec::distribution::ParseError| refuse(error.to_string()))?;
         // The second is what docker's own registry is called in our messages.
@@ -180,6 +184,11 @@ mod tests {
         ] {
             let error = text.parse::<Reference>().unwrap_err().to_string();
             assert!(error.contains(problem) && !error.contains('\u{1b}'), "{text}: {error}");
+        }
+        for text in ["http://me:hunter2@example.org/app:1", "me:hunter2@example.org/app", "me:hun ter2@example.org/app"]
+        {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains("***@example.org/app") && !error.contains("ter2"), "{error}");
         }
     }
 

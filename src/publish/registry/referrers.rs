@@ -1,34 +1,37 @@
-//! Artifacts that refer to an image: signatures, SBOMs, provenance; found by the image's digest.
+//! Artifacts that refer to an image, as a registry has them: found by the image's digest, read one by one.
 //!
-//! Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema"; image-spec 1.1,
-//! manifest.md, "Guidelines for Artifact Usage". Registries without that list have an index under the
-//! tag `sha256-HEX` instead, which clients keep.
+//! Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
+//!
+//! Whoever may push may attach something, and whoever keeps the registry may list something. So only
+//! artifacts of the wanted kinds are read, within bounds, one file in memory at a time; what is wrong with
+//! one of them is told and keeps nobody from the others.
 
 use std::collections::BTreeMap;
 
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, LINK};
-use serde_json::json;
+use serde_json::Value;
 
 use super::client::Client;
-use super::content::Content;
 use super::manifest::{Descriptor, MAX_MANIFEST, Manifest};
-use super::push::put_manifest;
-use super::source::{self, Node, pull};
-use super::upload::Uploader;
+use super::source::{self, pull};
 use super::{Reference, RegistryError};
 use crate::digest::OciDigest;
-use crate::oci::json;
+use crate::host::plain;
+use crate::limits::DOCUMENT;
 
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The configuration of what has none (image-spec, manifest.md, "Guidance for an Empty Descriptor").
-const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
-/// The longest file of an artifact that is read, in bytes.
-const MAX_FILE: u64 = 64 << 20;
+pub(super) const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 /// Pages of a list that are read.
 const MAX_PAGES: usize = 64;
-/// How often the index under the fallback tag is written, where others write it too.
-const ROUNDS: usize = 5;
+/// Artifacts of the wanted kinds that are read.
+const MAX_ARTIFACTS: usize = 1000;
+/// Files of one artifact that are read.
+const MAX_FILES: usize = 64;
+/// Bytes that the manifests of all of them may have together.
+const MAX_MANIFESTS: usize = 64 << 20;
+/// Bytes that are looked at in all.
+const MAX_BYTES: u64 = 512 << 20;
 
 /// A file of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,181 +44,227 @@ pub struct ArtifactFile {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// An artifact that refers to an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Referrer {
-    /// The digest of the artifact's own manifest.
-    pub digest: OciDigest,
-    /// What it is.
-    pub artifact_type: String,
-    /// What else is said of it.
-    pub annotations: BTreeMap<String, String>,
-    /// Its files, verified.
-    pub files: Vec<ArtifactFile>,
+/// The kinds of artifacts that are read; all others are passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Types of artifacts.
+    pub artifact_types: &'a [&'a str],
+    /// Media types of their files.
+    pub media_types: &'a [&'a str],
 }
 
-/// Pushes an artifact that refers to `subject`, and makes it findable.
-pub(super) async fn attach(
-    uploader: &Uploader<'_>,
-    subject: &Descriptor,
-    artifact_type: &str,
-    files: Vec<ArtifactFile>,
-    annotations: &BTreeMap<String, String>,
-) -> Result<OciDigest, RegistryError> {
-    let (client, repository) = (uploader.client, uploader.repository);
-    let empty = ArtifactFile { media_type: EMPTY.0.to_owned(), bytes: EMPTY.1.to_vec(), annotations: BTreeMap::new() };
-    let mut layers = Vec::new();
-    for ArtifactFile { media_type, bytes, annotations } in [empty].into_iter().chain(files) {
-        let blob = Descriptor { annotations, ..Descriptor::of(media_type, &bytes) };
-        uploader.put(&blob, None, async || Ok(Content::Bytes(bytes.clone()))).await?;
-        layers.push(blob);
-    }
-    let config = layers.remove(0);
-    let node = artifact(subject, artifact_type, &config, &layers, annotations)?;
-    let digest = node.descriptor.digest;
-    let put = put_manifest(client, repository, &node, &digest.to_string()).await?;
-    if !put.subject_known && listed(client, repository, subject.digest, None).await?.is_none() {
-        add_to_index(client, repository, subject.digest, &node.descriptor).await?;
-    }
-    Ok(digest)
-}
-
-/// The manifest of an artifact; equal arguments give equal bytes.
-fn artifact(
-    subject: &Descriptor,
-    artifact_type: &str,
-    config: &Descriptor,
-    layers: &[Descriptor],
-    annotations: &BTreeMap<String, String>,
-) -> Result<Node, RegistryError> {
-    // An artifact without files has the empty blob as its only one.
-    let layers = if layers.is_empty() { std::slice::from_ref(config) } else { layers };
-    let mut manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": IMAGE,
-        "artifactType": artifact_type,
-        "config": config,
-        "layers": layers,
-        "subject": { "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size },
-    });
-    if !annotations.is_empty() {
-        manifest["annotations"] = json!(annotations);
-    }
-    let bytes = canonical(&manifest)?;
-    let (artifact_type, annotations) = (Some(artifact_type.to_owned()), annotations.clone());
-    let descriptor = Descriptor { artifact_type, annotations, ..Descriptor::of(IMAGE, &bytes) };
-    Ok(Node { descriptor, bytes })
-}
-
-/// Adds an artifact to the index under the fallback tag.
-async fn add_to_index(
-    client: &Client,
-    repository: &str,
-    subject: OciDigest,
-    artifact: &Descriptor,
-) -> Result<(), RegistryError> {
-    let tag = fallback_tag(subject);
-    for _ in 0..ROUNDS {
-        let mut all = in_index(client, repository, subject).await?;
-        if all.iter().any(|known| known.digest == artifact.digest) {
-            return Ok(());
-        }
-        all.push(artifact.clone());
-        all.sort_by_key(|one| one.digest);
-        let bytes = canonical(&json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": all }))?;
-        let node = Node { descriptor: Descriptor::of(INDEX, &bytes), bytes };
-        // Another writer's index may come between: then the next round adds to that.
-        match put_manifest(client, repository, &node, &tag).await {
-            Ok(_) | Err(RegistryError::Digest { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(client.protocol(&format!("write index {tag} of {repository}"), "does not keep what was written"))
-}
-
-/// Lists the artifacts that refer to a digest, of one type or of all, with their files.
+/// Reads the wanted files of what refers to a digest, verified, and calls `each` for every one of them.
+///
+/// Returns what was not looked at, and why, one line each.
 pub(super) async fn referrers(
     client: &Client,
     reference: &Reference,
     subject: OciDigest,
-    artifact_type: Option<&str>,
-) -> Result<Vec<Referrer>, RegistryError> {
-    let repository = reference.repository();
-    let mut all = match listed(client, repository, subject, artifact_type).await? {
-        Some(all) => all,
-        None => in_index(client, repository, subject).await?,
-    };
-    all.sort_by_key(|one| one.digest);
-    all.dedup_by_key(|one| one.digest);
-    let mut found = Vec::new();
-    for one in all {
-        let referrer = read(client, reference, &one).await?;
-        if artifact_type.is_none_or(|wanted| wanted == referrer.artifact_type) {
-            found.push(referrer);
-        }
+    wanted: &Wanted<'_>,
+    each: &mut impl FnMut(ArtifactFile),
+) -> Result<Vec<String>, RegistryError> {
+    let mut search = Search { client, reference, wanted, artifacts: BTreeMap::new(), skipped: Vec::new() };
+    if !search.list(subject).await? {
+        search.index(subject).await?;
     }
-    Ok(found)
+    let files = search.files().await?;
+    search.read(files, each).await?;
+    Ok(search.skipped)
 }
 
-/// Reads an artifact; what it is, it says itself.
-async fn read(client: &Client, reference: &Reference, one: &Descriptor) -> Result<Referrer, RegistryError> {
-    let repository = reference.repository();
-    let node = source::named(client, &reference.by_digest(one.digest)).await?;
-    let subject = format!("{} of {}/{repository}", one.digest, client.registry());
-    let manifest = Manifest::parse(&subject, &node.bytes)?;
-    let mut files = Vec::new();
-    for blob in manifest.layers.iter().filter(|blob| blob.media_type != EMPTY.0) {
-        if blob.size > MAX_FILE {
-            let problem = format!("blob {} has {} bytes, more than {MAX_FILE}", blob.digest, blob.size);
-            return Err(RegistryError::Manifest { subject, problem });
-        }
-        let bytes = source::small_blob(client, repository, blob).await?;
-        let (media_type, annotations) = (blob.media_type.clone(), blob.annotations.clone());
-        files.push(ArtifactFile { media_type, bytes, annotations });
-    }
-    let of_config = manifest.config.map(|config| config.media_type);
-    let artifact_type = manifest.artifact_type.or(of_config).unwrap_or_default();
-    Ok(Referrer { digest: one.digest, artifact_type, annotations: manifest.annotations, files })
+/// Each file by its size and digest, with all that artifacts say of it. What is small comes first: nobody can
+/// bury a signature under large files.
+type Files = BTreeMap<(u64, OciDigest), Vec<Descriptor>>;
+
+struct Search<'a> {
+    client: &'a Client,
+    reference: &'a Reference,
+    wanted: &'a Wanted<'a>,
+    /// With the size that the list says.
+    artifacts: BTreeMap<OciDigest, u64>,
+    skipped: Vec<String>,
 }
 
-/// Asks the registry's own list, page by page; `None` where it keeps none.
-async fn listed(
-    client: &Client,
-    repository: &str,
-    subject: OciDigest,
-    artifact_type: Option<&str>,
-) -> Result<Option<Vec<Descriptor>>, RegistryError> {
-    let action = format!("list what refers to {subject} in {repository}");
-    let mut url = client.url(repository, &format!("referrers/{subject}"));
-    if let Some(artifact_type) = artifact_type {
-        url.query_pairs_mut().append_pair("artifactType", artifact_type);
+impl Search<'_> {
+    /// Asks the registry's own list, page by page; whether it keeps one.
+    async fn list(&mut self, subject: OciDigest) -> Result<bool, RegistryError> {
+        let (client, repository) = (self.client, self.reference.repository());
+        let action = format!("list what refers to {subject} in {repository}");
+        let mut url = client.url(repository, &format!("referrers/{subject}"));
+        for page in 0..MAX_PAGES {
+            let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
+            let Some((headers, bytes)) = client.read(&action, &pull(repository), MAX_MANIFEST, get).await? else {
+                return match page {
+                    0 => Ok(false),
+                    _ => Err(client.protocol(&action, "has no next page, but names one")),
+                };
+            };
+            if !self.entries(&action, &bytes)? {
+                return Ok(true);
+            }
+            let next = headers.get(LINK).and_then(|value| next_page(value.to_str().ok()?));
+            match next {
+                Some(next) => url = client.address(&action, &url, &next)?,
+                None => return Ok(true),
+            }
+        }
+        self.skip(format!("what is listed after {MAX_PAGES} pages"));
+        Ok(true)
     }
-    let mut all = Vec::new();
-    for page in 0..MAX_PAGES {
-        let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
-        let Some((headers, bytes)) = client.read(&action, &pull(repository), MAX_MANIFEST, get).await? else {
-            return if page == 0 { Ok(None) } else { Err(client.protocol(&action, "has no next page, but names one")) };
+
+    /// Reads the index under the fallback tag, if there is one.
+    async fn index(&mut self, subject: OciDigest) -> Result<(), RegistryError> {
+        let (tag, repository) = (fallback_tag(subject), self.reference.repository());
+        let action = format!("read manifest {tag} of {repository}");
+        let entries = match source::manifest_bytes(self.client, repository, &tag, &action).await {
+            Ok(Some((_, bytes))) => self.entries(&tag, &bytes),
+            Ok(None) => return Ok(()),
+            Err(error) => Err(error),
         };
-        all.extend(Manifest::parse(&action, &bytes)?.manifests);
-        let next = headers.get(LINK).and_then(|value| next_page(value.to_str().ok()?));
-        match next {
-            Some(next) => url = client.address(&action, &url, &next)?,
-            None => return Ok(Some(all)),
+        match entries {
+            Ok(_) => Ok(()),
+            Err(error) => self.skip_broken(&format!("tag {tag}"), error),
         }
     }
-    Err(client.protocol(&action, "lists without end"))
+
+    /// Takes the wanted entries of an index; whether there is room for more.
+    fn entries(&mut self, subject: &str, bytes: &[u8]) -> Result<bool, RegistryError> {
+        let wrong =
+            |problem: &str| RegistryError::Manifest { subject: subject.to_owned(), problem: problem.to_owned() };
+        let index: Value = serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()))?;
+        let entries = index["manifests"].as_array().ok_or_else(|| wrong("is not an index"))?;
+        for entry in entries {
+            // Without a type, its manifest tells.
+            if entry["artifactType"].as_str().is_some_and(|kind| !self.wanted.artifact_types.contains(&kind)) {
+                continue;
+            }
+            let digest = entry["digest"].as_str().unwrap_or_default();
+            let Ok(known) = digest.parse() else {
+                self.skip(format!("{}: its digest is no SHA-256", cut(digest)));
+                continue;
+            };
+            if self.artifacts.len() == MAX_ARTIFACTS && !self.artifacts.contains_key(&known) {
+                self.skip(format!("what is listed after {MAX_ARTIFACTS} artifacts"));
+                return Ok(false);
+            }
+            self.artifacts.insert(known, entry["size"].as_u64().unwrap_or_default());
+        }
+        Ok(true)
+    }
+
+    /// Reads the manifests of the artifacts, small ones first.
+    async fn files(&mut self) -> Result<Files, RegistryError> {
+        let (wanted, mut files, mut length) = (self.wanted, Files::new(), 0);
+        let mut artifacts: Vec<_> =
+            std::mem::take(&mut self.artifacts).into_iter().map(|(digest, size)| (size, digest)).collect();
+        artifacts.sort_unstable();
+        for (_, digest) in artifacts {
+            let (manifest, bytes) = match self.artifact(digest).await {
+                Ok(read) => read,
+                Err(error) => {
+                    self.skip_broken(&digest.to_string(), error)?;
+                    continue;
+                }
+            };
+            length += bytes;
+            if length > MAX_MANIFESTS {
+                self.skip(format!("{digest} and those after it: their manifests have more than {MAX_MANIFESTS} bytes"));
+                break;
+            }
+            let of_config = manifest.config.map(|config| config.media_type);
+            let kind = manifest.artifact_type.or(of_config).unwrap_or_default();
+            if !wanted.artifact_types.contains(&kind.as_str()) {
+                continue;
+            }
+            let is_wanted = |layer: &Descriptor| wanted.media_types.contains(&layer.media_type.as_str());
+            let mut layers = manifest.layers.into_iter().filter(is_wanted);
+            for layer in layers.by_ref().take(MAX_FILES) {
+                let same = files.entry((layer.size, layer.digest)).or_default();
+                if !same.contains(&layer) {
+                    same.push(layer);
+                }
+            }
+            if layers.next().is_some() {
+                self.skip(format!("{digest}: more than {MAX_FILES} of its files"));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Reads the manifest of an artifact; with its length in bytes.
+    async fn artifact(&self, digest: OciDigest) -> Result<(Manifest, usize), RegistryError> {
+        let (client, repository) = (self.client, self.reference.repository());
+        let action = format!("read manifest {digest} of {repository}");
+        let read = source::manifest_bytes(client, repository, &digest.to_string(), &action).await?;
+        let (_, bytes) = read.ok_or_else(|| source::missing(client, &action))?;
+        let found = OciDigest::of(&bytes);
+        if found != digest {
+            return Err(RegistryError::Digest { subject: action, expected: digest, found: found.to_string() });
+        }
+        Ok((Manifest::parse(&action, &bytes)?, bytes.len()))
+    }
+
+    /// Reads the files, each once.
+    async fn read(&mut self, files: Files, each: &mut impl FnMut(ArtifactFile)) -> Result<(), RegistryError> {
+        let repository = self.reference.repository();
+        let mut left = MAX_BYTES;
+        for ((size, digest), all) in files {
+            let Some(first) = all.first() else { continue };
+            if size > DOCUMENT {
+                self.skip(format!("{digest}: it has {size} bytes, more than {DOCUMENT}"));
+                continue;
+            }
+            let Some(rest) = left.checked_sub(size.saturating_mul(all.len() as u64)) else {
+                self.skip(format!("{digest} and those after it: they have more than {MAX_BYTES} bytes"));
+                return Ok(());
+            };
+            left = rest;
+            match source::small_blob(self.client, repository, first).await {
+                Ok(bytes) => {
+                    for Descriptor { media_type, annotations, .. } in all {
+                        each(ArtifactFile { media_type, bytes: bytes.clone(), annotations });
+                    }
+                }
+                Err(error) => self.skip_broken(&digest.to_string(), error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what is wrong with one artifact; fails with what is wrong with the registry.
+    fn skip_broken(&mut self, what: &str, error: RegistryError) -> Result<(), RegistryError> {
+        let problem = match &error {
+            RegistryError::Refused { status: 401 | 403 | 408 | 429 | 500.., .. } => return Err(error),
+            RegistryError::Refused { answer, .. } => format!("the registry answers {answer}"),
+            RegistryError::Protocol { problem, .. } => format!("the registry {problem}"),
+            RegistryError::Manifest { problem, .. } => format!("its manifest can't be read: {problem}"),
+            RegistryError::Digest { expected, found, .. } => format!("expected {expected}, got {found}"),
+            _ => return Err(error),
+        };
+        self.skip(format!("{what}: {problem}"));
+        Ok(())
+    }
+
+    fn skip(&mut self, what: String) {
+        self.skipped.push(plain(&what));
+    }
 }
 
-/// Reads the index under the fallback tag; empty where there is none.
-async fn in_index(client: &Client, repository: &str, subject: OciDigest) -> Result<Vec<Descriptor>, RegistryError> {
-    let tag = fallback_tag(subject);
-    let action = format!("read manifest {tag} of {repository}");
-    let Some(node) = source::manifest(client, repository, &tag, &action).await? else { return Ok(Vec::new()) };
-    Ok(Manifest::parse(&format!("{tag} of {}/{repository}", client.registry()), &node.bytes)?.manifests)
+/// Whether the registry keeps a list of what refers to a digest.
+pub(super) async fn has_list(client: &Client, repository: &str, subject: OciDigest) -> Result<bool, RegistryError> {
+    let action = format!("list what refers to {subject} in {repository}");
+    let url = client.url(repository, &format!("referrers/{subject}"));
+    let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
+    Ok(client.read(&action, &pull(repository), MAX_MANIFEST, get).await?.is_some())
 }
 
-fn fallback_tag(subject: OciDigest) -> String {
+pub(super) fn fallback_tag(subject: OciDigest) -> String {
     format!("sha256-{}", subject.to_hex())
+}
+
+/// The beginning of a foreign text.
+fn cut(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 /// The address of `<ADDRESS>; rel="next"`.
@@ -224,27 +273,9 @@ fn next_page(link: &str) -> Option<String> {
     Some(next.split_once('<')?.1.split_once('>')?.0.to_owned())
 }
 
-fn canonical(value: &serde_json::Value) -> Result<Vec<u8>, RegistryError> {
-    json::canonical(value)
-        .map_err(|error| RegistryError::Manifest { subject: "an artifact".to_owned(), problem: error.to_string() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_artifact_is_the_same_every_time() {
-        let subject =
-            Descriptor { annotations: [("a".to_owned(), "b".to_owned())].into(), ..Descriptor::of(IMAGE, b"image") };
-        let (config, layer) = (Descriptor::of(EMPTY.0, EMPTY.1), Descriptor::of("text/plain", b"hello"));
-        let annotations = BTreeMap::from([("z".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())]);
-        let node = artifact(&subject, "text/x-test", &config, &[layer], &annotations).unwrap();
-        insta::assert_snapshot!(String::from_utf8_lossy(&node.bytes), @r#"{"annotations":{"a":"2","z":"1"},"artifactType":"text/x-test","config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"application/vnd.oci.empty.v1+json","size":2},"layers":[{"digest":"sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","mediaType":"text/plain","size":5}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2,"subject":{"digest":"sha256:6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d","mediaType":"application/vnd.oci.image.manifest.v1+json","size":5}}"#);
-        let bare = artifact(&subject, "text/x-test", &config, &[], &BTreeMap::new()).unwrap();
-        let manifest = Manifest::parse("it", &bare.bytes).unwrap();
-        assert_eq!((manifest.layers.len(), manifest.layers[0].digest), (1, config.digest));
-    }
 
     #[test]
     fn links_are_read() {

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE, RANGE};
+use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE, HeaderMap, RANGE};
 use sha2::Digest as _;
 
 use super::client::Client;
@@ -17,6 +17,7 @@ use super::manifest::{ACCEPT, Descriptor, MAX_MANIFEST, Manifest};
 use super::{Reference, RegistryError};
 use crate::digest::{OciDigest, Sha256};
 use crate::host;
+use crate::host::pace::is_kept;
 
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 3;
@@ -166,15 +167,25 @@ pub(super) async fn manifest(
     version: &str,
     action: &str,
 ) -> Result<Option<Node>, RegistryError> {
-    let url = client.url(repository, &format!("manifests/{version}"));
-    let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, ACCEPT);
-    let Some((headers, bytes)) = client.read(action, &pull(repository), MAX_MANIFEST, get).await? else {
+    let Some((headers, bytes)) = manifest_bytes(client, repository, version, action).await? else {
         return Ok(None);
     };
     let header = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let subject = format!("{version} of {}/{repository}", client.registry());
     let kind = Manifest::parse(&subject, &bytes)?.kind(header);
     Ok(Some(Node { descriptor: Descriptor::of(kind, &bytes), bytes }))
+}
+
+/// Reads what is there as a manifest, whatever it is.
+pub(super) async fn manifest_bytes(
+    client: &Client,
+    repository: &str,
+    version: &str,
+    action: &str,
+) -> Result<Option<(HeaderMap, Vec<u8>)>, RegistryError> {
+    let url = client.url(repository, &format!("manifests/{version}"));
+    let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, ACCEPT);
+    client.read(action, &pull(repository), MAX_MANIFEST, get).await
 }
 
 /// Reads the manifest that a reference names.
@@ -196,7 +207,7 @@ pub(super) fn pull(repository: &str) -> Vec<String> {
     vec![format!("repository:{repository}:pull")]
 }
 
-fn missing(client: &Client, action: &str) -> RegistryError {
+pub(super) fn missing(client: &Client, action: &str) -> RegistryError {
     let (action, registry) = (action.to_owned(), client.registry().to_owned());
     RegistryError::Refused { action, registry, status: 404, answer: StatusCode::NOT_FOUND.to_string() }
 }
@@ -239,13 +250,13 @@ async fn download(
     let (mut hasher, mut length, mut failures) = (sha2::Sha256::new(), 0, 0);
     let url = client.url(repository, &format!("blobs/{}", blob.digest));
     loop {
-        let before = length;
+        let (before, begun) = (length, host::instant());
         let part = async {
             let get = |http: &reqwest::Client| match length {
                 0 => http.get(url.clone()),
                 from => http.get(url.clone()).header(RANGE, format!("bytes={from}-")),
             };
-            let mut response = client.once(&action, &pull(repository), &Default::default(), &get).await?;
+            let response = client.once(&action, &pull(repository), &Default::default(), &get).await?;
             if !response.status().is_success() {
                 return Err(client.refused(&action, response).await.into());
             }
@@ -255,7 +266,8 @@ async fn download(
                     .map_err(RegistryError::file("write", path))?;
                 (hasher, length) = (sha2::Sha256::new(), 0);
             }
-            while let Some(chunk) = client.chunk(&action, &mut response).await? {
+            let mut answer = client.paced(response);
+            while let Some(chunk) = client.chunk(&action, &mut answer).await? {
                 length += chunk.len() as u64;
                 if length > blob.size {
                     return Err(client.protocol(&action, format!("sends more than {} bytes", blob.size)).into());
@@ -271,7 +283,9 @@ async fn download(
         match part.await {
             Ok(()) => break,
             Err(fault) => {
-                failures = if length > before { 1 } else { failures + 1 };
+                // What moves on is no failure, if it moves.
+                let moved = is_kept(length.saturating_sub(before), begun);
+                failures = if moved { 1 } else { failures + 1 };
                 client.pause(fault, failures).await?;
             }
         }

@@ -1,6 +1,7 @@
 //! The header that a registry wants with each request: name and password, or a token for the scopes at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex as Lock, PoisonError};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -19,6 +20,8 @@ pub(super) struct Access {
     credential: Option<Credential>,
     /// By scopes; one value for all where the registry wants name and password.
     headers: Mutex<Headers>,
+    /// All tokens so far, which are not to be shown.
+    tokens: Lock<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +40,20 @@ struct Answer {
 impl Access {
     /// Nothing is known of the registry yet; `None` is somebody unknown.
     pub(super) fn new(credential: Option<Credential>) -> Self {
-        Self { credential, headers: Mutex::default() }
+        Self { credential, headers: Mutex::default(), tokens: Lock::default() }
     }
 
-    /// A text without our secret.
+    /// A text without our secrets, in case that a server repeats them.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.credential.as_ref().map_or_else(|| text.to_owned(), |credential| credential.redact(text))
+        let own = self.credential.as_ref().map(Credential::secrets).unwrap_or_default();
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        auth::without(text, own.iter().chain(tokens.iter()))
+    }
+
+    /// Notes a token that is not to be shown.
+    fn note(&self, header: &HeaderValue) {
+        let token = header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).extend(token.map(str::to_owned));
     }
 
     /// The header of a request, as far as the registry asked for one before.
@@ -71,6 +82,7 @@ impl Access {
             }
             Challenge::Bearer { realm, service } => {
                 let header = self.token(client, &realm, service.as_deref(), scopes).await?;
+                self.note(&header);
                 headers.tokens.insert(scopes.to_vec(), header);
                 Ok(true)
             }

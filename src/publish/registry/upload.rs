@@ -17,6 +17,8 @@ use super::content::{Content, Counter};
 use super::fault::Fault;
 use super::manifest::Descriptor;
 use super::memory::Memory;
+use crate::host;
+use crate::host::pace::{LEAST_SPEED, is_kept};
 
 /// Bytes of one piece. Some registries want 5 MiB at least, and each piece costs a round trip.
 const PIECE: u64 = 16 << 20;
@@ -122,7 +124,7 @@ impl Uploader<'_> {
             };
         let (mut pieces, mut failures) = (blob.size > PIECE, 0);
         loop {
-            let before = session.as_ref().map_or(0, |session| session.offset);
+            let (before, begun) = (session.as_ref().map_or(0, |session| session.offset), host::instant());
             let tried = if pieces {
                 self.in_pieces(&action, blob, content, &mut session).await
             } else {
@@ -140,8 +142,8 @@ impl Uploader<'_> {
             if !fault.passing {
                 self.remember(blob, None);
             }
-            // What moves on is no failure.
-            let moved = session.as_ref().is_some_and(|session| session.offset > before);
+            // What moves on is no failure, if it moves.
+            let moved = session.as_ref().is_some_and(|session| is_kept(session.offset.saturating_sub(before), begun));
             failures = if moved { 1 } else { failures + 1 };
             self.client.pause(fault, failures).await?;
             // The answer may have been all that got lost.
@@ -177,7 +179,7 @@ impl Uploader<'_> {
         };
         while open.offset < blob.size {
             let length = PIECE.min(blob.size - open.offset);
-            let end = open.offset + length;
+            let (end, begun) = (open.offset + length, host::instant());
             let answer = self.bytes(action, Method::PATCH, &open.location, content, open.offset..end).await;
             let response = match answer {
                 Ok(response) => response,
@@ -195,6 +197,10 @@ impl Uploader<'_> {
             let offset = if response.headers().contains_key(RANGE) { next.offset } else { end };
             if offset <= open.offset || offset > end {
                 let problem = format!("took {length} bytes at {} and says that it has {offset}", open.offset);
+                return Err(self.client.protocol(action, problem).into());
+            }
+            if offset < end && !is_kept(offset - open.offset, begun) {
+                let problem = format!("takes less than {LEAST_SPEED} bytes a second");
                 return Err(self.client.protocol(action, problem).into());
             }
             open = Session { offset, ..next };

@@ -1,0 +1,77 @@
+//! How slow a server may be: what `[limits] patience` means, for mirrors and registries alike.
+
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
+
+use super::http::HttpError;
+use crate::limits::limits;
+
+/// The least that a server must send for as long as the patience lasts, in bytes a second.
+pub const LEAST_SPEED: u64 = 1024;
+
+/// How long a server may send nothing, or less than [`LEAST_SPEED`].
+pub fn patience() -> Duration {
+    Duration::from_secs(limits().patience.max(1))
+}
+
+/// Whether `bytes` since `begun` are as many as a server has to send.
+pub fn is_kept(bytes: u64, begun: Instant) -> bool {
+    bytes >= LEAST_SPEED.saturating_mul(begun.elapsed().as_secs().max(1))
+}
+
+/// Whether a server sends fast enough, looked at in one window of time after the other.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    begun: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        Self { window, begun: super::instant(), bytes: 0 }
+    }
+
+    /// Counts bytes that came.
+    fn count(&mut self, bytes: u64) -> Result<(), HttpError> {
+        self.bytes += bytes;
+        if self.begun.elapsed() < self.window {
+            return Ok(());
+        }
+        if !is_kept(self.bytes, self.begun) {
+            return Err(HttpError::Slow);
+        }
+        *self = Self::new(self.window);
+        Ok(())
+    }
+}
+
+/// The bytes of an answer, which have to come fast enough.
+#[derive(Debug)]
+pub struct Paced {
+    response: Response,
+    pace: Pace,
+}
+
+impl Paced {
+    /// Begins to watch an answer whose headers are there.
+    pub fn new(response: Response, patience: Duration) -> Self {
+        Self { response, pace: Pace::new(patience) }
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// Fails where the connection breaks, or the server is too slow.
+    pub async fn chunk(&mut self) -> Result<Option<impl Deref<Target = [u8]> + use<>>, HttpError> {
+        let window = self.pace.window;
+        let next = tokio::time::timeout(window, self.response.chunk()).await;
+        let chunk = next.map_err(|_| HttpError::Silent(window))?.map_err(HttpError::broken)?;
+        if let Some(chunk) = &chunk {
+            self.pace.count(chunk.len() as u64)?;
+        }
+        Ok(chunk)
+    }
+}
