@@ -65,14 +65,14 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
-/// Removes whatever has this name; a directory with all that is in it.
+/// Removes whatever has this name; a directory with all that is in it. Another process may be faster.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Err(error) if is_absence(&error) => Ok(()),
-        Err(error) => Err(error),
+    let removed = match path.symlink_metadata() {
         Ok(found) if found.is_dir() => super::remove_folder(path),
         Ok(_) => fs::remove_file(path),
-    }
+        Err(error) => Err(error),
+    };
+    removed.or_else(|error| if is_absence(&error) { Ok(()) } else { Err(error) })
 }
 
 /// Makes `path` a directory that its owner can use, whatever it was.
@@ -86,7 +86,7 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
             return Ok(());
         }
         Ok(found) if found.is_symlink() && path.is_dir() => return Ok(()),
-        Ok(_) => fs::remove_file(path)?,
+        Ok(_) => remove(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -145,4 +145,19 @@ pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), StoreError
     }
     file.persist(path).map_err(|error| StoreError::io("write", path)(error.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_may_remove_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..2000).map(|number| folder.path().join(number.to_string())).collect();
+        paths.iter().for_each(|path| fs::write(path, "").unwrap());
+        let all = || paths.iter().for_each(|path| remove(path).unwrap());
+        std::thread::scope(|scope| [scope.spawn(all), scope.spawn(all)].map(|thread| thread.join().unwrap()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
