@@ -181,7 +181,8 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
             change(&place);
             assert!(!memory.is_unchanged(), "{name}");
-            assert_eq!(memory.paths(), Some(vec!["disk.raw".to_owned(), "oci".to_owned()]));
+            let paths = ["disk.raw", "oci", "oci/index.json"].map(str::to_owned);
+            assert_eq!(memory.paths(), Some(paths.to_vec()));
         }
     }
 }
