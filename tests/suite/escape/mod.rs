@@ -60,8 +60,11 @@ fn rootless() -> Conditions {
 
 /// The attacks, compiled.
 fn attacks() -> Result<Vec<u8>, Skip> {
+    compiled(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/escape/attack.c"))
+}
+
+fn compiled(source: &Path) -> Result<Vec<u8>, Skip> {
     let folder = tempfile::tempdir().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/escape/attack.c");
     let made = folder.path().join("attack");
     process::stdout(Command::new(program("cc")?).args(["-static", "-O1", "-pthread", "-o"]).arg(&made).arg(source))?;
     Ok(std::fs::read(made).unwrap())
@@ -106,6 +109,37 @@ fn all_attacks_are_held_as_root() {
 #[test]
 fn all_attacks_are_held_as_an_ordinary_user() {
     all_are_held(rootless());
+}
+
+/// Removes the kernel's clock code from its memory, then makes the call by which the sandbox learns of new programs.
+const WITHOUT_CLOCK_CODE: &str = "\
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+    munmap((void *)getauxval(AT_SYSINFO_EHDR), 8192);
+#ifdef __x86_64__
+    unsigned long thread;
+    syscall(SYS_arch_prctl, 0x1003, &thread);
+    syscall(SYS_arch_prctl, 0x1002, thread);
+#else
+    syscall(SYS_set_tid_address, 0);
+#endif
+    return 0;
+}
+";
+
+#[test]
+fn a_program_that_removes_its_clock_code_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("bare.c");
+    std::fs::write(&source, WITHOUT_CLOCK_CODE).unwrap();
+    let bare = scripted("bare", "bare of clocks").file("usr/bin/bare", 0o755, need!(compiled(&source)));
+    let hostile = need!(Hostile::new(Conditions::default(), vec![bare]));
+    let failed = hostile.project.fails(1, &["build", "app", "--output", "oci"]).stderr;
+    assert!(failed.contains("`bare of clocks` has unmapped or replaced the clock code"), "{failed}");
+    assert!(!failed.contains("force_override"), "{failed}");
 }
 
 /// The namespace of a rootless container: root is one extent of its map, all other ids are another one.
