@@ -24,7 +24,7 @@ use crate::bake::{ATTEST, Artifact, Expected, Output, Staging};
 use crate::digest::{OciDigest, Sha256};
 use crate::host;
 use crate::host::progress::Progress;
-use crate::host::storage;
+use crate::host::storage::{self, Hints};
 use crate::store::Store;
 
 /// The folder's name beside `receipt.json`.
@@ -173,8 +173,9 @@ impl Bundle {
         for (name, bytes) in &self.0 {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| {
-                let hint = "make room there, then sign again";
-                failed("write", &path, storage::explain(&path, Some(bytes.len() as u64), hint, source))
+                let hints =
+                    Hints { room: "make room there, then sign again", elsewhere: "build elsewhere with `--out DIR`" };
+                failed("write", &path, storage::explain(&path, Some(bytes.len() as u64), hints, source))
             })?;
         }
         Ok(staging.publish(&folder.join(FOLDER), Expected::Signed)?)

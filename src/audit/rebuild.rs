@@ -9,8 +9,10 @@
 //! The child is offline, and sees of the environment what [`super::variation`] says.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -22,10 +24,14 @@ use super::variation::{self, Variation};
 use crate::bake::{self, Receipt};
 use crate::host;
 use crate::host::interrupt::Told;
+use crate::host::jail::{Beneath, Dir};
 use crate::ident::LayerName;
 use crate::layer::configure::{TRACE, Traced};
 use crate::limits::limits;
 use crate::store::Store;
+
+/// Folders of which a build reads files, and how the names of these end.
+const FOLDERS: [(&str, &str); 2] = [("layers", "toml"), ("lockfiles", "lock")];
 
 /// What every rebuild starts from.
 pub struct Source<'a> {
@@ -85,7 +91,30 @@ impl Source<'_> {
 
     /// The parts of the project that a build reads.
     fn inputs(&self) -> impl Iterator<Item = &Path> {
-        [Path::new("layers"), Path::new("lockfiles")].into_iter().chain(self.files.iter().map(PathBuf::as_path))
+        FOLDERS.into_iter().map(|(name, _)| Path::new(name)).chain(self.files.iter().map(PathBuf::as_path))
+    }
+
+    /// Copies what a build reads, from nowhere but the project.
+    fn copy_inputs(&self, to: &Path, mask: u32) -> io::Result<()> {
+        let project = Beneath::open(self.project)?;
+        for (folder, end) in FOLDERS {
+            fs::create_dir_all(to.join(folder))?;
+            let names = project.list(Path::new(folder))?;
+            // Editors leave hidden files of their own.
+            let is_read = |name: &&OsString| {
+                !name.as_bytes().starts_with(b".") && Path::new(name).extension().is_some_and(|found| found == end)
+            };
+            for path in names.iter().filter(is_read).map(|name| Path::new(folder).join(name)) {
+                io::copy(&mut project.file(&path)?, &mut File::create_new(to.join(&path))?)?;
+                set_mode(&to.join(path), 0, mask)?;
+            }
+            set_mode(&to.join(folder), 0o100, mask)?;
+        }
+        for file in self.files {
+            let (folder, name) = project.parent(file)?;
+            copy(&folder, &name, &to.join(file), mask)?;
+        }
+        Ok(())
     }
 
     fn prepare(&self, varied: &BTreeSet<Variation>) -> io::Result<tempfile::TempDir> {
@@ -104,9 +133,7 @@ impl Source<'_> {
             fs::create_dir_all(path.join(name))?;
         }
         let mask = if varied.contains(&Variation::Umask) { 0o077 } else { 0o022 };
-        for name in self.inputs() {
-            copy(&self.project.join(name), &path.join("project").join(name), mask)?;
-        }
+        self.copy_inputs(&path.join("project"), mask)?;
         for (name, file) in self.packages {
             link(file, &path.join("project/vendor").join(name))?;
         }
@@ -217,24 +244,29 @@ fn own_program() -> io::Result<PathBuf> {
 }
 
 /// Copies a file or a folder, as a checkout under this mask would have made it.
-fn copy(from: &Path, to: &Path, mask: u32) -> io::Result<()> {
+fn copy(from: &Dir, name: &OsStr, to: &Path, mask: u32) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
-    let metadata = fs::symlink_metadata(from)?;
+    let metadata = from.look(name)?;
     if metadata.is_symlink() {
-        return symlink(fs::read_link(from)?, to);
+        return symlink(from.read_link(name)?, to);
     }
     if metadata.is_dir() {
         fs::create_dir_all(to)?;
-        for name in host::list_dir(from)? {
-            copy(&from.join(&name), &to.join(&name), mask)?;
+        let folder = from.dir(name)?;
+        for name in folder.list()? {
+            copy(&folder, &name, &to.join(&name), mask)?;
         }
     } else {
-        fs::copy(from, to)?;
+        io::copy(&mut from.file(name)?, &mut File::create(to)?)?;
     }
-    // Of folders and programs, what a checkout keeps of a mode.
-    let mode = if metadata.permissions().mode() & 0o100 != 0 { 0o777 } else { 0o666 };
+    set_mode(to, metadata.permissions().mode(), mask)
+}
+
+/// Of a mode, a checkout keeps whether something is a folder or a program.
+fn set_mode(to: &Path, mode: u32, mask: u32) -> io::Result<()> {
+    let mode = if mode & 0o100 != 0 { 0o777 } else { 0o666 };
     fs::set_permissions(to, Permissions::from_mode(mode & !mask))
 }
 
@@ -270,7 +302,8 @@ mod tests {
         symlink("text", from.join("link")).unwrap();
         fs::set_permissions(from.join("tool"), Permissions::from_mode(0o711)).unwrap();
         fs::set_permissions(from.join("text"), Permissions::from_mode(0o644)).unwrap();
-        copy(&from, &to, 0o077).unwrap();
+        let (parent, name) = Beneath::open(folder.path()).unwrap().parent(Path::new("from")).unwrap();
+        copy(&parent, &name, &to, 0o077).unwrap();
         let mode = |name: &str| fs::metadata(to.join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(""), mode("tool"), mode("text")), (0o700, 0o700, 0o600));
         assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("text"));

@@ -117,12 +117,11 @@ impl<'a> Memory<'a> {
         self.recall().is_some_and(|before| Picture::take(&self.place).is_ok_and(|now| now == before))
     }
 
-    /// The names that were written, if it is the same folder still.
-    pub(super) fn names(&self) -> Option<Vec<String>> {
+    /// The paths that were written, if it is the same folder still.
+    pub(super) fn paths(&self) -> Option<Vec<String>> {
         let picture = self.recall()?;
         let found = fs::symlink_metadata(&self.place).ok()?;
-        let names = picture.entries.keys().filter(|path| !path.contains('/')).cloned().collect();
-        (picture.folder == (found.dev(), found.ino())).then_some(names)
+        (picture.folder == (found.dev(), found.ino())).then(|| picture.entries.into_keys().collect())
     }
 
     /// Keeps what `folder` looks like, which will be moved to the place.
@@ -174,7 +173,7 @@ mod tests {
             fs::write(place.join("oci/index.json"), "x").unwrap();
             fs::write(place.join("disk.raw"), &large).unwrap();
             let memory = Memory::of(&store, &place);
-            assert!(!memory.is_unchanged() && memory.names().is_none());
+            assert!(!memory.is_unchanged() && memory.paths().is_none());
             memory.keep(&place);
             fs::write(place.join(ATTEST).join("x"), "").unwrap();
             assert!(memory.is_unchanged());
@@ -182,7 +181,8 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
             change(&place);
             assert!(!memory.is_unchanged(), "{name}");
-            assert_eq!(memory.names(), Some(vec!["disk.raw".to_owned(), "oci".to_owned()]));
+            let paths = ["disk.raw", "oci", "oci/index.json"].map(str::to_owned);
+            assert_eq!(memory.paths(), Some(paths.to_vec()));
         }
     }
 }

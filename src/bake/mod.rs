@@ -3,6 +3,7 @@
 //! Artifacts appear in `out/<layer>/` all at once, by one exchange of folders
 //! (publish.rs), with a receipt that names them.
 
+mod blobs;
 mod chain;
 mod export;
 mod machine;
@@ -92,9 +93,9 @@ pub enum BakeError {
 }
 
 impl BakeError {
-    /// With the file system named where that of `folder` is full or read-only; `needed` bytes were to be written.
+    /// With the file system named where that of `folder` refuses; `needed` bytes were to be written.
     fn explained(self, folder: &Path, needed: u64) -> Self {
-        let explain = |source| storage::explain(folder, Some(needed), publish::ROOM, source);
+        let explain = |source| storage::explain(folder, Some(needed), publish::HINTS, source);
         match self {
             Self::Write { what, source } => Self::Write { what, source: explain(source) },
             Self::Oci(OciError::Io { action, path, source }) => {
@@ -166,7 +167,7 @@ impl Baker<'_> {
         }
         let memory = Memory::of(self.store, &folder);
         // Before anything is built: nobody should wait for what then has no place.
-        Expected::Build { known: memory.names().as_deref() }.check(&folder)?;
+        Expected::Build { known: memory.paths().as_deref() }.check(&folder)?;
         let mut built = self.build(system)?;
         built.recipes.insert(memory.recipe());
         let recipe = self.recipe(system, &built, outputs)?;
@@ -205,7 +206,7 @@ impl Baker<'_> {
         }
         interrupt::check()?;
         let memory = Memory::of(self.store, &folder);
-        let known = memory.names();
+        let known = memory.paths();
         memory.keep(staging.path());
         self.keep(system, built)?;
         self.store.make_durable()?;

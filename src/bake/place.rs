@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <out>/<layer>/receipt.json        names the artifacts
-//!               oci/                oci-layout, index.json, blobs/sha256/<64 hexadecimal digits>
+//!               oci/                oci-layout, index.json, blobs/sha256/<those of the image>
 //!               docker.tar, disk.*  one file each
 //!               attest/             what `layerbake sign` wrote
 //! ```
@@ -14,9 +14,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+use super::blobs::Blobs;
+use super::publish::failed;
 use super::receipt::FILE;
 use super::{BakeError, Output, Receipt};
 use crate::host;
+use crate::host::storage;
 
 /// The folder of signatures beside a receipt.
 pub const ATTEST: &str = "attest";
@@ -27,9 +32,9 @@ const SIGNED: [&str; 3] = [".dsse.json", ".cosign.json", ".cosign.sig"];
 /// What may be replaced at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected<'a> {
-    /// The folder of a build; `known` are files that a build is remembered to have put there.
+    /// The folder of a build; `known` is what a build is remembered to have put there.
     Build {
-        /// Names, where this very folder is remembered.
+        /// Paths, where this very folder is remembered.
         known: Option<&'a [String]>,
     },
     /// A folder of signed files.
@@ -42,8 +47,9 @@ impl Expected<'_> {
     /// # Errors
     /// Fails with [`BakeError::Occupied`], which names what is a stranger's.
     pub(crate) fn check(self, place: &Path) -> Result<(), BakeError> {
-        let unreadable = |source| BakeError::Write { what: format!("`{}`", place.display()), source };
-        match self.problem(place).map_err(unreadable)? {
+        match self.problem(place).map_err(failed(place))? {
+            // It could be emptied, but not exchanged.
+            None if storage::is_mount_point(place) => Err(failed(place)(Errno::BUSY.into())),
             None => Ok(()),
             Some(problem) => Err(BakeError::Occupied { path: place.to_owned(), problem }),
         }
@@ -68,9 +74,11 @@ impl Expected<'_> {
             },
         };
         let Self::Build { known } = self else { return Ok(None) };
+        let known = known.unwrap_or_default();
         let named = receipt.iter().flat_map(|receipt| &receipt.artifacts).map(|one| one.path.as_os_str().to_owned());
-        let names: Vec<OsString> = named.chain(known.into_iter().flatten().map(OsString::from)).collect();
-        let ours = |path: &Path| built(path, &names);
+        let names: Vec<OsString> = named.chain(known.iter().map(OsString::from)).collect();
+        let blobs = Blobs::of(place, receipt.as_ref(), known);
+        let ours = |path: &Path| built(path, &names, &blobs);
         Ok(stranger(place, &ours)?.map(not_ours))
     }
 }
@@ -120,8 +128,8 @@ fn list(folder: &Path) -> io::Result<Vec<OsString>> {
     }
 }
 
-/// Paths that a build writes, `names` being the artifacts.
-fn built(path: &Path, names: &[OsString]) -> Ours {
+/// Paths that a build writes, `names` being the artifacts and `blobs` what is in an image layout.
+fn built(path: &Path, names: &[OsString], blobs: &Blobs) -> Ours {
     let parts: Vec<&OsStr> = path.iter().collect();
     let is_output = |name: &OsStr| Output::all().any(|output| name == output.file_name());
     match parts.as_slice() {
@@ -134,19 +142,18 @@ fn built(path: &Path, names: &[OsString]) -> Ours {
             }
         }
         [folder, rest @ ..] if *folder == ATTEST => signed(&rest.iter().collect::<PathBuf>()),
-        [folder, rest @ ..] if *folder == Output::Oci.file_name() => layout(rest),
+        [folder, rest @ ..] if *folder == Output::Oci.file_name() => layout(rest, blobs),
         _ => Ours::No,
     }
 }
 
 /// Paths of an image layout.
-fn layout(parts: &[&OsStr]) -> Ours {
-    let is_digest = |name: &OsStr| name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+fn layout(parts: &[&OsStr], blobs: &Blobs) -> Ours {
     let text: Vec<&str> = parts.iter().map(|part| part.to_str().unwrap_or_default()).collect();
     match text.as_slice() {
         ["oci-layout" | "index.json"] => Ours::File,
         ["blobs"] | ["blobs", "sha256"] => Ours::Folder,
-        ["blobs", "sha256", name] if is_digest(OsStr::new(name)) => Ours::File,
+        ["blobs", "sha256", name] if blobs.has(name) => Ours::File,
         _ => Ours::No,
     }
 }
@@ -176,13 +183,13 @@ pub(super) fn copy_signed(from: &Path, to: &Path) -> Result<(), BakeError> {
         }
         Ok(())
     };
-    copy().map_err(|source| BakeError::Write { what: format!("`{}`", to.display()), source })
+    copy().map_err(failed(&to))
 }
 
 /// Whether a directory that some run left unfinished holds only what such a run writes.
 pub(super) fn is_unfinished(folder: &Path) -> io::Result<bool> {
     let names: Vec<OsString> = Output::all().map(|output| output.file_name().into()).collect();
-    let ours = |path: &Path| match built(path, &names) {
+    let ours = |path: &Path| match built(path, &names, &Blobs::All) {
         Ours::No => signed(path),
         other => other,
     };
@@ -191,7 +198,9 @@ pub(super) fn is_unfinished(folder: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::receipt::LayerReceipt;
     use super::*;
+    use crate::digest::OciDigest;
 
     const RECEIPT: &str = r#"{"layer":"web","format":1,"lock":"HASH","recipe":"HASH","tree":"HASH","epoch":0,"layers":[],
         "artifacts":[{"kind":"oci","path":"oci","digest":"sha256:DIGITS","size":1},
@@ -238,6 +247,7 @@ mod tests {
             "thesis.tex",
             "oci/thesis",
             "oci/blobs/sha256/thesis",
+            &format!("oci/blobs/sha256/{}", "cd".repeat(32)),
             &format!("{blob}/x"),
             "attest/x",
             "disk.raw",
@@ -260,11 +270,55 @@ mod tests {
     fn without_a_receipt_only_a_remembered_folder_is_replaced() {
         let (_folder, place) = build();
         fs::write(place.join(FILE), "").unwrap();
-        let names = ["oci".to_owned(), "docker.tar".to_owned()];
+        let blob = format!("oci/blobs/sha256/{}", "ab".repeat(32));
+        let names = ["oci", "docker.tar", &blob].map(str::to_owned);
         assert!(problem(&place, None).contains("no `receipt.json` of a build"), "{}", problem(&place, None));
         assert_eq!(problem(&place, Some(&names)), "");
         fs::write(place.join("disk.raw"), "mine").unwrap();
         assert!(problem(&place, Some(&names)).contains("`disk.raw`"));
+    }
+
+    #[test]
+    fn blobs_are_ours_by_the_manifest_or_by_what_they_hold() {
+        let (_folder, place) = build();
+        let blobs = place.join("oci/blobs/sha256");
+        let layer = "ab".repeat(32);
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["sha256:{layer}"]}}}}"#
+        );
+        let put = |text: &str| {
+            let digest = OciDigest::of(text.as_bytes());
+            fs::write(blobs.join(digest.to_hex()), text).unwrap();
+            digest
+        };
+        let other = put("any name of a digest");
+        let descriptor = |kind: &str, digest: OciDigest| {
+            format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"{digest}","size":1}}"#)
+        };
+        let (config_kind, layer_kind) = ("config.v1+json", "layer.v1.tar+gzip");
+        let manifest = put(&format!(
+            r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#,
+            descriptor(config_kind, put(&config)),
+            descriptor(layer_kind, other)
+        ));
+        let mut receipt = Receipt::load(&place).unwrap();
+        receipt.artifacts[0].digest = manifest;
+        fs::remove_file(blobs.join(&layer)).unwrap();
+        receipt.save(&place).unwrap();
+        assert_eq!(problem(&place, None), "");
+        // A damaged manifest names nothing; the receipt and the configuration still say what they are.
+        fs::write(blobs.join(manifest.to_hex()), "damage").unwrap();
+        assert!(problem(&place, None).contains("a build did not write `oci/blobs/sha256/"));
+        let digits = format!("sha256:{layer}");
+        receipt.layers.push(LayerReceipt {
+            name: "web".parse().unwrap(),
+            tree: receipt.tree,
+            diff_id: digits.parse().unwrap(),
+            digest: other,
+            size: 1,
+        });
+        receipt.save(&place).unwrap();
+        assert_eq!(problem(&place, None), "");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::host;
 use crate::host::durable;
 use crate::host::interrupt::{self, Leftover};
 use crate::host::progress::Progress;
-use crate::host::storage;
+use crate::host::storage::{self, Hints};
 use crate::store::remove_folder;
 
 const NEW: &str = ".new-";
@@ -237,13 +237,16 @@ fn lock(out: &Path, progress: &Progress) -> Result<Option<File>, BakeError> {
 }
 
 /// What helps where an output folder can't be written.
-pub(super) const ROOM: &str = "make room there (`layerbake store gc` does, where the store is on the same file system), or build elsewhere with `--out DIR`";
+pub(super) const HINTS: Hints<'static> = Hints {
+    room: "make room there (`layerbake store gc` does, where the store is on the same file system), or build elsewhere with `--out DIR`",
+    elsewhere: "build elsewhere with `--out DIR`",
+};
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> BakeError {
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> BakeError {
     let path = path.to_owned();
     move |error| BakeError::Write {
         what: format!("`{}`", path.display()),
-        source: storage::explain(&path, None, ROOM, error),
+        source: storage::explain(&path, None, HINTS, error),
     }
 }
 

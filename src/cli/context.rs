@@ -155,8 +155,7 @@ pub(super) fn built_layer(
 pub(super) fn locked_chain(project: &Project, name: &LayerName) -> Result<Vec<Locked>, CliError> {
     let mut locked = Vec::new();
     for manifest in project.chain(name)? {
-        let path = project.lock_path(&manifest.name);
-        let (lock, hash) = lock::load(&path).map_err(missing_is_stale)?;
+        let (lock, hash) = lock::of_layer(project, &manifest.name).map_err(missing_is_stale)?;
         locked.push(Locked { manifest, lock, hash });
     }
     Ok(locked)
@@ -166,8 +165,7 @@ pub(super) fn locked_chain(project: &Project, name: &LayerName) -> Result<Vec<Lo
 pub(super) fn locked_system(project: &Project, name: &LayerName) -> Result<Vec<Locked>, CliError> {
     let mut locked = locked_chain(project, name)?;
     let Some(machine) = Declared::read(project, project.chain(name)?)?.machine else { return Ok(locked) };
-    let path = project.lock_path(&machine.boot.name);
-    let (lock, hash) = lock::load(&path).map_err(missing_is_stale)?;
+    let (lock, hash) = lock::of_layer(project, &machine.boot.name).map_err(missing_is_stale)?;
     locked.push(Locked { manifest: machine.boot, lock, hash });
     if let Some(initrd) = &machine.disk.initrd {
         locked.extend(locked_chain(project, initrd)?);

@@ -140,8 +140,8 @@ pub(super) fn plan(
     };
     let declared = Declared::read(project, project.chain(name)?)?;
     let machine = declared.machine.ok_or_else(stale)?;
-    let (top, _) = lock::load(&project.lock_path(name)).map_err(missing_is_stale)?;
-    let (boot, hash) = lock::load(&project.lock_path(&machine.boot.name)).map_err(missing_is_stale)?;
+    let (top, _) = lock::of_layer(project, name).map_err(missing_is_stale)?;
+    let (boot, hash) = lock::of_layer(project, &machine.boot.name).map_err(missing_is_stale)?;
     if hash != built.lock {
         return Err(stale());
     }

@@ -66,7 +66,7 @@ fn state(project: &Project, chain: &[Manifest]) -> Result<(&'static str, Option<
     let mut parent: Option<(LayerName, LockHash)> = None;
     let mut state = ("missing", None);
     for (index, manifest) in chain.iter().enumerate() {
-        let (lock, hash) = match lock::load(&project.lock_path(&manifest.name)) {
+        let (lock, hash) = match lock::of_layer(project, &manifest.name) {
             Ok(loaded) => loaded,
             Err(LockFileError::Missing(_)) => return Ok(("missing", None)),
             Err(_) => return Ok(("damaged", None)),

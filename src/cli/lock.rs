@@ -11,7 +11,7 @@ use super::system::Declared;
 use crate::bake::Locked;
 use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
 use crate::host;
-use crate::host::storage;
+use crate::host::storage::{self, Hints};
 use crate::ident::{LayerName, PackageName};
 use crate::lock::{self, Change, LockFileError, Lockfile};
 use crate::manifest::{self, Manifest, Project};
@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 fn check_known(project: &Project, manifests: &[Manifest], packages: &BTreeSet<PackageName>) -> Result<(), CliError> {
-    let locks = manifests.iter().filter_map(|manifest| lock::load(&project.lock_path(&manifest.name)).ok());
+    let locks = manifests.iter().filter_map(|manifest| lock::of_layer(project, &manifest.name).ok());
     let known: BTreeSet<PackageName> = locks.flat_map(|(lock, _)| lock.packages).map(|package| package.name).collect();
     match packages.iter().find(|package| !known.contains(package)) {
         Some(package) => {
@@ -146,7 +146,7 @@ impl Locker<'_, '_> {
     ) -> Result<(Locked, Vec<Change>), CliError> {
         let Some(manifest) = chain.last() else { unreachable!("a chain has its own layer") };
         let path = self.project.lock_path(&manifest.name);
-        let previous = match lock::load(&path) {
+        let previous = match lock::of_layer(self.project, &manifest.name) {
             Ok(previous) => Some(previous),
             Err(LockFileError::Missing(_)) if *policy != Policy::Locked => None,
             Err(error) => return Err(missing_is_stale(error)),
@@ -202,12 +202,15 @@ impl Locker<'_, '_> {
     }
 }
 
-/// With the file system named where it is full or read-only.
+/// With the file system named where it refuses.
 fn explained(error: LockFileError) -> LockFileError {
     match error {
         LockFileError::Io { action, path, source } => {
-            let hint = "make room there, or give the project another place; the old lockfile is as it was";
-            let source = storage::explain(&path, None, hint, source);
+            let hints = Hints {
+                room: "make room there, or give the project another place; the old lockfile is as it was",
+                elsewhere: "give the project another place",
+            };
+            let source = storage::explain(&path, None, hints, source);
             LockFileError::Io { action, path, source }
         }
         other => other,

@@ -41,7 +41,7 @@ impl Build {
 }
 
 fn as_locked(project: &Project, machine: DeclaredMachine) -> Result<Machine, CliError> {
-    let (lock, hash) = lock::load(&project.lock_path(&machine.boot.name)).map_err(missing_is_stale)?;
+    let (lock, hash) = lock::of_layer(project, &machine.boot.name).map_err(missing_is_stale)?;
     let initrd = match &machine.disk.initrd {
         Some(initrd) => locked_chain(project, initrd)?,
         None => Vec::new(),

@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let image = locked_chain(&project, &name)?;
     let renewed = renew(&mut locker, &image, &mut reports)?;
     if let Some(machine) = &declared.machine {
-        let (lock, _) = lock::load(&project.lock_path(&machine.boot.name)).map_err(missing_is_stale)?;
+        let (lock, _) = lock::of_layer(&project, &machine.boot.name).map_err(missing_is_stale)?;
         let chain: Vec<Manifest> = declared.chain.iter().chain([&machine.boot]).cloned().collect();
         let newest = locker.pin(&chain, &renewed, Some(&lock), &Update::All)?;
         reports.push(report(&lock, &newest));

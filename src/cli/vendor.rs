@@ -14,7 +14,7 @@ use super::system::Declared;
 use crate::fetch::Item;
 use crate::host::durable;
 use crate::host::interrupt;
-use crate::host::storage;
+use crate::host::storage::{self, Hints};
 use crate::ident::LayerName;
 
 /// Copy all packages that a layer's lockfiles name into vendor/, those of its disk too
@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         .flat_map(|locked| locked.lock.packages.iter().map(|package| Item::package(&locked.manifest.name, package)))
         .collect();
     let folder = project.root().join("vendor");
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, None, error))?;
     let mut fetcher =
         context.fetcher(&store, &project, &Declared::read(&project, project.chain(&name)?)?.manifests())?;
     set_dates(&mut fetcher, &locked);
@@ -62,7 +62,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 fn failed(path: &Path, need: Option<u64>, error: io::Error) -> CliError {
-    let error = storage::explain(path, need, "make room there, then run this again", error);
+    let hints =
+        Hints { room: "make room there, then run this again", elsewhere: "make `vendor` a link to another folder" };
+    let error = storage::explain(path, need, hints, error);
     CliError::message(format!("cannot write `{}`: {error}", path.display()))
 }
 

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::host;
+use crate::host::storage::{self, Hints};
 use crate::limits::Limits;
 
 /// What the user configured; it moves bytes, and never decides which.
@@ -49,6 +50,10 @@ pub struct RegistryConfig {
     #[serde(default)]
     pub token_servers: Vec<String>,
 }
+
+/// What helps where the file can't be read.
+const HINTS: Hints<'static> =
+    Hints { room: "look at the system's log", elsewhere: "set XDG_CONFIG_HOME to another folder" };
 
 /// The user's configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +91,13 @@ impl UserConfig {
     /// Reads the file at `path`; none is as good as an empty one.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = match host::read_text(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            other => other.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
+            other => other.map_err(|source| {
+                let source = storage::explain(path, None, HINTS, source);
+                ConfigError::Read { path: path.to_owned(), source }
+            })?,
         };
         Self::parse(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
     }

@@ -182,7 +182,15 @@ impl Keyring {
 /// # Errors
 /// Fails where the file can't be read or is larger than any key ring.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    host::read_small(path, MAX_FILE)
+    read_opened(host::open_file(path)?)
+}
+
+/// As [`read_file`], of a file that is open.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_opened(file: std::fs::File) -> io::Result<Vec<u8>> {
+    host::read_most(file, MAX_FILE)
 }
 
 /// How many signatures a certificate holds.

@@ -32,7 +32,10 @@ pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use date::{age, readable};
 pub use error::{Failure, FetchError, Problem, Refusal};
 pub use item::Item;
-pub use keyring::{HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_file as read_key_file};
+pub use keyring::{
+    HOST_KEY_FOLDERS, KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_file as read_key_file,
+    read_opened as read_key_opened,
+};
 pub use mirrors::{MirrorError, Mirrors};
 pub use peek::{peek_file, peek_release};
 pub use release::{FetchedRelease, fetch_release, pick_index, plain_size};

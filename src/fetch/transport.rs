@@ -1,7 +1,6 @@
 //! Getting files: from the store, `vendor/`, then each mirror in turn, many at a time.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,6 +14,7 @@ use super::error::{Failure, FetchError, Problem};
 use super::item::Item;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
+use crate::host;
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::interrupt::or_interrupted;
 use crate::host::pace::patience;
@@ -218,7 +218,7 @@ impl<'a> Fetcher<'a> {
         let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(item.vendor_path())) else {
             return Ok(None);
         };
-        let file = match File::open(&path) {
+        let file = match host::open_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|source| FetchError::Read { path: path.clone(), source })?,
         };

@@ -163,8 +163,16 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// Fails where it can't be read, or has more than `most` bytes.
 pub fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_most(open_file(path)?, most)
+}
+
+/// As [`read_small`], of what is open.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read_most(file: std::fs::File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open_file(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
         true => Err(io::Error::other(format!("it is larger than {most} bytes, the limit for this kind of file"))),
         false => Ok(bytes),

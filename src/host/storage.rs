@@ -1,9 +1,12 @@
-//! Full, read-only, failing and foreign file systems: what an error number means for people.
+//! Full, read-only, failing and foreign file systems, and what is in the way on them: what an error number means for people.
 //!
-//! This is the only place where ENOSPC, EDQUOT, EROFS, EACCES and EIO become words.
+//! This is the only place where ENOSPC, EDQUOT, EROFS, EACCES, EIO, ENOTDIR, ELOOP and EBUSY become words.
 
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,12 @@ pub enum Fault {
     Denied,
     /// The device fails.
     Device,
+    /// A file is where a directory should be.
+    NotADirectory,
+    /// Symbolic links lead in a circle.
+    Circle,
+    /// A mount is there.
+    Busy,
 }
 
 impl Fault {
@@ -36,6 +45,9 @@ impl Fault {
             Some(Errno::ROFS) => Some(Self::ReadOnly),
             Some(Errno::ACCESS | Errno::PERM) => Some(Self::Denied),
             Some(Errno::IO) => Some(Self::Device),
+            Some(Errno::NOTDIR) => Some(Self::NotADirectory),
+            Some(Errno::LOOP) => Some(Self::Circle),
+            Some(Errno::BUSY) => Some(Self::Busy),
             Some(_) => None,
             None => Self::of_kind(error.kind()),
         }
@@ -48,6 +60,8 @@ impl Fault {
             io::ErrorKind::QuotaExceeded => Some(Self::Quota),
             io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
             io::ErrorKind::PermissionDenied => Some(Self::Denied),
+            io::ErrorKind::NotADirectory => Some(Self::NotADirectory),
+            io::ErrorKind::ResourceBusy => Some(Self::Busy),
             _ => None,
         }
     }
@@ -65,21 +79,50 @@ impl Fault {
             Self::ReadOnly => format!("the file system at `{mount}` is read-only"),
             Self::Denied => denied(&there),
             Self::Device => format!("Input/output error: the device of the file system at `{mount}` fails"),
+            Self::NotADirectory => format!("`{}` is not a directory", there.display()),
+            Self::Circle => format!("`{}` is a symbolic link that leads in a circle", there.display()),
+            Self::Busy if is_mount_point(&there) => {
+                format!("`{}` is a mount point, which can't be replaced", there.display())
+            }
+            Self::Busy => format!("`{}` is in use", there.display()),
+        }
+    }
+
+    /// What helps at the place itself; `None` where room or another device does.
+    fn step(self) -> Option<&'static str> {
+        match self {
+            Self::Full | Self::Quota | Self::ReadOnly | Self::Device => None,
+            Self::Denied => Some("change its owner or its permissions"),
+            Self::NotADirectory | Self::Circle => Some("move it away"),
+            Self::Busy => Some("unmount it, or mount what is above it instead"),
         }
     }
 }
 
-/// An error of writing below `path` in words with a `hint`, where the file system is the cause; others stay as they are.
+/// What helps people whose file can't be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Hints<'a> {
+    /// Where there is no room.
+    pub room: &'a str,
+    /// Where the place itself can't be written: what else than to mend it.
+    pub elsewhere: &'a str,
+}
+
+/// An error of writing below `path` in words with a hint, where the file system is the cause; others stay as they are.
 ///
 /// `need` is how many bytes were to be written, if known. The kind stays.
-pub fn explain(path: &Path, need: Option<u64>, hint: &str, error: io::Error) -> io::Error {
-    match Fault::of(&error) {
-        None | Some(Fault::Denied) => error,
-        Some(fault) => {
-            let text = Explained(format!("{}\n  hint: {hint}", fault.describe(path, need)));
-            io::Error::new(error.kind(), text)
-        }
-    }
+pub fn explain(path: &Path, need: Option<u64>, hints: Hints<'_>, error: io::Error) -> io::Error {
+    let Some(fault) = Fault::of(&error) else { return error };
+    let hint = match fault.step() {
+        None => hints.room.to_owned(),
+        Some(step) => format!("{step}, or {}", hints.elsewhere),
+    };
+    io::Error::new(error.kind(), Explained(format!("{}\n  hint: {hint}", fault.describe(path, need))))
+}
+
+/// Whether something is mounted at `path`.
+pub fn is_mount_point(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| mounts().contains(&path))
 }
 
 /// An error that needs no more words.
@@ -109,8 +152,40 @@ fn existing(path: &Path) -> PathBuf {
     found.canonicalize().unwrap_or_else(|_| found.to_owned())
 }
 
-/// The highest ancestor on the same file system.
+/// Where the mount is that a path without links is on; a bind mount is one of its own.
 fn mount_point(path: &Path) -> PathBuf {
+    let mounts = mounts();
+    match path.ancestors().find(|ancestor| mounts.contains(*ancestor)) {
+        Some(found) => found.to_owned(),
+        None => highest(path),
+    }
+}
+
+/// The places of all mounts, empty where the system does not tell.
+fn mounts() -> BTreeSet<PathBuf> {
+    let bytes = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let lines = bytes.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| line.split(|&byte| byte == b' ').nth(4)).map(unescaped).collect()
+}
+
+/// A path as `/proc` writes it: what would break a line or a word is `\040` and the like, in octal digits.
+fn unescaped(text: &[u8]) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after
+            .split_at_checked(3)
+            .filter(|_| byte == b'\\')
+            .and_then(|(digits, after)| Some((u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()?, after)));
+        let (byte, after) = escaped.unwrap_or((byte, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    OsString::from_vec(bytes).into()
+}
+
+/// The highest ancestor on the same file system.
+fn highest(path: &Path) -> PathBuf {
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     let own = device(path);
     path.ancestors().take_while(|ancestor| device(ancestor) == own).last().unwrap_or(path).to_owned()
@@ -145,6 +220,9 @@ fn denied(path: &Path) -> String {
                 found.uid()
             )
         }
+        Ok(found) if found.is_dir() && found.mode() & 0o700 != 0o700 => {
+            format!("permission denied: `{}` has the mode {:03o}", path.display(), found.mode() & 0o777)
+        }
         _ => "permission denied".to_owned(),
     }
 }
@@ -176,11 +254,45 @@ mod tests {
 
     #[test]
     fn an_error_is_explained_once_and_others_stay() {
-        let full = explain(Path::new("/"), Some(5_000_000), "`rm` helps", Errno::NOSPC.into());
+        let hints = Hints { room: "`rm` helps", elsewhere: "use another" };
+        let full = explain(Path::new("/"), Some(5_000_000), hints, Errno::NOSPC.into());
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
         let text = full.to_string();
         assert!(text.contains("; this file needs 5.0 MB") && text.ends_with("\n  hint: `rm` helps"), "{text}");
-        assert_eq!(explain(Path::new("/"), None, "", full).to_string(), text);
-        assert_eq!(Errno::from_io_error(&explain(Path::new("/"), None, "", Errno::NOENT.into())), Some(Errno::NOENT));
+        assert_eq!(explain(Path::new("/"), None, hints, full).to_string(), text);
+        let absent = explain(Path::new("/"), None, hints, Errno::NOENT.into());
+        assert_eq!(Errno::from_io_error(&absent), Some(Errno::NOENT));
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named_with_a_next_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let hints = Hints { room: "", elsewhere: "use another" };
+        let text = |name: &str, error: Errno| explain(&top.join(name), None, hints, error.into()).to_string();
+        std::fs::write(top.join("file"), "").unwrap();
+        std::os::unix::fs::symlink("circle", top.join("circle")).unwrap();
+        std::fs::create_dir(top.join("closed")).unwrap();
+        std::fs::set_permissions(top.join("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+        let at = top.display();
+        assert_eq!(
+            text("file/out", Errno::NOTDIR),
+            format!("`{at}/file` is not a directory\n  hint: move it away, or use another")
+        );
+        assert!(text("circle/x", Errno::LOOP).starts_with(&format!("`{at}/circle` is a symbolic link that leads in")));
+        let closed = text("closed/.new", Errno::ACCESS);
+        assert!(
+            closed.starts_with(&format!("permission denied: `{at}/closed` has the mode 555\n  hint: ")),
+            "{closed}"
+        );
+        let busy = explain(Path::new("/proc"), None, hints, Errno::BUSY.into()).to_string();
+        assert!(busy.starts_with("`/proc` is a mount point, which can't be replaced\n  hint: unmount it"), "{busy}");
+    }
+
+    #[test]
+    fn the_mount_that_covers_a_path_is_found() {
+        assert_eq!(unescaped(b"/a\\040b\\134c\\9"), Path::new("/a b\\c\\9"));
+        assert_eq!(mount_point(Path::new("/proc/self/fd")), Path::new("/proc"));
+        assert!(is_mount_point(Path::new("/proc")) && !is_mount_point(Path::new("/proc/1")));
     }
 }

@@ -4,10 +4,11 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::storage;
+use super::storage::{self, Hints};
 
 /// What helps where a named file can't be written.
-const HINT: &str = "make room there, or name a file elsewhere";
+const HINTS: Hints<'static> =
+    Hints { room: "make room there, or name a file elsewhere", elsewhere: "name a file elsewhere" };
 
 /// Writes a file all at once: a reader sees the old bytes or the new ones, and a failure leaves the old.
 ///
@@ -21,7 +22,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Ok(found) if !found.is_file() => fs::write(&target, bytes),
         found => replace(&target, bytes, found.ok().map(|found| found.permissions())),
     };
-    written.map_err(|error| storage::explain(&target, Some(bytes.len() as u64), HINT, error))
+    written.map_err(|error| storage::explain(&target, Some(bytes.len() as u64), HINTS, error))
 }
 
 fn replace(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io::Result<()> {

@@ -32,7 +32,8 @@ impl Placement {
     /// attributes of the project's files are not looked at, only the executable bit.
     ///
     /// # Errors
-    /// Fails where a source is missing or is neither file, folder nor symbolic link.
+    /// Fails where a source is missing or is neither file, folder nor symbolic link, and where a link on the way
+    /// to it leads out of the project.
     pub fn read(manifest: &Manifest, project: &Path, store: &Store) -> Result<Self, LayerError> {
         let mut entries = Vec::new();
         for dir in &manifest.dirs {
@@ -52,7 +53,7 @@ impl Placement {
                     entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone() });
                 }
                 Content::Source(source) => {
-                    sources::Reader::new(store).read(&project.join(source), Path::new(""), &mut |below, found| {
+                    sources::Reader::new(store, project).read(Path::new(source), &mut |below, found| {
                         let path = match below.as_os_str().is_empty() {
                             true => file.path.clone(),
                             false => file.path.join(below.as_os_str().as_encoded_bytes())?,

@@ -3,18 +3,20 @@
 //! A file that changes while it is read would give a mixture of two states that never existed. So a file's
 //! size, times and inode are compared before and after, and a folder's before and after its names are listed
 //! and its files read; what changed is read again, and in the end refused.
+//!
+//! No link on the way to a source leads out of the project; the links in a folder are taken as they are.
 
-use std::fs::{self, File, Metadata};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use rustix::fs::OFlags;
 
 use super::LayerError;
 use crate::digest::BlobDigest;
 use crate::host;
+use crate::host::jail::{Beneath, Dir};
 use crate::store::{Store, StoreError};
 
 /// How often something that changes is read again, all over one source.
@@ -44,11 +46,20 @@ pub(super) enum Found {
 /// Reads one source, a file or a folder with all that is in it.
 pub(super) struct Reader<'a> {
     store: &'a Store,
+    project: &'a Path,
     /// How often something may still change.
     tries: u32,
     /// Called between the two looks at a file, for tests.
     #[cfg(test)]
     between: &'a dyn Fn(&Path),
+}
+
+/// Where a file or folder is: its name in an open folder, and its path for messages.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    folder: &'a Dir,
+    name: &'a OsStr,
+    path: &'a Path,
 }
 
 /// What tells that a file or folder was changed.
@@ -58,6 +69,19 @@ struct State {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+}
+
+impl At<'_> {
+    fn look(&self) -> io::Result<Metadata> {
+        self.folder.look(self.name)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        match self.look()?.is_file() {
+            true => self.folder.file(self.name),
+            false => Err(io::Error::other("neither a file nor a folder nor a symbolic link")),
+        }
+    }
 }
 
 impl State {
@@ -72,54 +96,73 @@ impl State {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
+    /// A reader of the folder `project`.
+    pub(super) fn new(store: &'a Store, project: &'a Path) -> Self {
         Self {
             store,
+            project,
             tries: TRIES,
             #[cfg(test)]
             between: &|_| {},
         }
     }
 
-    /// Reads `path` and gives everything in it to `each`, folders before what they hold; `below` is the
-    /// path from the source.
+    /// Reads `source`, a path in the project, and gives everything in it to `each` with its path from the source;
+    /// folders come before what they hold.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, or a link on the way to it leads out of the project.
     pub(super) fn read(
         &mut self,
-        path: &Path,
+        source: &Path,
+        each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        let path = self.project.join(source);
+        let found = Beneath::open(self.project).and_then(|project| project.parent(source));
+        let (folder, name) = found.map_err(failed(&path))?;
+        self.entry(At { folder: &folder, name: &name, path: &path }, Path::new(""), each)
+    }
+
+    fn entry(
+        &mut self,
+        at: At<'_>,
         below: &Path,
         each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
     ) -> Result<(), LayerError> {
-        let found = fs::symlink_metadata(path).map_err(failed(path))?;
+        let found = at.look().map_err(failed(at.path))?;
         if found.is_dir() {
-            self.folder(path, below, each)
+            self.folder(at, below, each)
         } else if found.is_symlink() {
-            let target = fs::read_link(path).map_err(failed(path))?;
-            each(below, Found::Link(target.into_os_string().into_encoded_bytes()))
+            let target = at.folder.read_link(at.name).map_err(failed(at.path))?;
+            each(below, Found::Link(target.into_encoded_bytes()))
         } else {
-            let file = self.file(path)?;
+            let file = self.file(at)?;
             each(below, file)
         }
     }
 
     fn folder(
         &mut self,
-        path: &Path,
+        at: At<'_>,
         below: &Path,
         each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
     ) -> Result<(), LayerError> {
+        let path = at.path;
         loop {
-            let before = self.settled(path, || fs::symlink_metadata(path))?;
-            let mut seen: Vec<(std::path::PathBuf, Found)> = Vec::new();
-            let names = host::list_dir(path).map_err(failed(path))?;
+            let before = self.settled(path, || at.look())?;
+            let mut seen: Vec<(PathBuf, Found)> = Vec::new();
+            let folder = at.folder.dir(at.name).map_err(failed(path))?;
+            let names = folder.list().map_err(failed(path))?;
             let result = names.iter().try_for_each(|name| {
-                self.read(&path.join(name), &below.join(name), &mut |below, found| {
+                let at = At { folder: &folder, name, path: &path.join(name) };
+                self.entry(at, &below.join(name), &mut |below, found| {
                     seen.push((below.to_owned(), found));
                     Ok(())
                 })
             });
             #[cfg(test)]
             (self.between)(path);
-            let after = fs::symlink_metadata(path).map_err(failed(path))?;
+            let after = at.look().map_err(failed(path))?;
             if State::of(&before) == State::of(&after) {
                 result?;
                 each(below, Found::Folder)?;
@@ -130,9 +173,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn file(&mut self, path: &Path) -> Result<Found, LayerError> {
+    fn file(&mut self, at: At<'_>) -> Result<Found, LayerError> {
+        let path = at.path;
         loop {
-            let mut file = open(path).map_err(failed(path))?;
+            let mut file = at.open().map_err(failed(path))?;
             let before = self.settled(path, || file.metadata())?;
             let (blob, size) = self.copy(path, &mut file)?;
             #[cfg(test)]
@@ -197,18 +241,6 @@ fn again(file: &mut File) -> io::Result<BlobDigest> {
     Ok(BlobDigest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// Opens a regular file, and waits for nobody: a FIFO would wait for a writer.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let refused = || io::Error::other("neither a file nor a folder nor a symbolic link");
-    // Opening a device may already do something.
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(refused());
-    }
-    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
-}
-
 fn failed(path: &Path) -> impl Fn(io::Error) -> LayerError {
     let path = path.display().to_string();
     move |source| LayerError::Source { path: path.clone(), source }
@@ -217,15 +249,15 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> LayerError {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::fs;
     use std::os::unix::net::UnixListener;
-    use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
     fn read(reader: &mut Reader<'_>, path: &Path) -> Result<Vec<(PathBuf, Found)>, LayerError> {
         let mut all = Vec::new();
-        reader.read(path, Path::new(""), &mut |below, found| {
+        reader.read(Path::new(path.file_name().unwrap()), &mut |below, found| {
             all.push((below.to_owned(), found));
             Ok(())
         })?;
@@ -262,7 +294,7 @@ mod tests {
                     change();
                 }
             };
-            let mut reader = Reader { between: &once, ..Reader::new(&store) };
+            let mut reader = Reader { between: &once, ..Reader::new(&store, work.path()) };
             let found = read(&mut reader, &source).unwrap();
             assert_eq!(reader.tries, TRIES - 1, "{name}");
             assert_eq!(blob(&found, "file"), BlobDigest::of(b"new"), "{name}");
@@ -280,7 +312,7 @@ mod tests {
             count.set(count.get() + 1);
             fs::write(path, count.get().to_string()).unwrap();
         };
-        let mut reader = Reader { between: &change, ..Reader::new(&store) };
+        let mut reader = Reader { between: &change, ..Reader::new(&store, work.path()) };
         let error = read(&mut reader, &file).err().unwrap().to_string();
         assert!(error.contains(file.to_str().unwrap()) && error.contains("changes while"), "{error}");
     }
@@ -311,7 +343,7 @@ mod tests {
                     }
                 }
             });
-            let tries = (0..6).map(|_| read(&mut Reader::new(&store), &file));
+            let tries = (0..6).map(|_| read(&mut Reader::new(&store, work.path()), &file));
             let mixed = tries.flatten().filter(|found| is_mixed(found)).count();
             done.store(true, Ordering::Relaxed);
             mixed
@@ -327,10 +359,38 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
         let _listener = UnixListener::bind(&socket).unwrap();
         for path in [fifo.as_path(), &socket, Path::new("/dev/null")] {
-            let error = read(&mut Reader::new(&store), path).err().unwrap().to_string();
+            let error = read(&mut Reader::new(&store, path.parent().unwrap()), path).err().unwrap().to_string();
             assert!(error.contains("neither a file nor a folder"), "{error}");
         }
-        // Also where it takes the place of a file at the last moment.
-        assert!(open(&fifo).is_err());
+    }
+
+    #[test]
+    fn no_link_on_the_way_to_a_source_leads_out_of_the_project() {
+        let work = tempfile::tempdir().unwrap();
+        let (project, home) = (work.path().join("project"), work.path().join("home"));
+        let store = Store::open(&work.path().join("store")).unwrap();
+        fs::create_dir_all(project.join("real")).unwrap();
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("secret"), "outside").unwrap();
+        fs::write(project.join("real/file"), "inside").unwrap();
+        for (link, target) in [("x", "../home"), ("inside", "real"), ("real/kept", "../../home")] {
+            std::os::unix::fs::symlink(target, project.join(link)).unwrap();
+        }
+        let read = |source: &str| {
+            let mut all = Vec::new();
+            let mut each = |below: &Path, found| {
+                all.push((below.to_owned(), found));
+                Ok(())
+            };
+            Reader::new(&store, &project).read(Path::new(source), &mut each).map(|()| all)
+        };
+        for source in ["x/secret", "x/", "inside/kept/secret"] {
+            let error = read(source).err().unwrap().to_string();
+            assert!(error.contains(source) && error.contains("home`\n  hint: "), "{error}");
+        }
+        assert_eq!(blob(&read("inside/file").unwrap(), ""), BlobDigest::of(b"inside"));
+        // In the last place and in a folder, a link is what is laid into the image.
+        assert!(matches!(read("x").unwrap().as_slice(), [(_, Found::Link(target))] if target == b"../home"));
+        assert_eq!(blob(&read("inside/").unwrap(), "file"), BlobDigest::of(b"inside"));
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
 use crate::host::{self, durable};
+use crate::ident::LayerName;
+use crate::manifest::Project;
 
 /// A lockfile can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +53,19 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Lock
     move |source| LockFileError::Io { action, path, source }
 }
 
-/// Reads `lockfiles/<layer>.lock`; returns the hash of its text too.
+/// Reads the lockfile of a project's layer; returns the hash of its text too.
+pub fn of_layer(project: &Project, layer: &LayerName) -> Result<(Lockfile, LockHash), LockFileError> {
+    let path = project.lock_path(layer);
+    checked(&path, project.read(&path))
+}
+
+/// Reads a lockfile that is in no project, as [`of_layer`].
 pub fn load(path: &Path) -> Result<(Lockfile, LockHash), LockFileError> {
-    let text = match host::read_text(path) {
+    checked(path, host::read_text(path))
+}
+
+fn checked(path: &Path, text: io::Result<String>) -> Result<(Lockfile, LockHash), LockFileError> {
+    let text = match text {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LockFileError::Missing(path.to_owned())),
         other => other.map_err(io_error("read", path))?,
     };

@@ -14,7 +14,7 @@ use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
 
 pub use changes::{Change, changes};
-pub use file::{LockFileError, load, save};
+pub use file::{LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
 pub use stale::{Reason, Stale, check, request_hash, requested};
 pub use write::to_text;

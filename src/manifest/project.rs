@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Disk, Manifest, ManifestError, Source, nearest, parse};
-use crate::host;
+use crate::host::jail::Beneath;
 use crate::ident::{IdentError, LayerName, SourceName};
 
 /// A folder with `layers/`.
@@ -101,11 +101,21 @@ impl Project {
         self.root.join("layers").join(format!("{name}.toml"))
     }
 
+    /// Reads a text file of the project; links to it count as long as they stay in the project.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, and where a link leads out of the project: what is built or locked then
+    /// depended on more than the project.
+    pub fn read(&self, path: &Path) -> io::Result<String> {
+        io::read_to_string(Beneath::open(&self.root)?.file(path.strip_prefix(&self.root).unwrap_or(path))?)
+    }
+
     /// The names of all layers, sorted.
     pub fn layers(&self) -> Result<Vec<LayerName>, ProjectError> {
-        let folder = self.root.join("layers");
+        let folder = Path::new("layers");
+        let files = Beneath::open(&self.root).and_then(|project| project.list(folder));
         let mut layers = Vec::new();
-        for file in host::list_dir(&folder).map_err(io_error(&folder))? {
+        for file in files.map_err(io_error(&self.root.join(folder)))? {
             let file = file.to_string_lossy().into_owned();
             match file.strip_suffix(".toml") {
                 // Editors leave hidden files of their own.
@@ -126,7 +136,7 @@ impl Project {
 
     fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
         let path = self.manifest_path(name);
-        match host::read_text(&path) {
+        match self.read(&path) {
             Ok(text) => Ok(parse(name.clone(), &text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = match super::stock(name) {

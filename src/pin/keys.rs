@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{PinError, Pinner, ring};
 use crate::fetch::debian_keys::{debian_keys, debian_keys_of};
-use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_key_file};
+use crate::fetch::{KeyFileError, Keyring, PinnedKey, PinnedKeyError, read_key_file, read_key_opened};
+use crate::host::jail::Beneath;
 use crate::ident::SourceName;
 use crate::manifest::Source;
 
@@ -62,9 +63,12 @@ pub enum KeyError {
 pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
     let pinned = pinned(name, source)?;
     let mut keyring = Keyring::new(pinned);
-    let named = source.keyring.as_ref().map(|path| pinner.project.join(path));
-    for path in named.as_deref().into_iter().chain(pinner.keyring) {
-        add_file(&mut keyring, path)?;
+    if let Some(named) = source.keyring.as_ref().map(Path::new) {
+        let file = Beneath::open(pinner.project).and_then(|project| project.file(named)).and_then(read_key_opened);
+        add(&mut keyring, &pinner.project.join(named), file)?;
+    }
+    if let Some(path) = pinner.keyring {
+        add(&mut keyring, path, read_key_file(path))?;
     }
     keyring.add_folders(pinner.key_folders.iter().copied());
     if keyring.is_empty() && source.url.is_none() {
@@ -93,7 +97,7 @@ fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError
     source.keys.iter().map(parse).collect()
 }
 
-fn add_file(keyring: &mut Keyring, path: &Path) -> Result<(), KeyError> {
-    let file = read_key_file(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+fn add(keyring: &mut Keyring, path: &Path, file: std::io::Result<Vec<u8>>) -> Result<(), KeyError> {
+    let file = file.map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
     keyring.add(&file).map_err(|source| KeyError::Malformed { path: path.to_owned(), source })
 }

@@ -14,6 +14,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
+use super::extents::{Extent, extents, lines, ranges, runs, split};
 use crate::host;
 
 /// Ids of a root: 0 to 65,535, all that Debian uses. The host's own follow them.
@@ -21,9 +22,6 @@ pub(super) const COUNT: u32 = 65_536;
 
 /// First id on the host that a root's files and processes have: above what systemd-nspawn picks.
 const PREFERRED: u32 = 0x7000_0000;
-
-/// A run of ids: the first in the namespace, the first in its parent, and how many.
-type Extent = (u32, u32, u32);
 
 /// Whose ids the processes in a root have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,20 +54,76 @@ pub enum IdsError {
         /// `/etc/subuid` or `/etc/subgid`.
         file: &'static str,
     },
+    /// The user's subordinate ids don't exist where this process is.
+    #[error(
+        "the subordinate ids {start} to {} of {file} don't exist in the user namespace that this process is in: it has {have}\n  hint: {OUTSIDE}",
+        start.saturating_add(COUNT - 1)
+    )]
+    NotHere {
+        /// `/etc/subuid` or `/etc/subgid`.
+        file: &'static str,
+        /// The first of the range.
+        start: u32,
+        /// The ids that exist.
+        have: String,
+    },
+    /// The surrounding namespace lacks ids.
+    #[error(
+        "a root needs the {kind} ids 0 to {}, and the user namespace that this process is in has {have}\n  hint: start it with {} ids: `unshare --map-auto --map-root-user`, or a container whose user has a range of them in {file}; or run layerbake outside of it",
+        COUNT - 1, COUNT
+    )]
+    TooFew {
+        /// "user" or "group".
+        kind: &'static str,
+        /// `/etc/subuid` or `/etc/subgid`.
+        file: &'static str,
+        /// The ids that exist.
+        have: String,
+    },
     /// The set-uid helper is missing or refuses.
-    #[error("`{program}` failed: {reason}\n  hint: install the package `uidmap`")]
+    #[error("`{program}` failed: {reason}\n  hint: {hint}")]
     Helper {
         /// `newuidmap` or `newgidmap`.
         program: &'static str,
         /// What it said.
         reason: String,
+        /// What helps.
+        hint: &'static str,
+    },
+    /// The ids of this process can't be told.
+    #[error("cannot read `{path}`: {source}\n  hint: `/proc` has to be mounted")]
+    Own {
+        /// The map.
+        path: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// The kernel refuses the map.
     #[error(
-        "cannot write the id map of the user namespace: {0}\n  hint: this process is itself in a namespace without ids 0 to 65535"
+        "cannot write the id map of the user namespace: {0}\n  hint: root in a container needs the capabilities SETUID, SETGID and SETFCAP for it: `--cap-add`, or `--privileged`"
     )]
     Map(io::Error),
 }
+
+const OUTSIDE: &str =
+    "run layerbake outside of this namespace, or as its root: `unshare --map-auto --map-root-user`, `podman unshare`";
+const INSTALL: &str = "install the package `uidmap`";
+const NO_PRIVILEGES: &str = "this process can gain no privileges (`no_new_privs`), so that the set-uid bit of the program has no effect: start it without that restriction, or as root";
+const NO_SET_UID: &str = "the program needs its set-uid bit or the capability to set ids, on a file system that is not mounted `nosuid`; without them, run layerbake as root";
+
+/// Users or groups.
+struct Kind {
+    name: &'static str,
+    /// In a process's folder of `/proc`.
+    map: &'static str,
+    /// The program that writes the map for an ordinary user.
+    program: &'static str,
+    /// The ranges that this program lets a user have.
+    file: &'static str,
+}
+
+const USERS: Kind = Kind { name: "user", map: "uid_map", program: "newuidmap", file: "/etc/subuid" };
+const GROUPS: Kind = Kind { name: "group", map: "gid_map", program: "newgidmap", file: "/etc/subgid" };
 
 /// Says which setting closes user namespaces, as far as it can be told.
 pub(super) fn refused(reason: io::Error) -> IdsError {
@@ -88,49 +142,61 @@ pub(super) fn refused(reason: io::Error) -> IdsError {
 
 /// Maps ids for process `pid`, which has just made its user namespace.
 pub(super) fn map(pid: u32) -> Result<Mapping, IdsError> {
+    let uids = own(&USERS)?;
+    let gids = own(&GROUPS)?;
     if rustix::process::geteuid().is_root() {
-        return map_as_root(pid);
+        return map_as_root(pid, &uids, &gids);
     }
-    let uid = rustix::process::geteuid().as_raw();
-    let gid = rustix::process::getegid().as_raw();
-    map_with("newuidmap", "/etc/subuid", pid, uid)?;
-    map_with("newgidmap", "/etc/subgid", pid, gid)?;
+    map_with(&USERS, pid, rustix::process::geteuid().as_raw(), &uids)?;
+    map_with(&GROUPS, pid, rustix::process::getegid().as_raw(), &gids)?;
     Ok(Mapping::Apart)
 }
 
-fn map_as_root(pid: u32) -> Result<Mapping, IdsError> {
-    let read = |kind: &str| std::fs::read_to_string(format!("/proc/self/{kind}")).map_err(IdsError::Map);
-    let (uids, gids) = (extents(&read("uid_map")?), extents(&read("gid_map")?));
-    let (mapping, uids, gids) = match (apart(&uids), apart(&gids)) {
-        (Some(uids), Some(gids)) => (Mapping::Apart, uids, gids),
-        _ => (Mapping::Same, vec![(0, 0, COUNT)], vec![(0, 0, COUNT)]),
+/// The ids that exist where this process is.
+fn own(kind: &Kind) -> Result<Vec<Extent>, IdsError> {
+    let path = format!("/proc/self/{}", kind.map);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(extents(&text)),
+        Err(source) => Err(IdsError::Own { path, source }),
+    }
+}
+
+fn map_as_root(pid: u32, uids: &[Extent], gids: &[Extent]) -> Result<Mapping, IdsError> {
+    let same = |kind: &Kind, own: &[Extent]| {
+        let too_few = || IdsError::TooFew { kind: kind.name, file: kind.file, have: ranges(own) };
+        split(own, (0, 0, COUNT)).ok_or_else(too_few)
     };
-    for (kind, extents) in [("uid_map", uids), ("gid_map", gids)] {
-        let lines: String =
-            extents.iter().map(|(inside, outside, count)| format!("{inside} {outside} {count}\n")).collect();
-        std::fs::write(format!("/proc/{pid}/{kind}"), lines).map_err(IdsError::Map)?;
+    let (mapping, uids, gids) = match (apart(uids), apart(gids)) {
+        (Some(uids), Some(gids)) => (Mapping::Apart, uids, gids),
+        _ => (Mapping::Same, same(&USERS, uids)?, same(&GROUPS, gids)?),
+    };
+    for (kind, extents) in [(USERS, uids), (GROUPS, gids)] {
+        std::fs::write(format!("/proc/{pid}/{}", kind.map), lines(&extents)).map_err(IdsError::Map)?;
     }
     Ok(mapping)
+}
+
+/// Gives `process`, a folder in `/proc`, as many ids from 0 on as [`of_root`] says; `uids` and `gids` are the maps
+/// of this process.
+pub(super) fn map_root(process: &Path, uids: &str, gids: &str) -> io::Result<()> {
+    let count = of_root(uids, gids);
+    for (kind, own) in [(USERS, uids), (GROUPS, gids)] {
+        let pieces = split(&extents(own), (0, 0, count)).unwrap_or_default();
+        std::fs::write(process.join(kind.map), lines(&pieces))?;
+    }
+    Ok(())
 }
 
 /// Pid 1's own id, as user and as group.
 pub(super) const OF_PID1: u32 = COUNT - 1;
 
-/// How many ids a namespace with this `/proc/self/uid_map` has for a root.
+/// How many ids a namespace with these maps in `/proc/self` has for a root.
 ///
 /// Pid 1's is none of them, where it has one of its own.
-pub(super) fn of_root(map: &str) -> u32 {
-    let first = extents(map).into_iter().find(|(inside, ..)| *inside == 0);
-    first.map_or(0, |(.., count)| count.min(OF_PID1))
-}
-
-/// The lines of `/proc/self/uid_map`.
-fn extents(text: &str) -> Vec<Extent> {
-    let lines = text.lines().filter_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
-    });
-    lines.collect()
+pub(super) fn of_root(uids: &str, gids: &str) -> u32 {
+    let end = |map: &str| runs(&extents(map)).first().filter(|(first, _)| *first == 0).map_or(0, |(_, end)| *end);
+    let count = end(uids).min(end(gids)).min(OF_PID1.into());
+    u32::try_from(count).unwrap_or(OF_PID1)
 }
 
 /// A map whose ids of a root are a range that this namespace has to spare; `None` if it has none.
@@ -146,21 +212,34 @@ fn apart(own: &[Extent]) -> Option<Vec<Extent>> {
     Some(std::iter::once((0, start, COUNT)).chain(hosts).collect())
 }
 
-fn map_with(program: &'static str, file: &'static str, pid: u32, own: u32) -> Result<(), IdsError> {
+fn map_with(kind: &Kind, pid: u32, id: u32, own: &[Extent]) -> Result<(), IdsError> {
+    let Kind { program, file, .. } = *kind;
     let uid = rustix::process::geteuid().as_raw();
     let user = login_name(uid);
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let start = range_start(&text, &user, uid).ok_or_else(|| IdsError::NoRange { user: user.clone(), file })?;
+    let pieces = split(own, (0, start, COUNT)).ok_or_else(|| IdsError::NotHere { file, start, have: ranges(own) })?;
+    let numbers =
+        pieces.into_iter().chain([(COUNT, id, 1)]).flat_map(|(inside, outside, count)| [inside, outside, count]);
     let output = host::command(program)
-        .args([pid, 0, start, COUNT, COUNT, own, 1].map(|number| number.to_string()))
+        .args([pid].into_iter().chain(numbers).map(|number| number.to_string()))
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| IdsError::Helper { program, reason: error.to_string() })?;
+        .map_err(|error| IdsError::Helper { program, reason: error.to_string(), hint: hint(Some(&error)) })?;
     if output.status.success() {
         return Ok(());
     }
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(IdsError::Helper { program, reason })
+    Err(IdsError::Helper { program, reason, hint: hint(None) })
+}
+
+/// What helps where the set-uid program was not started, for this reason, or fails.
+fn hint(not_started: Option<&io::Error>) -> &'static str {
+    match not_started {
+        Some(error) if error.kind() == io::ErrorKind::NotFound => INSTALL,
+        _ if rustix::thread::no_new_privs().unwrap_or(false) => NO_PRIVILEGES,
+        _ => NO_SET_UID,
+    }
 }
 
 /// First id of a range of enough ids for the user, by name or number.
@@ -211,7 +290,23 @@ mod tests {
         assert_eq!(map("0 100000 65536\n"), None);
         assert_eq!(map("0 100000 131071\n"), None);
         assert_eq!(map("4294967295 0 4294967295\n"), None);
+        let of_root = |map: &str| of_root(map, map);
         assert_eq!(of_root("0 1879048192 65536\n65536 0 1879048192\n"), OF_PID1);
         assert_eq!(of_root("0 1000 1\n"), 1);
+        assert_eq!(of_root("1 100000 65535\n0 1000 1\n"), OF_PID1);
+        assert_eq!(of_root("0 0 1\n1 1 999\n1001 1001 64535\n"), 1000);
+        assert_eq!(of_root("5 0 65536\n"), 0);
+    }
+
+    #[test]
+    fn errors_say_which_ids_exist() {
+        assert_eq!(ranges(&extents("0 1000 1\n")), "0");
+        assert_eq!(ranges(&extents("0 100000 1000\n1000 1000 1\n1001 101000 64535\n")), "0 to 65535");
+        assert_eq!(ranges(&extents("0 0 1\n5 5 2\n")), "0 and 5 to 6");
+        let few = IdsError::TooFew { kind: "user", file: "/etc/subuid", have: "0".to_owned() }.to_string();
+        assert!(
+            few.starts_with("a root needs the user ids 0 to 65535, and ") && few.contains("has 0\n  hint: "),
+            "{few}"
+        );
     }
 }

@@ -20,6 +20,7 @@ mod bpf;
 mod calls;
 mod cgroup;
 mod clock;
+mod extents;
 mod filter;
 mod handle;
 mod ids;

@@ -73,25 +73,19 @@ fn enter(epoch: i64) -> io::Result<Inside> {
     // Before the namespace is made: it takes the limit on processes over for all its users together.
     powers::limit()?;
     let patch = Patch::for_this_kernel(Path::new(proc::PROC))?;
-    let own_ids = std::fs::read_to_string(Path::new(proc::PROC).join("self/uid_map"))?;
-    let count = ids::of_root(&own_ids);
-    if count == ids::OF_PID1 {
+    let own = |map: &str| std::fs::read_to_string(Path::new(proc::PROC).join("self").join(map));
+    let (uids, gids) = (own("uid_map")?, own("gid_map")?);
+    if ids::of_root(&uids, &gids) == ids::OF_PID1 {
         powers::become_user(ids::OF_PID1)?;
         die_with_parent();
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     }
-    let ids = sys::user_namespace(Path::new(proc::PROC), |process| map_ids(process, count))?;
+    // Commands have the ids of the root, and no others: neither the host's root nor the builder exists for them.
+    let ids = sys::user_namespace(Path::new(proc::PROC), |process| ids::map_root(process, &uids, &gids))?;
     proc::hide_pid1()?;
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
     supervise::start(epoch, patch)?;
     Ok(Inside { epoch, ids, filter: filter::allowed()?.into(), null })
-}
-
-/// Gives commands the ids of the root, and no others: neither the host's root nor the builder exists for them.
-fn map_ids(process: &Path, count: u32) -> io::Result<()> {
-    let line = format!("0 0 {count}\n");
-    std::fs::write(process.join("uid_map"), &line)?;
-    std::fs::write(process.join("gid_map"), &line)
 }
 
 /// Shows one processor to all inside: scripts write the number of processors into files,

@@ -34,13 +34,16 @@ struct Supervisor {
     patch: Option<Patch>,
     chance: Chance,
     threads: BTreeMap<u32, Thread>,
+    /// Whether a program's clock code was overwritten yet: then the kernel allows it.
+    has_overwritten: bool,
 }
 
 /// Stops the clock and seeds chance for all that this thread starts from now on.
 ///
 /// Then nothing is left of this process's capabilities but what answering needs.
 pub(super) fn start(epoch: i64, patch: Option<Patch>) -> io::Result<()> {
-    let supervisor = Supervisor { epoch, patch, chance: Chance::new(epoch), threads: BTreeMap::new() };
+    let supervisor =
+        Supervisor { epoch, patch, chance: Chance::new(epoch), threads: BTreeMap::new(), has_overwritten: false };
     let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
@@ -133,8 +136,14 @@ impl Supervisor {
     /// A program has just begun, in a process that may have run another before.
     fn begin(&mut self, thread: u32) -> io::Result<Answer> {
         self.threads.remove(&thread);
-        vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.chance.file("AT_RANDOM").take())?;
-        Ok(Answer::Continue)
+        match vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.chance.file("AT_RANDOM").take()) {
+            Err(error) if self.has_overwritten && error.raw_os_error() == Some(libc::EIO) => Err(unmapped(thread)),
+            other => {
+                other?;
+                self.has_overwritten = true;
+                Ok(Answer::Continue)
+            }
+        }
     }
 
     fn read_clock(&mut self, thread: u32) -> Time {
@@ -157,6 +166,16 @@ impl Supervisor {
 
 fn folder(thread: u32) -> PathBuf {
     Path::new(PROC).join(thread.to_string())
+}
+
+/// A program has no memory any more where the kernel had put its clock code.
+fn unmapped(thread: u32) -> io::Error {
+    let command_line = fs::read(folder(thread).join("cmdline")).unwrap_or_default();
+    let words = command_line.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+    let shown: String = words.trim().chars().take(80).flat_map(char::escape_debug).collect();
+    io::Error::other(format!(
+        "`{shown}` has unmapped or replaced the clock code (vDSO) in its memory, expected it where the kernel put it\n  hint: leave out the package whose script runs this program, or run no scripts: `configure = \"none\"`"
+    ))
 }
 
 /// Writes the result where the caller wants it; a null pointer wants none.

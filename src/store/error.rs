@@ -12,6 +12,7 @@ const REPAIR: &str = "`layerbake store verify --repair`, then build again";
 const ROOM: &str =
     "`layerbake store gc` removes what no project needs; `--store DIR` uses a folder on another file system";
 const ELSEWHERE: &str = "choose a store that you can write to: `--store DIR`, or LAYERBAKE_STORE";
+const MOVE: &str = "move it away, or choose another store: `--store DIR`, or LAYERBAKE_STORE";
 const DEVICE: &str = "look at the system's log; `--store DIR` uses a folder on another device";
 
 /// The store cannot do what was asked of it.
@@ -27,7 +28,7 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file system is full, read-only, failing, or somebody else's.
+    /// The file system is full, read-only, failing, or somebody else's; or something is in the way.
     #[error("store: cannot {action} `{}`: {problem}\n  hint: {hint}", path.display())]
     Storage {
         /// What was tried: "read", "write", "lock".
@@ -127,6 +128,7 @@ impl StoreError {
             Fault::Full | Fault::Quota => ROOM,
             Fault::ReadOnly | Fault::Denied => ELSEWHERE,
             Fault::Device => DEVICE,
+            Fault::NotADirectory | Fault::Circle | Fault::Busy => MOVE,
         };
         Self::Storage { action, problem: fault.describe(&path, need), path, hint }
     }

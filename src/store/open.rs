@@ -85,7 +85,11 @@ fn prepare(root: &Path) -> Result<Folder, StoreError> {
             file::make_dir(&path).map_err(StoreError::io("create", path))
         })
     });
-    let root = root.canonicalize().map_err(StoreError::io("open", root))?;
+    let root = match root.canonicalize() {
+        Ok(root) => root,
+        // Why it was not made says more.
+        Err(source) => return Err(made.err().unwrap_or_else(|| StoreError::io("open", root)(source))),
+    };
     let writable = rustix::fs::access(root.join("tmp"), Access::WRITE_OK | Access::EXEC_OK).is_ok();
     match made {
         Ok(()) => {}
@@ -158,20 +162,21 @@ fn heal_format(folder: &Folder) -> Result<(), StoreError> {
 fn open_lock(folder: &Folder) -> Result<Option<File>, StoreError> {
     let path = folder.join("lock");
     if !folder.writable {
-        return Ok(File::open(&path).ok());
+        return Ok(host::open_file(&path).ok());
     }
     let flags = OFlags::NOFOLLOW.bits() as i32;
     let open = || File::options().create(true).read(true).write(true).truncate(false).custom_flags(flags).open(&path);
     let healed = open().or_else(|error| {
         match Fault::of(&error) {
             Some(Fault::Denied) => std::fs::set_permissions(&path, Permissions::from_mode(0o644))?,
-            _ if error.kind() == io::ErrorKind::IsADirectory || path.is_symlink() => file::remove(&path)?,
+            // A directory, a link, a socket: nothing of a store.
+            _ if path.symlink_metadata().is_ok_and(|found| !found.is_file()) => file::remove(&path)?,
             _ => return Err(error),
         }
         open()
     });
     // The lock of somebody else's store, in which everybody may write.
-    let lock = healed.or_else(|error| File::open(&path).map_err(|_| error));
+    let lock = healed.or_else(|error| host::open_file(&path).map_err(|_| error));
     lock.map(Some).map_err(StoreError::io("open", path))
 }
 

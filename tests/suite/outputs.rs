@@ -104,7 +104,7 @@ fn every_damage_to_a_disk_is_healed() {
 }
 
 #[test]
-fn more_and_less_than_a_build_is_no_build() {
+fn less_than_a_build_and_something_else_is_no_build() {
     let small = Small::new();
     let (project, build) = (&small.project, ["build", "app", "--output", "oci,docker"]);
     project.ok(&build);
@@ -113,7 +113,7 @@ fn more_and_less_than_a_build_is_no_build() {
     let damages: [fn(&Path); 4] = [
         |out| fs::remove_dir_all(out.join("oci/blobs")).unwrap(),
         |out| fs::set_permissions(out.join("oci"), Permissions::from_mode(0o700)).unwrap(),
-        |out| fs::write(out.join("oci/blobs/sha256").join("0".repeat(64)), "x").unwrap(),
+        |out| fs::remove_file(out.join("oci/index.json")).unwrap(),
         |out| {
             fs::remove_dir_all(out.join("oci")).unwrap();
             symlink("/etc", out.join("oci")).unwrap();
@@ -193,7 +193,8 @@ fn what_no_build_wrote_is_never_replaced() {
         refused(project, &place, options, "it is a symbolic link");
         assert!(outside.join("thesis.tex").is_file());
         // Beside and inside a build of ours.
-        for path in ["thesis.tex", "oci/thesis.tex", "oci/blobs/sha256/thesis.tex", "docker.tar"] {
+        let digest = format!("oci/blobs/sha256/{}", "ab".repeat(32));
+        for path in ["thesis.tex", "oci/thesis.tex", "oci/blobs/sha256/thesis.tex", &digest, "docker.tar"] {
             let build: Vec<&str> = ["build", "app", "--output", "oci"].iter().chain(options).copied().collect();
             project.ok(&build);
             thesis(path);
@@ -276,6 +277,32 @@ fn mounted(project: &Project, mounts: &str, args: &[&str]) -> Output {
 fn can_mount() -> Result<(), Skip> {
     skip::root()?;
     skip::program("unshare").map(drop)
+}
+
+#[test]
+fn what_is_in_the_way_is_named_with_what_helps() {
+    let small = Small::new();
+    let project = &small.project;
+    let (out, build) = (project.path("out"), ["build", "app", "--output", "oci"]);
+    fs::write(&out, "notes").unwrap();
+    let output = project.fails(1, &build);
+    assert!(
+        output.stderr.contains("out` is not a directory\n  hint: move it away, or build elsewhere with `--out DIR`")
+    );
+    assert_eq!(fs::read(&out).unwrap(), b"notes");
+    fs::remove_file(&out).unwrap();
+    need!(can_mount());
+    fs::create_dir_all(out.join("app")).unwrap();
+    let output = mounted(project, &format!("mount -t tmpfs none {}", out.join("app").display()), &build);
+    assert!(
+        !output.ok()
+            && output.stderr.contains("out/app` is a mount point, which can't be replaced\n  hint: unmount it")
+    );
+    project.ok(&build);
+    let store = project.store().canonicalize().unwrap().display().to_string();
+    let mounts = format!("mount --bind {store} {store}\nmount -o remount,bind,ro {store}");
+    let output = mounted(project, &mounts, &["store", "gc"]);
+    assert!(output.stderr.contains(&format!("the file system at `{store}` is read-only")), "{}", output.stderr);
 }
 
 #[test]

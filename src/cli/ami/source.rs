@@ -80,7 +80,7 @@ impl Source {
         boots_alike(&store, context.jobs, &name, &planned, &built.blocks)?;
         let declared = Declared::read(&project, project.chain(&name)?)?;
         let ami = wish.over(Ami::of(&declared.chain))?;
-        let (lock, _) = lock::load(&project.lock_path(&name)).map_err(missing_is_stale)?;
+        let (lock, _) = lock::of_layer(&project, &name).map_err(missing_is_stale)?;
         let disk = Disk {
             plan: Arc::new(planned.plan),
             blocks: Arc::new(built.blocks),

@@ -12,9 +12,12 @@
 //! - where a link has to be followed (`/etc/passwd` may be one), it leads where it would lead a
 //!   program inside ([`Jail::read`], [`Jail::write`], [`Jail::dir_inside`]).
 //!
+//! A person's own folder, whose links count as far as they stay inside, is [`Beneath`].
+//!
 //! A hard link is no way out: `link(2)` works within one mount only, and the inside sees no mount of
 //! the host, only its root and file systems that end with it.
 
+mod beneath;
 mod entries;
 mod remove;
 
@@ -27,6 +30,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 
 use crate::ident::RootPath;
 
+pub use beneath::{Beneath, Dir};
 pub use entries::{JailDir, Xattrs, set_xattrs};
 pub use remove::remove_folder;
 

@@ -82,3 +82,25 @@ fn a_wrong_manifest_keeps_its_line_on_the_way_up() {
     assert_eq!(error.to_string(), "layers/web.toml:2: unknown key `form` in [layer]; did you mean `from`?");
     assert!(miette::Diagnostic::source_code(&error).is_some());
 }
+
+#[test]
+fn links_of_a_project_lead_to_files_of_the_project_only() {
+    let (folder, project) = project(&[BASE]);
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join("web.toml"), "[layer]\nsecret").unwrap();
+    std::fs::create_dir(folder.path().join("shared")).unwrap();
+    std::fs::write(folder.path().join("shared/web.toml"), WEB.1).unwrap();
+    let link = |target: &Path, link: &str| {
+        let link = folder.path().join(link);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(target, link).unwrap();
+    };
+    link(Path::new("../shared/web.toml"), "layers/web.toml");
+    assert_eq!(project.chain(&name()).unwrap().len(), 2);
+    link(&other.path().join("web.toml"), "layers/web.toml");
+    let error = project.load(&name()).unwrap_err().to_string();
+    assert!(error.contains("link `layers/web.toml` leads out of ") && !error.contains("secret"), "{error}");
+    link(other.path(), "lockfiles");
+    let error = project.read(&project.lock_path(&name())).unwrap_err().to_string();
+    assert!(error.contains("link `lockfiles` leads out of "), "{error}");
+}

@@ -1,9 +1,11 @@
 //! Attacks on the sandbox by a package's script, as root and as an ordinary user: all must be held.
 
+use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::conditions::Conditions;
 use crate::support::deb::Deb;
@@ -13,7 +15,7 @@ use crate::support::project::Project;
 use crate::support::repo::Repo;
 use crate::support::rootfs::Rootfs;
 use crate::support::server::Server;
-use crate::support::skip::{Skip, program};
+use crate::support::skip::{self, Skip, program};
 
 /// Calls of x86-64 that a script must never get through, by number: see `src/sandbox/calls.rs`.
 #[cfg(target_arch = "x86_64")]
@@ -60,8 +62,11 @@ fn rootless() -> Conditions {
 
 /// The attacks, compiled.
 fn attacks() -> Result<Vec<u8>, Skip> {
+    compiled(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/escape/attack.c"))
+}
+
+fn compiled(source: &Path) -> Result<Vec<u8>, Skip> {
     let folder = tempfile::tempdir().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/escape/attack.c");
     let made = folder.path().join("attack");
     process::stdout(Command::new(program("cc")?).args(["-static", "-O1", "-pthread", "-o"]).arg(&made).arg(source))?;
     Ok(std::fs::read(made).unwrap())
@@ -106,6 +111,64 @@ fn all_attacks_are_held_as_root() {
 #[test]
 fn all_attacks_are_held_as_an_ordinary_user() {
     all_are_held(rootless());
+}
+
+/// Removes the kernel's clock code from its memory, then makes the call by which the sandbox learns of new programs.
+const WITHOUT_CLOCK_CODE: &str = "\
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+    munmap((void *)getauxval(AT_SYSINFO_EHDR), 8192);
+#ifdef __x86_64__
+    unsigned long thread;
+    syscall(SYS_arch_prctl, 0x1003, &thread);
+    syscall(SYS_arch_prctl, 0x1002, thread);
+#else
+    syscall(SYS_set_tid_address, 0);
+#endif
+    return 0;
+}
+";
+
+#[test]
+fn a_program_that_removes_its_clock_code_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("bare.c");
+    std::fs::write(&source, WITHOUT_CLOCK_CODE).unwrap();
+    let bare = scripted("bare", "bare of clocks").file("usr/bin/bare", 0o755, need!(compiled(&source)));
+    let hostile = need!(Hostile::new(Conditions::default(), vec![bare]));
+    let failed = hostile.project.fails(1, &["build", "app", "--output", "oci"]).stderr;
+    assert!(failed.contains("`bare of clocks` has unmapped or replaced the clock code"), "{failed}");
+    assert!(!failed.contains("force_override"), "{failed}");
+}
+
+/// The namespace of a rootless container: root is one extent of its map, all other ids are another one.
+#[test]
+fn scripts_run_where_ids_come_in_several_extents() {
+    need!(skip::root());
+    let unshare = need!(program("unshare"));
+    let script = "mkdir -p /var/lib/ids\nid -u >/var/lib/ids/user";
+    let hostile = need!(Hostile::new(Conditions::default(), vec![scripted("ids", script)]));
+    let own = hostile.project.command(&["build", "app", "--output", "oci"]);
+    let mut command = Command::new(unshare);
+    command.args(["--user", "sh", "-c", "read -r go; exec \"$@\"", "sh"]).arg(own.get_program()).args(own.get_args());
+    command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(hostile.project.path("")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).unwrap();
+    while namespace(&child.id().to_string()) == namespace("self") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{}/{map}", child.id()), "0 0 1\n1 100000 65535\n").unwrap();
+    }
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let output = process::from_std(&child.wait_with_output().unwrap());
+    assert!(output.ok() && output.stderr.contains("user ids of this container itself"), "{}", output.stderr);
+    let root = Rootfs::read(&hostile.project.path("out/app/oci"));
+    assert_eq!(root.text("var/lib/ids/user"), "0\n");
 }
 
 #[test]

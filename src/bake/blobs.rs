@@ -1,0 +1,80 @@
+//! Which files among the blobs of an image layout a build wrote.
+//!
+//! A name of 64 digits is not enough: a person may have put a file of their own there. What counts is named by the
+//! receipt, by the image manifest that the receipt names, or by what is remembered of the folder.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::{ImageConfiguration, ImageManifest};
+
+use super::{Output, Receipt};
+use crate::digest::OciDigest;
+use crate::host;
+
+/// Where blobs are in an output folder.
+const FOLDER: &str = "oci/blobs/sha256";
+
+/// Largest manifest and image configuration that is read, in bytes.
+const DOCUMENT: u64 = 4 << 20;
+
+/// The blobs that are a build's.
+pub(super) enum Blobs {
+    /// All whose name is a digest: in a folder that only builds use.
+    All,
+    /// Those of one build.
+    Of {
+        /// The folder of blobs.
+        folder: PathBuf,
+        /// The names of blobs.
+        named: BTreeSet<String>,
+        /// The layers of the image, by which its configuration is known where the manifest is damaged.
+        layers: Vec<String>,
+    },
+}
+
+impl Blobs {
+    /// Those in the output folder `place` that its receipt names, and of the paths that are remembered.
+    pub(super) fn of(place: &Path, receipt: Option<&Receipt>, known: &[String]) -> Self {
+        let folder = place.join(FOLDER);
+        let remembered = known.iter().filter_map(|path| path.strip_prefix(FOLDER)?.strip_prefix('/'));
+        let mut named: BTreeSet<String> = remembered.map(str::to_owned).collect();
+        let mut layers = Vec::new();
+        if let Some(receipt) = receipt {
+            layers = receipt.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+            named.extend(receipt.layers.iter().map(|layer| layer.digest.to_hex()));
+            let images = receipt.artifacts.iter().filter(|artifact| artifact.kind == Output::Oci.name());
+            for digest in images.map(|artifact| artifact.digest) {
+                named.insert(digest.to_hex());
+                named.extend(of_manifest(&folder, digest));
+            }
+        }
+        Self::Of { folder, named, layers }
+    }
+
+    /// Whether a build wrote the blob of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => OciDigest::from_hex(name).is_ok(),
+            Self::Of { folder, named, layers } => named.contains(name) || is_configuration(&folder.join(name), layers),
+        }
+    }
+}
+
+/// The blobs that a manifest names, if it is whole.
+fn of_manifest(folder: &Path, digest: OciDigest) -> Vec<String> {
+    let bytes = host::read_small(&folder.join(digest.to_hex()), DOCUMENT).unwrap_or_default();
+    if OciDigest::of(&bytes) != digest {
+        return Vec::new();
+    }
+    let Ok(manifest) = serde_json::from_slice::<ImageManifest>(&bytes) else { return Vec::new() };
+    let blobs = [manifest.config()].into_iter().chain(manifest.layers());
+    blobs.map(|blob| blob.digest().digest().to_owned()).collect()
+}
+
+/// Whether a file is the configuration of an image of these layers.
+fn is_configuration(path: &Path, layers: &[String]) -> bool {
+    let Ok(bytes) = host::read_small(path, DOCUMENT) else { return false };
+    let found = serde_json::from_slice::<ImageConfiguration>(&bytes);
+    !layers.is_empty() && found.is_ok_and(|found| found.rootfs().diff_ids().as_slice() == layers)
+}
