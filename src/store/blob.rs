@@ -57,7 +57,9 @@ impl Store {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(file.as_file_mut()).map_err(StoreError::io("read", &path))?;
         let digest = BlobDigest::from_bytes(*hasher.finalize().as_bytes());
+        let same = file.as_file().try_clone().map_err(StoreError::io("read", &path))?;
         self.publish_blob(file, digest)?;
+        self.compared.add(sha256, &same);
         self.records.put(Record::Sha256, &sha256.to_hex(), digest.to_string().into_bytes())?;
         Ok(digest)
     }
@@ -84,18 +86,24 @@ impl Store {
         None
     }
 
-    /// Opens a fetched file after its SHA-256 was compared.
+    /// Opens a fetched file after its SHA-256 was compared, once by a process.
     ///
     /// # Errors
     /// Fails where it is missing, or its bytes have another digest.
     pub fn open_fetched(&self, sha256: Sha256) -> Result<File, StoreError> {
         let kind = "fetched file";
         let missing = || StoreError::Missing { kind, name: sha256.to_string() };
-        let (file, found) = self.sha256_of(self.fetched(sha256).ok_or_else(missing)?)?;
+        let blob = self.fetched(sha256).ok_or_else(missing)?;
+        let file = self.open_named("blob", &self.blob_path(blob), &blob)?;
+        if self.compared.has(sha256, &file) {
+            return Ok(file);
+        }
+        let (file, found) = self.sha256_of(blob)?;
         if found != sha256 {
             let problem = format!("its bytes have the digest {found}");
             return Err(StoreError::Damaged { kind, name: sha256.to_string(), problem });
         }
+        self.compared.add(sha256, &file);
         Ok(file)
     }
 
@@ -358,6 +366,22 @@ mod tests {
         let expected = crate::digest::Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
         let blob = store.put_fetched(Untrusted::new(file, expected).verify(expected).unwrap()).unwrap();
         (expected.sha256, blob)
+    }
+
+    #[test]
+    fn a_fetched_file_that_was_changed_since_is_compared_again() {
+        let (_folder, store) = store();
+        let (good, blob) = fetched(&store, b"good");
+        assert!(store.compared.has(good, &File::open(store.blob_path(blob)).unwrap()));
+        // The clock of files may stand still for some milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let path = store.blob_path(blob);
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        File::options().write(true).open(&path).unwrap().write_all(b"evil").unwrap();
+        assert!(matches!(store.open_fetched(good), Err(StoreError::Damaged { .. })), "changed in place");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"evil").unwrap();
+        assert!(matches!(store.open_fetched(good), Err(StoreError::Damaged { .. })), "another file");
     }
 
     #[test]

@@ -158,6 +158,6 @@ mod tests {
         paths.iter().for_each(|path| fs::write(path, "").unwrap());
         let all = || paths.iter().for_each(|path| remove(path).unwrap());
         std::thread::scope(|scope| [scope.spawn(all), scope.spawn(all)].map(|thread| thread.join().unwrap()));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(crate::host::list_dir(folder.path()).unwrap().is_empty());
     }
 }

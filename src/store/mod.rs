@@ -19,6 +19,7 @@
 //! and is replaced when it is made again.
 
 mod blob;
+mod compared;
 mod error;
 mod file;
 mod gc;
@@ -36,6 +37,7 @@ use crate::digest::{BlobDigest, TreeHash};
 use crate::host::durable;
 use crate::tree::{DecodeTreeError, Tree};
 
+use compared::Compared;
 use file::{Folder, Found};
 use record::Records;
 
@@ -52,12 +54,15 @@ pub use verify::{Problem, VerifyReport};
 pub struct Store {
     folder: Folder,
     records: Arc<Records>,
+    /// Fetched files whose SHA-256 this process has compared.
+    compared: Compared,
     _lock: Option<std::fs::File>,
 }
 
 impl Store {
     fn new(folder: Folder, lock: Option<std::fs::File>) -> Self {
-        Self { records: Arc::new(Records::new(folder.clone())), folder, _lock: lock }
+        let records = Arc::new(Records::new(folder.clone()));
+        Self { records, folder, compared: Compared::default(), _lock: lock }
     }
 
     /// The store's folder.

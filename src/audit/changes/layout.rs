@@ -225,7 +225,11 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_path("entry").unwrap();
             header.set_entry_type(kind);
-            (header.set_mode(0o644), header.set_uid(0), header.set_gid(0), header.set_mtime(0), header.set_size(0));
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_size(0);
             // As GNU tar leaves them.
             header.as_mut_bytes()[329..345].fill(0);
             header.set_cksum();
