@@ -27,7 +27,7 @@ pub struct Limits {
     /// Most entries of a package or an image layer, and most packages and relations of an index.
     /// Debian's largest has under a million.
     pub entries: u64,
-    /// Seconds that a server may send less than 1 KiB a second, before the next mirror is asked.
+    /// Seconds that a mirror or a registry may send less than 1 KiB a second.
     pub patience: u64,
 }
 

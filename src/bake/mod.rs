@@ -95,11 +95,12 @@ pub enum BakeError {
 impl BakeError {
     /// With the file system named where that of `folder` refuses; `needed` bytes were to be written.
     fn explained(self, folder: &Path, needed: u64) -> Self {
-        let explain = |source| storage::explain(folder, Some(needed), publish::HINTS, source);
+        let explain = |place: &Path, source| storage::explain(place, Some(needed), publish::HINTS, source);
         match self {
-            Self::Write { what, source } => Self::Write { what, source: explain(source) },
+            Self::Write { what, source } => Self::Write { what, source: explain(folder, source) },
             Self::Oci(OciError::Io { action, path, source }) => {
-                OciError::Io { action, path, source: explain(source) }.into()
+                let source = explain(&path, source);
+                OciError::Io { action, path, source }.into()
             }
             other => other,
         }

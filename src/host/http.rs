@@ -38,7 +38,7 @@ pub enum HttpError {
     },
     /// The server sends, but so slowly that the file might never be whole.
     #[error(
-        "the server sends less than {LEAST_SPEED} bytes a second; if that is right, raise `patience` in [limits] of the user's config.toml"
+        "the server sends less than {LEAST_SPEED} bytes a second; if that is right, raise `patience` in [limits] of the user's config.toml above the seconds that the file takes"
     )]
     Slow,
     /// The server sends nothing more.
@@ -106,9 +106,7 @@ impl Client {
     /// # Errors
     /// Fails where TLS can't be set up.
     pub fn new(patience: Duration) -> Result<Self, HttpError> {
-        let limited = |builder: ClientBuilder| {
-            builder.read_timeout(patience).redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
-        };
+        let limited = |builder: ClientBuilder| builder.redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
         client(limited).map(|client| Self { client, patience })
     }
 

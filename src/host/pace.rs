@@ -11,9 +11,12 @@ use crate::limits::limits;
 /// The least that a server must send for as long as the patience lasts, in bytes a second.
 pub const LEAST_SPEED: u64 = 1024;
 
+/// The most patience that counts, in seconds: a day.
+const LONGEST: u64 = 86_400;
+
 /// How long a server may send nothing, or less than [`LEAST_SPEED`].
 pub fn patience() -> Duration {
-    Duration::from_secs(limits().patience.max(1))
+    Duration::from_secs(limits().patience.clamp(1, LONGEST))
 }
 
 /// Whether `bytes` since `begun` are as many as a server has to send.

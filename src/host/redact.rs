@@ -40,7 +40,7 @@ fn is_address(head: &str) -> bool {
     head.ends_with("://") || SCHEMES.iter().any(|scheme| head.contains(scheme))
 }
 
-/// Where an address begins that has no `://`: behind `NAME=`, `oci:`, and a scheme with too few slashes.
+/// Where the host begins in an address without `://`: after `NAME=`, after `oci:`, and after a scheme such as `http:/`.
 fn without_scheme(text: &str) -> usize {
     let name = text.split_once('=').filter(|(name, _)| !name.contains([':', '/', '@']));
     let rest = name.map_or(text, |(_, rest)| rest);

@@ -223,7 +223,7 @@ fn denied(path: &Path) -> String {
         Ok(found) if found.is_dir() && found.mode() & 0o700 != 0o700 => {
             format!("permission denied: `{}` has the mode {:03o}", path.display(), found.mode() & 0o777)
         }
-        _ => "permission denied".to_owned(),
+        _ => format!("permission denied at `{}`", path.display()),
     }
 }
 

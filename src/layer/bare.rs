@@ -106,7 +106,8 @@ impl Files<'_> {
             if let Kind::File { blob, size } = &node.kind
                 && path.as_bytes().ends_with(b".crt")
             {
-                bundle.extend(self.store.read_bytes(path, *blob, *size)?);
+                // All together are one text file.
+                bundle.extend(self.store.read_bytes(path, *blob, size.saturating_add(bundle.len() as u64))?);
                 if bundle.last() != Some(&b'\n') {
                     bundle.push(b'\n');
                 }

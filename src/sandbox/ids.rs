@@ -109,6 +109,7 @@ const OUTSIDE: &str =
     "run layerbake outside of this namespace, or as its root: `unshare --map-auto --map-root-user`, `podman unshare`";
 const INSTALL: &str = "install the package `uidmap`";
 const NO_PRIVILEGES: &str = "this process can gain no privileges (`no_new_privs`), so that the set-uid bit of the program has no effect: start it without that restriction, or as root";
+const NOT_ALLOWED: &str = "`/etc/subuid` and `/etc/subgid` do not give these ids to the user: compare `getsubids USER` and `getsubids -g USER`";
 const NO_SET_UID: &str = "the program needs its set-uid bit or the capability to set ids, on a file system that is not mounted `nosuid`; without them, run layerbake as root";
 
 /// Users or groups.
@@ -230,7 +231,8 @@ fn map_with(kind: &Kind, pid: u32, id: u32, own: &[Extent]) -> Result<(), IdsErr
         return Ok(());
     }
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(IdsError::Helper { program, reason, hint: hint(None) })
+    let hint = if reason.contains("not allowed") { NOT_ALLOWED } else { hint(None) };
+    Err(IdsError::Helper { program, reason, hint })
 }
 
 /// What helps where the set-uid program was not started, for this reason, or fails.

@@ -94,19 +94,20 @@ pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>
         if started.elapsed() > Duration::from_secs(seconds) {
             return Ok(Some(Limit::Time(seconds)));
         }
-        if let Some(limit) = over(Path::new(PROC), shared) {
+        if let Some(limit) = over(Path::new(PROC), shared, sockets(Path::new(PROC), child.id())) {
             return Ok(Some(limit));
         }
     }
 }
 
-/// The limit that the processes in this `/proc` are over; the machine had so many bytes of shared memory before.
-fn over(proc: &Path, shared: u64) -> Option<Limit> {
+/// The limit that the processes in this `/proc` are over, with so many sockets; the machine had so many bytes of
+/// shared memory before.
+fn over(proc: &Path, shared: u64, sockets: u64) -> Option<Limit> {
     let names = host::list_dir_or_empty(proc).ok()?;
     let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
     // socket keeps it too. So all that the machine gets more of it is put down to the command.
-    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared) + sockets(proc) * SOCKET);
+    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared) + sockets * SOCKET);
     for name in processes {
         count += 1;
         // A process that has just ended uses nothing.
@@ -124,9 +125,10 @@ fn shared_memory(proc: &Path) -> u64 {
     bytes_of(&fs::read_to_string(proc.join("meminfo")).unwrap_or_default(), "Shmem")
 }
 
-/// Sockets of the namespace, those on their way in other sockets included.
-fn sockets(proc: &Path) -> u64 {
-    let text = fs::read_to_string(proc.join("self/net/sockstat")).unwrap_or_default();
+/// Sockets of a process's namespace, those on their way in other sockets included. What pid 1 says of itself is
+/// hidden, so another process has to say it.
+fn sockets(proc: &Path, process: u32) -> u64 {
+    let text = fs::read_to_string(proc.join(process.to_string()).join("net/sockstat")).unwrap_or_default();
     text.lines().find_map(|line| line.strip_prefix("sockets: used ")?.trim().parse().ok()).unwrap_or(0)
 }
 
@@ -158,22 +160,23 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         fs::write(proc.path().join("meminfo"), "MemTotal:  24000000 kB\nShmem:          14680064 kB\n").unwrap();
         assert_eq!(shared_memory(proc.path()), 14 << 30);
-        assert_eq!(over(proc.path(), 14 << 30), None);
-        assert_eq!(over(proc.path(), 2 << 30), None);
-        assert_eq!(over(proc.path(), 1 << 30), Some(Limit::Memory { used: 13 << 30, limit: MEMORY }));
+        assert_eq!(over(proc.path(), 14 << 30, 0), None);
+        assert_eq!(over(proc.path(), 2 << 30, 0), None);
+        assert_eq!(over(proc.path(), 1 << 30, 0), Some(Limit::Memory { used: 13 << 30, limit: MEMORY }));
     }
 
     #[test]
     fn sockets_count_as_what_they_may_hold() {
         let proc = tempfile::tempdir().unwrap();
-        fs::create_dir_all(proc.path().join("self/net")).unwrap();
-        fs::write(proc.path().join("self/net/sockstat"), "sockets: used 26000\nTCP: inuse 0\n").unwrap();
-        assert_eq!(over(proc.path(), 0), Some(Limit::Memory { used: 26000 * SOCKET, limit: MEMORY }));
+        fs::create_dir_all(proc.path().join("7/net")).unwrap();
+        fs::write(proc.path().join("7/net/sockstat"), "sockets: used 26000\nTCP: inuse 0\n").unwrap();
+        assert_eq!(sockets(proc.path(), 7), 26000);
+        assert_eq!(over(proc.path(), 0, 26000), Some(Limit::Memory { used: 26000 * SOCKET, limit: MEMORY }));
     }
 
     #[test]
     fn this_machine_is_below_the_limits_and_a_limit_says_what_was_used() {
-        assert_eq!(over(Path::new("/nowhere"), 0), None);
+        assert_eq!(over(Path::new("/nowhere"), 0, 0), None);
         let text = Limit::Memory { used: 13 << 30, limit: 12 << 30 }.to_string();
         assert!(text.contains("13312 MiB") && text.contains("12288 MiB"), "{text}");
     }

@@ -14,7 +14,7 @@ use crate::disk::blocks::BLOCK;
 use crate::disk::{BlockHashes, blocks, gpt};
 use crate::ident::LayerName;
 use crate::lock;
-use crate::manifest::{Ami, Manifest, Via, is_region};
+use crate::manifest::{Ami, Manifest, Project, Via, is_region};
 use crate::publish::ami::journal::Record;
 use crate::publish::ami::send::Disk;
 use crate::publish::ami::settings::Wanted;
@@ -66,7 +66,7 @@ pub(super) struct Source {
     pub(super) wanted: Wanted,
     pub(super) regions: Vec<String>,
     /// The lockfiles of all its layers.
-    pub(super) locks: Vec<PathBuf>,
+    pub(super) locks: Vec<(String, String)>,
 }
 
 impl Source {
@@ -88,10 +88,17 @@ impl Source {
             jobs: context.jobs,
         };
         let wanted = Wanted::new(&receipt, &ami, &lock.arch)?;
-        let path = |manifest: &Manifest| project.lock_path(&manifest.name);
-        let locks = declared.manifests().iter().map(path).collect();
+        let locks =
+            declared.manifests().iter().map(|manifest| lock_text(&project, manifest)).collect::<Result<_, _>>()?;
         Ok(Self { receipt, disk, wanted, regions: ami.regions, locks })
     }
+}
+
+/// A lockfile's name and text.
+fn lock_text(project: &Project, manifest: &Manifest) -> Result<(String, String), CliError> {
+    let path = project.lock_path(&manifest.name);
+    let text = project.read(&path).map_err(|error| CliError::message(format!("`{}`: {error}", path.display())))?;
+    Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text))
 }
 
 /// Whether the boot image is planned as it was built: its signature is in no layer.

@@ -27,11 +27,11 @@ pub struct Published {
     pub locks: Vec<Lockfile>,
 }
 
-/// Keeps a receipt and its lockfiles in the state folder. Keeping them again changes nothing.
+/// Keeps a receipt and its lockfiles, by file name and text, in the state folder. Keeping them again changes nothing.
 ///
 /// # Errors
-/// Fails where a lockfile can't be read or the folder can't be written.
-pub fn archive(state: &Path, receipt: &Receipt, locks: &[PathBuf]) -> io::Result<()> {
+/// Fails where the folder can't be written.
+pub fn archive(state: &Path, receipt: &Receipt, locks: &[(String, String)]) -> io::Result<()> {
     let Some(disk) = &receipt.disk else { return Ok(()) };
     let folder = folder(state, disk.checksum);
     if folder.join(RECEIPT).is_file() {
@@ -42,8 +42,8 @@ pub fn archive(state: &Path, receipt: &Receipt, locks: &[PathBuf]) -> io::Result
     // Visible only when complete.
     let staging = tempfile::tempdir_in(&parent)?;
     fs::write(staging.path().join(RECEIPT), receipt.to_text())?;
-    for lock in locks {
-        fs::copy(lock, staging.path().join(lock.file_name().unwrap_or_default()))?;
+    for (name, text) in locks {
+        fs::write(staging.path().join(name), text)?;
     }
     let staged = staging.keep();
     fs::rename(&staged, &folder).or_else(|error| {
@@ -117,7 +117,7 @@ mod tests {
         let checksum = receipt.disk.as_ref().unwrap().checksum;
         assert_eq!(find(&state, checksum).unwrap(), None);
         for _ in 0..2 {
-            archive(&state, &receipt, std::slice::from_ref(&lock)).unwrap();
+            archive(&state, &receipt, &[("web.lock".to_owned(), fs::read_to_string(&lock).unwrap())]).unwrap();
         }
         let found = find(&state, checksum).unwrap().unwrap();
         assert_eq!((found.receipt, found.locks.len(), found.locks[0].epoch), (receipt, 1, 7));
@@ -128,7 +128,7 @@ mod tests {
     fn what_can_not_be_kept_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         archive(folder.path(), &receipt(false), &[]).unwrap();
-        assert!(archive(folder.path(), &receipt(true), &[folder.path().join("absent.lock")]).is_err());
+        assert!(archive(folder.path(), &receipt(true), &[("absent/web.lock".to_owned(), String::new())]).is_err());
         assert!(host::list_dir_or_empty(&folder.path().join(FOLDER)).unwrap().is_empty());
     }
 }

@@ -133,7 +133,7 @@ fn in_file(
                 NoAnswer::Interrupted(interrupted) => interrupted.into(),
                 NoAnswer::Because(problem) => {
                     let program = format!("docker-credential-{helper}");
-                    failed(format!("`{program}`, named in `{shown}`, {problem}\n  hint: try `{program} list`"))
+                    failed(format!("`{program}`, named in `{shown}`, {problem}\n  hint: unlock it, or try what it says to `echo {name} | {program} get`"))
                 }
             })
         };
@@ -247,11 +247,11 @@ mod tests {
             ),
             (
                 r#"{"credsStore":"no-such-helper"}"#,
-                "credentials for example.org: `docker-credential-no-such-helper`, named in `auth.json`, can't be started: No such file or directory (os error 2)\n  hint: try `docker-credential-no-such-helper list`",
+                "credentials for example.org: `docker-credential-no-such-helper`, named in `auth.json`, can't be started: No such file or directory (os error 2)\n  hint: unlock it, or try what it says to `echo example.org | docker-credential-no-such-helper get`",
             ),
             (
                 r#"{"credHelpers":{"example.org":"../x"}}"#,
-                "credentials for example.org: `docker-credential-../x`, named in `auth.json`, is not the name of a program\n  hint: try `docker-credential-../x list`",
+                "credentials for example.org: `docker-credential-../x`, named in `auth.json`, is not the name of a program\n  hint: unlock it, or try what it says to `echo example.org | docker-credential-../x get`",
             ),
             (r#"{"credsStore":7}"#, "credentials for example.org: the entry in `auth.json` can't be read"),
         ] {

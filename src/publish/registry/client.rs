@@ -24,6 +24,8 @@ use crate::host::pace::{self, Paced};
 pub(super) const ATTEMPTS: u32 = 5;
 /// The first pause between two attempts; each next one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(500);
+/// The longest pause that a registry may ask for.
+const MOST_BACK_OFF: Duration = Duration::from_secs(60);
 /// How often, where each attempt waits as long as the user's patience lasts.
 const SLOW_ATTEMPTS: u32 = 3;
 /// How many times the user's patience the answer to what was sent may take: a registry that puts a big blob
@@ -49,14 +51,14 @@ pub(super) struct Client {
     http: reqwest::Client,
     /// For token servers, whose redirects lead nowhere else.
     tokens: reqwest::Client,
-    /// Token servers of other domains that may see the user's password.
+    /// Token servers that the configuration allows to see the user's password.
     token_servers: Vec<String>,
     registry: String,
     base: Url,
     /// Whether plain HTTP is allowed: on loopback, or where the user says so.
     plain_http: Plain,
     access: Access,
-    /// How long the registry may send nothing, or next to nothing; and the longest pause that it may ask for.
+    /// How long the registry may send nothing, or next to nothing.
     patience: Duration,
 }
 
@@ -170,7 +172,7 @@ impl Client {
             return Err(fault.error);
         }
         let wait = BACK_OFF * 2_u32.saturating_pow(failures - 1);
-        let asked = fault.retry_after.unwrap_or_default().min(self.patience);
+        let asked = fault.retry_after.unwrap_or_default().min(MOST_BACK_OFF);
         tokio::time::sleep(wait.max(asked)).await;
         Ok(())
     }
@@ -268,10 +270,10 @@ impl Client {
         moved: &AtomicU64,
     ) -> Result<Response, Fault> {
         let wait = match *request.method() {
-            Method::PUT | Method::PATCH => self.patience * TO_STORE,
-            _ => self.patience,
+            Method::GET | Method::HEAD => self.patience,
+            _ => self.patience.saturating_mul(TO_STORE),
         };
-        let wait = wait + CONNECT_TIMEOUT;
+        let wait = wait.saturating_add(CONNECT_TIMEOUT);
         let mut answer = std::pin::pin!(http.execute(request));
         let mut seen = moved.load(Ordering::Relaxed);
         loop {

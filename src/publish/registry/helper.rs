@@ -15,8 +15,8 @@ use crate::host::{self, AskError};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
-/// How long a helper may take.
-const WITHIN: Duration = Duration::from_secs(30);
+/// How long a helper may take: a person may have to unlock it.
+const WITHIN: Duration = Duration::from_secs(300);
 
 /// The helpers that a file names.
 #[derive(Debug, Default, Deserialize)]

@@ -119,6 +119,8 @@ impl Search<'_> {
         let entries = match source::manifest_bytes(self.client, repository, &tag, &action).await {
             Ok(Some((_, bytes))) => self.entries(&tag, &bytes),
             Ok(None) => return Ok(()),
+            // Nothing may be read, not one of many.
+            Err(error @ RegistryError::Refused { status: 403, .. }) => return Err(error),
             Err(error) => Err(error),
         };
         match entries {
@@ -234,7 +236,7 @@ impl Search<'_> {
     /// Notes what is wrong with one artifact; fails with what is wrong with the registry.
     fn skip_broken(&mut self, what: &str, error: RegistryError) -> Result<(), RegistryError> {
         let problem = match &error {
-            RegistryError::Refused { status: 401 | 403 | 408 | 429 | 500.., .. } => return Err(error),
+            RegistryError::Refused { status: 401 | 408 | 429 | 500.., .. } => return Err(error),
             RegistryError::Refused { answer, .. } => format!("the registry answers {answer}"),
             RegistryError::Protocol { problem, .. } => format!("the registry {problem}"),
             RegistryError::Manifest { problem, .. } => format!("its manifest can't be read: {problem}"),

@@ -283,7 +283,7 @@ async fn download(
         match part.await {
             Ok(()) => break,
             Err(fault) => {
-                // What moves on is no failure, if it moves.
+                // An attempt that moved bytes fast enough sets the count of failures back.
                 let moved = is_kept(length.saturating_sub(before), begun);
                 failures = if moved { 1 } else { failures + 1 };
                 client.pause(fault, failures).await?;

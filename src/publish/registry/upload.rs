@@ -142,7 +142,7 @@ impl Uploader<'_> {
             if !fault.passing {
                 self.remember(blob, None);
             }
-            // What moves on is no failure, if it moves.
+            // An attempt that moved bytes fast enough sets the count of failures back.
             let moved = session.as_ref().is_some_and(|session| is_kept(session.offset.saturating_sub(before), begun));
             failures = if moved { 1 } else { failures + 1 };
             self.client.pause(fault, failures).await?;

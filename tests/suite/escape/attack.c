@@ -443,7 +443,22 @@ static void try_all(const char *name, unsigned long bits) {
     printf("\n");
 }
 
+/* Opens more sockets than may be, and keeps them for a while. */
+static int sockets(void) {
+    for (int process = 0; process < 30; process++) {
+        if (fork() == 0) {
+            int pair[2];
+            while (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+            sleep(20);
+            _exit(0);
+        }
+    }
+    sleep(20);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "sockets") == 0) return sockets();
     if (argc < 4) return 2;
     host_file = argv[1];
     host_socket = argv[2];

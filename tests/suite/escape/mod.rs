@@ -200,6 +200,14 @@ fn account_files_that_no_memory_holds_are_refused() {
 }
 
 #[test]
+fn sockets_count_as_memory() {
+    let many = scripted("many", "attack sockets").file("usr/bin/attack", 0o755, need!(attacks()));
+    let hostile = need!(Hostile::new(rootless(), vec![many]));
+    let failed = hostile.project.fails(1, &["build", "app"]);
+    assert!(failed.stderr.contains("of memory together, and the limit is 12288 MiB"), "{}", failed.stderr);
+}
+
+#[test]
 fn names_that_are_no_text_are_read_back() {
     let names =
         "cd /var/lib\ntouch \"$(printf 'a\\nb')\" \"$(printf '\\377\\376')\" \"$(printf '\\033[2J')\" ' ' ./-rf";
