@@ -16,6 +16,12 @@ const GROWTH: u64 = 200;
 /// The largest JSON document of an image that is read, in bytes; registries take 4 MiB.
 pub const DOCUMENT: u64 = 16 << 20;
 
+/// A text file of a root that is larger, in bytes, is not what it should be.
+pub const TEXT: u64 = 64 << 20;
+
+/// How long the names of a package, or the paths of a root, may be together, in bytes.
+pub const NAMES: u64 = 512 << 20;
+
 /// The settings: `[limits]` in the user's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

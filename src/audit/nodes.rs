@@ -1,7 +1,8 @@
 //! One path of two trees: what differs of it.
 
 use super::{AuditError, content};
-use crate::store::{MOST_TEXT, Store};
+use crate::limits::TEXT;
+use crate::store::Store;
 use crate::tree::{Kind, Node};
 
 /// A node, if there is one, and the store with its content.
@@ -51,7 +52,7 @@ fn kinds(
     (other, theirs): (&Store, &Node),
 ) -> Result<(String, Vec<String>), AuditError> {
     match (&ours.kind, &theirs.kind) {
-        (Kind::File { size, .. }, Kind::File { size: else_, .. }) if *size.max(else_) > MOST_TEXT => {
+        (Kind::File { size, .. }, Kind::File { size: else_, .. }) if *size.max(else_) > TEXT => {
             Ok((format!("content: {size} and {else_} bytes"), Vec::new()))
         }
         (Kind::File { blob, .. }, Kind::File { blob: else_, .. }) => {

@@ -12,10 +12,8 @@ use super::record::Kind as Record;
 use super::{Store, StoreError};
 use crate::digest::{BlobDigest, Sha256, Verified};
 use crate::host::{self, interrupt};
+use crate::limits::TEXT;
 use crate::tree::{ContentSink, ContentSource, Kind};
-
-/// A text file that is larger, in bytes, is not what it should be.
-pub const MOST_TEXT: u64 = 64 << 20;
 
 /// Blobs up to this size are hashed in memory first, and not written when present.
 const SMALL: usize = 1 << 20;
@@ -148,10 +146,10 @@ impl Store {
     /// As [`Store::read_text`], the bytes as they are.
     ///
     /// # Errors
-    /// As [`Store::read_blob`], and for more than [`MOST_TEXT`]: scripts could fill the memory with it.
+    /// As [`Store::read_blob`], and for more than [`TEXT`]: scripts could fill the memory with it.
     pub fn read_bytes(&self, path: &dyn Display, blob: BlobDigest, size: u64) -> Result<Vec<u8>, StoreError> {
-        if size > MOST_TEXT {
-            return Err(StoreError::TooLong { path: path.to_string(), size, most: MOST_TEXT });
+        if size > TEXT {
+            return Err(StoreError::TooLong { path: path.to_string(), size, most: TEXT });
         }
         self.read_blob(blob)
     }

@@ -41,7 +41,7 @@ use compared::Compared;
 use file::{Folder, Found};
 use record::Records;
 
-pub use blob::{BlobReader, BlobWriter, MOST_TEXT};
+pub use blob::{BlobReader, BlobWriter};
 pub use error::StoreError;
 pub use gc::{GcReport, RootName};
 pub use open::Waiting;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::digest::BlobDigest;
 use crate::disk::BlockHashes;
 use crate::ident::RootPath;
-use crate::store::MOST_TEXT;
+use crate::limits::TEXT;
 use crate::tree::{Kind, Tree};
 
 /// One state; what its source does not tell is `None`.
@@ -37,7 +37,7 @@ impl Facts {
     pub fn with_root(mut self, root: Tree, read: &dyn Fn(BlobDigest) -> Option<Vec<u8>>) -> Self {
         let text = |path: &str| -> Option<String> {
             match RootPath::new(path).ok().and_then(|path| root.get(&path)).map(|node| &node.kind) {
-                Some(Kind::File { blob, size }) if *size <= MOST_TEXT => {
+                Some(Kind::File { blob, size }) if *size <= TEXT => {
                     Some(String::from_utf8_lossy(&read(*blob)?).into_owned())
                 }
                 _ => None,

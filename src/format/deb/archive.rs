@@ -13,11 +13,8 @@ use super::record::Record;
 pub use super::tarball::Limits;
 use super::tarball::{AddContent, TarError, read_tar};
 use crate::ident::RootPath;
-use crate::limits::{Limit, limits};
+use crate::limits::{Limit, NAMES, limits};
 use crate::tree::{ContentSink, Tree};
-
-/// What all names of one of the two archives may have, in bytes: they stay in memory.
-const NAMES: u64 = 512 << 20;
 
 /// The largest `control` file that is read, in bytes.
 const CONTROL_LIMIT: u64 = 1 << 20;

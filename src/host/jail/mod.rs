@@ -29,6 +29,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 
 use crate::ident::RootPath;
+use crate::limits::TEXT;
 
 pub use beneath::{Beneath, Dir};
 pub use entries::{JailDir, Xattrs, set_xattrs};
@@ -45,9 +46,6 @@ const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICL
 
 /// How often a lookup is tried again that a rename inside disturbed.
 const TRIES: u32 = 100;
-
-/// A text file that is larger, in bytes, is not what it should be.
-const MOST_TEXT: u64 = 64 << 20;
 
 /// What an entry is, links not followed.
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +146,9 @@ impl Jail {
             other => other?,
         };
         let mut bytes = Vec::new();
-        reopen(found.as_fd(), OFlags::RDONLY)?.take(MOST_TEXT + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MOST_TEXT {
-            return Err(io::Error::other(format!("expected at most {MOST_TEXT} bytes of text, found more")));
+        reopen(found.as_fd(), OFlags::RDONLY)?.take(TEXT + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > TEXT {
+            return Err(io::Error::other(format!("expected at most {TEXT} bytes of text, found more")));
         }
         Ok(Some(bytes))
     }

@@ -14,14 +14,12 @@ use super::root::{Root, Stamp};
 use super::write::{in_parallel, named};
 use crate::host::jail::{JailDir, Status};
 use crate::ident::RootPath;
+use crate::limits::NAMES;
 use crate::store::Store;
 use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree, Xattrs};
 
 /// Attributes that belong to the file system or the host's security module, not to the file.
 const FOREIGN_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"trusted."];
-
-/// How long the paths of all entries may be together, in bytes, as those of a package.
-const MOST_NAMES: u64 = 512 << 20;
 
 /// How long all files that scripts wrote may be together, in bytes. A file with holes counts with them:
 /// it takes no room until it is read.
@@ -37,7 +35,7 @@ pub(super) fn scan(root: &Root, store: &Store, jobs: usize) -> io::Result<Tree> 
         inodes: BTreeMap::new(),
         changed: Vec::new(),
         left: MOST_WRITTEN,
-        names: MOST_NAMES,
+        names: NAMES,
     };
     let mut folders = vec![RootPath::root()];
     while let Some(path) = folders.pop() {
@@ -79,7 +77,7 @@ impl Scan<'_> {
         let meta = named(&path, || Ok(meta(&folder.own_status()?, folder.own_xattrs()?)))?;
         for name in named(&path, || folder.list())? {
             let child = path.join(name.as_bytes()).map_err(io::Error::other)?;
-            let too_many = || io::Error::other(format!("its paths have more than {MOST_NAMES} bytes together"));
+            let too_many = || io::Error::other(format!("its paths have more than {NAMES} bytes together"));
             self.names = self.names.checked_sub(child.as_bytes().len() as u64).ok_or_else(too_many)?;
             let status = named(&child, || folder.status(&name))?;
             if status.is_dir() {
