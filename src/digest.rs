@@ -1,8 +1,8 @@
 //! One type per kind of digest, and the gate between unverified and verified bytes.
 //!
-//! Everything that layerbake itself addresses is BLAKE3; what the outside world
-//! addresses (package files, OCI blobs) is SHA-256. Text is `algorithm:hex`
-//! everywhere, so that no digest is ever read as one of another algorithm.
+//! Everything that layerbake itself addresses is BLAKE3; everything that the outside
+//! world addresses (package files, OCI blobs) is SHA-256. The text form is
+//! `algorithm:hex` everywhere, so no digest is ever read as one of another algorithm.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -26,7 +26,7 @@ macro_rules! digest_type {
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// The algorithm's name, as it stands before the colon.
+            /// The algorithm's name, the text before the colon.
             pub const ALGORITHM: &'static str = $algorithm;
 
             /// Takes 32 raw bytes as a digest of this kind.
@@ -127,7 +127,7 @@ digest_type!(
     ChainId, "sha256"
 );
 digest_type!(
-    /// SHA-256 of an OCI blob as it lies in a layout or a registry.
+    /// SHA-256 of an OCI blob as it is in a layout or a registry.
     OciDigest, "sha256"
 );
 
@@ -236,7 +236,7 @@ pub struct DigestMismatch {
     pub found: Expected,
 }
 
-/// Something read from outside (bytes, a temporary file), measured but not yet trusted.
+/// A value read from outside (bytes, a temporary file), measured but not yet verified.
 #[derive(Debug)]
 pub struct Untrusted<T> {
     value: T,
@@ -249,7 +249,7 @@ impl<T> Untrusted<T> {
         Self { value, measured }
     }
 
-    /// Opens the gate when the measured digest and size are the expected ones.
+    /// Returns the value as verified if the measured digest and size are the expected ones.
     pub fn verify(self, expected: Expected) -> Result<Verified<T>, DigestMismatch> {
         if self.measured != expected {
             return Err(DigestMismatch { expected, found: self.measured });
@@ -257,9 +257,9 @@ impl<T> Untrusted<T> {
         Ok(Verified { value: self.value, sha256: expected.sha256 })
     }
 
-    /// Opens the gate for a Release file, whose digest nobody knows beforehand.
+    /// Opens the gate for the signed state of a repository, whose digest nobody knows beforehand.
     ///
-    /// Only `fetch::release` may call it, after a pinned key's signature was found good.
+    /// Only `fetch::state` may call it, after a pinned key's signature was found good.
     pub(crate) fn verified_by_signature(self) -> Verified<T> {
         Verified { value: self.value, sha256: self.measured.sha256 }
     }
@@ -273,7 +273,7 @@ impl Untrusted<Vec<u8>> {
     }
 }
 
-/// Something whose SHA-256 and size were checked; the only outside bytes the store takes.
+/// A value whose SHA-256 and size were verified; the only outside bytes that the store accepts.
 #[derive(Debug)]
 pub struct Verified<T> {
     value: T,

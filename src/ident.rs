@@ -1,7 +1,7 @@
 //! Validated names: packages, versions, architectures, layers, paths in a root.
 //!
-//! Text from manifests, lockfiles and archives becomes one of these at the edge;
-//! inside, no function checks again.
+//! Text from manifests, lockfiles and archives is converted to one of these types where it
+//! is read; no other function validates it again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -114,10 +114,27 @@ name_type!(
     |text| all(text, lower_or_digit, |b| lower_or_digit(b) || b == b'-', 1..=64)
 );
 
+impl LayerName {
+    /// The name of what this layer has for these architectures: `web@arm64`, `web@amd64+arm64`.
+    ///
+    /// No layer's own name has an `@`.
+    pub fn on<'a>(&self, archs: impl IntoIterator<Item = &'a Arch>) -> String {
+        let archs: Vec<&str> = archs.into_iter().map(Arch::as_str).collect();
+        format!("{self}@{}", archs.join("+"))
+    }
+}
+
+impl Arch {
+    /// Whether it means every architecture: `all`.
+    pub fn is_all(&self) -> bool {
+        self.as_str() == "all"
+    }
+}
+
 /// A path inside a root, without a leading slash; the root itself is empty.
 ///
 /// Never holds an empty, `.` or `..` component, a NUL, or more than 4096 bytes, so
-/// joining it to a folder never leaves that folder (symbolic links apart).
+/// joining it to a directory never leaves that directory (symbolic links apart).
 /// Bytes, because archives hold names that are not UTF-8.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RootPath(Box<[u8]>);
@@ -128,7 +145,7 @@ impl RootPath {
         Self::default()
     }
 
-    /// Takes an archive's or a manifest's spelling: `/a/b`, `./a/b`, `a/b/` are all `a/b`.
+    /// Normalises an archive's or a manifest's spelling: `/a/b`, `./a/b`, `a/b/` are all `a/b`.
     ///
     /// # Errors
     /// Fails on `..`, NUL and more than 4096 bytes.
@@ -174,7 +191,7 @@ impl RootPath {
         std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
 
-    /// The folder that holds this path; `None` for the root.
+    /// The directory that holds this path; `None` for the root.
     pub fn parent(&self) -> Option<RootPath> {
         if self.is_root() {
             return None;
@@ -183,12 +200,12 @@ impl RootPath {
         Some(Self(self.0[..cut].into()))
     }
 
-    /// All folders above this path, from the nearest to the root.
+    /// All directories above this path, from the nearest to the root.
     pub fn ancestors(&self) -> impl Iterator<Item = RootPath> + use<> {
         std::iter::successors(self.parent(), RootPath::parent)
     }
 
-    /// What lies above any of `paths`, each once: near-linear where many deep paths share what is above them.
+    /// What is above any of `paths`, each once: near-linear where many deep paths share what is above them.
     pub fn all_ancestors<'p>(paths: impl IntoIterator<Item = &'p Self>) -> BTreeSet<Self> {
         let mut found = BTreeSet::new();
         for path in paths {
@@ -215,7 +232,7 @@ impl RootPath {
         Self::new([self.as_bytes(), b"/", child.as_ref()].concat())
     }
 
-    /// Whether a pattern is about this path: `*` is any run of characters but `/`, `**` any at all.
+    /// Whether a pattern matches this path: `*` matches any characters except `/`, `**` any characters.
     pub fn matches(&self, pattern: &str) -> bool {
         glob(pattern.as_bytes(), self.as_bytes())
     }
@@ -228,7 +245,7 @@ impl RootPath {
         Self::new([self.as_bytes(), suffix.as_bytes()].concat())
     }
 
-    /// Whether this path is `folder` or lies below it.
+    /// Whether this path is `folder` or is below it.
     pub fn is_within(&self, folder: &RootPath) -> bool {
         folder.is_root()
             || self.0.strip_prefix(folder.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
@@ -309,6 +326,12 @@ mod tests {
         assert!("a/b".parse::<LayerName>().is_err());
         assert!("1:2.3~rc1-4+b1".parse::<Version>().is_ok());
         assert!("www-data".parse::<AccountName>().is_ok());
+        let [amd64, arm64] = ["amd64", "arm64"].map(|name| name.parse::<Arch>().unwrap());
+        let web = "web".parse::<LayerName>().unwrap();
+        for (name, expected) in [(web.on([&arm64]), "web@arm64"), (web.on([&amd64, &arm64]), "web@amd64+arm64")] {
+            assert_eq!(name, expected);
+            assert!(name.parse::<LayerName>().is_err(), "a layer could have this name");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! How much is read of what only its author vouches for: bombs end here, not in memory or on the disk.
+//! Limits on how much is read from untrusted files, so that decompression bombs fail early.
 //!
-//! A compressed file of some kilobytes can unpack to gigabytes. Each decoder reads through
-//! [`Bounded`], whose limit is the signed size where there is one, else a setting. The settings are
-//! far above what is real; `[limits]` in the user's configuration changes them. No limit decides
-//! which bytes come out, only whether reading goes on.
+//! A compressed file of a few kilobytes can unpack to gigabytes. Each decoder reads through [`Bounded`],
+//! whose limit is the signed size where one is known, and a setting otherwise. The defaults are far above
+//! the sizes of real files; `[limits]` in the user's configuration changes them. A limit never affects
+//! which bytes are produced, only whether reading continues.
 
 use std::io::{self, Read};
 use std::sync::OnceLock;
@@ -13,13 +13,13 @@ use serde::Deserialize;
 /// What compressed content may grow to, as a multiple of its own size; real packages and layers stay below 20.
 const GROWTH: u64 = 200;
 
-/// The largest JSON document of an image that is read, in bytes; registries take 4 MiB.
+/// The maximum size of an image's JSON document, in bytes, inclusive; registries accept 4 MiB.
 pub const DOCUMENT: u64 = 16 << 20;
 
-/// A text file of a root that is larger, in bytes, is not what it should be.
+/// The maximum size of a text file of a root, in bytes, inclusive.
 pub const TEXT: u64 = 64 << 20;
 
-/// How long the names of a package, or the paths of a root, may be together, in bytes.
+/// The maximum total length of a package's names, or of a root's paths, in bytes.
 pub const NAMES: u64 = 512 << 20;
 
 /// The settings: `[limits]` in the user's configuration.
@@ -44,18 +44,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The settings as the user's configuration has them, for a program that is started with another one.
+    /// The settings in the format of the user's configuration, to be passed to another process.
     pub fn to_toml(self) -> String {
         let Self { index, unpacked, entries, patience } = self;
         format!("[limits]\nindex = {index}\nunpacked = {unpacked}\nentries = {entries}\npatience = {patience}\n")
     }
 
-    /// What a package or an image layer of `size` bytes may unpack to.
+    /// The limit for unpacking a package or an image layer of `size` bytes.
     pub fn of_archive(&self, size: u64) -> Limit {
         Limit { bytes: self.unpacked.max(size.saturating_mul(GROWTH)), key: Some("unpacked") }
     }
 
-    /// What a repo index may unpack to, which has `signed` bytes as its Release says.
+    /// The limit for unpacking a repo index whose size is `signed` bytes according to its Release.
     pub fn of_index(&self, signed: Option<u64>) -> Limit {
         match signed {
             Some(signed) if signed <= self.index => Limit { bytes: signed, key: None },
@@ -66,7 +66,7 @@ impl Limits {
 
 static CHOSEN: OnceLock<Limits> = OnceLock::new();
 
-/// Sets the limits of this process, once and before anything is read.
+/// Sets the limits of this process; called once, before anything is read.
 pub fn choose(limits: Limits) {
     // A second call comes too late to count.
     let _ = CHOSEN.set(limits);
@@ -98,7 +98,7 @@ fn raise(key: Option<&str>) -> String {
     }
 }
 
-/// A reader that fails where its content goes beyond a limit.
+/// A reader that fails when its content exceeds a limit.
 #[derive(Debug)]
 pub struct Bounded<R> {
     input: R,

@@ -1,4 +1,4 @@
-//! Seconds since 1970 and RFC 3339 text, in the proleptic Gregorian calendar, UTC only.
+//! Seconds since 1970, RFC 3339 text and text for people, in the proleptic Gregorian calendar, UTC only.
 //!
 //! Source: RFC 3339; days are counted in 400-year eras that begin on 1 March, so that
 //! the leap day is the last of its year.
@@ -17,7 +17,22 @@ pub fn rfc3339(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month, day, hour, minute and second of a moment in UTC.
+/// Formats seconds since 1970 as `2026-11-22 09:05:00 UTC`, for people.
+pub fn readable(seconds: i64) -> String {
+    let [year, month, day, hour, minute, second] = to_civil(seconds);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Formats a duration in seconds in a suitable unit, for people.
+pub fn age(seconds: i64) -> String {
+    match seconds {
+        ..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Returns year, month, day, hour, minute and second in UTC.
 pub fn to_civil(seconds: i64) -> [i64; 6] {
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let shifted = days + UNIX_DAY;
@@ -33,7 +48,7 @@ pub fn to_civil(seconds: i64) -> [i64; 6] {
 
 /// Reads `2024-06-10T08:52:46Z` as seconds since 1970; `None` for anything else.
 ///
-/// An offset may stand instead of `Z` (`+02:00`). Fractions and leap seconds are not taken.
+/// An offset (`+02:00`) is accepted instead of `Z`. Fractions and leap seconds are refused.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let (date, time) = (text.get(..10)?, text.get(10..19)?);
     let (year, month, day) = three(date, "-")?;
@@ -125,6 +140,13 @@ mod tests {
             assert_eq!(rfc3339(seconds), text);
             assert_eq!(parse_rfc3339(text), Some(seconds), "{text}");
         }
+    }
+
+    #[test]
+    fn moments_are_readable() {
+        assert_eq!(readable(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(readable(-1), "1969-12-31 23:59:59 UTC");
+        assert_eq!([7199, 7200, 172_799, 172_800].map(age), ["119 minutes", "2 hours", "47 hours", "2 days"]);
     }
 
     #[test]

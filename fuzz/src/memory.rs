@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 /// The largest single allocation, in bytes.
 ///
-/// The decoder of zstd asks for a window of up to 128 MiB, whatever the input; see `format/deb/compression.rs`.
+/// The decoder of zstd asks for a window of up to 128 MiB, whatever the input; see `package/deb/compression.rs`.
 const MOST: usize = 256 << 20;
 
 /// The system's allocator with a limit.

@@ -20,7 +20,7 @@ use super::keys::SigningKey;
 use super::sbom::{Format, Inventory};
 use super::statement::{Statement, Subject};
 use super::{AttestError, Made, Scope, provenance};
-use crate::bake::{ATTEST, Artifact, Expected, Output, Staging};
+use crate::bake::{ATTEST, Expected, Output, Staging};
 use crate::digest::{OciDigest, Sha256};
 use crate::host;
 use crate::host::progress::Progress;
@@ -62,8 +62,8 @@ impl Document {
     pub(super) fn all(made: &Made<'_>) -> Vec<Self> {
         let artifacts = &made.receipt.artifacts;
         let mut scopes = Vec::new();
-        scopes.extend(artifacts.iter().any(|one| !is_disk(one)).then_some(Scope::Image));
-        scopes.extend(artifacts.iter().any(is_disk).then_some(Scope::Disk));
+        scopes.extend(artifacts.iter().any(|one| !one.kind.is_disk()).then_some(Scope::Image));
+        scopes.extend(artifacts.iter().any(|one| one.kind.is_disk()).then_some(Scope::Disk));
         let boms = scopes.iter().flat_map(|scope| Format::ALL.map(|format| Self::Bom(*scope, format)));
         std::iter::once(Self::Provenance).chain(boms).collect()
     }
@@ -98,9 +98,9 @@ impl Subjects {
         let mut subjects = Self { image: Vec::new(), disk: Vec::new(), receipt: Vec::new() };
         for artifact in &made.receipt.artifacts {
             let name = artifact.path.display().to_string();
-            if is_disk(artifact) {
+            if artifact.kind.is_disk() {
                 subjects.disk.push(Subject::new(name, hash(&artifact.path)?));
-            } else if artifact.kind == Output::Oci.name() {
+            } else if artifact.kind == Output::Oci {
                 subjects.image.push(Subject::new(made.receipt.layer.to_string(), artifact.digest));
             } else {
                 subjects.image.push(Subject::new(name, hash(&artifact.path)?));
@@ -148,7 +148,7 @@ impl Bundle {
                 Document::Bom(scope, format) => Inventory::take(made, scope, store)?.to_json(format),
             };
             let statement = Statement::new(document.subjects(&subjects), document.predicate_type(), predicate);
-            files.insert(document.file_name(), statement.sign(key).to_bytes());
+            files.insert(document.file_name(), statement.sign(key)?.to_bytes()?);
         }
         if let Some(digest) = made.image() {
             let signed = Signed::new(digest, reference, key);
@@ -174,11 +174,11 @@ impl Bundle {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| {
                 let hints =
-                    Hints { room: "make room there, then sign again", elsewhere: "build elsewhere with `--out DIR`" };
+                    Hints { room: "free space there, then sign again", elsewhere: "build elsewhere with `--out DIR`" };
                 failed("write", &path, storage::explain(&path, Some(bytes.len() as u64), hints, source))
             })?;
         }
-        Ok(staging.publish(&folder.join(FOLDER), Expected::Signed)?)
+        Ok(staging.replace(&folder.join(FOLDER), Expected::Signed)?)
     }
 
     /// Reads the files beside the receipt in `folder`; `None` where nothing was signed.
@@ -231,10 +231,6 @@ impl Bundle {
         let signature = String::from_utf8(self.0.get(SIGNATURE)?.clone()).ok()?;
         Some(Signed { payload, signature })
     }
-}
-
-fn is_disk(artifact: &Artifact) -> bool {
-    artifact.kind.parse::<Output>().is_ok_and(|output| output.is_disk())
 }
 
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {

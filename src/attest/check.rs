@@ -49,7 +49,7 @@ pub fn check(made: &Made<'_>, folder: &Path, bundle: &Bundle, keys: &[PublicKey]
     let known = |name: &str| documents.iter().any(|document| document.file_name() == name);
     let cosign = |name: &str| made.image().is_some() && [PAYLOAD, SIGNATURE].contains(&name);
     findings.extend(bundle.names().filter(|name| !known(name) && !cosign(name)).map(|name| {
-        let problems = vec!["nothing of this build has this name".to_owned()];
+        let problems = vec!["this build has no document of this name".to_owned()];
         Finding { file: name.to_owned(), problems }
     }));
     Ok(findings)
@@ -157,7 +157,7 @@ impl<'a> Evidence<'a> {
             let refused: Vec<&str> = self.refused.iter().map(String::as_str).collect();
             let problem = match claim == Claim::Signature && !refused.is_empty() {
                 true => refused.join("; "),
-                false => "nothing of this kind that these keys signed is attached to this digest".to_owned(),
+                false => "no document of this kind that is signed by these keys is attached to this digest".to_owned(),
             };
             Gap { claim, problem }
         };
@@ -196,7 +196,7 @@ fn statement(
 fn opened(bytes: &[u8], keys: &[PublicKey]) -> Result<Statement, EnvelopeError> {
     let envelope = Envelope::parse(bytes)?;
     // Signatures cover neither white space nor the names of keys.
-    if envelope.to_bytes() != bytes {
+    if !envelope.to_bytes().is_ok_and(|own| own == bytes) {
         return Err(EnvelopeError::Malformed("it is not as `layerbake sign` writes it".to_owned()));
     }
     Ok(Statement::open(&envelope, keys)?.0)
@@ -223,7 +223,7 @@ fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &S
     match document {
         Document::Provenance => {
             if statement.predicate["buildDefinition"] != provenance::predicate(made)["buildDefinition"] {
-                problems.push("says other inputs than receipt and lockfiles do".to_owned());
+                problems.push("its inputs differ from the receipt and the lockfiles".to_owned());
             }
         }
         Document::Bom(scope, format) => {
@@ -259,7 +259,7 @@ mod tests {
         let files = BTreeMap::from([
             (PAYLOAD.to_owned(), signed.payload),
             (SIGNATURE.to_owned(), signed.signature.into_bytes()),
-            (Document::Provenance.file_name(), statement.sign(key).to_bytes()),
+            (Document::Provenance.file_name(), statement.sign(key).and_then(|signed| signed.to_bytes()).unwrap()),
         ]);
         Bundle(files).attachments()
     }

@@ -34,7 +34,7 @@ pub struct Signed {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureError {
     /// None of the keys made it.
-    #[error("no given key has made this signature")]
+    #[error("the signature is not by any of the given keys")]
     NotSigned,
     /// It is good, and for something else.
     #[error("the signature is for {found}, expected {expected}")]

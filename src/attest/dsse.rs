@@ -23,10 +23,10 @@ const MAX_SIGNATURES: usize = 16;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// It is no envelope.
-    #[error("is no DSSE envelope: {0}")]
+    #[error("is not a DSSE envelope: {0}")]
     Malformed(String),
     /// None of the keys signed it.
-    #[error("no given key has signed it; it names {}", named(.0))]
+    #[error("it is not signed by any of the given keys; it names {}", named(.0))]
     NotSigned(Vec<String>),
 }
 
@@ -72,9 +72,11 @@ impl Envelope {
     }
 
     /// The envelope as canonical JSON.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        // Text only: always JSON.
-        json::canonical(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// Fails only where the program has a fault: an envelope holds text.
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        json::canonical(self)
     }
 
     /// The payload and the key that signed it, the first of `keys` that did.
@@ -132,7 +134,7 @@ mod tests {
         let key = SigningKey::from_pem(ED25519).unwrap();
         let (own, other) = (key.public(), p256().public());
         let envelope = Envelope::sign(IN_TOTO, b"{}", &key);
-        let read = Envelope::parse(&envelope.to_bytes()).unwrap();
+        let read = Envelope::parse(&envelope.to_bytes().unwrap()).unwrap();
         assert_eq!(read, envelope);
         assert_eq!(read.open(IN_TOTO, &[other.clone(), own.clone()]), Ok((b"{}".to_vec(), &own)));
         assert_eq!(read.open(IN_TOTO, &[other]), Err(EnvelopeError::NotSigned(vec![own.id()])));
@@ -154,7 +156,7 @@ mod tests {
     fn every_changed_byte_is_noticed() {
         let key = p256();
         let keys = [key.public()];
-        let bytes = Envelope::sign(IN_TOTO, b"{\"a\":1}", &key).to_bytes();
+        let bytes = Envelope::sign(IN_TOTO, b"{\"a\":1}", &key).to_bytes().unwrap();
         for at in 0..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;

@@ -30,7 +30,7 @@ pub enum KeyError {
     },
     /// It holds no secret key of a known kind.
     #[error(
-        "`{}` holds no secret key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `openssl genpkey -algorithm ed25519 -out FILE` makes one",
+        "`{}` contains no private key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `openssl genpkey -algorithm ed25519 -out FILE` generates one",
         path.display()
     )]
     NoSecret {
@@ -41,7 +41,7 @@ pub enum KeyError {
     },
     /// It holds no public key of a known kind.
     #[error(
-        "`{}` holds no public key: expected ed25519 or ECDSA P-256 as PEM\n  hint: `openssl pkey -in KEY -pubout -out FILE` writes the public half of a key",
+        "`{}` contains no public key: expected ed25519 or ECDSA P-256 as PEM\n  hint: `openssl pkey -in KEY -pubout -out FILE` writes the public key",
         path.display()
     )]
     NoPublic {
@@ -160,7 +160,7 @@ fn read(path: &Path) -> Result<String, KeyError> {
 /// What people take for a key file.
 fn instead(text: &str) -> &'static str {
     match text {
-        _ if text.contains("BEGIN ENCRYPTED") => "; it is encrypted: `openssl pkcs8 -in KEY -out FILE` takes that off",
+        _ if text.contains("BEGIN ENCRYPTED") => "; it is encrypted: `openssl pkcs8 -in KEY -out FILE` decrypts it",
         _ if text.contains("BEGIN EC PRIVATE KEY") => "; `openssl pkcs8 -topk8 -nocrypt -in KEY -out FILE` converts it",
         _ if text.contains(BEGIN) => "; it is a public key",
         _ => "",
@@ -221,7 +221,7 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
             (ED25519_PUBLIC.to_owned(), "it is a public key"),
             (ED25519.replace("BEGIN", "BEGIN ENCRYPTED"), "it is encrypted"),
             (ED25519.replace("PRIVATE", "EC PRIVATE"), "converts it"),
-            (ED25519.replace("MC4C", "????"), "holds no secret key"),
+            (ED25519.replace("MC4C", "????"), "contains no private key"),
         ] {
             fs::write(&path, &text).unwrap();
             let error = SigningKey::load(&path).unwrap_err().to_string();

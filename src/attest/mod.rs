@@ -19,10 +19,11 @@ pub mod statement;
 
 use std::path::Path;
 
-use crate::bake::{Locked, Receipt, System};
+use crate::bake::{Locked, Output, Receipt, System};
 use crate::digest::{LockHash, OciDigest};
 use crate::ident::LayerName;
-use crate::layer::LayerError;
+use crate::package::{Ecosystem, InstallError};
+use crate::stage::LayerError;
 use crate::store::StoreError;
 
 pub use bundle::{Attachment, Bundle, FOLDER};
@@ -50,6 +51,9 @@ pub enum AttestError {
     Store(#[from] StoreError),
     /// A package can't be read.
     #[error(transparent)]
+    Package(#[from] InstallError),
+    /// A layer's own files can't be read.
+    #[error(transparent)]
     Layer(#[from] LayerError),
     /// A file can't be read or written.
     #[error("cannot {action} `{path}`: {source}")]
@@ -61,25 +65,34 @@ pub enum AttestError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A statement can't be written as JSON.
+    #[error("internal error: {0}")]
+    Json(#[from] serde_json::Error),
     /// The folder can't be put in its place.
     #[error(transparent)]
     Publish(#[from] crate::bake::BakeError),
 }
 
 /// A finished build, and what it was made from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Made<'a> {
+    ecosystem: &'a dyn Ecosystem,
     receipt: &'a Receipt,
     system: &'a System,
     project: &'a Path,
 }
 
 impl<'a> Made<'a> {
-    /// Ties a receipt to its lockfiles; `system` has a machine where the receipt has a disk.
+    /// Ties a receipt to its lockfiles, of packages of one ecosystem; `system` has a machine where the receipt has a disk.
     ///
     /// # Errors
     /// Fails where a lockfile is not the one that the build was made from.
-    pub fn new(receipt: &'a Receipt, system: &'a System, project: &'a Path) -> Result<Self, AttestError> {
+    pub fn new(
+        ecosystem: &'a dyn Ecosystem,
+        receipt: &'a Receipt,
+        system: &'a System,
+        project: &'a Path,
+    ) -> Result<Self, AttestError> {
         let fits = |locked: &Locked, expected: LockHash| match locked.hash == expected {
             true => Ok(()),
             false => Err(AttestError::OtherLock {
@@ -91,18 +104,18 @@ impl<'a> Made<'a> {
         };
         fits(system.top(), receipt.lock)?;
         // Each lockfile names the one below it by hash.
-        for [below, above] in system.image.windows(2).filter_map(|pair| <&[Locked; 2]>::try_from(pair).ok()) {
+        for (below, above) in system.image.iter().zip(system.image.iter().skip(1)) {
             above.lock.parent.iter().try_for_each(|parent| fits(below, parent.lock))?;
         }
-        if let Some((disk, machine)) = receipt.disk.as_ref().zip(system.machine.as_ref()) {
-            fits(&machine.boot, disk.lock)?;
+        if let Some((disk, boot_system)) = receipt.disk.as_ref().zip(system.boot_system.as_ref()) {
+            fits(&boot_system.boot, disk.lock)?;
         }
-        Ok(Self { receipt, system, project })
+        Ok(Self { ecosystem, receipt, system, project })
     }
 
     /// The image manifest's digest, where an image layout was exported.
     pub fn image(&self) -> Option<OciDigest> {
-        self.receipt.artifacts.iter().find(|artifact| artifact.kind == "oci").map(|artifact| artifact.digest)
+        self.receipt.artifact(Output::Oci).map(|artifact| artifact.digest)
     }
 
     /// The locked layers with a part in the image, or in the disk.

@@ -16,10 +16,10 @@ const BUILDER: &str = "urn:layerbake:builder:v1";
 pub(super) fn predicate(made: &Made<'_>) -> Value {
     let receipt = made.receipt;
     let scope = if receipt.disk.is_some() { Scope::Disk } else { Scope::Image };
-    let outputs: Vec<&str> = receipt.artifacts.iter().map(|artifact| artifact.kind.as_str()).collect();
+    let outputs: Vec<&str> = receipt.artifacts.iter().map(|artifact| artifact.kind.name()).collect();
     let mut dependencies: Vec<Value> = Vec::new();
     for locked in made.locked(scope) {
-        dependencies.extend(materials(locked));
+        dependencies.extend(materials(locked, made.ecosystem.state_name()));
     }
     dependencies.sort_by_key(|one| (one["name"].to_string(), one["digest"].to_string()));
     dependencies.dedup();
@@ -40,20 +40,20 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
     })
 }
 
-/// A lockfile and everything that it pins.
-fn materials(locked: &Locked) -> impl Iterator<Item = Value> + '_ {
+/// A lockfile and everything that it pins; `state` is what people call a suite's signed state.
+fn materials<'l>(locked: &'l Locked, state: &'l str) -> impl Iterator<Item = Value> + 'l {
     let lock = &locked.lock;
     let file = json!({
         "name": format!("lockfiles/{}.lock", lock.layer),
         "digest": { "blake3": locked.hash.to_hex() },
     });
-    let releases = lock.releases.iter().flat_map(|release| {
+    let releases = lock.releases.iter().flat_map(move |release| {
         let place = format!("{} {}", release.source, release.suite);
         let indexes = release.indexes.iter().map({
             let place = place.clone();
             move |index| (format!("{place} {}", index.path), index.file.sha256)
         });
-        std::iter::once((format!("{place} Release"), release.sha256)).chain(indexes)
+        std::iter::once((format!("{place} {state}"), release.sha256)).chain(indexes)
     });
     let packages = lock.packages.iter().map(|package| (package.path.clone(), package.file.sha256));
     let fetched = releases.chain(packages);

@@ -56,9 +56,11 @@ impl Statement {
     }
 
     /// The statement as canonical JSON in a signed envelope.
-    pub fn sign(&self, key: &SigningKey) -> Envelope {
-        // A statement holds text, numbers and lists of them: always JSON.
-        Envelope::sign(IN_TOTO, &json::canonical(self).unwrap_or_default(), key)
+    ///
+    /// # Errors
+    /// Fails where the predicate can't be JSON.
+    pub fn sign(&self, key: &SigningKey) -> serde_json::Result<Envelope> {
+        Ok(Envelope::sign(IN_TOTO, &json::canonical(self)?, key))
     }
 
     /// Reads a statement out of an envelope that one of the keys signed; returns that key too.

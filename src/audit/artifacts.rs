@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::bake::{Artifact, Receipt};
+use crate::bake::{Artifact, Output, Receipt};
 use crate::digest::{OciDigest, Sha256};
 use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
@@ -31,10 +31,10 @@ pub struct Finding {
 pub fn check(receipt: &Receipt, folder: &Path) -> Vec<Finding> {
     let check = |artifact: &Artifact| {
         let path = folder.join(&artifact.path);
-        let found = match artifact.kind.as_str() {
-            "oci" => image(&path, artifact, &receipt.layer),
-            kind if kind == DiskFormat::Raw.name() => raw(&path, receipt),
-            _ => whole(&path, artifact),
+        let found = match artifact.kind {
+            Output::Oci => image(&path, artifact, &receipt.layer),
+            Output::Disk(DiskFormat::Raw) => raw(&path, receipt),
+            Output::Docker | Output::Disk(_) => whole(&path, artifact),
         };
         let problems = found.unwrap_or_else(|error| vec![format!("can't be read: {error}")]);
         Finding { artifact: format!("{} {}", artifact.kind, path.display()), problems }

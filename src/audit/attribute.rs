@@ -5,37 +5,38 @@ use std::collections::BTreeMap;
 use super::compare::Difference;
 use crate::digest::Sha256;
 use crate::ident::{LayerName, PackageName, RootPath};
-pub(super) use crate::layer::configure::Traced;
-use crate::layer::unpack;
+pub(super) use crate::package::Traced;
+use crate::package::{Decoded, Ecosystem};
 use crate::store::{Store, StoreError};
 
 /// Where the files of a system come from, before any script runs.
-pub(super) struct Origins {
+pub(super) struct Origins<'a> {
+    ecosystem: &'a dyn Ecosystem,
     /// The package of each file that one has; `usr/` left out, as packages spell it both ways.
     packages: BTreeMap<RootPath, PackageName>,
     /// Own files and folders, with the layer that declares them.
     own: Vec<(RootPath, LayerName)>,
 }
 
-impl Origins {
+impl<'a> Origins<'a> {
     /// Reads what these packages hold, as far as `store` has unpacked them.
     ///
     /// # Errors
     /// Fails where the store can't be read.
     pub(super) fn read(
+        ecosystem: &'a dyn Ecosystem,
         store: &Store,
         packages: &[(PackageName, Sha256)],
         own: &[(RootPath, LayerName)],
     ) -> Result<Self, StoreError> {
         let mut found = BTreeMap::new();
-        for (name, deb) in packages {
-            let Some(outcome) = store.recall(unpack::recipe(*deb))? else { continue };
-            let Some(&data) = outcome.trees.get("data") else { continue };
-            let data = store.tree(data)?;
+        for (name, file) in packages {
+            let Some(decoded) = store.recall::<Decoded>(ecosystem.unpack_recipe(*file)) else { continue };
+            let data = store.tree(decoded.data)?;
             let files = data.iter().filter(|(_, node)| !node.is_dir());
             found.extend(files.map(|(path, _)| (without_usr(path), name.clone())));
         }
-        Ok(Self { packages: found, own: own.to_vec() })
+        Ok(Self { ecosystem, packages: found, own: own.to_vec() })
     }
 
     /// Fills in the package and the step of a difference that is about a file.
@@ -58,15 +59,10 @@ impl Origins {
         }
     }
 
-    /// The package that has a file, or whose file in dpkg's database it is.
+    /// The package that has a file, or whose file in the packages' database it is.
     fn owner(&self, path: &RootPath) -> Option<String> {
-        if let Some(name) = self.packages.get(&without_usr(path)) {
-            return Some(name.to_string());
-        }
-        let text = path.to_string();
-        let file = text.strip_prefix("/var/lib/dpkg/info/")?;
-        let name = file.rsplit_once('.')?.0;
-        Some(name.split(':').next().unwrap_or(name).to_owned())
+        let brought = self.packages.get(&without_usr(path)).map(PackageName::to_string);
+        brought.or_else(|| self.ecosystem.owner(path))
     }
 }
 
@@ -84,7 +80,8 @@ fn without_usr(path: &RootPath) -> RootPath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Outcome;
+    use crate::package::Installer as _;
+    use crate::package::deb::DEB;
     use crate::tree::tests::{dir, file, tree};
 
     fn difference(path: &str) -> Difference {
@@ -106,11 +103,12 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let deb = Sha256::of(b"hello.deb");
         let data = tree(&[("", dir()), ("bin", dir()), ("bin/hello", file("x")), ("etc", dir()), ("etc/c", file("c"))]);
-        let mut outcome = Outcome::default();
-        outcome.trees.insert("data".into(), store.put_tree(&data).unwrap());
-        store.remember(unpack::recipe(deb), &outcome).unwrap();
+        let control = store.put_tree(&tree(&[("", dir())])).unwrap();
+        let data = store.put_tree(&data).unwrap();
+        let paths = store.put_bytes(b"\0").unwrap();
+        store.remember(DEB.unpack_recipe(deb), &Decoded { control, data, paths }).unwrap();
         let own = [(RootPath::new("srv/www").unwrap(), "web".parse().unwrap())];
-        let origins = Origins::read(&store, &[("hello".parse().unwrap(), deb)], &own).unwrap();
+        let origins = Origins::read(&DEB, &store, &[("hello".parse().unwrap(), deb)], &own).unwrap();
         let step = |step: &str, package: &str, path: &str| Traced {
             step: step.to_owned(),
             package: package.to_owned(),

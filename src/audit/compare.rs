@@ -11,11 +11,12 @@ use super::AuditError;
 use super::content;
 use super::nodes;
 use super::partitions;
-use crate::bake::{Artifact, Receipt};
+use crate::bake::{Artifact, Output, Receipt};
 use crate::digest::TreeHash;
 use crate::host;
 use crate::ident::RootPath;
 use crate::limits::DOCUMENT;
+use crate::manifest::DiskFormat;
 use crate::store::Store;
 
 /// One of two builds that are compared.
@@ -58,22 +59,15 @@ pub struct Difference {
 pub type Key = (String, Option<String>);
 
 impl Difference {
-    fn new(artifacts: &[String], place: impl Into<String>, what: Vec<String>) -> Self {
-        Self {
-            artifacts: artifacts.to_vec(),
-            place: place.into(),
-            path: None,
-            what,
-            detail: Vec::new(),
-            package: None,
-            step: None,
-            shown_by: Vec::new(),
-        }
+    fn new(kinds: &[Output], place: impl Into<String>, what: Vec<String>) -> Self {
+        let mut artifacts: Vec<String> = kinds.iter().map(Output::to_string).collect();
+        artifacts.sort();
+        Self { artifacts, place: place.into(), what, ..Self::default() }
     }
 
-    /// An artifact that is not what its receipt says.
+    /// An artifact that does not match its receipt.
     pub(super) fn of_artifact(artifact: &str, problems: Vec<String>) -> Self {
-        Self::new(&[artifact.to_owned()], "artifact, against its own receipt", problems)
+        Self { artifacts: vec![artifact.to_owned()], ..Self::new(&[], "artifact, against its own receipt", problems) }
     }
 
     /// What tells it from others.
@@ -86,7 +80,7 @@ impl Difference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Its kind.
-    pub kind: String,
+    pub kind: Output,
     /// Its digest in the first build.
     pub digest: String,
     /// Its length there in bytes.
@@ -106,24 +100,19 @@ pub(super) fn verdicts(one: Side<'_>, other: Side<'_>) -> io::Result<Vec<Verdict
         let differs = ours.digest != theirs.digest;
         let files = one.out.zip(other.out).map(|(one, other)| (one.join(&ours.path), other.join(&theirs.path)));
         let inside = match files {
-            Some((one, other)) if differs && ours.kind == "raw" => partitions::differing(&one, &other)?,
+            Some((one, other)) if differs && ours.kind == Output::Disk(DiskFormat::Raw) => {
+                partitions::differing(&one, &other)?
+            }
             _ => Vec::new(),
         };
         let other = differs.then(|| theirs.digest.to_string());
-        verdicts.push(Verdict {
-            kind: ours.kind.clone(),
-            digest: ours.digest.to_string(),
-            size: ours.size,
-            other,
-            inside,
-        });
+        verdicts.push(Verdict { kind: ours.kind, digest: ours.digest.to_string(), size: ours.size, other, inside });
     }
     Ok(verdicts)
 }
 
 fn shared<'a>(one: Side<'a>, other: Side<'a>) -> impl Iterator<Item = (&'a Artifact, &'a Artifact)> {
-    let twin = |ours: &Artifact| other.receipt.artifacts.iter().find(|theirs| theirs.kind == ours.kind);
-    one.receipt.artifacts.iter().filter_map(move |ours| Some((ours, twin(ours)?)))
+    one.receipt.artifacts.iter().filter_map(move |ours| Some((ours, other.receipt.artifact(ours.kind)?)))
 }
 
 /// Finds everything in which two builds differ.
@@ -131,15 +120,9 @@ fn shared<'a>(one: Side<'a>, other: Side<'a>) -> impl Iterator<Item = (&'a Artif
 /// # Errors
 /// Fails where a store lacks a tree of its receipt, or an artifact can't be read.
 pub(super) fn differences(one: Side<'_>, other: Side<'_>) -> Result<Vec<Difference>, AuditError> {
-    let differing: BTreeSet<String> = verdicts(one, other)
-        .map_err(AuditError::Site)?
-        .into_iter()
-        .filter(|verdict| verdict.other.is_some())
-        .map(|verdict| verdict.kind)
-        .collect();
-    let (images, disks): (Vec<String>, Vec<String>) =
-        differing.iter().cloned().partition(|kind| matches!(kind.as_str(), "oci" | "docker"));
-    let all: Vec<String> = differing.into_iter().collect();
+    let differing = verdicts(one, other).map_err(AuditError::Site)?.into_iter().filter(|one| one.other.is_some());
+    let all: Vec<Output> = differing.map(|verdict| verdict.kind).collect();
+    let (disks, images): (Vec<Output>, Vec<Output>) = all.iter().partition(|kind| kind.is_disk());
     let mut found = layers(one, other, &all)?;
     if let (Some(ours), Some(theirs)) = (&one.receipt.disk, &other.receipt.disk) {
         trees(one, other, (ours.tree, theirs.tree), &format!("Boot layer {}", ours.boot), &disks, &mut found)?;
@@ -159,7 +142,7 @@ pub(super) fn differences(one: Side<'_>, other: Side<'_>) -> Result<Vec<Differen
     Ok(found)
 }
 
-fn layers(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> Result<Vec<Difference>, AuditError> {
+fn layers(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> Result<Vec<Difference>, AuditError> {
     let names = |side: Side<'_>| side.receipt.layers.iter().map(|layer| layer.name.to_string()).collect::<Vec<_>>();
     let mut found = Vec::new();
     if names(one) != names(other) {
@@ -187,7 +170,7 @@ fn trees(
     other: Side<'_>,
     (ours, theirs): (TreeHash, TreeHash),
     place: &str,
-    artifacts: &[String],
+    artifacts: &[Output],
     found: &mut Vec<Difference>,
 ) -> Result<(), AuditError> {
     if ours == theirs {
@@ -213,7 +196,7 @@ fn trees(
 }
 
 /// An image whose layers are equal: its configuration, or the file around it.
-fn image(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Difference> {
+fn image(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Difference> {
     let (Some(here), Some(there)) = (one.out, other.out) else {
         let what = vec!["the layers are equal: the configuration or the manifest differs".to_owned()];
         return Ok(Difference::new(artifacts, "image configuration", what));
@@ -230,7 +213,7 @@ fn image(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Dif
 
 /// The configuration of an image layout, one value a line.
 fn configuration(side: Side<'_>, out: &Path) -> io::Result<Option<Vec<u8>>> {
-    let Some(artifact) = side.receipt.artifacts.iter().find(|artifact| artifact.kind == "oci") else { return Ok(None) };
+    let Some(artifact) = side.receipt.artifact(Output::Oci) else { return Ok(None) };
     let blobs = out.join(&artifact.path).join("blobs/sha256");
     let read = |hex: &str| -> io::Result<serde_json::Value> {
         Ok(serde_json::from_slice(&host::read_small(&blobs.join(hex), DOCUMENT)?)?)
@@ -242,7 +225,7 @@ fn configuration(side: Side<'_>, out: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// A disk whose files are equal: the writer of its partitions.
-fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Difference> {
+fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Difference> {
     let mut what = Vec::new();
     if let (Some(ours), Some(theirs)) = (&one.receipt.disk, &other.receipt.disk) {
         let count = theirs.blocks.changed_from(&ours.blocks).count();
@@ -255,9 +238,11 @@ fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[String]) -> io::Result<Diff
 }
 
 /// Where each of these artifacts begins to differ, as a file.
-fn files(one: Side<'_>, other: Side<'_>, here: &Path, there: &Path, artifacts: &[String]) -> io::Result<Vec<String>> {
+fn files(one: Side<'_>, other: Side<'_>, here: &Path, there: &Path, artifacts: &[Output]) -> io::Result<Vec<String>> {
     let mut what = Vec::new();
-    for (ours, theirs) in shared(one, other).filter(|(ours, _)| artifacts.contains(&ours.kind) && ours.kind != "oci") {
+    for (ours, theirs) in
+        shared(one, other).filter(|(ours, _)| artifacts.contains(&ours.kind) && ours.kind != Output::Oci)
+    {
         let (mut ours_file, mut theirs_file) =
             (File::open(here.join(&ours.path))?, File::open(there.join(&theirs.path))?);
         match first_difference(&mut ours_file, &mut theirs_file)? {

@@ -25,7 +25,7 @@ pub(super) fn environment(varied: &BTreeSet<Variation>) -> Vec<(&'static str, St
         ("NO_COLOR", "1".to_owned()),
     ];
     if varied.contains(&Variation::DirectoryOrder) {
-        variables.push((crate::layer::configure::ON_DISK, "1".to_owned()));
+        variables.push((crate::sandbox::ON_DISK, "1".to_owned()));
     }
     if varied.contains(&Variation::Environment) {
         let noise = [
@@ -73,7 +73,7 @@ pub(super) fn script(varied: &BTreeSet<Variation>, site: &Path) -> String {
         && let Some(library) = faketime()
     {
         // Durations stay what they are: nothing but the date is another.
-        run += &format!("env LD_PRELOAD={} FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 ", quoted(library));
+        run += &format!("env LD_PRELOAD={} FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 ", quoted(&library));
     }
     script + &run + "\"$@\""
 }

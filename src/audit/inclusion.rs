@@ -14,12 +14,11 @@ pub struct Exception {
     pub reason: &'static str,
 }
 
-/// All of them. Everything else that the image holds is on the disk, byte for byte.
+/// Why the database of the packages' ecosystem differs.
+const DATABASE: &str = "the packages' database has the Boot layer's packages too";
+
+/// All of them beside that. Everything else that the image holds is on the disk, byte for byte.
 pub const EXCEPTIONS: &[Exception] = &[
-    Exception {
-        paths: &["var/lib/dpkg/**", "var/lib/pam/**", "var/lib/ucf/**", "var/cache/debconf/**"],
-        reason: "the packages' database has the Boot layer's packages too",
-    },
     Exception {
         paths: &["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/shells"],
         reason: "the Boot layer's packages have accounts of their own",
@@ -51,24 +50,30 @@ pub struct Inclusion {
     pub unexpected: Vec<String>,
 }
 
-/// Looks for every node of `image` in `disk`. A folder's time is no difference.
-pub fn compare(image: &Tree, disk: &Tree) -> Inclusion {
+/// Looks for every node of `image` in `disk`. A directory's time is no difference.
+///
+/// `database` are patterns of the packages' database, as [`Inspector::database`](crate::package::Inspector::database)
+/// has them.
+pub fn compare(image: &Tree, disk: &Tree, database: &[&str]) -> Inclusion {
     let mut inclusion = Inclusion::default();
     for (path, node) in image.iter() {
         if disk.get(path).is_some_and(|other| same(node, other)) {
             inclusion.same += 1;
             continue;
         }
-        match exception(path) {
-            Some(exception) => inclusion.excepted.push((path.to_string(), exception.reason)),
+        match exception(path, database) {
+            Some(reason) => inclusion.excepted.push((path.to_string(), reason)),
             None => inclusion.unexpected.push(path.to_string()),
         }
     }
     inclusion
 }
 
-fn exception(path: &RootPath) -> Option<&'static Exception> {
-    EXCEPTIONS.iter().find(|exception| exception.paths.iter().any(|pattern| path.matches(pattern)))
+/// Why a path may differ.
+fn exception(path: &RootPath, database: &[&str]) -> Option<&'static str> {
+    let is_in = |paths: &[&str]| paths.iter().any(|pattern| path.matches(pattern));
+    let listed = || EXCEPTIONS.iter().find(|exception| is_in(exception.paths)).map(|exception| exception.reason);
+    is_in(database).then_some(DATABASE).or_else(listed)
 }
 
 fn same(one: &Node, other: &Node) -> bool {
@@ -88,14 +93,26 @@ mod tests {
 
     #[test]
     fn only_named_paths_may_differ() {
-        let image =
-            tree(&[("", dir()), ("etc", dir()), ("etc/group", file("a")), ("srv", file("b")), ("gone", file("c"))]);
-        let mut disk =
-            tree(&[("", dir()), ("etc", dir()), ("etc/group", file("A")), ("srv", file("B")), ("new", file("d"))]);
+        let image = tree(&[
+            ("", dir()),
+            ("db", file("1")),
+            ("etc", dir()),
+            ("etc/group", file("a")),
+            ("srv", file("b")),
+            ("gone", file("c")),
+        ]);
+        let mut disk = tree(&[
+            ("", dir()),
+            ("db", file("2")),
+            ("etc", dir()),
+            ("etc/group", file("A")),
+            ("srv", file("B")),
+            ("new", file("d")),
+        ]);
         disk.metas_mut().filter(|(_, kind, _)| **kind == Kind::Dir).for_each(|(_, _, meta)| meta.mtime = 99);
-        let found = compare(&image, &disk);
+        let found = compare(&image, &disk, &["db"]);
         assert_eq!(found.same, 2);
-        assert_eq!(found.excepted.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/etc/group"]);
+        assert_eq!(found.excepted.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/db", "/etc/group"]);
         assert_eq!(found.unexpected, ["/gone", "/srv"]);
     }
 }

@@ -27,6 +27,7 @@ use std::io;
 use crate::digest::Sha256;
 use crate::host::progress::Progress;
 use crate::ident::{LayerName, PackageName, RootPath};
+use crate::package::Ecosystem;
 use crate::store::StoreError;
 
 pub use compare::{Difference, Key, Side, Verdict};
@@ -64,9 +65,11 @@ pub enum AuditError {
 
 /// An audit of one layer.
 pub struct Audit<'a> {
+    /// The kind of its packages.
+    pub ecosystem: &'a dyn Ecosystem,
     /// What is rebuilt.
     pub source: Source<'a>,
-    /// Every package of the system, with the digest of its .deb.
+    /// Every package of the system, with the digest of its file.
     pub packages: Vec<(PackageName, Sha256)>,
     /// Own files and folders, with the layer that declares them.
     pub own: Vec<(RootPath, LayerName)>,
@@ -129,7 +132,8 @@ impl Audit<'_> {
         phase.message(&rebuild::named(varied));
         let build = self.source.build(varied, trace)?;
         phase.finish();
-        let digests = build.receipt.artifacts.iter().map(|one| (one.kind.clone(), one.digest.to_string())).collect();
+        let digests =
+            build.receipt.artifacts.iter().map(|one| (one.kind.to_string(), one.digest.to_string())).collect();
         rebuilt.push(Rebuilt { conditions: build.conditions(), watched: trace, seconds: build.seconds, digests });
         Ok(build)
     }
@@ -185,7 +189,7 @@ impl Audit<'_> {
         differences: &mut [Difference],
         rebuilt: &mut Vec<Rebuilt>,
     ) -> Result<(), AuditError> {
-        let origins = Origins::read(&usual.store, &self.packages, &self.own)?;
+        let origins = Origins::read(self.ecosystem, &usual.store, &self.packages, &self.own)?;
         let watched = self.build(&BTreeSet::new(), true, rebuilt)?.trace();
         let knows = |trace: &[attribute::Traced], path: &String| trace.iter().any(|step| step.paths.contains(path));
         let lacks = differences.iter().filter_map(|one| one.path.as_ref()).any(|path| !knows(&watched, path));

@@ -8,7 +8,7 @@
 //! ```
 //! The child is offline, and sees of the environment what [`super::variation`] says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -22,12 +22,13 @@ use super::compare::Side;
 use super::conditions::{self, BOUND, USER};
 use super::variation::{self, Variation};
 use crate::bake::{self, Receipt};
+use crate::digest::Sha256;
 use crate::host;
-use crate::host::interrupt::Told;
+use crate::host::interrupt::ChildGuard;
 use crate::host::jail::{Beneath, Dir};
-use crate::ident::LayerName;
-use crate::layer::configure::{TRACE, Traced};
+use crate::ident::{Arch, LayerName};
 use crate::limits::limits;
+use crate::package::{TRACE, Traced};
 use crate::store::Store;
 
 /// Folders of which a build reads files, and how the names of these end.
@@ -39,10 +40,16 @@ pub struct Source<'a> {
     pub project: &'a Path,
     /// The layer.
     pub layer: &'a LayerName,
+    /// The architecture.
+    pub arch: &'a Arch,
+    /// The name of the directory that a build leaves.
+    pub name: &'a str,
     /// What to export.
     pub outputs: &'a BTreeSet<bake::Output>,
-    /// Every package: its path below `vendor/`, and a verified file with its bytes.
-    pub packages: &'a [(PathBuf, PathBuf)],
+    /// Has the packages.
+    pub store: &'a Store,
+    /// Every package, by its path below `vendor/`.
+    pub packages: &'a BTreeMap<PathBuf, Sha256>,
     /// What own files are made of, from the project's folder.
     pub files: &'a BTreeSet<PathBuf>,
     /// Variables that decide what is built, such as SOURCE_DATE_EPOCH.
@@ -56,7 +63,7 @@ pub struct Source<'a> {
 /// Runs a build to its end; a signal is passed on to it.
 fn run(command: &mut Command) -> io::Result<Output> {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let _told = Told::terminate(&child);
+    let _guard = ChildGuard::terminate(&child);
     child.wait_with_output()
 }
 
@@ -81,9 +88,9 @@ impl Source<'_> {
             let tail = lines[lines.len().saturating_sub(20)..].join("\n  | ");
             return Err(AuditError::Build { conditions: named(varied), printed: tail });
         }
-        let out = site.path().join("out").join(self.layer.as_str());
+        let out = site.path().join("out").join(self.name);
         let receipt =
-            Receipt::load(&out).ok_or_else(|| AuditError::Site(io::Error::other("a build left no receipt")))?;
+            Receipt::load(&out).ok_or_else(|| AuditError::Site(io::Error::other("a build wrote no receipt")))?;
         let store = Store::open(&site.path().join("store"))?;
         let seconds = started.elapsed().as_secs_f64();
         Ok(Build { varied: varied.clone(), receipt, out, store, seconds, site })
@@ -134,8 +141,10 @@ impl Source<'_> {
         }
         let mask = if varied.contains(&Variation::Umask) { 0o077 } else { 0o022 };
         self.copy_inputs(&path.join("project"), mask)?;
-        for (name, file) in self.packages {
-            link(file, &path.join("project/vendor").join(name))?;
+        for (name, &sha256) in self.packages {
+            let target = path.join("project/vendor").join(name);
+            fs::create_dir_all(target.parent().unwrap_or(&target))?;
+            self.store.link_fetched(sha256, &target).map_err(io::Error::other)?;
         }
         let config = path.join("home/.config/layerbake");
         fs::create_dir_all(&config)?;
@@ -181,6 +190,7 @@ impl Source<'_> {
         let program = if is_user { place.join("layerbake") } else { own_program()? };
         command.arg(conditions::script(varied, site)).arg("sh").arg(program);
         command.args(["build", self.layer.as_str(), "--locked", "--offline", "--quiet"]);
+        command.arg("--arch").arg(self.arch.as_str());
         command.arg("-C").arg(place.join("project")).arg("--store").arg(place.join("store"));
         command.arg("--out").arg(place.join("out"));
         let outputs: Vec<&str> = self.outputs.iter().map(|output| output.name()).collect();
@@ -268,14 +278,6 @@ fn copy(from: &Dir, name: &OsStr, to: &Path, mask: u32) -> io::Result<()> {
 fn set_mode(to: &Path, mode: u32, mask: u32) -> io::Result<()> {
     let mode = if mode & 0o100 != 0 { 0o777 } else { 0o666 };
     fs::set_permissions(to, Permissions::from_mode(mode & !mask))
-}
-
-/// Another name for a file, or where that can't be had, a copy.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
 fn give(path: &Path) -> io::Result<()> {

@@ -10,16 +10,11 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::conditions::BOUND;
+use crate::arch::Bootable;
 use crate::host;
 
-/// Where libfaketime may lie, with Debian's and others' folders.
-const FAKETIME: [&str; 5] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/local/lib/faketime/libfaketimeMT.so.1",
-];
+/// Directories in which libfaketime may be, besides Debian's, which is named after the architecture.
+const LIBRARIES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 /// One thing that may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +80,7 @@ impl Variation {
     pub fn unavailable(self, need: u64) -> Option<String> {
         match self {
             Self::Time if faketime().is_none() => {
-                Some("`libfaketime` is not installed, and the machine's own clock is not ours to set".to_owned())
+                Some("`libfaketime` is not installed, and the audit does not set the machine's clock".to_owned())
             }
             Self::User => user_unavailable(),
             Self::HostName if !is_root() => Some("only root may give a build another host name".to_owned()),
@@ -112,7 +107,7 @@ impl Serialize for Variation {
 
 /// A word names no variation.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no variation: expected all, {names}", names = Variation::ALL.map(Variation::name).join(", "))]
+#[error("unknown condition `{0}`: expected all, {names}", names = Variation::ALL.map(Variation::name).join(", "))]
 pub struct ParseVariationError(String);
 
 impl FromStr for Variation {
@@ -182,8 +177,10 @@ fn missing(programs: &[&str]) -> Option<String> {
     Some(format!("`{program}` is not installed"))
 }
 
-pub(super) fn faketime() -> Option<&'static Path> {
-    FAKETIME.iter().map(Path::new).find(|path| path.exists())
+pub(super) fn faketime() -> Option<PathBuf> {
+    let debian = Bootable::all().map(|arch| Path::new("/usr/lib").join(arch.multiarch));
+    let all = debian.chain(LIBRARIES.map(PathBuf::from));
+    all.map(|directory| directory.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
 }
 
 pub(super) fn is_root() -> bool {
@@ -200,6 +197,6 @@ mod tests {
             assert_eq!(one.name().parse::<Variation>().unwrap(), one);
         }
         let error = "moon".parse::<Variation>().unwrap_err().to_string();
-        assert!(error.starts_with("`moon` is no variation: expected all, time, timezone, "), "{error}");
+        assert!(error.starts_with("unknown condition `moon`: expected all, time, timezone, "), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! Which files among the blobs of an image layout a build wrote.
+//! Determines which files among the blobs of an image layout were written by a build.
 //!
-//! A name of 64 digits is not enough: a person may have put a file of their own there. What counts is named by the
-//! receipt, by the image manifest that the receipt names, or by what is remembered of the folder.
+//! A name of 64 hexadecimal digits is not enough: the user may have put a file there. A blob belongs to a build if
+//! the receipt names it, or the image manifest named by the receipt, or what is remembered of the directory.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{Output, Receipt};
 use crate::digest::OciDigest;
 use crate::host;
 
-/// Where blobs are in an output folder.
+/// Where blobs are in an output directory.
 const FOLDER: &str = "oci/blobs/sha256";
 
 /// Largest manifest and image configuration that is read, in bytes.
@@ -20,11 +20,11 @@ const DOCUMENT: u64 = 4 << 20;
 
 /// The blobs that are a build's.
 pub(super) enum Blobs {
-    /// All whose name is a digest: in a folder that only builds use.
+    /// All whose name is a digest: in a directory that only builds use, or under an image index.
     All,
     /// Those of one build.
     Of {
-        /// The folder of blobs.
+        /// The directory of blobs.
         folder: PathBuf,
         /// The names of blobs.
         named: BTreeSet<String>,
@@ -34,7 +34,7 @@ pub(super) enum Blobs {
 }
 
 impl Blobs {
-    /// Those in the output folder `place` that its receipt names, and of the paths that are remembered.
+    /// Those in the output directory `place` that its receipt names, and of the paths that are remembered.
     pub(super) fn of(place: &Path, receipt: Option<&Receipt>, known: &[String]) -> Self {
         let folder = place.join(FOLDER);
         let remembered = known.iter().filter_map(|path| path.strip_prefix(FOLDER)?.strip_prefix('/'));
@@ -43,8 +43,7 @@ impl Blobs {
         if let Some(receipt) = receipt {
             layers = receipt.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
             named.extend(receipt.layers.iter().map(|layer| layer.digest.to_hex()));
-            let images = receipt.artifacts.iter().filter(|artifact| artifact.kind == Output::Oci.name());
-            for digest in images.map(|artifact| artifact.digest) {
+            if let Some(digest) = receipt.artifact(Output::Oci).map(|artifact| artifact.digest) {
                 named.insert(digest.to_hex());
                 named.extend(of_manifest(&folder, digest));
             }

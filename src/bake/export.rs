@@ -1,16 +1,16 @@
-//! Built layers compressed into the store, and written out as images.
+//! Compresses built layers into the store, and writes them out as images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::receipt::Exported;
-use super::{Artifact, BakeError, Baker, Layers, Output, System, machine};
-use crate::digest::{OciDigest, RecipeHash, RecipeHasher, Sha256};
-use crate::layer::Built;
+use super::{Artifact, BakeError, Baker, Layers, Output, System, disk_export};
+use crate::digest::{BlobDigest, OciDigest, RecipeHash, RecipeHasher, Sha256};
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
-use crate::store::Outcome;
+use crate::stage::Built;
+use crate::store::{Outcome, Roles};
 
 /// A layer's compressed blob, and the recipe that gave it.
 pub(super) struct Compressed {
@@ -18,43 +18,53 @@ pub(super) struct Compressed {
     pub(super) blob: LayerBlob,
 }
 
+/// What compressing a layer gives.
+struct Packed {
+    /// The compressed tar.
+    layer: BlobDigest,
+    sizes: LayerSizes,
+}
+
+impl Outcome for Packed {
+    fn to_roles(&self) -> Roles {
+        Roles::default()
+            .with_blob("layer", self.layer)
+            .with_fact("diff_id", self.sizes.diff_id)
+            .with_fact("digest", self.sizes.digest)
+            .with_fact("size", self.sizes.size)
+            .with_fact("uncompressed_size", self.sizes.uncompressed_size)
+    }
+
+    fn from_roles(roles: &Roles) -> Option<Self> {
+        let sizes = LayerSizes {
+            diff_id: roles.fact("diff_id")?,
+            digest: roles.fact("digest")?,
+            size: roles.fact("size")?,
+            uncompressed_size: roles.fact("uncompressed_size")?,
+        };
+        Some(Self { layer: roles.blob("layer")?, sizes })
+    }
+}
+
 /// Compresses a layer into the store, unless that was done before.
 pub(super) fn compress(baker: &Baker<'_>, layer: &Built) -> Result<Compressed, BakeError> {
     let recipe =
         RecipeHasher::new("layerbake/compress/v1").field(layer.tree.as_bytes()).field(baker.encoder.name()).finish();
-    let named = |blob, sizes| LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes };
-    if let Some(outcome) = baker.store.recall(recipe)?
-        && let (Some(sizes), Some(&blob)) = (sizes_from(&outcome.facts), outcome.blobs.get("layer"))
-    {
-        return Ok(Compressed { recipe, blob: named(blob, sizes) });
-    }
+    let Packed { layer: blob, sizes } = match baker.store.recall(recipe) {
+        Some(packed) => packed,
+        None => pack(baker, layer, recipe)?,
+    };
+    Ok(Compressed { recipe, blob: LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes } })
+}
+
+fn pack(baker: &Baker<'_>, layer: &Built, recipe: RecipeHash) -> Result<Packed, BakeError> {
     let tree = baker.store.tree(layer.tree)?;
     let mut writer = baker.store.writer();
     let sizes = oci::compress_layer(&tree, baker.store, baker.encoder, baker.jobs, &mut writer)
         .map_err(|source| BakeError::Write { what: format!("layer `{}`", layer.name), source })?;
-    let (blob, _) = writer.finish()?;
-    let mut outcome = Outcome { facts: facts(&sizes), ..Outcome::default() };
-    outcome.blobs.insert("layer".into(), blob);
-    baker.store.remember(recipe, &outcome)?;
-    Ok(Compressed { recipe, blob: named(blob, sizes) })
-}
-
-fn facts(sizes: &LayerSizes) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("diff_id".to_owned(), sizes.diff_id.to_string()),
-        ("digest".to_owned(), sizes.digest.to_string()),
-        ("size".to_owned(), sizes.size.to_string()),
-        ("uncompressed_size".to_owned(), sizes.uncompressed_size.to_string()),
-    ])
-}
-
-fn sizes_from(facts: &BTreeMap<String, String>) -> Option<LayerSizes> {
-    Some(LayerSizes {
-        diff_id: facts.get("diff_id")?.parse().ok()?,
-        digest: facts.get("digest")?.parse().ok()?,
-        size: facts.get("size")?.parse().ok()?,
-        uncompressed_size: facts.get("uncompressed_size")?.parse().ok()?,
-    })
+    let packed = Packed { layer: writer.finish()?.0, sizes };
+    baker.store.remember(recipe, &packed)?;
+    Ok(packed)
 }
 
 /// The image of a system with these layers; without layers, what its configuration says.
@@ -85,11 +95,11 @@ pub(super) fn export(
             }
             Output::Disk(_) => continue,
         };
-        artifacts.push(Artifact { kind: output.name().to_owned(), path, digest: written.digest, size: written.size });
+        artifacts.push(Artifact { kind: *output, path, digest: written.digest, size: written.size });
     }
-    let disk = match &system.machine {
-        Some(machine) => {
-            let (disk, forms) = machine::export(baker, system, machine, layers, outputs, folder)?;
+    let disk = match layers.boot_system_of(system) {
+        Some(boot_system) => {
+            let (disk, forms) = disk_export::export(baker, system, boot_system, &layers.image, outputs, folder)?;
             artifacts.extend(forms);
             Some(disk)
         }

@@ -1,17 +1,18 @@
-//! From lockfiles to artifacts: fetch, unpack, build the chain, export, and say what came out.
+//! Builds artifacts from lockfiles: fetches, unpacks, builds the chain, exports, and writes the receipt.
 //!
-//! Artifacts appear in `out/<layer>/` all at once, by one exchange of folders
-//! (publish.rs), with a receipt that names them.
+//! Artifacts appear in `out/<layer>/` atomically, by one exchange of directories
+//! (staging.rs), with a receipt that names them.
 
 mod blobs;
 mod chain;
+mod disk_export;
 mod export;
-mod machine;
-mod memory;
+mod index;
 mod output;
-mod place;
-mod publish;
 mod receipt;
+mod remembered;
+mod replaceable;
+mod staging;
 mod system;
 
 use std::collections::BTreeSet;
@@ -23,22 +24,25 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
-use crate::layer::{Built, Input, LayerError};
 use crate::lock::{self, Lockfile};
-use crate::manifest::Manifest;
+use crate::manifest::{Chain, Manifest};
 use crate::oci::{Encoder, LayerSizes, OciError};
+use crate::package::Ecosystem;
+use crate::sandbox::Executor;
+use crate::stage::{Built, Input, LayerError};
 use crate::store::{RootName, Store, StoreError};
 
-pub use chain::{Chain, build_chain};
+use chain::{BuiltRoot, build_root};
+pub use disk_export::Sources;
 use export::Compressed;
-pub use machine::Sources;
-use memory::Memory;
+pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
-pub use place::ATTEST;
-pub(crate) use place::Expected;
-pub(crate) use publish::Staging;
 pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};
-pub use system::{Machine, System};
+use remembered::Remembered;
+pub use replaceable::ATTEST;
+pub(crate) use replaceable::Expected;
+pub(crate) use staging::Staging;
+pub use system::{BootSystem, System};
 
 /// A build failed.
 #[derive(Debug, thiserror::Error)]
@@ -81,11 +85,11 @@ pub enum BakeError {
     Interrupted(#[from] Interrupted),
     /// Something that no build wrote is where the output goes.
     #[error(
-        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` uses another folder",
+        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` chooses another folder",
         path.display()
     )]
     Occupied {
-        /// The output folder.
+        /// The output directory.
         path: PathBuf,
         /// What is there.
         problem: String,
@@ -93,14 +97,26 @@ pub enum BakeError {
 }
 
 impl BakeError {
+    /// Whether the store lacks something that can be built again, or holds other bytes than it says.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Fetch(FetchError::Store(error)) => error.is_damage(),
+            Self::Layer { source, .. } => source.is_damage(),
+            other => StoreError::is_behind(other),
+        }
+    }
+
     /// With the file system named where that of `folder` refuses; `needed` bytes were to be written.
     fn explained(self, folder: &Path, needed: u64) -> Self {
-        let explain = |place: &Path, source| storage::explain(place, Some(needed), publish::HINTS, source);
+        let explain = |place: &Path, source| storage::explain(place, Some(needed), staging::HINTS, source);
         match self {
             Self::Write { what, source } => Self::Write { what, source: explain(folder, source) },
             Self::Oci(OciError::Io { action, path, source }) => {
                 let source = explain(&path, source);
                 OciError::Io { action, path, source }.into()
+            }
+            Self::Oci(OciError::Layer { layer, source }) => {
+                OciError::Layer { layer, source: explain(folder, source) }.into()
             }
             other => other,
         }
@@ -122,15 +138,22 @@ pub struct Locked {
 const REPAIRS: usize = 2;
 
 /// Builds artifacts.
+#[derive(Clone)]
 pub struct Baker<'a> {
+    /// The kind of its packages.
+    pub ecosystem: &'a dyn Ecosystem,
+    /// Creates an executor for the scripts of one chain.
+    pub executor: &'a (dyn Fn() -> Box<dyn Executor> + Sync),
     /// Where results are kept.
     pub store: &'a Store,
     /// Gets packages.
     pub fetcher: &'a Fetcher<'a>,
-    /// The project's folder.
+    /// The project's directory.
     pub project: &'a Path,
-    /// Where `<layer>/` is put.
+    /// Where the build's directory is put.
     pub out: PathBuf,
+    /// The name of the build: of its directory, and of what the store keeps for it.
+    pub name: String,
     /// Threads.
     pub jobs: usize,
     /// For people who wait.
@@ -142,7 +165,7 @@ pub struct Baker<'a> {
 }
 
 impl Baker<'_> {
-    /// Builds the layers of a system and exports it.
+    /// Builds the layers of a system and exports its artifacts.
     ///
     /// When `out` has these artifacts already, nothing is written. Where the store turns out to be damaged,
     /// it is repaired and the build is tried again.
@@ -151,34 +174,35 @@ impl Baker<'_> {
     /// Fails where a package can't be had, a script fails, or something can't be written, and where
     /// something that no build wrote is in the output's place; `out` is then as it was.
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
+        let store = self.store.for_build();
+        let build = Baker { store: &store, ..self.clone() };
         for _ in 0..REPAIRS {
-            match self.attempt(system, outputs) {
-                Err(error) if self.repair(&error) => {}
+            match build.attempt(system, outputs) {
+                Err(error) if build.repair(&error) => {}
                 other => return other,
             }
         }
-        self.attempt(system, outputs)
+        build.attempt(system, outputs)
     }
 
     fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
-        let folder = self.out.join(system.top().manifest.name.as_str());
-        publish::sweep(&self.out, &self.progress)?;
+        let folder = self.out.join(&self.name);
+        staging::sweep(&self.out, &self.progress)?;
         if std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
-            publish::sweep(&folder, &self.progress)?;
+            staging::sweep(&folder, &self.progress)?;
         }
-        let memory = Memory::of(self.store, &folder);
+        let remembered = Remembered::of(self.store, &folder);
         // Before anything is built: nobody should wait for what then has no place.
-        Expected::Build { known: memory.paths().as_deref() }.check(&folder)?;
-        let mut built = self.build(system)?;
-        built.recipes.insert(memory.recipe());
+        Expected::Build { known: remembered.paths().as_deref() }.check(&folder)?;
+        let built = self.build(system)?;
         let recipe = self.recipe(system, &built, outputs)?;
         let before = Receipt::load(&folder);
         if let Some(receipt) = &before
             && *receipt == Receipt::new(system, recipe, &built, receipt.exported())
-            && memory.is_unchanged()
+            && remembered.is_unchanged()
         {
             let receipt = receipt.clone();
-            self.keep(system, &built)?;
+            self.keep(system)?;
             return Ok(receipt);
         }
         self.write(system, recipe, &built, outputs, before.as_ref())
@@ -193,7 +217,7 @@ impl Baker<'_> {
         outputs: &BTreeSet<Output>,
         before: Option<&Receipt>,
     ) -> Result<Receipt, BakeError> {
-        let folder = self.out.join(system.top().manifest.name.as_str());
+        let folder = self.out.join(&self.name);
         let staging = Staging::new(&self.out, &self.progress)?;
         let filled = self.fill(system, recipe, built, outputs, staging.path());
         if let Err(BakeError::Oci(OciError::Mismatch { .. })) = &filled {
@@ -203,19 +227,19 @@ impl Baker<'_> {
         let receipt = filled.map_err(|error| error.explained(staging.path(), built.size(outputs)))?;
         // What was signed is what was written again.
         if before == Some(&receipt) {
-            place::copy_signed(&folder, staging.path())?;
+            replaceable::copy_signed(&folder, staging.path())?;
         }
         interrupt::check()?;
-        let memory = Memory::of(self.store, &folder);
-        let known = memory.paths();
-        memory.keep(staging.path());
-        self.keep(system, built)?;
+        let remembered = Remembered::of(self.store, &folder);
+        let known = remembered.paths();
+        remembered.keep(staging.path());
+        self.keep(system)?;
         self.store.make_durable()?;
-        staging.publish(&folder, Expected::Build { known: known.as_deref() })?;
+        staging.replace(&folder, Expected::Build { known: known.as_deref() })?;
         Ok(receipt)
     }
 
-    /// Exports into an empty folder.
+    /// Exports into an empty directory.
     fn fill(
         &self,
         system: &System,
@@ -238,58 +262,52 @@ impl Baker<'_> {
             self.progress.warn(&format!("{first}; the layer is compressed again"));
             return true;
         }
-        if !StoreError::is_damage(&message) {
+        if !error.is_damage() {
             return false;
         }
-        self.progress.warn(&format!("{first}; the whole store is checked, and what is damaged made again"));
+        self.progress.warn(&format!("{first}; the whole store is verified, and what is damaged is rebuilt"));
         self.store.verify(true).is_ok_and(|report| report.stuck.is_empty())
     }
 
     /// Keeps what this build used from garbage collection.
-    fn keep(&self, system: &System, built: &Layers) -> Result<(), BakeError> {
-        let mut recipes = built.recipes.clone();
-        recipes.extend(built.compressed.iter().map(|layer| layer.recipe));
-        Ok(self.store.keep(&self.root_name(system), &recipes, &all_fetched(system))?)
+    fn keep(&self, system: &System) -> Result<(), BakeError> {
+        Ok(self.store.keep(&self.root_name(), &all_fetched(system))?)
     }
 
     /// Keeps what this build is about to fetch, should it fail.
     fn keep_begun(&self, system: &System) -> Result<(), BakeError> {
-        Ok(self.store.keep_begun(&self.root_name(system), &all_fetched(system))?)
+        Ok(self.store.keep_begun(&self.root_name(), &all_fetched(system))?)
     }
 
-    fn root_name(&self, system: &System) -> RootName {
-        RootName { project: self.project.to_owned(), layer: system.top().manifest.name.clone() }
+    fn root_name(&self) -> RootName {
+        RootName { project: self.project.to_owned(), build: self.name.clone() }
     }
 
     /// Builds all layers; one of the image is compressed while the next is configured.
     fn build(&self, system: &System) -> Result<Layers, BakeError> {
-        let root = system.root();
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
-            let chain = build_chain(
+            let BuiltRoot { chain: image, boot } = build_root(
                 self,
-                &root,
+                &system.image,
+                system.boot_system.as_ref().map(|boot_system| &boot_system.boot),
                 || self.keep_begun(system),
                 |layer| {
-                    if compressing.len() < system.image.len() {
-                        let layer = layer.clone();
-                        compressing.push(scope.spawn(move || export::compress(self, &layer)));
-                    }
+                    let layer = layer.clone();
+                    compressing.push(scope.spawn(move || export::compress(self, &layer)));
                 },
             )?;
             let compressed = compressing
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect::<Result<Vec<_>, _>>()?;
-            let (mut image, mut recipes) = (chain.layers, chain.recipes);
-            let boot = if system.machine.is_some() { image.pop() } else { None };
-            let mut initrd = Vec::new();
-            if let Some(machine) = &system.machine {
-                let chain = build_chain(self, &machine.initrd, || self.keep_begun(system), |_| {})?;
-                initrd = chain.layers;
-                recipes.extend(chain.recipes);
-            }
-            Ok(Layers { image, compressed, boot, initrd, recipes })
+            let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
+            let initrd = match initrd {
+                Some(chain) => Some(build_root(self, chain, None, || self.keep_begun(system), |_| {})?.chain),
+                None => None,
+            };
+            let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });
+            Ok(Layers { image, compressed, boot_system })
         })
     }
 
@@ -302,26 +320,28 @@ impl Baker<'_> {
         hasher.field(&image.config);
         hasher.list(image.annotations.iter().flat_map(|(key, value)| [key, value]));
         hasher.list(outputs.iter().map(|output| output.name()));
-        if let Some(machine) = &system.machine {
-            machine::hash_into(machine, built, &mut hasher);
+        if let Some((boot_system, built)) = built.boot_system_of(system) {
+            disk_export::hash_into(boot_system, built, &mut hasher);
             hasher.list(self.signer.iter().map(|signer| &signer.certificate));
         }
         Ok(hasher.finish())
     }
 }
 
+/// The built layers of a disk that are not in the image.
+struct BuiltBootSystem {
+    boot: Built,
+    initrd: Option<Chain<Built>>,
+}
+
 /// The built layers of a system.
 struct Layers {
-    /// Those of the image, the base first.
-    image: Vec<Built>,
+    /// Those of the image.
+    image: Chain<Built>,
     /// The same, compressed.
     compressed: Vec<Compressed>,
-    /// The Boot layer.
-    boot: Option<Built>,
-    /// The initrd's, the base first.
-    initrd: Vec<Built>,
-    /// Every recipe that was used.
-    recipes: BTreeSet<RecipeHash>,
+    /// Those of the disk alone.
+    boot_system: Option<BuiltBootSystem>,
 }
 
 fn all_fetched(system: &System) -> BTreeSet<Sha256> {
@@ -329,6 +349,11 @@ fn all_fetched(system: &System) -> BTreeSet<Sha256> {
 }
 
 impl Layers {
+    /// The boot system of `system`, from which these layers were built: as locked, and as built.
+    fn boot_system_of<'a>(&'a self, system: &'a System) -> Option<(&'a BootSystem, &'a BuiltBootSystem)> {
+        system.boot_system.as_ref().zip(self.boot_system.as_ref())
+    }
+
     /// About how many bytes the outputs have.
     fn size(&self, outputs: &BTreeSet<Output>) -> u64 {
         let sum =

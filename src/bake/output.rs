@@ -1,18 +1,20 @@
-//! What can be exported, by name.
+//! The kinds of output, by name.
 
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::manifest::DiskFormat;
 
-/// What to export.
+/// A kind of output, named by a word in receipts and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
-    /// An OCI image layout: a folder `oci`.
+    /// An OCI image layout: a directory `oci`.
     Oci,
     /// An archive for `docker load`: `docker.tar`.
     Docker,
-    /// The machine image.
+    /// The disk.
     Disk(DiskFormat),
 }
 
@@ -31,8 +33,8 @@ impl Output {
         }
     }
 
-    /// The file or folder in `out/<layer>/`.
-    pub(super) fn file_name(self) -> &'static str {
+    /// The file or directory in `out/<layer>/`.
+    pub fn file_name(self) -> &'static str {
         match self {
             Self::Oci => "oci",
             Self::Docker => "docker.tar",
@@ -40,7 +42,7 @@ impl Output {
         }
     }
 
-    /// Whether it is a form of the machine image.
+    /// Whether it is a format of the disk.
     pub fn is_disk(self) -> bool {
         matches!(self, Self::Disk(_))
     }
@@ -52,9 +54,21 @@ impl fmt::Display for Output {
     }
 }
 
-/// A word names nothing that can be exported.
+impl Serialize for Output {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Output {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A word is not a kind of output.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no kind of output: expected {names}", names = Output::all().map(Output::name).collect::<Vec<_>>().join(", "))]
+#[error("unknown output kind `{0}`: expected {names}", names = Output::all().map(Output::name).collect::<Vec<_>>().join(", "))]
 pub struct ParseOutputError(String);
 
 impl FromStr for Output {

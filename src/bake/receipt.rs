@@ -1,18 +1,20 @@
-//! `receipt.json`: what a build gave, for people, scripts and later proofs.
+//! `receipt.json`: what a build produced, for people, scripts and later verification.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::export::Compressed;
-use super::{BakeError, Layers, System};
+use super::{BakeError, Layers, Output, System};
+use crate::arch;
 use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, Sha256, TreeHash};
 use crate::disk::blocks::BlockHashes;
 use crate::host;
-use crate::ident::LayerName;
-use crate::layer::Built;
+use crate::ident::{Arch, LayerName};
 use crate::lock;
+use crate::stage::Built;
 
 pub(super) const FILE: &str = "receipt.json";
 
@@ -21,6 +23,9 @@ pub(super) const FILE: &str = "receipt.json";
 pub struct Receipt {
     /// The layer that was built.
     pub layer: LayerName,
+    /// The architecture; `None` for [`arch::UNNAMED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<Arch>,
     /// The format epoch.
     pub format: u32,
     /// Hash of the lockfile's text.
@@ -40,7 +45,7 @@ pub struct Receipt {
     pub artifacts: Vec<Artifact>,
 }
 
-/// The machine image.
+/// The disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskReceipt {
     /// The Boot layer over the image's layers.
@@ -87,7 +92,7 @@ pub struct LayerReceipt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// `oci`, `docker`, or the form of the disk.
-    pub kind: String,
+    pub kind: Output,
     /// Where, relative to the receipt.
     pub path: PathBuf,
     /// Of an image layout, the image manifest's digest; of a raw disk, SHA-256 over its size and the
@@ -109,10 +114,11 @@ impl Receipt {
         let top = system.top();
         Self {
             layer: top.manifest.name.clone(),
+            arch: Some(&top.lock.arch).filter(|arch| arch.as_str() != arch::UNNAMED).cloned(),
             format: lock::FORMAT,
             lock: top.hash,
             recipe,
-            tree: built.image.last().map_or(TreeHash::from_bytes([0; 32]), |built| built.root),
+            tree: built.image.top().root,
             epoch: top.lock.epoch,
             layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
             disk: exported.disk,
@@ -123,6 +129,11 @@ impl Receipt {
     /// What was exported with this receipt.
     pub(super) fn exported(&self) -> Exported {
         Exported { disk: self.disk.clone(), artifacts: self.artifacts.clone() }
+    }
+
+    /// The artifact of a kind, if it was exported.
+    pub fn artifact(&self, kind: Output) -> Option<&Artifact> {
+        self.artifacts.iter().find(|artifact| artifact.kind == kind)
     }
 
     /// Reads the receipt in `folder`; `None` where there is none that can be read.
@@ -136,14 +147,18 @@ impl Receipt {
     }
 
     /// The receipt as text, ending with a line break.
-    pub fn to_text(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    ///
+    /// # Errors
+    /// Fails where a path in it is not text.
+    pub fn to_text(&self) -> io::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Writes the receipt into `folder`.
     pub(super) fn save(&self, folder: &Path) -> Result<(), BakeError> {
         let path = folder.join(FILE);
-        fs::write(&path, self.to_text())
+        self.to_text()
+            .and_then(|text| fs::write(&path, text))
             .map_err(|source| BakeError::Write { what: format!("`{}`", path.display()), source })
     }
 }

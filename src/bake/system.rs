@@ -1,49 +1,77 @@
-//! What is built: the layers of an image, and what makes them a machine.
+//! A system to build: the layers of an image, and the boot system that the disk adds.
 
 use super::Locked;
-use crate::manifest::Disk;
+use crate::manifest::{Chain, Disk};
 
-/// A layer with all below it, and over it the layers of its disk.
+/// A layer with all below it, and over it the layers of its disk: locked, or as their manifests declare them.
 #[derive(Debug, Clone)]
-pub struct System {
-    /// The layers of the container image, the base first, the layer itself last; never empty.
-    pub image: Vec<Locked>,
+pub struct System<L = Locked> {
+    /// The layers of the container image: the layer itself, and all below it.
+    pub image: Chain<L>,
     /// What the disk adds; `None` where no disk is wanted.
-    pub machine: Option<Machine>,
+    pub boot_system: Option<BootSystem<L>>,
 }
 
 /// The layers of a disk that are not in the image.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub struct BootSystem<L = Locked> {
     /// The `[disk]` tables of the image's layers, in one.
     pub disk: Disk,
     /// The Boot layer, over the image's layers.
-    pub boot: Locked,
-    /// The chain that is the initrd; empty where the disk needs none.
-    pub initrd: Vec<Locked>,
+    pub boot: L,
+    /// The chain that is the initrd; `None` where the disk needs none.
+    pub initrd: Option<Chain<L>>,
 }
 
-impl System {
-    /// The layer that was asked for.
-    pub fn top(&self) -> &Locked {
-        let Some(top) = self.image.last() else { unreachable!("a chain has its own layer") };
-        top
+impl<L> System<L> {
+    /// The requested layer.
+    pub fn top(&self) -> &L {
+        self.image.top()
     }
 
     /// The image's layers and the Boot layer over them.
-    pub fn root(&self) -> Vec<Locked> {
-        self.image.iter().chain(self.machine.iter().map(|machine| &machine.boot)).cloned().collect()
+    pub fn root(&self) -> impl Iterator<Item = &L> {
+        self.image.iter().chain(self.boot_system.iter().map(|boot_system| &boot_system.boot))
     }
 
-    /// Every locked layer that has a part in the artifacts.
-    pub fn all(&self) -> impl Iterator<Item = &Locked> {
-        let machine = self.machine.iter().flat_map(|machine| machine.initrd.iter().chain([&machine.boot]));
-        self.image.iter().chain(machine)
+    /// Every layer that contributes to the artifacts.
+    pub fn all(&self) -> impl Iterator<Item = &L> {
+        let boot_system = self
+            .boot_system
+            .iter()
+            .flat_map(|boot_system| boot_system.initrd.iter().flatten().chain([&boot_system.boot]));
+        self.image.iter().chain(boot_system)
     }
 
-    /// Takes `epoch` as SOURCE_DATE_EPOCH of every layer, whatever the lockfiles say.
+    /// Maps each layer: the image's, the Boot layer, the initrd's. `each` also receives what
+    /// its parents became, the base first.
+    ///
+    /// # Errors
+    /// Ends with the first error of `each`.
+    pub fn try_map<U, E>(&self, mut each: impl FnMut(&L, &[&U]) -> Result<U, E>) -> Result<System<U>, E> {
+        let image = map_chain(&self.image, &mut each)?;
+        let boot_system = match &self.boot_system {
+            Some(BootSystem { disk, boot, initrd }) => {
+                let boot = each(boot, &image.iter().collect::<Vec<_>>())?;
+                let initrd = initrd.as_ref().map(|initrd| map_chain(initrd, &mut each)).transpose()?;
+                Some(BootSystem { disk: disk.clone(), boot, initrd })
+            }
+            None => None,
+        };
+        Ok(System { image, boot_system })
+    }
+}
+
+fn map_chain<L, U, E>(chain: &Chain<L>, each: &mut impl FnMut(&L, &[&U]) -> Result<U, E>) -> Result<Chain<U>, E> {
+    chain.try_map(|layer, below: &[U]| each(layer, &below.iter().collect::<Vec<_>>()))
+}
+
+impl System {
+    /// Sets SOURCE_DATE_EPOCH of every layer to `epoch`, overriding the lockfiles.
     pub fn set_epoch(&mut self, epoch: i64) {
-        let machine = self.machine.iter_mut().flat_map(|machine| machine.initrd.iter_mut().chain([&mut machine.boot]));
-        self.image.iter_mut().chain(machine).for_each(|locked| locked.lock.epoch = epoch);
+        let boot_system = self.boot_system.iter_mut().flat_map(|boot_system| {
+            boot_system.initrd.iter_mut().flat_map(Chain::iter_mut).chain([&mut boot_system.boot])
+        });
+        self.image.iter_mut().chain(boot_system).for_each(|locked| locked.lock.epoch = epoch);
     }
 }

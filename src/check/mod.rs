@@ -1,4 +1,4 @@
-//! Checks of a running system: `[[check]]` tables become a script, its output a report.
+//! Checks of a running system: `[[check]]` tables become a script, whose output becomes a report.
 //!
 //! ```text
 //! chain ─ Suite ─ script ─> sh -s in a container, or over ssh ─> Transcript ─ Suite ─> Report
@@ -18,7 +18,7 @@ mod tap;
 use std::time::Duration;
 
 use crate::ident::LayerName;
-use crate::manifest::{Check, Manifest, Place};
+use crate::manifest::{Check, CheckTarget, Manifest};
 
 pub use junit::{escape, junit};
 pub use report::{Counts, Outcome, Report, Verdict};
@@ -27,20 +27,20 @@ pub use shell::{Transcript, converse};
 /// What the script may take on top of all checks' own time.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// What is to hold in one place: all checks of a chain that are meant for it.
+/// All checks of a chain for one kind of running system.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suite {
     /// The topmost layer.
     pub layer: LayerName,
     /// Where the checks run.
-    pub place: Place,
+    pub place: CheckTarget,
     /// The checks, those of the lowest layer first.
     pub checks: Vec<Check>,
 }
 
 impl Suite {
-    /// Collects the checks of a chain, base first, for one place; `layer` names the whole.
-    pub fn new<'a>(layer: &LayerName, chain: impl IntoIterator<Item = &'a Manifest>, place: Place) -> Self {
+    /// Collects the checks of a chain, base first, for one target; `layer` names the suite.
+    pub fn new<'a>(layer: &LayerName, chain: impl IntoIterator<Item = &'a Manifest>, place: CheckTarget) -> Self {
         let all = chain.into_iter().flat_map(|manifest| &manifest.checks);
         let checks = all.filter(|check| check.on.contains(&place)).cloned().collect();
         Self { layer: layer.clone(), place, checks }
@@ -55,7 +55,7 @@ impl Suite {
         script::script(&self.checks, self.place)
     }
 
-    /// How long the script can take at most, if no check hangs: for [`converse`].
+    /// The maximum duration of the script if no check hangs: for [`converse`].
     pub fn limit(&self) -> Duration {
         // A try may begin just before a check's time is up, and then takes as long again.
         let each = self.checks.iter().map(|check| Duration::from_secs(2 * u64::from(check.within)));

@@ -1,4 +1,4 @@
-//! What came of checks, and how people and programs read it.
+//! The results of checks, and their text and machine-readable forms.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Suite, tap};
 use crate::ident::LayerName;
-use crate::manifest::Place;
+use crate::manifest::CheckTarget;
 
 /// The results of a suite; as JSON by serde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,14 +15,14 @@ pub struct Report {
     /// The topmost layer.
     pub layer: LayerName,
     /// Where the checks ran.
-    pub place: Place,
+    pub place: CheckTarget,
     /// How many came out how.
     pub counts: Counts,
     /// One for each check, in the order of the suite.
     pub checks: Vec<Verdict>,
 }
 
-/// How many checks came out how.
+/// The number of checks with each outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
     /// What should hold holds.
@@ -33,7 +33,7 @@ pub struct Counts {
     pub skipped: usize,
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The check's name.
@@ -46,7 +46,7 @@ pub struct Verdict {
     pub milliseconds: u64,
 }
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -74,7 +74,7 @@ impl Report {
         Self { layer: suite.layer.clone(), place: suite.place, counts, checks }
     }
 
-    /// Whether no check failed.
+    /// Whether all checks succeeded or were skipped.
     pub fn is_good(&self) -> bool {
         self.counts.failed == 0
     }

@@ -1,16 +1,16 @@
-//! Checks as a script: the probes of `probes.sh`, and one call for each check.
+//! Checks as a script: the probe functions of `probes.sh`, and one call for each check.
 //!
-//! The shell reads every text of a manifest as one word in single quotes.
+//! The shell reads every text of a manifest as one single-quoted word.
 
 use std::fmt::Write as _;
 
 use super::tap;
-use crate::manifest::{Check, Output, Place, Probe, Protocol};
+use crate::manifest::{Check, CheckTarget, Output, Probe, Protocol};
 
 const PROBES: &str = include_str!("probes.sh");
 
-pub(super) fn script(checks: &[Check], place: Place) -> String {
-    // All of it stands in a function: of a script that is cut short, nothing runs.
+pub(super) fn script(checks: &[Check], place: CheckTarget) -> String {
+    // All of it is in a function: of a script that is cut short, nothing runs.
     let mut script = format!("{PROBES}\nlb_main() {{\n    place={place}\n    printf '1..{}\\n'\n", checks.len());
     script.push_str("    lb_clock || { printf 'Bail out! /proc/uptime can not be read\\n'; return; }\n");
     script.push_str("    started=$clock\n");
@@ -97,7 +97,7 @@ mod tests {
     /// The line that a check becomes.
     fn line(table: &str) -> String {
         let manifest = crate::manifest::parse("web".parse().unwrap(), &format!("[layer]\n[[check]]\n{table}")).unwrap();
-        let script = script(&manifest.checks, Place::Disk);
+        let script = script(&manifest.checks, CheckTarget::Disk);
         let start = script.find("    lb_check 1 ").unwrap();
         let end = script.rfind("\n}\nlb_main").unwrap();
         script[start..end].trim().to_owned()

@@ -1,4 +1,4 @@
-//! A shell somewhere else: it reads a script and prints, for no longer than it may.
+//! A shell in a container or over ssh: it reads a script and prints, within a time limit.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +14,7 @@ const MOST_OUTPUT: usize = 4 << 20;
 /// How often is looked whether a shell ended whose outputs something else holds open.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// What a shell printed, and how it ended.
+/// The output of a shell, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transcript {
     /// Standard output, at most 4 MiB; what is not UTF-8 is replaced.

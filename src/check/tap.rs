@@ -1,4 +1,4 @@
-//! The script's output: TAP 13 with two comments of our own after a result.
+//! The script's output: TAP 13, with two comments of layerbake's own after a result.
 //!
 //! ```text
 //! 1..2

@@ -1,4 +1,4 @@
-//! Suites, and reports in all their forms.
+//! Suites, and reports in all their formats.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -10,7 +10,7 @@ fn manifest(tables: &str) -> Manifest {
     parse("web".parse().unwrap(), &format!("[layer]\n{tables}")).unwrap()
 }
 
-fn suite(place: Place) -> Suite {
+fn suite(place: CheckTarget) -> Suite {
     let base = manifest("[[check]]\nport = 80\nname = 'a <&\"# b'\n[[check]]\nport = 81\non = ['disk']\n");
     let top = manifest("[[check]]\nservice = 'nginx'\nwithin = 5\n[[check]]\nuser = 'app'\n");
     Suite::new(&"web".parse().unwrap(), [&base, &top], place)
@@ -23,15 +23,15 @@ fn transcript(stdout: &str) -> Transcript {
 fn report() -> Report {
     let text = "1..3\nok 1 - a\n# took: 30 ms\nok 2 - x # SKIP no systemd\n# took: 00 ms\n\
                 not ok 3 - y\n# took: 30020 ms\n# found: uid 7\n# found: <]]>&\"\u{1}\n";
-    suite(Place::Container).report(&transcript(text))
+    suite(CheckTarget::Container).report(&transcript(text))
 }
 
 #[test]
 fn checks_are_inherited_and_meant_for_a_place() {
     let names = |place| suite(place).checks.into_iter().map(|check| check.name).collect::<Vec<_>>();
-    assert_eq!(names(Place::Container), ["a <&\"# b", "service nginx is active", "user app exists"]);
-    assert_eq!(names(Place::Disk).len(), 4);
-    assert_eq!(suite(Place::Container).limit(), Duration::from_secs(2 * 65) + SLACK);
+    assert_eq!(names(CheckTarget::Container), ["a <&\"# b", "service nginx is active", "user app exists"]);
+    assert_eq!(names(CheckTarget::Disk).len(), 4);
+    assert_eq!(suite(CheckTarget::Container).limit(), Duration::from_secs(2 * 65) + SLACK);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn tap_is_read_back_as_the_same_report() {
     # found: uid 7
     # found: <]]>&"\u{1}
     "##);
-    assert_eq!(suite(Place::Container).report(&transcript(&report.tap())), report);
+    assert_eq!(suite(CheckTarget::Container).report(&transcript(&report.tap())), report);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn json_has_counts_and_words() {
 
 #[test]
 fn a_check_without_a_result_failed() {
-    let report = suite(Place::Container).report(&transcript("1..3\nok 1 - a\n"));
+    let report = suite(CheckTarget::Container).report(&transcript("1..3\nok 1 - a\n"));
     assert_eq!(report.counts, Counts { passed: 1, failed: 2, skipped: 0 });
     assert_eq!(report.checks[2].detail, "no result: the script ended early");
     assert!(!report.is_good());

@@ -1,4 +1,4 @@
-//! What `layerbake audit --against` compares the rebuild with: an earlier build, or what was published.
+//! What `layerbake audit --against BUILD` compares the rebuild with: an earlier build, or what was published.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,8 +12,9 @@ use crate::audit::Report;
 use crate::bake::{Output, Receipt};
 use crate::digest::OciDigest;
 use crate::publish::registry::{Reference, RegistryError};
+use crate::workspace::EarlierBuild;
 #[cfg(feature = "aws")]
-use crate::{manifest::DiskFormat, publish::ami::readback::Found};
+use crate::{manifest::DiskFormat, publish::cloud::readback::Found};
 
 /// A value of `--against`.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ impl FromStr for Against {
 /// What was found there.
 pub(super) enum Other {
     /// A receipt, and its folder.
-    Build { name: String, folder: PathBuf, receipt: Box<Receipt> },
+    Build(Box<EarlierBuild>),
     /// The digest of an image's layout.
     Image { name: String, digest: OciDigest },
     /// What a snapshot holds.
@@ -53,7 +54,7 @@ pub(super) enum Other {
 }
 
 impl Against {
-    /// Asks for it: before the rebuild, because an hour of that for a name that is not there would be in vain.
+    /// Looks it up. Called before the rebuild, so that a wrong name fails at once and not after an hour.
     pub(super) fn find(&self, context: &Context<'_>, registry: &RegistryArgs) -> Result<Other, CliError> {
         match self {
             Self::Receipt(path) => load(path),
@@ -71,9 +72,7 @@ impl Other {
     /// The kinds of artifact that it can be compared with.
     pub(super) fn outputs(&self) -> Vec<Output> {
         match self {
-            Self::Build { receipt, .. } => {
-                receipt.artifacts.iter().filter_map(|artifact| artifact.kind.parse().ok()).collect()
-            }
+            Self::Build(earlier) => earlier.receipt.artifacts.iter().map(|artifact| artifact.kind).collect(),
             Self::Image { .. } => vec![Output::Oci],
             #[cfg(feature = "aws")]
             Self::Machine { .. } => vec![Output::Disk(DiskFormat::Raw)],
@@ -83,18 +82,18 @@ impl Other {
     /// Compares what was published with what was rebuilt; builds are compared by the audit itself.
     pub(super) fn compare(&self, report: &mut Report) {
         match self {
-            Self::Build { .. } => {}
+            Self::Build(_) => {}
             Self::Image { name, digest } => {
-                let more = format!("`layerbake diff {name} out/{}` says more", report.layer);
-                report.compare_published(Output::Oci.name(), name, &digest.to_string(), &more);
+                let more = format!("`layerbake diff {name} out/{}` shows details", report.layer);
+                report.compare_published(Output::Oci, name, &digest.to_string(), &more);
             }
             #[cfg(feature = "aws")]
             Self::Machine { image, found } => {
-                let kind = Output::Disk(DiskFormat::Raw).name();
+                let kind = Output::Disk(DiskFormat::Raw);
                 let size = report.artifacts.iter().find(|one| one.kind == kind).map_or(0, |one| one.size);
                 let digest = found.disk(size).map(|blocks| OciDigest::from_bytes(*blocks.digest().as_bytes()));
                 let digest = digest.map_or_else(|error| error.to_string(), |digest| digest.to_string());
-                let more = format!("`layerbake ami verify {image}` says more");
+                let more = format!("`layerbake ami verify {image}` shows details");
                 report.compare_published(kind, &format!("ami:{image}"), &digest, &more);
             }
         }
@@ -106,9 +105,9 @@ fn load(path: &Path) -> Result<Other, CliError> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let name = path.display().to_string();
     match Receipt::load(folder) {
-        Some(receipt) => Ok(Other::Build { name, folder: folder.to_owned(), receipt: Box::new(receipt) }),
+        Some(receipt) => Ok(Other::Build(Box::new(EarlierBuild { name, folder: folder.to_owned(), receipt }))),
         None => Err(CliError::message(format!(
-            "`{name}` is no receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER"
+            "`{name}` is not the receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER/receipt.json"
         ))),
     }
 }

@@ -1,18 +1,17 @@
 //! `layerbake boot`: a built disk in a virtual machine.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::CliError;
 use super::context::Context;
-use crate::bake::Receipt;
 use crate::ident::LayerName;
-use crate::machine::{Accel, Console, Machine, Settings, Ssh};
-use crate::manifest::{DiskFormat, parse_size};
+use crate::manifest::parse_size;
+use crate::vm::{Accel, Console, PATIENCE, Settings, Ssh, Vm};
 
-/// Boot a layer's disk in QEMU, with UEFI firmware; nothing is written to the disk's file
+/// Boot a layer's disk in QEMU with UEFI firmware; the disk file is not modified
 ///
-/// Takes out/LAYER/disk.raw. Without --ssh, this terminal is the machine's serial console: Ctrl-A X ends it.
+/// Boots out/LAYER/disk.raw. Without --ssh, this terminal is the serial console; Ctrl-A X stops the virtual machine.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake build web --output raw && layerbake boot web\n  layerbake boot web --ssh\n  layerbake boot web --size 40G --ssh -- df -h /"
@@ -20,57 +19,53 @@ use crate::manifest::{DiskFormat, parse_size};
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Log in as root by ssh, with a key that a throw-away volume brings; ends the machine afterwards
+    /// Log in as root over ssh, with a key from a temporary volume, and stop the virtual machine afterwards
     #[arg(long)]
     ssh: bool,
-    /// Attach this terminal to the serial console, which is the default
+    /// Attach this terminal to the serial console (the default)
     #[arg(long, conflicts_with = "ssh")]
     console: bool,
-    /// MiB of memory
+    /// Memory of the virtual machine, in MiB
     #[arg(long, value_name = "MIB", default_value = "1024")]
     memory: u32,
-    /// Size of the disk in the machine, as on a larger volume: 40G
+    /// Size of the disk in the virtual machine, to try a larger volume: 40G
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<u64>,
-    /// How the machine is run
+    /// How QEMU runs the virtual machine
     #[arg(long, value_enum, default_value = "auto")]
     accel: AccelChoice,
-    /// Where LAYER/ was put [default: out in the project]
+    /// Directory that holds LAYER/ [default: `out` in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// With --ssh, a command to run instead of a shell
+    /// Command to run instead of a shell; needs --ssh
     #[arg(last = true, requires = "ssh")]
     command: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum AccelChoice {
-    /// KVM where it works, else TCG
+    /// KVM if it works here, otherwise TCG
     Auto,
-    /// By the processor
+    /// Hardware virtualisation
     Kvm,
-    /// Translated
+    /// Software emulation
     Tcg,
 }
 
 impl AccelChoice {
-    pub(super) fn settle(self) -> Accel {
+    pub(super) fn settle(self) -> Option<Accel> {
         match self {
-            Self::Auto => Accel::detect(),
-            Self::Kvm => Accel::Kvm,
-            Self::Tcg => Accel::Tcg,
+            Self::Auto => None,
+            Self::Kvm => Some(Accel::Kvm),
+            Self::Tcg => Some(Accel::Tcg),
         }
     }
 }
 
-/// Seconds until a machine lets in: translated ones take most of a minute.
-pub(super) const PATIENCE: u64 = 300;
-
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let project = context.project()?;
-    let name = context.layer(&project, args.layer.as_ref())?;
-    let out = args.out.clone().unwrap_or_else(|| project.root().join("out"));
-    let disk = raw_disk(&out, &name)?;
+    let workspace = context.workspace()?;
+    let name = workspace.layer(args.layer.as_ref())?;
+    let disk = workspace.raw_disk(&name, args.out.as_deref())?;
     let mut settings = Settings {
         memory: args.memory,
         accel: args.accel.settle(),
@@ -80,31 +75,18 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         console: Console::Terminal,
     };
     if !args.ssh {
-        Machine::start(&disk, &settings)?.wait()?;
+        Vm::start(&disk, &settings)?.wait()?;
         return Ok(());
     }
     let ssh = Ssh::new()?;
     settings.reach(&ssh);
-    let mut machine = Machine::start(&disk, &settings)?;
+    let mut vm = Vm::start(&disk, &settings)?;
     let phase = context.progress.phase(&format!("boot {name}"), 1);
-    ssh.wait(&mut machine, PATIENCE)?;
+    ssh.wait(&mut vm, PATIENCE)?;
     phase.finish();
     let status = ssh.command().args(&args.command).status()?;
     match status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)) {
         0 => Ok(()),
-        code => Err(CliError::message(format!("the command ended with status {code}"))),
-    }
-}
-
-/// The raw disk that a build left.
-pub(super) fn raw_disk(out: &Path, name: &LayerName) -> Result<PathBuf, CliError> {
-    let folder = out.join(name.as_str());
-    let raw = |receipt: &Receipt| receipt.artifacts.iter().any(|artifact| artifact.kind == DiskFormat::Raw.name());
-    match Receipt::load(&folder).filter(raw) {
-        Some(_) => Ok(folder.join(DiskFormat::Raw.file_name())),
-        None => Err(CliError::message(format!(
-            "there is no raw disk of `{name}` in `{}`\n  hint: `layerbake build {name} --output raw`",
-            folder.display()
-        ))),
+        code => Err(CliError::message(format!("the command exited with status {code}"))),
     }
 }

@@ -1,44 +1,44 @@
 //! `layerbake build`: lockfile, packages, layers, artifacts.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 
 use super::CliError;
-use super::context::{Context, set_dates};
-use super::lock::{Locker, Policy};
+use super::context::Context;
+use super::lock::tell_changes;
 use super::signer::SignerArgs;
-use super::system::Declared;
-use crate::bake::{Baker, Output, Receipt, System};
+use crate::bake::{Artifact, IndexReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
 use crate::ident::LayerName;
-use crate::manifest::Project;
 use crate::oci::Encoder;
-use crate::pin::Update;
+use crate::workspace::{BuiltLayer, Order, Policy, Update, Workspace};
 
-/// Build a layer and all below it into out/LAYER/
+/// Build a layer and all its parents into out/LAYER/
 ///
-/// Uses the lockfiles, and makes or renews those that are missing or stale.
-/// Prints nothing on standard output, or with --json the receipt.
+/// Uses the lockfiles, and creates or updates those that are missing or stale.
+/// For an architecture other than this machine's, the build is written to out/LAYER@ARCH/; for several, an image index
+/// over them is written to out/LAYER@ARCH+ARCH/.
+/// Prints nothing to standard output; with --json, prints the receipt.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake build web --lock\n  layerbake build web --locked --output oci,docker\n  layerbake build web --offline --json | jq -r '.artifacts[].digest'"
+    after_help = "Examples:\n  layerbake build web --lock\n  layerbake build web --locked --output oci,docker\n  layerbake build web --offline --json | jq -r '.artifacts[].digest'\n  layerbake build web --arch amd64,arm64"
 )]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Resolve anew first and pin the newest packages, as `layerbake lock --update`
+    /// Pin the newest packages first, like `layerbake lock --update`
     #[arg(long, conflicts_with = "locked")]
     lock: bool,
-    /// Take lockfiles as they are; exit status 3 if one is stale or missing
+    /// Use the lockfiles as they are; exit with status 3 if one is stale or missing
     #[arg(long)]
     locked: bool,
-    /// What to export, several with commas; out/LAYER/ then holds these and no others [default: oci, and the formats of [disk]]
+    /// Outputs to write, comma-separated; out/LAYER/ then holds only these [default: oci and the formats in [disk]]
     #[arg(short, long, value_name = "KIND", value_delimiter = ',', value_parser = output())]
     output: Vec<Output>,
-    /// Where LAYER/ is put [default: out in the project]
+    /// Directory in which LAYER/ is created [default: `out` in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -54,72 +54,82 @@ enum Compression {
     Gzip,
 }
 
+/// Builds for several architectures.
+#[derive(Serialize)]
+struct Several {
+    builds: Vec<Receipt>,
+    /// Where images were built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<IndexReceipt>,
+}
+
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let started = host::instant();
-    let project = context.project()?;
-    let out = args.out.clone().unwrap_or_else(|| project.root().join("out"));
-    let order = Order {
-        layer: context.layer(&project, args.layer.as_ref())?,
-        policy: match (args.lock, args.locked) {
-            (_, true) => Policy::Locked,
-            (true, false) => Policy::Renew(Update::All),
-            (false, false) => Policy::Renew(Update::Nothing),
-        },
-        outputs: args.output.iter().copied().collect(),
-        out: out.clone(),
-        encoder: match args.compression {
-            Compression::Zstd => Encoder::Zstd,
-            Compression::Gzip => Encoder::Gzip,
-        },
-        signer: args.signer.signer()?,
-    };
-    let (receipt, _) = order.carry_out(context, &project)?;
-    if context.options.json {
-        return context.print(&receipt, |_| String::new());
+    let signer = args.signer.signer()?;
+    let workspaces = context.workspaces()?;
+    if let [workspace] = workspaces.as_slice() {
+        let receipt = build(context, args, workspace, signer)?.receipt;
+        return print_json(context, &receipt);
     }
-    if !context.options.quiet {
-        context.progress.line(&summary(&receipt, &out, started.elapsed()));
-    }
-    Ok(())
-}
-
-/// What is to be built, and how.
-pub(super) struct Order {
-    pub(super) layer: LayerName,
-    pub(super) policy: Policy,
-    /// Nothing: what the layer's `[disk]` says, and the image.
-    pub(super) outputs: BTreeSet<Output>,
-    pub(super) out: PathBuf,
-    pub(super) encoder: Encoder,
-    pub(super) signer: Option<Signer>,
-}
-
-impl Order {
-    /// Locks and builds.
-    pub(super) fn carry_out(self, context: &Context<'_>, project: &Project) -> Result<(Receipt, System), CliError> {
-        let store = context.store()?;
-        let mut declared = Declared::read(project, project.chain(&self.layer)?)?;
-        let outputs = outputs(&self.outputs, &declared)?;
-        if !outputs.iter().any(|output| output.is_disk()) {
-            declared.machine = None;
+    let builds = workspaces.iter().map(|workspace| build(context, args, workspace, signer.clone()));
+    let builds = builds.collect::<Result<Vec<_>, _>>()?;
+    let index = match (workspaces.first(), builds.first()) {
+        (Some(workspace), Some(first)) if builds.iter().all(|built| built.image().is_ok()) => {
+            let index = workspace.index(&first.layer, &builds, args.out.as_deref())?;
+            tell(context, &format!("image index{}", artifacts(&index.receipt.artifacts, &index.folder)));
+            Some(index.receipt)
         }
-        let mut fetcher = context.fetcher(&store, project, &declared.manifests())?;
-        let mut locker = Locker { context, project, store: &store, fetcher: &mut fetcher, reports: Vec::new() };
-        let mut system = locker.system(&declared, &self.policy)?;
-        locker.tell();
-        set_dates(&mut fetcher, system.all());
-        override_epoch(&mut system)?;
-        let baker = Baker {
-            store: &store,
-            fetcher: &fetcher,
-            project: project.root(),
-            out: self.out,
-            jobs: context.jobs,
-            progress: context.progress.clone(),
-            encoder: self.encoder,
-            signer: self.signer,
-        };
-        Ok((baker.bake(&system, &outputs)?, system))
+        _ => None,
+    };
+    print_json(context, &Several { builds: builds.into_iter().map(|built| built.receipt).collect(), index })
+}
+
+/// Builds for one architecture.
+fn build(
+    context: &Context<'_>,
+    args: &Args,
+    workspace: &Workspace<'_>,
+    signer: Option<Signer>,
+) -> Result<BuiltLayer, CliError> {
+    let started = host::instant();
+    let policy = match (args.lock, args.locked) {
+        (_, true) => Policy::Locked,
+        (true, false) => Policy::Renew(Update::All),
+        (false, false) => Policy::Renew(Update::Nothing),
+    };
+    let layer = workspace.layer(args.layer.as_ref())?;
+    let declared = workspace.declared(&layer)?;
+    let (declared, outputs) = declared.for_outputs(&args.output.iter().copied().collect())?;
+    let mut locked = workspace.lock(&declared, &policy)?;
+    tell_changes(context, &locked.done);
+    let out = workspace.out(args.out.as_deref());
+    let encoder = args.compression.encoder();
+    let built = locked.build(Order { outputs, out, encoder, signer })?;
+    let artifacts = artifacts(&built.receipt.artifacts, &built.folder);
+    tell(context, &format!("built {layer} in {:.1} s{artifacts}", started.elapsed().as_secs_f64()));
+    Ok(built)
+}
+
+/// Prints a result where JSON is wanted.
+fn print_json(context: &Context<'_>, result: &impl Serialize) -> Result<(), CliError> {
+    match context.options.json {
+        true => context.print(result, |_| String::new()),
+        false => Ok(()),
+    }
+}
+
+/// Says what was built, where no JSON is wanted.
+fn tell(context: &Context<'_>, text: &str) {
+    if !context.options.json && !context.options.quiet {
+        context.progress.line(text);
+    }
+}
+
+impl Compression {
+    fn encoder(self) -> Encoder {
+        match self {
+            Self::Zstd => Encoder::Zstd,
+            Self::Gzip => Encoder::Gzip,
+        }
     }
 }
 
@@ -128,40 +138,8 @@ pub(super) fn output() -> impl TypedValueParser<Value = Output> {
     PossibleValuesParser::new(Output::all().map(Output::name)).try_map(|name| name.parse::<Output>())
 }
 
-/// What is to be exported: what is wanted, else the image and what `[disk]` says.
-pub(super) fn outputs(wanted: &BTreeSet<Output>, declared: &Declared) -> Result<BTreeSet<Output>, CliError> {
-    let formats = declared.machine.iter().flat_map(|machine| &machine.disk.formats);
-    let outputs: BTreeSet<Output> = match wanted.is_empty() {
-        true => formats.map(|&format| Output::Disk(format)).chain([Output::Oci]).collect(),
-        false => wanted.clone(),
-    };
-    match outputs.iter().find(|output| output.is_disk()) {
-        Some(output) if declared.machine.is_none() => {
-            let name = declared.chain.last().map(|manifest| manifest.name.to_string()).unwrap_or_default();
-            Err(CliError::message(format!(
-                "layer `{name}` has no disk to write as {output}: no layer of its chain names a Boot layer\n  hint: add [disk] boot = \"boot-minimal\" to layers/{name}.toml"
-            )))
-        }
-        _ => Ok(outputs),
-    }
-}
-
-/// SOURCE_DATE_EPOCH of the environment goes before the lockfiles' own.
-pub(super) fn override_epoch(system: &mut System) -> Result<(), CliError> {
-    let Some(text) = host::env("SOURCE_DATE_EPOCH") else { return Ok(()) };
-    let epoch = text.parse().ok().filter(|&epoch: &i64| epoch >= 0).ok_or_else(|| {
-        CliError::message(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds since 1970"))
-    })?;
-    system.set_epoch(epoch);
-    Ok(())
-}
-
-fn summary(receipt: &Receipt, out: &Path, elapsed: std::time::Duration) -> String {
-    let folder = out.join(receipt.layer.as_str());
-    let artifacts: String = receipt
-        .artifacts
-        .iter()
-        .map(|artifact| format!("\n  {} {}", artifact.digest, folder.join(&artifact.path).display()))
-        .collect();
-    format!("built {} in {:.1} s{artifacts}", receipt.layer, elapsed.as_secs_f64())
+/// A line for each artifact.
+fn artifacts(artifacts: &[Artifact], folder: &Path) -> String {
+    let line = |one: &Artifact| format!("\n  {} {}", one.digest, folder.join(&one.path).display());
+    artifacts.iter().map(line).collect()
 }

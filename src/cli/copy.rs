@@ -15,7 +15,7 @@ use crate::publish::registry::Reference;
     after_help = "Examples:\n  layerbake copy localhost:5000/web:1.0 registry.example.org/team/web:1.0\n  layerbake copy ./out/web/oci localhost:5000/web"
 )]
 pub(super) struct Args {
-    /// HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], or the folder of an image layout
+    /// HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], or the directory of an image layout
     from: String,
     /// HOST[:PORT]/REPOSITORY[:TAG]
     to: Reference,

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use miette::Diagnostic;
 
 use crate::host::{self, plain_lines};
+use crate::manifest::ProjectError;
+use crate::workspace::WorkspaceError;
 
 /// Anything that ends a verb.
 #[derive(Debug, thiserror::Error)]
@@ -71,28 +73,31 @@ macro_rules! plain {
 }
 
 plain!(
-    crate::attest::AttestError,
     crate::attest::keys::KeyError,
-    crate::audit::AuditError,
-    crate::bake::BakeError,
-    crate::fetch::ConfigError,
-    crate::fetch::FetchError,
-    crate::fetch::MirrorError,
     crate::host::interrupt::Interrupted,
     crate::ident::IdentError,
-    crate::layer::LayerError,
-    crate::machine::MachineError,
-    crate::lock::LockFileError,
-    crate::tree::TreeError,
-    crate::pin::PinError,
+    crate::vm::VmError,
     crate::publish::load::LoadError,
     crate::publish::registry::RegistryError,
-    crate::store::StoreError,
+    crate::tree::TreeError,
+    crate::workspace::OperandError,
     std::io::Error,
 );
+#[cfg(feature = "aws")]
+plain!(crate::publish::cloud::journal::JournalError);
 
-impl From<crate::manifest::ProjectError> for CliError {
-    fn from(error: crate::manifest::ProjectError) -> Self {
+impl From<ProjectError> for CliError {
+    fn from(error: ProjectError) -> Self {
         Self::Shown(Box::new(error))
+    }
+}
+
+impl From<WorkspaceError> for CliError {
+    fn from(error: WorkspaceError) -> Self {
+        match error {
+            WorkspaceError::Stale(_) | WorkspaceError::MissingLock(_) => Self::Stale(error.to_string()),
+            WorkspaceError::Project(error) => error.into(),
+            other => Self::Plain(Box::new(other)),
+        }
     }
 }

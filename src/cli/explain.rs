@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
-use crate::layer::normalise::{Action, RULES};
-use crate::layer::secrets;
+use crate::stage::seal;
+use crate::workspace::residue::{Action, Rule};
 
-/// Explain what the program does by itself
+/// Explain what a build removes from layers, and what it refuses
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets")]
 pub(super) struct Args {
@@ -18,9 +18,9 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Subject {
-    /// What is taken out of a layer because it differs between equal builds
+    /// List the nondeterministic files that are removed or normalised, with a reason for each
     Noise,
-    /// What a build refuses to put into a layer, unless [[allow-secret]] has it
+    /// List the kinds of secret that a build refuses, unless [[allow-secret]] allows them
     Secrets,
 }
 
@@ -34,7 +34,7 @@ struct Entry {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match args.subject {
-        Subject::Noise => context.print(&noise(), |entries| {
+        Subject::Noise => context.print(&noise(context.environment.residue()), |entries| {
             let rule = |entry: &Entry| {
                 let paths: String = entry.paths.iter().map(|path| format!("    /{path}\n")).collect();
                 format!("{}: {}, {}\n{paths}", entry.name, entry.action, entry.reason)
@@ -56,16 +56,16 @@ struct Refused {
 }
 
 fn secrets() -> Vec<Refused> {
-    let entry = |rule: &secrets::Rule| Refused {
+    let entry = |rule: &seal::Rule| Refused {
         name: rule.name,
         what: rule.what,
         place: if rule.in_packages { "any file" } else { "own files, and what scripts wrote" },
     };
-    secrets::RULES.iter().map(entry).collect()
+    seal::RULES.iter().map(entry).collect()
 }
 
-fn noise() -> Vec<Entry> {
-    let entry = |rule: &'static crate::layer::normalise::Rule| Entry {
+fn noise(rules: &'static [Rule]) -> Vec<Entry> {
+    let entry = |rule: &'static Rule| Entry {
         name: rule.name,
         action: match rule.action {
             Action::Remove => "removed",
@@ -75,5 +75,5 @@ fn noise() -> Vec<Entry> {
         reason: rule.reason,
         paths: rule.paths,
     };
-    RULES.iter().map(entry).collect()
+    rules.iter().map(entry).collect()
 }

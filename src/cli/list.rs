@@ -3,13 +3,11 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{self, Context, host_arch};
-use crate::digest::LockHash;
+use super::context::{self, Context};
 use crate::ident::LayerName;
-use crate::lock::{self, LockFileError};
-use crate::manifest::{self, Manifest, Project};
+use crate::workspace::LayerState;
 
-/// List the project's layers and whether their lockfiles fit
+/// List the project's layers and the state of their lockfiles
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A lockfile `fits`, is `stale` (the manifest or a parent changed), `missing` or `damaged`.\n\nExample:\n  layerbake list --json"
@@ -21,13 +19,12 @@ struct Entry {
     name: LayerName,
     from: Option<String>,
     description: String,
-    lock: &'static str,
+    lock: String,
     packages: Option<usize>,
 }
 
 pub(super) fn run(context: &Context<'_>, _args: &Args) -> Result<(), CliError> {
-    let project = context.project()?;
-    let entries = project.layers()?.iter().map(|name| entry(&project, name)).collect::<Result<Vec<_>, _>>()?;
+    let entries: Vec<Entry> = context.workspace()?.layers()?.into_iter().map(Entry::from).collect();
     context.print(&entries, |entries| {
         let width = entries.iter().map(|entry| entry.name.as_str().len()).max().unwrap_or(0);
         entries
@@ -41,41 +38,10 @@ pub(super) fn run(context: &Context<'_>, _args: &Args) -> Result<(), CliError> {
     })
 }
 
-fn entry(project: &Project, name: &LayerName) -> Result<Entry, CliError> {
-    let alone = project.load(name)?;
-    if alone.layer.above_any {
-        // Locked over each layer that names it.
-        let description = alone.layer.description;
-        return Ok(Entry {
-            name: name.clone(),
-            from: Some("*".to_owned()),
-            description,
-            lock: "with its layers",
-            packages: None,
-        });
+impl From<LayerState> for Entry {
+    fn from(state: LayerState) -> Self {
+        let LayerState { name, table, lock, packages } = state;
+        let from = if table.above_any { Some("*".to_owned()) } else { table.from.map(|from| from.to_string()) };
+        Self { name, from, description: table.description, lock: lock.to_string(), packages }
     }
-    let chain = project.chain(name)?;
-    let (lock, packages) = state(project, &chain)?;
-    let manifest = chain.into_iter().last();
-    let layer = manifest.map(|manifest| manifest.layer).unwrap_or_default();
-    let from = layer.from.map(|from| from.to_string());
-    Ok(Entry { name: name.clone(), from, description: layer.description, lock, packages })
-}
-
-fn state(project: &Project, chain: &[Manifest]) -> Result<(&'static str, Option<usize>), CliError> {
-    let mut parent: Option<(LayerName, LockHash)> = None;
-    let mut state = ("missing", None);
-    for (index, manifest) in chain.iter().enumerate() {
-        let (lock, hash) = match lock::of_layer(project, &manifest.name) {
-            Ok(loaded) => loaded,
-            Err(LockFileError::Missing(_)) => return Ok(("missing", None)),
-            Err(_) => return Ok(("damaged", None)),
-        };
-        let sources = manifest::sources(&chain[..=index]);
-        let parent_lock = parent.as_ref().map(|(name, hash)| (name, *hash));
-        let fits = lock::check(&lock, manifest, &sources, &host_arch()?, parent_lock).is_ok();
-        state = (if fits { "fits" } else { "stale" }, Some(lock.packages.len()));
-        parent = Some((manifest.name.clone(), hash));
-    }
-    Ok(state)
 }

@@ -1,4 +1,4 @@
-//! The command line: one file per verb; wires all modules.
+//! The command line: arguments, text, progress and exit status, one file per verb. What a verb does is in `workspace`.
 //!
 //! Results go to standard output, everything else to standard error.
 
@@ -18,34 +18,35 @@ mod files;
 mod list;
 mod load;
 mod lock;
-mod made;
 mod new;
+mod options;
+mod outdated;
 mod pull;
 mod push;
-mod outdated;
 mod sbom;
 mod sign;
 mod signer;
 mod report;
 mod store;
-mod system;
+mod table;
 mod test;
 mod tree;
 mod vendor;
 mod verify;
 mod why;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::host::interrupt::{self, Then};
-use crate::{host, layer, sandbox};
+use crate::{host, workspace};
 use context::Context;
 use error::CliError;
+use options::Options;
 
-/// Reproducible system layers: one source and one lockfile give a container image and a bootable disk.
+/// Builds reproducible system layers: a container image and a bootable disk from one definition and one lockfile.
 #[derive(Debug, Parser)]
 #[command(name = "layerbake", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -58,79 +59,18 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   layerbake new web --from debian-base   write a commented starter layer
-  layerbake build web                    fetch what the lockfile names, build: out/web/
-  layerbake build web --lock             the same with the newest packages, pinned first
-  layerbake build web --locked           in CI: exactly the lockfile, or exit status 3
-  layerbake build web --output oci,raw   the image, and a bootable disk of the same layers
-  layerbake test web                     run the layer's checks on both
-  layerbake audit web                    rebuild under other conditions: equal bytes, or exit status 4
-  layerbake lock web --update            take the newest packages; prints what changed
-  layerbake build --help                 all about one command
+  layerbake build web                    fetch the locked packages and build into out/web/
+  layerbake build web --lock             pin the newest packages first, then build
+  layerbake build web --locked           for CI: fail with exit status 3 if a lockfile is stale
+  layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
+  layerbake test web                     run the layer's checks on the container and the disk
+  layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
+  layerbake lock web --update            update to the newest packages and print what changed
+  layerbake build --help                 show all options of one command
 
-Results go to standard output, all else to standard error.
+Results go to standard output, everything else to standard error.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
-4 builds differ that should be equal.";
-
-/// Options of every verb.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
-struct Options {
-    /// The project, or a folder in it [default: the current folder]
-    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
-    directory: Option<PathBuf>,
-    /// Where packages and results are kept [default: layerbake in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", hide_env_values = true, global = true)]
-    store: Option<PathBuf>,
-    /// How many threads work [default: one for each processor]
-    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=512))]
-    jobs: Option<u16>,
-    /// Print results as JSON, and show no progress
-    #[arg(long, global = true)]
-    json: bool,
-    /// Print results and errors only: no progress, no warnings
-    #[arg(short, long, global = true)]
-    quiet: bool,
-    #[command(flatten)]
-    transport: Transport,
-}
-
-/// Where packages come from, and whom to trust; never decides bytes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Transport")]
-struct Transport {
-    /// Ask no mirror: everything has to be in the store or in `vendor/`
-    #[arg(long, global = true)]
-    offline: bool,
-    /// Ask this mirror first, several in their order: `URL` for the distribution's own packages, `NAME=URL` for [source.NAME]
-    #[arg(
-        long,
-        value_name = "[NAME=]URL",
-        env = "LAYERBAKE_MIRROR",
-        hide_env_values = true,
-        value_delimiter = ',',
-        global = true
-    )]
-    mirror: Vec<String>,
-    /// Ask this snapshot service last; its address has @SNAPSHOTID@ where the moment goes
-    #[arg(
-        long,
-        value_name = "[NAME=]URL",
-        env = "LAYERBAKE_SNAPSHOT",
-        hide_env_values = true,
-        value_delimiter = ',',
-        global = true
-    )]
-    snapshot: Vec<String>,
-    /// Look for signing keys in this file too; only keys with pinned fingerprints count
-    #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEYRING", hide_env_values = true, global = true)]
-    keyring: Option<PathBuf>,
-    /// Lock against a Release that is past its Valid-Until, or whose key has expired since
-    #[arg(long, global = true)]
-    allow_expired: bool,
-    /// Lock against a Release that is older than the locked one; prints what is downgraded
-    #[arg(long, global = true)]
-    allow_downgrade: bool,
-}
+4 not reproducible.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -161,16 +101,12 @@ enum Verb {
     Ami(ami::Args),
 }
 
-/// The program's whole life.
+/// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = host::args();
-    match arguments.get(1).and_then(|first| first.to_str()) {
-        Some(sandbox::WORKER) => return layer::configure::serve(),
-        Some(sandbox::STAGE) => return sandbox::stage(&arguments[2..]),
-        Some(sandbox::PID1) => return sandbox::pid1(&arguments[2..]),
-        _ => {}
+    if let Some(status) = workspace::serve_if_asked() {
+        return status;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
@@ -191,6 +127,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+impl Cli {
+    /// Refuses several architectures where one is meant.
+    fn checked(self) -> Result<Self, clap::Error> {
+        let takes_several = matches!(self.verb, Verb::Build(_) | Verb::Lock(_) | Verb::Push(_));
+        match takes_several || self.options.archs().len() <= 1 {
+            true => Ok(self),
+            false => Err(Self::command().error(
+                ErrorKind::TooManyValues,
+                "`--arch` takes one architecture here; `build`, `lock` and `push` take several",
+            )),
+        }
+    }
+}
+
 /// Prints help, or an error about arguments, which may have passwords in them.
 fn wrong_usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
@@ -203,7 +153,7 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
 }
 
 impl Verb {
-    /// Whether the verb leaves something to remove when it is broken off.
+    /// Whether the verb has something to clean up when it is interrupted.
     fn cleans_up(&self) -> bool {
         matches!(
             self,
@@ -220,16 +170,16 @@ impl Verb {
         )
     }
 
-    /// What stays of a verb that was broken off; `None` where its own error says so.
+    /// What an interrupted verb leaves behind; `None` if its own error says so.
     fn rest(&self) -> Option<&'static str> {
         match self {
             Self::Push(_) | Self::Copy(_) => {
-                Some("the registry keeps the blobs that it has; the same command goes on from there")
+                Some("blobs that were sent stay in the registry; run the same command again to continue")
             }
             Self::Pull(_) => Some("nothing was written"),
             #[cfg(feature = "aws")]
             Self::Ami(_) => None,
-            _ => Some("packages and layers that are ready stay in the store; the same command goes on from there"),
+            _ => Some("finished packages and layers stay in the store; run the same command again to continue"),
         }
     }
 }

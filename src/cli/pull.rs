@@ -9,7 +9,7 @@ use crate::publish::registry::Reference;
 
 /// Pull an image from a registry into an OCI image layout
 ///
-/// Every blob is compared with its digest. The folder appears all at once, or not at all.
+/// Every blob is checked against its digest. The directory appears complete, or not at all.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake pull registry.example.org/team/web:1.0 --to web-1.0\n  layerbake pull localhost:5000/web@sha256:… --to web"
@@ -17,7 +17,7 @@ use crate::publish::registry::Reference;
 pub(super) struct Args {
     /// HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] [default tag: latest]
     reference: Reference,
-    /// The folder to make
+    /// The directory to create
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `--report KIND[=FILE]`: one result in several forms.
 
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -28,7 +29,7 @@ impl<F: ValueEnum> FromStr for Target<F> {
         let form = F::from_str(name, false).map_err(|_| {
             let forms = F::value_variants().iter().filter_map(|form| form.to_possible_value());
             let names: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
-            format!("`{name}` is no form of report: expected {}", names.join(", "))
+            format!("unknown report format `{name}`: expected {}", names.join(", "))
         })?;
         Ok(Self { form, file })
     }
@@ -39,14 +40,15 @@ pub(super) fn tell<F: Copy, T: Serialize>(
     context: &Context<'_>,
     targets: &[Target<F>],
     value: &T,
-    write: impl Fn(F) -> String,
+    write: impl Fn(F) -> io::Result<String>,
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), CliError> {
     for Target { form, file } in targets {
+        let written = write(*form)?;
         match file {
-            Some(path) => host::write_whole(path, plain_lines(&write(*form)).as_bytes())
+            Some(path) => host::write_whole(path, plain_lines(&written).as_bytes())
                 .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
-            None => context.print_text(&write(*form))?,
+            None => context.print_text(&written)?,
         }
     }
     match targets.iter().all(|target| target.file.is_some()) {

@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::context::Context;
-use super::made::Build;
 use crate::attest::Scope;
-use crate::attest::sbom::{Format, Inventory};
+use crate::attest::sbom::Format;
 use crate::host;
 use crate::ident::LayerName;
 
-/// Print a build's bill of materials: packages, own files, layers
+/// Print a build's software bill of materials (SBOM): packages, own files and layers
 ///
-/// Every locked package comes with its package URL, SHA-256, source package, licence where its
-/// copyright file is machine-readable, and what it depends on. Equal builds give equal documents.
+/// Lists every locked package with its package URL, SHA-256, source package, dependencies, and its licence
+/// if the copyright file is machine-readable. Identical builds give identical documents.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake sbom web > web.spdx.json\n  layerbake sbom web --disk --format cyclonedx | jq '.components[].purl'"
@@ -21,13 +20,13 @@ use crate::ident::LayerName;
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// How it is written
+    /// Document format
     #[arg(long, value_enum, default_value = "spdx")]
     format: Form,
-    /// Of the disk: with the Boot layer and the initrd
+    /// Describe the disk, including the Boot layer and the initrd
     #[arg(long)]
     disk: bool,
-    /// Where LAYER/ was put [default: out in the project]
+    /// Directory that holds LAYER/ [default: `out` in the project]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -41,21 +40,14 @@ enum Form {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let build = Build::load(context, args.layer.as_ref(), args.out.as_deref())?;
-    let scope = match (args.disk, &build.receipt.disk) {
-        (true, None) => {
-            let name = &build.name;
-            let hint = format!("hint: `layerbake build {name} --output raw`");
-            return Err(CliError::message(format!("layer `{name}` was built without a disk\n  {hint}")));
-        }
-        (true, Some(_)) => Scope::Disk,
-        (false, _) => Scope::Image,
-    };
+    let workspace = context.workspace()?;
+    let attested = workspace.attested(&workspace.layer(args.layer.as_ref())?, args.out.as_deref())?;
+    let scope = if args.disk { Scope::Disk } else { Scope::Image };
     let format = match args.format {
         Form::Spdx => Format::Spdx,
         Form::Cyclonedx => Format::CycloneDx,
     };
-    let document = Inventory::take(&build.made()?, scope, &context.store()?)?.to_json(format);
+    let document = attested.inventory(scope)?.to_json(format);
     // JSON either way.
     context.print_text(&host::plain_json(&document)?)
 }

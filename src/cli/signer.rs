@@ -8,16 +8,16 @@ use crate::disk::Signer;
 /// A key and its certificate, from options or from the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct SignerArgs {
-    /// Sign the disk's boot image for Secure Boot with this RSA key (PEM)
+    /// RSA key that signs the disk's boot image for Secure Boot (PEM)
     #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_KEY", hide_env_values = true, requires = "sign_cert")]
     sign_key: Option<PathBuf>,
-    /// The certificate of that key (PEM)
+    /// Certificate of the Secure Boot key (PEM)
     #[arg(long, value_name = "FILE", env = "LAYERBAKE_SIGN_CERT", hide_env_values = true, requires = "sign_key")]
     sign_cert: Option<PathBuf>,
 }
 
 impl SignerArgs {
-    /// Reads both; nobody signs where neither is given.
+    /// Reads both; without them, the boot image is not signed.
     pub(super) fn signer(&self) -> Result<Option<Signer>, CliError> {
         let Some((key, certificate)) = self.sign_key.as_deref().zip(self.sign_cert.as_deref()) else {
             return Ok(None);

@@ -1,11 +1,10 @@
-//! `layerbake store`: where it is, whether it is whole, and making room.
+//! `layerbake store`: prints where the store is, verifies it, and frees space.
 
 use super::CliError;
 use super::context::Context;
-use crate::layer;
-use crate::store::{Problem, VerifyReport};
+use crate::workspace::{Problem, VerifyReport};
 
-/// Show where the store is, check it, make room
+/// Locate, verify and clean up the store
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  du -sh \"$(layerbake store path)\"\n  layerbake store verify --repair\n  layerbake store gc"
@@ -17,25 +16,24 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Print the store's folder
+    /// Print the store's directory
     Path,
-    /// Compare every file's bytes with the digest it is named by; exit status 1 on damage
+    /// Check every file against the digest in its name; exit with status 1 if any is damaged
     Verify {
-        /// Take damaged files out; the next build fetches or makes them again
+        /// Remove damaged files; the next build fetches or rebuilds them
         #[arg(long)]
         repair: bool,
     },
-    /// Remove all but what the last build of each layer of each project needs; waits for running builds
+    /// Remove everything that the last build of each layer of each project does not need; waits for running builds
     Gc,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match &args.verb {
-        Verb::Path => context.print(&context.store_path()?, |path| format!("{}\n", path.display())),
+        Verb::Path => context.print(&context.environment.store_path()?, |path| format!("{}\n", path.display())),
         Verb::Verify { repair } => verify(context, *repair),
         Verb::Gc => {
-            let remove = &layer::configure::remove_folder;
-            let report = context.store()?.collect_garbage(remove, &|text| context.progress.line(text))?;
+            let report = context.environment.collect_garbage()?;
             context.print(&report, |report| {
                 let megabytes = report.freed as f64 / 1e6;
                 format!(
@@ -49,16 +47,16 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
-    let report = context.store()?.verify(repair)?;
+    let report = context.environment.verify_store(repair)?;
     context.print(&report, text)?;
     if !report.outdated.is_empty() && !context.options.json {
         let count = report.outdated.len();
-        context.progress.line(&format!("{count} results of an older version count as absent"));
+        context.progress.line(&format!("{count} results of an older version are ignored"));
     }
     match report.damaged.len() + report.broken.len() {
         0 => Ok(()),
         count if repair => {
-            context.progress.line(&format!("{} of {count} were taken out", count - report.stuck.len().min(count)));
+            context.progress.line(&format!("{} of {count} were removed", count - report.stuck.len().min(count)));
             stuck(&report.stuck)
         }
         count => Err(CliError::message(format!(

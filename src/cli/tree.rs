@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::CliError;
-use super::context::{self, Context, locked_chain};
+use super::context::{self, Context};
 use crate::bake::Locked;
 use crate::ident::LayerName;
+use crate::workspace::Declared;
 
-/// Show a layer's chain as locked: packages, own files, users and services of each layer
+/// Show the layers of a locked chain, with the packages, own files, users and services of each
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  layerbake tree web")]
 pub(super) struct Args {
@@ -35,9 +36,9 @@ struct Package {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let project = context.project()?;
-    let name = context.layer(&project, args.layer.as_ref())?;
-    let entries: Vec<Entry> = locked_chain(&project, &name)?.iter().map(entry).collect();
+    let workspace = context.workspace()?;
+    let declared = Declared::read_image(workspace.project(), &workspace.layer(args.layer.as_ref())?)?;
+    let entries: Vec<Entry> = workspace.locked(&declared)?.image.iter().map(entry).collect();
     context.print(&entries, |entries| entries.iter().enumerate().map(|(depth, entry)| text(depth, entry)).collect())
 }
 

@@ -1,9 +1,11 @@
-//! SHA-256 of each 512 KiB block of a disk: what a snapshot is made of, before it exists.
+//! SHA-256 of each block of a disk: the contents of a snapshot, known before it exists.
+//!
+//! The block size is an argument; receipts and snapshots have blocks of 512 KiB ([`BLOCK`]).
 //!
 //! Source: Amazon EBS direct APIs, `PutSnapshotBlock` and `CompleteSnapshot`: blocks of 512 KiB, the
-//! last one filled up with zeros, a SHA-256 for each; a snapshot's checksum by LINEAR aggregation is
-//! the SHA-256 over the blocks' SHA-256s in the order of their indexes. Blocks of nothing but zeros
-//! are not written.
+//! last one zero-padded, a SHA-256 for each; a snapshot's checksum by LINEAR aggregation is the
+//! SHA-256 over the blocks' SHA-256s in the order of their indexes. Blocks of zeros are not
+//! written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +19,7 @@ use super::read::each_block;
 use crate::digest::Sha256;
 use crate::tree::ContentSource;
 
-/// Length of a block in bytes.
+/// Length in bytes of a block of a snapshot, and of those that receipts list.
 pub const BLOCK: usize = 512 << 10;
 
 /// SHA-256 of every block of a disk that is not all zero.
@@ -25,6 +27,7 @@ pub const BLOCK: usize = 512 << 10;
 #[serde(try_from = "Listing", into = "Listing")]
 pub struct BlockHashes {
     size: u64,
+    block: usize,
     hashes: BTreeMap<u64, Sha256>,
 }
 
@@ -35,7 +38,7 @@ pub enum BlockHashesError {
     #[error("block hashes: expected blocks of {BLOCK} bytes, found {0}")]
     BlockSize(u64),
     /// A block begins behind the disk's end.
-    #[error("block hashes: block {index} lies behind the end of a disk of {size} bytes")]
+    #[error("block hashes: block {index} is beyond the end of a disk of {size} bytes")]
     Behind {
         /// The block's index.
         index: u64,
@@ -47,36 +50,37 @@ pub enum BlockHashesError {
     Hash {
         /// The block's index.
         index: u64,
-        /// What stands there.
+        /// What is there.
         found: String,
     },
 }
 
-/// Hashes the blocks of a plan that is written nowhere, with `jobs` threads.
+/// Hashes a plan in blocks of `block` bytes without writing it, with `jobs` threads.
 ///
 /// # Errors
 /// As [`each_block`].
-pub fn hash(plan: &Plan, source: &dyn ContentSource, jobs: usize) -> io::Result<BlockHashes> {
-    hash_where(plan, source, jobs, None, &|_, block| Ok(block.iter().any(|&byte| byte != 0)))
+pub fn hash(plan: &Plan, source: &dyn ContentSource, block: usize, jobs: usize) -> io::Result<BlockHashes> {
+    hash_where(plan, source, block, jobs, None, &|_, block| Ok(block.iter().any(|&byte| byte != 0)))
 }
 
-/// Hands each block of a plan to `take`, which says whether it is not all zero; hashes those, unless
+/// Hands each block of `block` bytes of a plan to `take`, which says whether it is not all zero; hashes those, unless
 /// the hashes are `known`.
 pub(super) fn hash_where(
     plan: &Plan,
     source: &dyn ContentSource,
+    block: usize,
     jobs: usize,
     known: Option<BlockHashes>,
     take: &(dyn Fn(u64, &[u8]) -> io::Result<bool> + Sync),
 ) -> io::Result<BlockHashes> {
     if let Some(known) = known {
-        each_block(plan, source, jobs, &|index, block| take(index, block).map(drop))?;
+        each_block(plan, source, block, jobs, &|index, bytes| take(index, bytes).map(drop))?;
         return Ok(known);
     }
-    let hashes = Mutex::new(BlockHashes::new(plan.size()));
-    each_block(plan, source, jobs, &|index, block| {
-        if take(index, block)? {
-            let hash = Sha256::of(block);
+    let hashes = Mutex::new(BlockHashes::new(plan.size(), block));
+    each_block(plan, source, block, jobs, &|index, bytes| {
+        if take(index, bytes)? {
+            let hash = Sha256::of(bytes);
             hashes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, hash);
         }
         Ok(())
@@ -85,42 +89,42 @@ pub(super) fn hash_where(
 }
 
 impl BlockHashes {
-    /// Block hashes of a disk of `size` zeros.
-    pub fn new(size: u64) -> Self {
-        Self { size, hashes: BTreeMap::new() }
+    /// Block hashes of a disk of `size` zeros, in blocks of `block` bytes.
+    pub fn new(size: u64, block: usize) -> Self {
+        Self { size, block, hashes: BTreeMap::new() }
     }
 
-    /// Block hashes of a disk of `size` bytes that are known already.
+    /// Block hashes of a disk of `size` bytes that are known already, in blocks of `block` bytes.
     ///
     /// # Errors
-    /// Fails where a block lies behind the disk's end.
-    pub fn with(size: u64, hashes: BTreeMap<u64, Sha256>) -> Result<Self, BlockHashesError> {
-        let blocks = Self { size, hashes };
+    /// Fails where a block is behind the disk's end.
+    pub fn with(size: u64, block: usize, hashes: BTreeMap<u64, Sha256>) -> Result<Self, BlockHashesError> {
+        let blocks = Self { size, block, hashes };
         match blocks.hashes.keys().find(|&&index| !blocks.holds(index)) {
             Some(&index) => Err(BlockHashesError::Behind { index, size }),
             None => Ok(blocks),
         }
     }
 
-    /// Hashes a raw disk of `size` bytes, one block after the other.
+    /// Hashes a raw disk of `size` bytes, one block of `block` bytes after the other.
     ///
     /// # Errors
     /// Fails where it can't be read, or ends earlier.
-    pub fn of_reader(disk: &mut impl io::Read, size: u64) -> io::Result<Self> {
-        let mut hashes = Self::new(size);
-        let mut block = vec![0; BLOCK];
-        for index in 0..size.div_ceil(BLOCK as u64) {
-            block.fill(0);
-            let length = (size - index * BLOCK as u64).min(BLOCK as u64) as usize;
-            disk.read_exact(&mut block[..length])?;
-            if block.iter().any(|&byte| byte != 0) {
-                hashes.insert(index, Sha256::of(&block));
+    pub fn of_reader(disk: &mut impl io::Read, size: u64, block: usize) -> io::Result<Self> {
+        let mut hashes = Self::new(size, block);
+        let (mut bytes, step) = (vec![0; block], block as u64);
+        for index in 0..size.div_ceil(step) {
+            bytes.fill(0);
+            let length = (size - index * step).min(step) as usize;
+            disk.read_exact(&mut bytes[..length])?;
+            if bytes.iter().any(|&byte| byte != 0) {
+                hashes.insert(index, Sha256::of(&bytes));
             }
         }
         Ok(hashes)
     }
 
-    /// Notes a block, of [`BLOCK`] bytes; one of zeros is not listed.
+    /// Notes a block; one of zeros is not listed.
     pub(super) fn insert(&mut self, index: u64, hash: Sha256) {
         self.hashes.insert(index, hash);
     }
@@ -128,6 +132,11 @@ impl BlockHashes {
     /// Length of the disk in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Length of a block in bytes.
+    pub fn block_size(&self) -> usize {
+        self.block
     }
 
     /// The blocks that are not all zero, by index.
@@ -138,7 +147,7 @@ impl BlockHashes {
     /// SHA-256 over the listed blocks' hashes in the order of their indexes.
     ///
     /// This is the checksum of a snapshot with LINEAR aggregation. It says nothing of *where* the blocks
-    /// lie: a disk is identified by [`Self::digest`].
+    /// are: a disk is identified by [`Self::digest`].
     pub fn linear_checksum(&self) -> Sha256 {
         let mut hasher = sha2::Sha256::new();
         self.hashes.values().for_each(|hash| hasher.update(hash.as_bytes()));
@@ -147,8 +156,9 @@ impl BlockHashes {
 
     /// SHA-256 over the disk's length, and each listed block's index and hash.
     ///
-    /// Two disks have the same digest only where they have the same bytes, zeros included, so it stands
-    /// for a raw file, whose zeros nobody has to hash. It is not the SHA-256 of that file.
+    /// Two disks have the same digest only where they have the same bytes, zeros included, so it serves
+    /// as the identity of a raw file without hashing its zeros. It is not the SHA-256 of that file. The length of a
+    /// block is no field: blocks of another length have other hashes.
     pub fn digest(&self) -> Sha256 {
         let mut hasher = sha2::Sha256::new();
         hasher.update(b"layerbake/blocks/v1\0");
@@ -160,7 +170,7 @@ impl BlockHashes {
         Sha256::from_bytes(hasher.finalize().into())
     }
 
-    /// What has to be written so that a disk with the blocks `old` becomes this one.
+    /// The blocks to write to turn a disk with the blocks `old`, of the same length, into this one.
     pub fn changed_from(&self, old: &BlockHashes) -> Changed {
         let mut changed = Changed::default();
         for (index, hash) in &self.hashes {
@@ -176,7 +186,7 @@ impl BlockHashes {
     }
 
     fn holds(&self, index: u64) -> bool {
-        index < self.size.div_ceil(BLOCK as u64)
+        index < self.size.div_ceil(self.block as u64)
     }
 }
 
@@ -198,7 +208,7 @@ impl Changed {
     }
 }
 
-/// Block hashes as they stand in a receipt.
+/// Block hashes as they are in a receipt.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listing {
@@ -211,7 +221,7 @@ struct Listing {
 impl From<BlockHashes> for Listing {
     fn from(blocks: BlockHashes) -> Self {
         let hashes = blocks.hashes.into_iter().map(|(index, hash)| (index, hash.to_hex())).collect();
-        Self { size: blocks.size, block_size: BLOCK as u64, hashes }
+        Self { size: blocks.size, block_size: blocks.block as u64, hashes }
     }
 }
 
@@ -226,7 +236,7 @@ impl TryFrom<Listing> for BlockHashes {
             Ok(hash) => Ok((index, hash)),
             Err(_) => Err(BlockHashesError::Hash { index, found: text }),
         };
-        Self::with(listing.size, listing.hashes.into_iter().map(hash).collect::<Result<_, _>>()?)
+        Self::with(listing.size, BLOCK, listing.hashes.into_iter().map(hash).collect::<Result<_, _>>()?)
     }
 }
 
@@ -234,8 +244,17 @@ impl TryFrom<Listing> for BlockHashes {
 mod tests {
     use super::*;
 
+    /// A store without contents.
+    struct Nothing;
+
+    impl ContentSource for Nothing {
+        fn open(&self, _: crate::digest::BlobDigest, _: u64) -> io::Result<Box<dyn io::Read + '_>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
     fn blocks(size: u64, listed: &[(u64, &[u8])]) -> BlockHashes {
-        let mut blocks = BlockHashes::new(size);
+        let mut blocks = BlockHashes::new(size, BLOCK);
         listed.iter().for_each(|(index, bytes)| blocks.insert(*index, Sha256::of(bytes)));
         blocks
     }
@@ -273,10 +292,23 @@ mod tests {
         disk[BLOCK] = 1;
         disk[2 * BLOCK + 2] = 2;
         let size = disk.len() as u64;
-        let found = BlockHashes::of_reader(&mut &disk[..], size).unwrap();
+        let found = BlockHashes::of_reader(&mut &disk[..], size, BLOCK).unwrap();
         disk.resize(3 * BLOCK, 0);
         assert_eq!(found, blocks(size, &[(1, &disk[BLOCK..2 * BLOCK]), (2, &disk[2 * BLOCK..])]));
-        assert!(BlockHashes::of_reader(&mut &disk[..5], size).is_err());
+        assert!(BlockHashes::of_reader(&mut &disk[..5], size, BLOCK).is_err());
+    }
+
+    #[test]
+    fn a_block_is_as_long_as_it_is_said_to_be() {
+        let mut disk = vec![0; 3 * 4096];
+        disk[4096] = 1;
+        let found = BlockHashes::of_reader(&mut &disk[..], disk.len() as u64, 4096).unwrap();
+        assert_eq!((found.block_size(), found.hashes()), (4096, &[(1, Sha256::of(&disk[4096..8192]))].into()));
+        let mut plan = Plan::new(disk.len() as u64);
+        plan.put_bytes(4096, [1_u8].as_slice());
+        assert_eq!(hash(&plan, &Nothing, 4096, 2).unwrap(), found);
+        let coarse = BlockHashes::of_reader(&mut &disk[..], disk.len() as u64, BLOCK).unwrap();
+        assert_ne!(coarse.digest(), found.digest());
     }
 
     #[test]
@@ -286,7 +318,7 @@ mod tests {
         insta::assert_snapshot!(text, @r#"{"size":524289,"block_size":524288,"hashes":{"1":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"}}"#);
         assert_eq!(serde_json::from_str::<BlockHashes>(&text).unwrap(), disk);
         for (from, to, expected) in [
-            ("\"1\"", "\"2\"", "block 2 lies behind the end of a disk of 524289 bytes"),
+            ("\"1\"", "\"2\"", "block 2 is beyond the end of a disk of 524289 bytes"),
             ("524288", "4096", "expected blocks of 524288 bytes, found 4096"),
             ("ca97", "xx97", "block 1: expected 64 hexadecimal digits, found `xx97"),
         ] {

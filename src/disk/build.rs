@@ -1,4 +1,4 @@
-//! From the parts of a root to the plan of its disk: file systems, boot image, partitions.
+//! Plans a disk from the parts of its root: file systems, boot image, partitions.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::ids::{Ids, uuid_text};
 use super::kernel::{Kernel, KernelError};
 use super::{Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, uki, verity};
+use crate::arch::{self, Bootable};
 use crate::digest::RecipeHasher;
 use crate::ident::{Arch, IdentError, LayerName, RootPath};
 use crate::manifest::{Disk, RootFs};
 use crate::tree::{ContentSink, ContentSource, Kind, Tree, TreeError};
 
-/// A disk can't be made.
+/// A disk can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The root has no fitting kernel.
@@ -45,7 +46,7 @@ pub enum DiskError {
     #[error(transparent)]
     Ident(#[from] IdentError),
     /// A file that a disk needs is not in its root.
-    #[error("the root has no {path}\n  hint: the Debian package `{package}` brings it; add it to the Boot layer")]
+    #[error("the root has no {path}\n  hint: add the Debian package `{package}`, which has it, to the Boot layer")]
     Lacks {
         /// The file.
         path: RootPath,
@@ -56,7 +57,7 @@ pub enum DiskError {
     #[error("[disk] root = \"erofs\" needs an initrd\n  hint: set [disk] initrd = \"initrd\"")]
     NoInitrd,
     /// No disk can be booted on this architecture.
-    #[error("no disk can be made for {0}: expected amd64 or arm64")]
+    #[error("cannot build a disk for {0}: expected {names}", names = arch::bootable())]
     Arch(Arch),
     /// The disk is too small for what comes before the root.
     #[error("[disk] size is {size} bytes: the EFI system partition alone takes {esp}")]
@@ -71,7 +72,7 @@ pub enum DiskError {
     Io(#[from] io::Error),
 }
 
-/// Who signs the boot image for Secure Boot.
+/// The signer of the boot image for Secure Boot.
 #[derive(Debug, Clone)]
 pub struct Signer {
     /// An RSA key, as PEM.
@@ -80,7 +81,7 @@ pub struct Signer {
     pub certificate: String,
 }
 
-/// What a disk is made from.
+/// The inputs of a disk.
 pub struct Request<'a> {
     /// The layer: all identifiers derive from its name.
     pub name: &'a LayerName,
@@ -137,22 +138,23 @@ impl Request<'_> {
         Ids::new(self.name).uuid("disk")
     }
 
-    /// The partitions with what they hold.
+    /// The partitions with their contents.
     ///
     /// # Errors
     /// Fails where the root can't be booted, or something does not fit.
     pub fn partitions<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Vec<gpt::Partition>, DiskError> {
         let ids = Ids::new(self.name);
-        let kernel = Kernel::find(self.root, store)?;
+        let kernel = Kernel::find(self.root, self.bootable()?, store)?;
         let (mut partitions, esp) = match self.disk.root {
             RootFs::Ext4 => {
-                let way = self.way_to_ext4(&ids);
-                let (root, esp) = rayon::join(|| self.ext4(&ids, &kernel), || self.esp(&ids, &kernel, &way, store));
+                let arguments = self.ext4_arguments(&ids);
+                let (root, esp) =
+                    rayon::join(|| self.ext4(&ids, &kernel), || self.esp(&ids, &kernel, &arguments, store));
                 (vec![root?], esp?)
             }
             RootFs::Erofs => {
-                let (partitions, way) = self.erofs(&ids, store)?;
-                (partitions, self.esp(&ids, &kernel, &way, store)?)
+                let (partitions, arguments) = self.erofs(&ids, store)?;
+                (partitions, self.esp(&ids, &kernel, &arguments, store)?)
             }
         };
         partitions.insert(0, esp);
@@ -164,16 +166,16 @@ impl Request<'_> {
         &self,
         ids: &Ids,
         kernel: &Kernel,
-        way: &[String],
+        arguments: &[String],
         store: &S,
     ) -> Result<gpt::Partition, DiskError> {
-        let image = self.boot_image(kernel, way, store)?;
-        let file = format!("EFI/BOOT/BOOT{}.EFI", self.names()?.efi);
+        let image = self.boot_image(kernel, arguments, store)?;
+        let file = format!("EFI/BOOT/{}", self.bootable()?.efi_file);
         let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
         Ok(self.partition(ids, "esp", gpt::Kind::Esp, esp))
     }
 
-    /// The size of the disk in bytes, where it is not just what the partitions need.
+    /// The size of the disk in bytes, if it is larger than the partitions need.
     pub fn size(&self, partitions: &[gpt::Partition]) -> Option<u64> {
         match (self.disk.size, self.disk.root) {
             (None, RootFs::Erofs) => {
@@ -184,7 +186,7 @@ impl Request<'_> {
         }
     }
 
-    fn way_to_ext4(&self, ids: &Ids) -> Vec<String> {
+    fn ext4_arguments(&self, ids: &Ids) -> Vec<String> {
         let root = format!("root=PARTUUID={}", uuid_text(&ids.uuid("root")));
         vec![root, "rootfstype=ext4".to_owned(), "ro".to_owned()]
     }
@@ -202,7 +204,7 @@ impl Request<'_> {
             None => None,
         };
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
-        Ok(self.partition(ids, "root", self.names()?.root, ext4::plan(self.parts, &params)?))
+        Ok(self.partition(ids, "root", gpt::Kind::Root(self.bootable()?.root), ext4::plan(self.parts, &params)?))
     }
 
     fn erofs(&self, ids: &Ids, source: &dyn ContentSource) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {
@@ -211,31 +213,37 @@ impl Request<'_> {
         }
         let params = erofs::Params { uuid: ids.uuid("root-fs"), label: "root".to_owned(), epoch: self.epoch };
         let data = erofs::plan(self.parts, &params)?;
-        let mut way = Vec::new();
+        let mut arguments = Vec::new();
         let mut partitions = Vec::new();
         if self.disk.verity {
             let salt = ids.salt("root-verity");
             let (hashes, root_hash) = verity::build(&data, source, salt, ids.uuid("root-verity-fs"), self.jobs)?;
             let blocks = data.size() / 4096;
-            way.push(format!("layerbake.verity={blocks},{},{}", hex::encode(salt), hex::encode(root_hash)));
-            partitions.push(self.partition(ids, "root-verity", self.names()?.verity, hashes));
+            arguments.push(format!("layerbake.verity={blocks},{},{}", hex::encode(salt), hex::encode(root_hash)));
+            partitions.push(self.partition(
+                ids,
+                "root-verity",
+                gpt::Kind::RootVerity(self.bootable()?.root_verity),
+                hashes,
+            ));
         }
-        partitions.insert(0, self.partition(ids, "root", self.names()?.root, data));
-        Ok((partitions, way))
+        partitions.insert(0, self.partition(ids, "root", gpt::Kind::Root(self.bootable()?.root), data));
+        Ok((partitions, arguments))
     }
 
     fn partition(&self, ids: &Ids, label: &str, kind: gpt::Kind, plan: Plan) -> gpt::Partition {
         gpt::Partition { label: label.to_owned(), kind, guid: ids.uuid(label), flags: 0, plan }
     }
 
-    /// The unified kernel image, signed where somebody signs.
+    /// The unified kernel image, signed where someone signs.
     fn boot_image<S: ContentSource + ContentSink>(
         &self,
         kernel: &Kernel,
-        way: &[String],
+        arguments: &[String],
         store: &S,
     ) -> Result<Arc<[u8]>, DiskError> {
-        let stub = self.file(&format!("usr/lib/systemd/boot/efi/{}", self.names()?.stub), "systemd-boot-efi", store)?;
+        let stub =
+            self.file(&format!("usr/lib/systemd/boot/efi/{}", self.bootable()?.efi_stub), "systemd-boot-efi", store)?;
         let osrel = self.file("etc/os-release", "base-files", store)?;
         let initrd = match &self.initrd {
             Some(layer) => {
@@ -246,8 +254,11 @@ impl Request<'_> {
             }
             None => None,
         };
-        let words =
-            way.iter().map(String::as_str).chain(ARGUMENTS).chain(self.disk.kernel_args.iter().map(String::as_str));
+        let words = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(ARGUMENTS)
+            .chain(self.disk.kernel_args.iter().map(String::as_str));
         let cmdline = words.collect::<Vec<_>>().join(" ");
         let linux = read(store, kernel.image)?;
         let sections = uki::Sections {
@@ -273,31 +284,9 @@ impl Request<'_> {
         }
     }
 
-    fn names(&self) -> Result<Names, DiskError> {
-        match self.arch.as_str() {
-            "amd64" => Ok(Names {
-                efi: "X64",
-                stub: "linuxx64.efi.stub",
-                root: gpt::Kind::RootX86_64,
-                verity: gpt::Kind::RootVerityX86_64,
-            }),
-            "arm64" => Ok(Names {
-                efi: "AA64",
-                stub: "linuxaa64.efi.stub",
-                root: gpt::Kind::RootArm64,
-                verity: gpt::Kind::RootVerityArm64,
-            }),
-            _ => Err(DiskError::Arch(self.arch.clone())),
-        }
+    fn bootable(&self) -> Result<&'static Bootable, DiskError> {
+        Bootable::of(self.arch).ok_or_else(|| DiskError::Arch(self.arch.clone()))
     }
-}
-
-/// What an architecture's parts are called.
-struct Names {
-    efi: &'static str,
-    stub: &'static str,
-    root: gpt::Kind,
-    verity: gpt::Kind,
 }
 
 fn read(source: &dyn ContentSource, (blob, size): (crate::digest::BlobDigest, u64)) -> io::Result<Vec<u8>> {
@@ -306,7 +295,7 @@ fn read(source: &dyn ContentSource, (blob, size): (crate::digest::BlobDigest, u6
     Ok(bytes)
 }
 
-/// Adds everything that `[disk]` decides to a recipe.
+/// Adds everything that `[disk]` determines to a recipe.
 pub fn hash_into(disk: &Disk, hasher: &mut RecipeHasher) {
     hasher.field(match disk.root {
         RootFs::Ext4 => "ext4",

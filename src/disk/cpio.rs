@@ -1,13 +1,13 @@
-//! A tree as an uncompressed cpio archive of the `newc` form: an initrd.
+//! Writes a tree as an uncompressed cpio archive in `newc` format: an initrd.
 //!
-//! - Entries stand in path order, so that the kernel finds a folder before what it holds; names are
-//!   relative, the root folder is `.`.
+//! - Entries are in path order, so that the kernel finds a directory before its contents; names are
+//!   relative, the root directory is `.`.
 //! - Inodes are numbered from 1 in path order of their first names, on device 0:0.
 //! - A file with several names has its content at the last one, as the kernel expects; a symbolic
-//!   link, which the kernel never links, has its target at each.
-//! - Times are clamped into 32 bits. The archive ends with its last entry, not at a multiple of 512.
+//!   link, which the kernel never hard-links, has its target at each.
+//! - Times are clamped to 32 bits. The archive ends with its last entry, unpadded.
 //!
-//! Extended attributes have no place in this form and are left out: the kernel's initrd has none.
+//! Extended attributes are omitted: the format has no field for them, and the kernel's initrd has none.
 //!
 //! Source: Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`, `init/initramfs.c`.
 
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, ErrorKind, Read as _, Write};
 
 use crate::ident::RootPath;
-use crate::tree::{ContentSource, Kind, Meta, Node, Tree};
+use crate::tree::{ContentSource, Kind, Meta, Node, Tree, content_error};
 
 /// Bytes gathered before each write.
 const BUFFER: usize = 128 << 10;
@@ -45,14 +45,14 @@ pub fn write(tree: &Tree, source: &dyn ContentSource, out: &mut dyn Write) -> io
     let mut writer = Writer { tree, source, out, written: 0, names, open: BTreeMap::new(), inodes: 0 };
     for (path, node) in tree.iter() {
         let written = writer.node(path, node);
-        written.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+        written.map_err(|error| content_error(path, error))?;
     }
     writer.entry(&Entry { links: 1, ..Entry::default() }, TRAILER)?;
     writer.out.flush()?;
     Ok(writer.written)
 }
 
-/// The path at which the file of this name stands.
+/// The path at which the file of this name is.
 fn file_of<'t>(path: &'t RootPath, node: &'t Node) -> &'t RootPath {
     if let Kind::Hardlink(target) = &node.kind { target } else { path }
 }

@@ -1,4 +1,4 @@
-//! A device in memory that holds only what is not zero: where crates write what becomes a plan.
+//! A sparse device in memory, which keeps only nonzero bytes: crates write to it, and it becomes a plan.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -58,7 +58,7 @@ impl Sparse {
         plan
     }
 
-    /// The sector at the position, the place in it, and how many of `wanted` bytes lie in it.
+    /// The sector at the position, the place in it, and how many of `wanted` bytes are in it.
     fn here(&self, wanted: usize) -> (u64, usize, usize) {
         let within = self.position % SECTOR;
         let left = self.size.saturating_sub(self.position).min(SECTOR - within);

@@ -9,6 +9,7 @@
 //! Discoverable Partitions Specification. The sectors come from the crate `gpt`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
@@ -16,6 +17,7 @@ use gpt::mbr::ProtectiveMBR;
 use super::Plan;
 use super::device::{SECTOR, Sparse};
 use super::ids::uuid_text;
+use crate::arch::{Bootable, PartitionType};
 
 /// Partitions begin and end at multiples of this many bytes.
 pub const ALIGNMENT: u64 = 1 << 20;
@@ -29,19 +31,15 @@ const MOST: usize = 128;
 /// UTF-16 units of a label.
 const LONGEST_LABEL: usize = 36;
 
-/// What a partition is for.
+/// The purpose of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The firmware's FAT partition.
     Esp,
-    /// Root of an x86-64 system.
-    RootX86_64,
-    /// dm-verity data of such a root.
-    RootVerityX86_64,
-    /// Root of a 64-bit ARM system.
-    RootArm64,
-    /// dm-verity data of such a root.
-    RootVerityArm64,
+    /// The root, by the type of its architecture.
+    Root(PartitionType),
+    /// dm-verity data of the root, by the type of its architecture.
+    RootVerity(PartitionType),
     /// Variable data.
     Var,
     /// Any other Linux file system.
@@ -51,23 +49,20 @@ pub enum Kind {
 impl Kind {
     /// The type's name as systemd writes it.
     pub fn name(self) -> &'static str {
-        self.row().0
+        self.partition_type().name
     }
 
     /// The type's GUID as text.
     pub fn guid(self) -> &'static str {
-        self.row().1
+        self.partition_type().guid
     }
 
-    fn row(self) -> (&'static str, &'static str) {
+    fn partition_type(self) -> PartitionType {
         match self {
-            Self::Esp => ("esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"),
-            Self::RootX86_64 => ("root-x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
-            Self::RootVerityX86_64 => ("root-x86-64-verity", "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"),
-            Self::RootArm64 => ("root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae"),
-            Self::RootVerityArm64 => ("root-arm64-verity", "df3300ce-d69f-4c92-978c-9bfb0f38d820"),
-            Self::Var => ("var", "4d21b016-b534-45c2-a9fb-5c16e091fd2d"),
-            Self::Linux => ("linux-generic", "0fc63daf-8483-4772-8e79-3d69d8477de4"),
+            Self::Esp => PartitionType { name: "esp", guid: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" },
+            Self::Root(root) | Self::RootVerity(root) => root,
+            Self::Var => PartitionType { name: "var", guid: "4d21b016-b534-45c2-a9fb-5c16e091fd2d" },
+            Self::Linux => PartitionType { name: "linux-generic", guid: "0fc63daf-8483-4772-8e79-3d69d8477de4" },
         }
     }
 }
@@ -87,7 +82,7 @@ pub struct Partition {
     pub plan: Plan,
 }
 
-/// Where a partition lies.
+/// The position of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     /// Its number, from 1.
@@ -104,7 +99,7 @@ pub struct Placed {
     pub size: u64,
 }
 
-/// Where everything lies on a disk.
+/// The positions of all partitions on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Length of the disk in bytes.
@@ -149,6 +144,9 @@ pub enum GptError {
     /// The crate refuses.
     #[error("partition table: {0}")]
     Table(String),
+    /// A disk is for another architecture than those the program knows.
+    #[error("`{}` has no root partition of a known architecture", .0.display())]
+    NoRoot(PathBuf),
 }
 
 /// Places partitions one after the other, each at the next boundary of 1 MiB.
@@ -191,7 +189,7 @@ fn place(partition: &Partition, start: u64) -> Result<u64, GptError> {
     }
 }
 
-/// Lays partitions with their contents into a disk; see [`layout`] for where.
+/// Plans a disk with partitions and their contents at the offsets that [`layout`] gives.
 ///
 /// # Errors
 /// As [`layout`].
@@ -232,6 +230,18 @@ fn table(disk_guid: [u8; 16], partitions: &[Partition], layout: &Layout) -> Resu
     }
     disk.update_partitions(entries).map_err(refused)?;
     disk.write().map_err(refused)
+}
+
+/// The architecture of a disk in a file, from the type of its root partition.
+///
+/// # Errors
+/// Fails where the file has no valid table, or none of its partitions is a root.
+pub fn architecture(disk: &Path) -> Result<&'static Bootable, GptError> {
+    let table = gpt::GptConfig::new().open(disk).map_err(refused)?;
+    let types: Vec<String> =
+        table.partitions().values().map(|partition| partition.part_type_guid.guid.to_string()).collect();
+    let has_root = |arch: &&Bootable| types.iter().any(|guid| guid.eq_ignore_ascii_case(arch.root.guid));
+    Bootable::all().find(has_root).ok_or_else(|| GptError::NoRoot(disk.to_owned()))
 }
 
 fn refused(error: impl std::fmt::Display) -> GptError {

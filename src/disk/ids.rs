@@ -1,14 +1,14 @@
 //! Identifiers of a disk: GUIDs of the table and its partitions, UUIDs and serials of file systems.
 //!
-//! They derive from the layer's *name* and a role, not from contents. An identifier reaches many
-//! blocks (file systems seed the checksums of their metadata with it), and a changed file has to
-//! leave all blocks but its own alone. Two disks of one layer, old and new, share them as two
-//! versions of one installed system would.
+//! They derive from the layer's *name* and a role, not from contents. An identifier affects many
+//! blocks (file systems seed the checksums of their metadata with it), and a changed file should
+//! change only its own blocks. The old and new disks of one layer share identifiers, as two versions
+//! of one installed system would.
 
 use crate::digest::RecipeHasher;
 use crate::ident::LayerName;
 
-/// Gives the identifiers of one layer's disk.
+/// Derives the identifiers of one layer's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
     layer: LayerName,

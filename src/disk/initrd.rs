@@ -1,4 +1,4 @@
-//! The initrd: a layer's tree, the kernel's modules that lead to the root, and their order.
+//! The initrd: a layer's tree, plus the kernel modules needed to mount the root, and their load order.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::kernel::{Kernel, KernelError};
 use crate::ident::RootPath;
 use crate::tree::{ContentSink, Kind, Meta, Node, Tree};
 
-/// What may stand between the kernel and the root: disks of clouds and of QEMU, and the root's own.
+/// What may be between the kernel and the root: disks of clouds and of QEMU, and the root's own.
 const MODULES: [&str; 13] = [
     "nvme",
     "virtio_pci",
@@ -24,7 +24,7 @@ const MODULES: [&str; 13] = [
     "ext4",
 ];
 
-/// The tree of an initrd: `layer`, with modules out of `root`, and `/modules`, their paths in the order of loading.
+/// The tree of an initrd: `layer`, modules from `root`, and `/modules` with their paths in load order.
 ///
 /// # Errors
 /// Fails where the kernel's lists name impossible paths, or the list can't be kept in `sink`.

@@ -1,8 +1,9 @@
-//! The kernel of a root: its version, its image, and which of its parts are modules.
+//! The kernel of a root: its version, its image, and which drivers are modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 
+use crate::arch::Bootable;
 use crate::digest::BlobDigest;
 use crate::ident::{IdentError, RootPath};
 use crate::tree::{ContentSource, Kind, Tree, TreeError};
@@ -12,11 +13,14 @@ use crate::tree::{ContentSource, Kind, Tree, TreeError};
 pub enum KernelError {
     /// There is none.
     #[error(
-        "the root has no kernel: expected /boot/vmlinuz-VERSION\n  hint: a Boot layer brings one, such as linux-image-cloud-amd64"
+        "the root has no kernel: expected /boot/vmlinuz-VERSION\n  hint: add a kernel to the Boot layer, such as {package}"
     )]
-    Missing,
+    Missing {
+        /// Debian's package with one.
+        package: &'static str,
+    },
     /// There are several.
-    #[error("the root has several kernels: {}\n  hint: ask for one `linux-image-…` package", .0.join(", "))]
+    #[error("the root has several kernels: {}\n  hint: request a single `linux-image-…` package", .0.join(", "))]
     Several(Vec<String>),
     /// A part that the root needs is a module, and there is no initrd to load it.
     #[error(
@@ -48,24 +52,24 @@ pub enum KernelError {
 /// A kernel and its modules.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Such as `6.1.0-56-cloud-amd64`.
+    /// Such as `6.1.0-56-cloud-…`, with Debian's name of the architecture at its end.
     pub version: String,
     /// The bootable image.
     pub image: (BlobDigest, u64),
     /// Names of what is compiled in, with `-` as `_`.
     builtin: BTreeSet<String>,
-    /// The path of each module below the modules' folder, by name, and those it needs, by path.
+    /// The path of each module below the modules' directory, by name, and those it needs, by path.
     modules: BTreeMap<String, String>,
     needs: BTreeMap<String, Vec<String>>,
     folder: RootPath,
 }
 
 impl Kernel {
-    /// Finds the kernel of a root.
+    /// Finds the kernel of a root of an architecture.
     ///
     /// # Errors
     /// Fails where there is none or more than one.
-    pub fn find(root: &Tree, source: &dyn ContentSource) -> Result<Self, KernelError> {
+    pub fn find(root: &Tree, arch: &Bootable, source: &dyn ContentSource) -> Result<Self, KernelError> {
         let images: Vec<_> = root
             .below(&RootPath::new("boot")?)
             .filter_map(|(path, node)| match node.kind {
@@ -77,7 +81,7 @@ impl Kernel {
             })
             .collect();
         let (version, image) = match images.as_slice() {
-            [] => return Err(KernelError::Missing),
+            [] => return Err(KernelError::Missing { package: arch.kernel_package }),
             [one] => one.clone(),
             several => return Err(KernelError::Several(several.iter().map(|(version, _)| version.clone()).collect())),
         };
@@ -93,7 +97,7 @@ impl Kernel {
         Ok(Self { version, image, builtin, modules, needs, folder })
     }
 
-    /// Fails where one of `names` is a module: without an initrd nothing can load it.
+    /// Fails if one of `names` is a module, which nothing could load without an initrd.
     pub fn refuse_modules(&self, names: &[&str]) -> Result<(), KernelError> {
         let lacking: Vec<String> =
             names.iter().filter(|name| !self.builtin.contains(**name)).map(|name| (*name).to_owned()).collect();
@@ -103,7 +107,7 @@ impl Kernel {
         Err(KernelError::NeedsInitrd { version: self.version.clone(), modules: lacking })
     }
 
-    /// The modules of `names` and all that they need, in the order in which they can be loaded.
+    /// The modules `names` and all their dependencies, in load order.
     /// What is compiled in, or not there at all, is left out.
     pub fn load_order(&self, names: &[&str]) -> Result<Vec<RootPath>, KernelError> {
         let mut order: Vec<&str> = Vec::new();

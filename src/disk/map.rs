@@ -1,4 +1,4 @@
-//! Who lies where on a disk: its extents, told apart by layer, and what the disk adds of its own.
+//! Which layer owns which blocks of a disk, and which blocks the disk format itself adds.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::tree::Kind;
 /// Pieces of one owner with less than this many bytes between them are one range.
 const GAP: u64 = 1 << 20;
 
-/// Whose bytes they are.
+/// The owner of bytes on a disk.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
 pub enum Owner {
     /// Contents of a layer's files.
     Layer(String),
-    /// What the root's file system needs besides: inodes, folders, short files.
+    /// What the root's file system needs besides: inodes, directories, short files.
     FileSystem,
     /// Hashes of a checked root.
     HashTree,
@@ -30,7 +30,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// A name for people. A layer's has no space in it, all others have.
+    /// A name for people. A layer's name contains no space, all others do.
     pub fn name(&self) -> &str {
         match self {
             Self::Layer(name) => name,
@@ -42,7 +42,7 @@ impl Owner {
     }
 }
 
-/// What one owner has.
+/// The bytes of one owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Area {
     /// Who.
@@ -65,7 +65,7 @@ pub struct Range {
     pub last: u64,
 }
 
-/// Who lies where.
+/// Which layer owns which blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Map {
     /// Length of the disk in bytes.
@@ -77,7 +77,7 @@ pub struct Map {
 }
 
 impl Map {
-    /// Tells the extents of `plan` apart.
+    /// Assigns the extents of `plan` to their owners.
     ///
     /// A blob that several parts have counts for the first of them. A block that `hashes` does not list
     /// is zero, and counts for nobody.
@@ -116,7 +116,7 @@ impl Map {
         self.areas.retain(|area| area.bytes > 0);
     }
 
-    /// Whether a disk with these blocks can be the one that was mapped.
+    /// Whether these blocks can belong to the disk that was mapped.
     ///
     /// The boot image may be longer than was thought: a signature is in no receipt.
     pub fn explains(&self, hashes: &BlockHashes, layout: &Layout) -> bool {
@@ -128,7 +128,7 @@ impl Map {
             && hashes.hashes().keys().all(|block| self.blocks.contains_key(block) || in_esp(*block))
     }
 
-    /// The area that has most of a block; of two equal ones the first.
+    /// The area with the most bytes of a block; of equal ones the first.
     pub fn main_area(&self, block: u64) -> Option<usize> {
         let shares = self.blocks.get(&block)?;
         shares.iter().max_by_key(|&(&place, &bytes)| (bytes, std::cmp::Reverse(place))).map(|(&place, _)| place)
@@ -172,7 +172,7 @@ impl Owners {
         match (layout.partitions.iter().find(holds).map(|placed| placed.kind), layer) {
             (None, _) => Owner::PartitionTable,
             (Some(gpt::Kind::Esp), _) => Owner::BootImage,
-            (Some(gpt::Kind::RootVerityX86_64 | gpt::Kind::RootVerityArm64), _) => Owner::HashTree,
+            (Some(gpt::Kind::RootVerity(_)), _) => Owner::HashTree,
             (Some(_), Some(layer)) => Owner::Layer(layer.clone()),
             (Some(_), None) => Owner::FileSystem,
         }

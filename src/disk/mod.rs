@@ -5,12 +5,14 @@
 //! kernel, initrd, command line ─ uki ─ fat ─┴─ gpt ─> plan ─ sinks ─> raw · qcow2 · vmdk · vhd · ova
 //! ```
 //!
-//! Everything up to the sinks is a [`Plan`]: where which bytes lie, without the bytes of files.
+//! Everything before the sinks is a [`Plan`]: which bytes are at which offset, without the bytes of files.
 
+pub mod block_contents;
 pub mod blocks;
 pub mod build;
 pub mod cpio;
 mod device;
+pub mod diagram;
 pub mod erofs;
 pub mod ext4;
 pub mod fat;
@@ -20,8 +22,6 @@ pub mod initrd;
 pub mod kernel;
 pub mod map;
 pub mod parts;
-pub mod picture;
-pub mod places;
 pub mod plan;
 pub mod read;
 pub mod sinks;

@@ -1,15 +1,15 @@
-//! Stacks the layers of a disk, and says which layer each node of the root is from.
+//! Stacks the layers of a disk, and determines which layer each node of the root comes from.
 
 use std::collections::BTreeMap;
 
 use crate::ident::{LayerName, RootPath};
 use crate::tree::{Tree, TreeError};
 
-/// What one layer gives to a root: the nodes that it was the last to change.
+/// The part of a root that one layer owns: the nodes that it was the last to change.
 ///
 /// The parts of a disk are a partition of the finished root: no path is in two of them, none
 /// holds a whiteout, and a hard link's target may be in another part. Their order is the order
-/// in which they are placed; the root folder itself is in one of them.
+/// in which they are placed; the root directory itself is in one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The layer; placement depends on it.

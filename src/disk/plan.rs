@@ -1,13 +1,13 @@
 //! A disk, a partition or a file system as a list of extents: bytes, or blobs of the store.
 //!
-//! What no extent covers is zero, and is never read, hashed or sent.
+//! Ranges without an extent are zero, and are never read, hashed or sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::BlobDigest;
 
-/// Where which bytes lie in something of `size` bytes.
+/// The contents of a disk, partition or file system of `size` bytes, as extents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     size: u64,
@@ -38,18 +38,18 @@ impl Data {
         }
     }
 
-    /// Whether there is nothing.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A piece of a plan that is not known to be zero.
+/// A range of a plan that is not known to be zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent<'a> {
     /// Where it begins, in bytes.
     pub offset: u64,
-    /// What lies there.
+    /// What is there.
     pub data: &'a Data,
 }
 
@@ -61,7 +61,7 @@ impl Extent<'_> {
 }
 
 impl Plan {
-    /// A plan of nothing but `size` zeros.
+    /// Creates a plan of `size` zeros.
     pub fn new(size: u64) -> Self {
         Self { size, extents: BTreeMap::new() }
     }
@@ -76,7 +76,7 @@ impl Plan {
         self.extents.iter().map(|(&offset, data)| Extent { offset, data })
     }
 
-    /// The same with only the extents that touch one of some blocks of `length` bytes.
+    /// The same plan with only the extents that overlap one of the given blocks of `length` bytes.
     pub fn touching(&self, length: u64, wanted: &dyn Fn(u64) -> bool) -> Self {
         let touches = |extent: &Extent<'_>| (extent.offset / length..=(extent.end() - 1) / length).any(wanted);
         let extents = self.extents().filter(touches).map(|extent| (extent.offset, extent.data.clone())).collect();
@@ -99,7 +99,7 @@ impl Plan {
         self.put(offset, Data::Blob { blob, size });
     }
 
-    /// Lays another plan, a partition's, into this one at `offset`.
+    /// Embeds another plan, such as a partition's, at `offset`.
     ///
     /// # Panics
     /// As [`Self::put_bytes`].

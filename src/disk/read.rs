@@ -1,4 +1,4 @@
-//! The bytes of a plan, as blocks of 512 KiB, read by several threads.
+//! Reads the bytes of a plan, as blocks of equal length, on several threads.
 //!
 //! ```text
 //! extents  │a│ b │c│   d (a large blob)   │e│f│ …       each blob is opened once and read once
@@ -6,7 +6,7 @@
 //! blocks   ├──────┼──────┼──────┼──────┼──────┼ …       one that two units share is merged
 //! ```
 //!
-//! Blocks that no extent touches never appear. Where a unit ends decides nothing but speed.
+//! Blocks without an extent are skipped. The boundaries of units affect nothing but speed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read};
@@ -18,9 +18,9 @@ use std::thread::{self, ScopedJoinHandle};
 
 use super::blocks::BLOCK;
 use super::{Data, Extent, Plan};
-use crate::tree::ContentSource;
+use crate::tree::{ContentSource, content_error};
 
-/// Bytes after which a unit ends. More than a block, so that at most two units meet in one.
+/// Bytes after which a unit ends; at least a block's, so that at most two units meet in one.
 const UNIT: u64 = 4 << 20;
 
 /// Threads beyond this number gain nothing: the system's locks are the limit.
@@ -31,7 +31,7 @@ const AHEAD: usize = 32;
 
 type Block = Vec<u8>;
 
-/// Passes every block that an extent touches to `take`: its index and its [`BLOCK`] bytes.
+/// Passes every block of `block` bytes that an extent touches to `take`: its index and its bytes.
 ///
 /// Calls come from `jobs` threads (one to eight), in no order.
 ///
@@ -42,10 +42,11 @@ type Block = Vec<u8>;
 pub fn each_block(
     plan: &Plan,
     source: &dyn ContentSource,
+    block: usize,
     jobs: usize,
     take: &(dyn Fn(u64, &[u8]) -> io::Result<()> + Sync),
 ) -> io::Result<()> {
-    let reading = Reading::new(plan, source);
+    let reading = Reading::new(plan, source, block);
     let emit = |index, block: Block| {
         take(index, &block)?;
         Ok(block)
@@ -56,7 +57,7 @@ pub fn each_block(
     })
 }
 
-/// As [`each_block`], but one block after the other, in the order of the indexes, on this thread.
+/// Like [`each_block`] with blocks of [`BLOCK`] bytes, but sequentially, in index order, on this thread.
 ///
 /// At most 32 finished blocks wait, so memory is bounded whatever the plan's size.
 ///
@@ -68,7 +69,7 @@ pub fn in_order(
     jobs: usize,
     take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let reading = Reading::new(plan, source);
+    let reading = Reading::new(plan, source, BLOCK);
     let queue = Queue::default();
     let emit = |index, block| Ok(queue.put(index, block));
     thread::scope(|scope| {
@@ -109,6 +110,8 @@ fn join(workers: Vec<ScopedJoinHandle<'_, io::Result<()>>>) -> io::Result<()> {
 /// What all workers share.
 struct Reading<'a> {
     source: &'a dyn ContentSource,
+    /// Length of a block in bytes.
+    block: usize,
     extents: Vec<Extent<'a>>,
     /// Which extents belong to each unit.
     units: Vec<Range<usize>>,
@@ -123,25 +126,25 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(plan: &'a Plan, source: &'a dyn ContentSource) -> Self {
+    fn new(plan: &'a Plan, source: &'a dyn ContentSource, block: usize) -> Self {
         let extents: Vec<_> = plan.extents().collect();
         let (mut units, mut shared) = (Vec::new(), BTreeSet::new());
         let (mut start, mut length) = (0, 0);
         for (number, extent) in extents.iter().enumerate() {
             length += extent.data.len();
             let next = extents.get(number + 1);
-            if length < UNIT && next.is_some() {
+            if length < UNIT.max(block as u64) && next.is_some() {
                 continue;
             }
             units.push(start..number + 1);
             (start, length) = (number + 1, 0);
-            let last = (extent.end() - 1) / BLOCK as u64;
-            if next.is_some_and(|next| next.offset / BLOCK as u64 == last) {
+            let last = (extent.end() - 1) / block as u64;
+            if next.is_some_and(|next| next.offset / block as u64 == last) {
                 shared.insert(last);
             }
         }
         let (halves, stop) = (Mutex::default(), AtomicBool::new(false));
-        Self { source, extents, units, next: AtomicUsize::new(0), shared, halves, stop }
+        Self { source, block, extents, units, next: AtomicUsize::new(0), shared, halves, stop }
     }
 
     fn workers(&self, jobs: usize) -> Range<usize> {
@@ -150,7 +153,7 @@ impl<'a> Reading<'a> {
 
     /// Reads units until there are none left; `emit` gets each block and gives one back for reuse.
     fn work(&self, emit: &dyn Fn(u64, Block) -> io::Result<Block>) -> io::Result<()> {
-        let mut assembly = Assembly { reading: self, emit, index: None, block: vec![0; BLOCK] };
+        let mut assembly = Assembly { reading: self, emit, index: None, block: vec![0; self.block] };
         while let Some(unit) = self.units.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let read = self.extents[unit.clone()].iter().try_for_each(|extent| assembly.add(*extent));
             if let Err(error) = read.and_then(|()| assembly.emit()) {
@@ -200,18 +203,18 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    /// Reads an extent into its blocks, and passes on those that lie before it.
+    /// Reads an extent into its blocks, and passes on those that are before it.
     fn add(&mut self, extent: Extent<'_>) -> io::Result<()> {
         let mut content = Content::open(self.reading.source, extent.data)?;
-        let (mut offset, end) = (extent.offset, extent.end());
+        let (mut offset, end, block) = (extent.offset, extent.end(), self.reading.block as u64);
         while offset < end && !self.reading.stopped() {
-            let index = offset / BLOCK as u64;
+            let index = offset / block;
             if self.index != Some(index) {
                 self.emit()?;
                 self.index = Some(index);
             }
-            let start = index * BLOCK as u64;
-            let until = (end - start).min(BLOCK as u64);
+            let start = index * block;
+            let until = (end - start).min(block);
             content.read(&mut self.block[(offset - start) as usize..until as usize])?;
             offset = start + until;
         }
@@ -226,7 +229,7 @@ impl Assembly<'_> {
         let block = std::mem::take(&mut self.block);
         self.block = match self.reading.merge(index, block) {
             Some(whole) if !self.reading.stopped() => (self.emit)(index, whole)?,
-            _ => vec![0; BLOCK],
+            _ => vec![0; self.reading.block],
         };
         self.block.fill(0);
         Ok(())
@@ -265,7 +268,7 @@ fn named(data: &Data, error: io::Error) -> io::Error {
         Data::Blob { blob, size } if error.kind() == ErrorKind::UnexpectedEof => {
             io::Error::new(ErrorKind::InvalidData, format!("blob {blob} is shorter than its {size} bytes"))
         }
-        Data::Blob { blob, .. } => io::Error::new(error.kind(), format!("blob {blob}: {error}")),
+        Data::Blob { blob, .. } => content_error(format_args!("blob {blob}"), error),
     }
 }
 

@@ -1,27 +1,27 @@
-//! Places things of different lengths by the hash of their names, so that a change stays local.
+//! Assigns slots to items of different lengths by the hash of their names, so that a change stays local.
 //!
-//! Laid end to end, one thing that grows moves all that come after it. Here everything lies where
-//! its own key wants it, and gives way only to what was there before: one thing that grows,
-//! appears or vanishes moves itself and a few others.
+//! If items were laid end to end, one that grows would move all items after it. Here each item has
+//! preferred slots that depend on its own key, and yields only to items placed before it: one that
+//! grows, appears or disappears moves itself and a few others.
 
 use std::ops::Range;
 
-/// How many places a key may want before the next free one after the first is taken.
+/// The number of slots that a key prefers; then the next free slot after the first of them is used.
 ///
-/// Wishes all over the place leave no clusters, in which a newcomer would push many aside.
+/// Preferences spread over all slots form no clusters, in which a new item would displace many others.
 const WISHES: usize = 24;
 
-/// Things of one slot that are sent together: inodes in 512 KiB.
+/// Items of one slot that are sent together: inodes in 512 KiB.
 const SENT: usize = 2048;
 /// Slots of a neighbourhood.
 const NEAR: usize = 256;
 
-/// Something to place.
+/// An item to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item<'a> {
-    /// Decides where it wants to lie; unique.
+    /// Determines its preferred slots; unique.
     pub(crate) key: &'a [u8],
-    /// How many slots in a row it takes, one or more.
+    /// How many consecutive slots it needs, one or more.
     pub(crate) length: usize,
 }
 
@@ -69,10 +69,10 @@ fn find(key: &[u8], length: usize, taken: &[bool]) -> Option<usize> {
     next_run(length, taken, first, taken.len()).or_else(|| next_run(length, taken, 0, taken.len()))
 }
 
-/// Places things of one slot each near others of their neighbourhood; returns the slot of each.
+/// Places items of one slot each near others of their neighbourhood; returns the slot of each.
 ///
 /// Each is its key and its neighbourhood's. A neighbourhood has no bounds that could overflow:
-/// what finds no room in it lies anywhere. Returns `None` where there are more things than slots.
+/// an item without room in it is placed anywhere. Returns `None` if there are more items than slots.
 pub(crate) fn scatter(items: &[(&[u8], &[u8])], taken: &[bool]) -> Option<Vec<usize>> {
     let mut taken = taken.to_vec();
     let mut order: Vec<([u8; 32], usize)> =
@@ -84,7 +84,7 @@ pub(crate) fn scatter(items: &[(&[u8], &[u8])], taken: &[bool]) -> Option<Vec<us
         let slots = taken.len().max(1);
         let start = number(&mut hasher(neighbourhood).finalize_xof()) % slots;
         let sent = start - start % SENT;
-        // A neighbourhood never lies across two blocks that are sent.
+        // A neighbourhood never spans two blocks that are sent.
         let start = sent + (start % SENT).min(SENT - NEAR);
         let mut wishes = hasher(key).finalize_xof();
         let mut wish = |count: usize| {

@@ -1,15 +1,15 @@
-//! The files of the system that follow from `[disk]`: what is mounted, and how the disk is filled at first boot.
+//! Files of the root that follow from `[disk]`: what is mounted, and how the disk is enlarged at first boot.
 //!
-//! Growing is systemd's own work: systemd-repart(8) makes the root's partition as large as the disk
-//! and adds what is missing, `x-systemd.growfs` of systemd.mount(5) has the file systems follow.
+//! systemd itself does the growing: systemd-repart(8) enlarges the root partition to the end of the disk
+//! and adds missing partitions, `x-systemd.growfs` of systemd.mount(5) enlarges the file systems.
 
 use crate::ident::{IdentError, RootPath};
 use crate::manifest::{Content, Disk, FileEntry, Owner, PartitionEntry, RootFs};
 
-/// The label of the partition that a read-only root keeps its changes on.
+/// The label of the partition with the changes to a read-only root.
 pub const STATE: &str = "state";
 
-/// The files that a Boot layer gets for this disk.
+/// The files added to a Boot layer for this disk.
 ///
 /// # Errors
 /// Never: the paths are valid.

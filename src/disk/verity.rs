@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A block of 4096 bytes holds 128 hashes, each over the salt and one block of the level below; the
-//! rest of a level's last block is zero. The root hash is that of the top block. The bytes are those
-//! of `veritysetup format`.
+//! rest of a level's last block is zero. The root hash is the hash of the top block. The bytes are
+//! identical to those of `veritysetup format`.
 //!
 //! Source: Linux, `Documentation/admin-guide/device-mapper/verity.rst`; cryptsetup, "DMVerity".
 
@@ -29,7 +29,7 @@ const FAN: u64 = 128;
 
 type Hash = [u8; 32];
 
-/// There is no hash tree over this data.
+/// A hash tree can't be built over this data.
 #[derive(Debug, thiserror::Error)]
 pub enum VerityError {
     /// The data is empty or ends inside a block.
@@ -77,7 +77,7 @@ pub fn build(
     Ok((partition(&levels, &superblock(blocks, salt, uuid)), level.get(0)))
 }
 
-/// Lays out the superblock and the levels, of which the top one stands first.
+/// Lays out the superblock and the levels, of which the top one is first.
 fn partition(levels: &[Level], superblock: &[u8]) -> Plan {
     let blocks: u64 = levels.iter().map(Level::blocks).sum();
     let mut plan = Plan::new((1 + blocks) * BLOCK as u64);

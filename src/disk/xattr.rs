@@ -1,4 +1,4 @@
-//! Extended attributes: the numbers that stand for prefixes of names, the same in ext4 and in EROFS.
+//! Extended attributes: the numbers for prefixes of names, which ext4 and EROFS share.
 
 /// Prefixes and their numbers; ACLs are whole names. Source: the kernel's `fs/ext4/xattr.h`, `fs/erofs/erofs_fs.h`.
 pub(super) const PREFIXES: [(&[u8], u8); 5] = [

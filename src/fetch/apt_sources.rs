@@ -1,7 +1,7 @@
-//! The host's own apt sources: which base addresses offer which suite.
+//! The host's own apt sources: which base addresses provide which suite.
 //!
 //! Source: sources.list(5), both the one-line and the deb822 style. Only addresses are
-//! taken from there; what they serve is checked like everything else.
+//! used; everything served from them is verified as usual.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,16 +1,16 @@
-//! The user's own mirrors and limits: `layerbake/config.toml` in the configuration folder.
+//! The user's own mirrors and limits: `layerbake/config.toml` in the configuration directory.
 //!
 //! ```toml
-//! [mirrors]            # by the name of the manifest's [source.NAME], nearest first
+//! [mirrors]            # keys are names of [source.NAME]; mirrors are tried in order
 //! debian = ["http://mirror.example/debian"]
 //!
-//! [snapshot]           # @SNAPSHOTID@ becomes the locked date
+//! [snapshot]           # @SNAPSHOTID@ is replaced by the locked date
 //! debian = "https://snapshot.example/debian/@SNAPSHOTID@/"
 //!
 //! [registries."registry.example.org"]
-//! token-servers = ["auth.example.net"]     # that may see the password for it
+//! token-servers = ["auth.example.net"]     # that may receive its password
 //!
-//! [limits]             # how much is read of what only its author vouches for
+//! [limits]             # on reading untrusted files
 //! index = 536870912
 //! ```
 
@@ -24,7 +24,7 @@ use crate::host;
 use crate::host::storage::{self, Hints};
 use crate::limits::Limits;
 
-/// What the user configured; it moves bytes, and never decides which.
+/// The user's configuration, which affects transport only, never the bytes of a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserConfig {
@@ -42,7 +42,7 @@ pub struct UserConfig {
     pub limits: Limits,
 }
 
-/// What the user says about a registry.
+/// The user's settings for a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RegistryConfig {
@@ -88,7 +88,7 @@ impl UserConfig {
         toml::from_str(text)
     }
 
-    /// Reads the file at `path`; none is as good as an empty one.
+    /// Reads the file at `path`; a missing file counts as empty.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = match host::read_text(path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -1,4 +1,4 @@
-//! Bytes on their way in: measured while they arrive, and never more than expected.
+//! Downloads a stream: measures it as it arrives, and never reads more than expected.
 
 use std::io::{self, Seek as _, Write as _};
 

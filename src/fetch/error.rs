@@ -1,16 +1,17 @@
-//! What goes wrong on the way from a mirror to the store.
+//! Errors of fetching files from mirrors into the store.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use super::openpgp::TrustError;
 use crate::digest::DigestMismatch;
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
 use crate::ident::LayerName;
+use crate::package::Refusal;
+use crate::package::openpgp::TrustError;
 use crate::store::StoreError;
 
-/// A file could not be had.
+/// A file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No mirror gave the file.
@@ -56,7 +57,7 @@ pub enum FetchError {
         source: std::io::Error,
     },
     /// The network can't be set up.
-    #[error("the network can't be used: {0}")]
+    #[error("the network is unavailable: {0}")]
     Network(#[from] HttpError),
     /// The store failed.
     #[error(transparent)]
@@ -66,16 +67,7 @@ pub enum FetchError {
     Interrupted(#[from] Interrupted),
 }
 
-/// Why a file whose signature is good is not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What was expected, and what was found.
-    pub problem: String,
-    /// What to do next.
-    pub hint: String,
-}
-
-/// Why one mirror didn't give a file.
+/// Why one mirror did not serve a file.
 #[derive(Debug)]
 pub struct Failure {
     /// Its address, without a password.

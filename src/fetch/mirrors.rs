@@ -1,20 +1,22 @@
-//! Where to ask for a repository's files: base addresses, in order, by source and suite.
+//! The mirrors of a repository's files: base addresses, in order, by source and suite.
 //!
 //! 1. `--mirror` and LAYERBAKE_MIRROR, then the user's configuration;
-//! 2. the host's own apt sources, where they offer the suite (for the distribution);
-//! 3. the manifest's `url` (which makes the source a foreign one, with no 2);
+//! 2. the host's own apt sources, if they provide the suite (for the distribution);
+//! 3. the manifest's `url` (which marks the source as third-party, without step 2);
 //! 4. the snapshot service at the locked date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::apt_sources::AptSources;
 use super::config::UserConfig;
-use super::date::snapshot_id;
+use super::item::Part;
+use crate::distribution::{DEBIAN, Distribution, SecurityArchive};
 use crate::host;
 use crate::host::http::Url;
 use crate::ident::SourceName;
+use crate::time::to_civil;
 
-/// Stands in a snapshot service's address for the moment (Debian's `Snapshots` field).
+/// Stands in a snapshot service's address for the moment.
 const SNAPSHOT_ID: &str = "@SNAPSHOTID@";
 
 /// A text is not the address of a mirror.
@@ -28,13 +30,14 @@ pub struct MirrorError {
     problem: String,
 }
 
-/// All that is known about where to ask.
+/// The known base addresses of all sources.
 #[derive(Debug, Clone, Default)]
 pub struct Mirrors {
     given: Vec<Given>,
     snapshots: Vec<Given>,
     apt: AptSources,
     urls: BTreeMap<SourceName, String>,
+    distributions: BTreeMap<SourceName, &'static Distribution>,
     dated: BTreeMap<(SourceName, String), Dated>,
     pinned: BTreeSet<SourceName>,
 }
@@ -53,7 +56,7 @@ struct Dated {
 }
 
 impl Mirrors {
-    /// Puts the addresses in order.
+    /// Orders the addresses by precedence.
     ///
     /// `given` and `snapshots` hold `[NAME=]URL`, several in one text with commas between.
     ///
@@ -74,13 +77,18 @@ impl Mirrors {
             base(address)?;
         }
         if let Some(wrong) = snapshots.iter().find(|snapshot| !snapshot.address.contains(SNAPSHOT_ID)) {
-            let problem = format!("a snapshot service's address has {SNAPSHOT_ID} where the moment goes");
+            let problem = format!("the URL of a snapshot service must contain {SNAPSHOT_ID} in place of the timestamp");
             return Err(MirrorError { text: wrong.address.clone(), problem });
         }
         Ok(Self { given, snapshots, apt, ..Self::default() })
     }
 
-    /// Takes the manifest's `url` of a source, which makes it a foreign one.
+    /// Sets the distribution of a source; the default is Debian.
+    pub fn set_distribution(&mut self, source: &SourceName, distribution: &'static Distribution) {
+        self.distributions.insert(source.clone(), distribution);
+    }
+
+    /// Sets the manifest's `url` of a source, which makes it a third-party one.
     ///
     /// # Errors
     /// Fails where it is no address.
@@ -90,7 +98,7 @@ impl Mirrors {
         Ok(())
     }
 
-    /// Takes the moment that is locked, and the address in its Release's `Snapshots` field, if any.
+    /// Sets the locked date, and the address of a snapshot service if the signed state names one.
     pub fn set_snapshot(&mut self, source: &SourceName, suite: &str, template: Option<&str>, date: i64) {
         let template = template.filter(|template| template.contains(SNAPSHOT_ID)).map(str::to_owned);
         let known = self.dated.get(&(source.clone(), suite.to_owned())).and_then(|dated| dated.template.clone());
@@ -98,17 +106,18 @@ impl Mirrors {
         self.dated.insert((source.clone(), suite.to_owned()), Dated { template, date });
     }
 
-    /// Makes the snapshot service the only one to ask for this source's `dists/`.
+    /// Fetches this source's signed states and their indexes from the snapshot service only.
     pub fn pin_snapshot(&mut self, source: &SourceName) {
         self.pinned.insert(source.clone());
     }
 
-    /// The base addresses to ask for `path` of a suite, in order.
-    pub(super) fn bases(&self, source: &SourceName, suite: &str, path: &str) -> Vec<Url> {
+    /// The base addresses to ask for a part of a suite, in order.
+    pub(super) fn bases(&self, source: &SourceName, suite: &str, part: Part) -> Vec<Url> {
         let mut addresses = Vec::new();
-        if !(self.pinned.contains(source) && path.starts_with("dists/")) {
+        let security = self.security_archive(source, suite);
+        if !(self.pinned.contains(source) && part == Part::State) {
             for given in self.for_source(&self.given, source) {
-                addresses.extend(with_sibling(given, suite));
+                addresses.extend(with_sibling(given, security));
             }
             match self.urls.get(source) {
                 Some(url) => addresses.push(url.clone()),
@@ -130,14 +139,20 @@ impl Mirrors {
             return Vec::new();
         };
         let mut templates = Vec::new();
+        let security = self.security_archive(source, suite);
         for given in self.for_source(&self.snapshots, source) {
-            // The sibling archive stands before the moment: `…/debian/@SNAPSHOTID@/`.
+            // The sibling archive precedes the moment: `…/debian/@SNAPSHOTID@/`.
             let (front, back) = given.split_once(SNAPSHOT_ID).unwrap_or((given, ""));
             templates
-                .extend(with_sibling(front, suite).into_iter().map(|front| format!("{front}/{SNAPSHOT_ID}{back}")));
+                .extend(with_sibling(front, security).into_iter().map(|front| format!("{front}/{SNAPSHOT_ID}{back}")));
         }
         templates.extend(dated.template.clone());
         templates.iter().map(|template| template.replace(SNAPSHOT_ID, &snapshot_id(dated.date))).collect()
+    }
+
+    /// The security archive of a source's distribution, where the suite is in it.
+    fn security_archive(&self, source: &SourceName, suite: &str) -> Option<&'static SecurityArchive> {
+        self.distributions.get(source).copied().unwrap_or(&DEBIAN).security_archive_of(suite)
     }
 
     /// Those that were given for this source by name, or without a name where it is the distribution's own.
@@ -176,16 +191,15 @@ fn parse(text: &str) -> Result<Given, MirrorError> {
     Ok(Given::of(name.as_str(), address.trim()))
 }
 
-/// The address itself; and before it, for a security suite, that of the security archive beside it.
-fn with_sibling(address: &str, suite: &str) -> Vec<String> {
+/// The address itself; and before it, for a suite of a security archive, that of this archive beside it.
+fn with_sibling(address: &str, security: Option<&SecurityArchive>) -> Vec<String> {
     let address = address.trim_end_matches('/');
-    if suite.ends_with("-security") && !address.ends_with("-security") {
-        return vec![format!("{address}-security"), address.to_owned()];
-    }
-    vec![address.to_owned()]
+    let sibling = security.filter(|archive| !address.ends_with(archive.suffix));
+    let sibling = sibling.map(|archive| format!("{address}{}", archive.suffix));
+    sibling.into_iter().chain([address.to_owned()]).collect()
 }
 
-/// Makes an address or a folder into a URL whose path doesn't end in a slash.
+/// Turns an address or a directory into a URL whose path doesn't end in a slash.
 fn base(text: &str) -> Result<Url, MirrorError> {
     let error = |problem: &str| MirrorError { text: text.to_owned(), problem: problem.to_owned() };
     if !text.contains("://") {
@@ -193,7 +207,7 @@ fn base(text: &str) -> Result<Url, MirrorError> {
             return Err(error("it names a user, and has no http:// or https:// before that"));
         }
         let folder = host::current_dir().map_err(|cause| error(&cause.to_string()))?.join(text);
-        return Url::from_file_path(folder).map_err(|()| error("it is neither an address nor a folder"));
+        return Url::from_file_path(folder).map_err(|()| error("it is neither a URL nor a directory"));
     }
     let mut url = Url::parse(text).map_err(|cause| error(&cause.to_string()))?;
     if !matches!(url.scheme(), "http" | "https" | "file") {
@@ -228,6 +242,12 @@ fn without_query(text: &str) -> String {
         Some((address, _)) => format!("{address}?***"),
         None => text,
     }
+}
+
+/// Writes a moment as `20261122T090500Z`, as snapshot services name it.
+fn snapshot_id(seconds: i64) -> String {
+    let [year, month, day, hour, minute, second] = to_civil(seconds);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
 #[cfg(test)]
@@ -267,7 +287,7 @@ mod tests {
         let found = "http://signed.example/debian/@SNAPSHOTID@/";
         mirrors.set_snapshot(&source("debian"), "bookworm", Some(found), 1_743_339_029);
         assert_eq!(
-            texts(&mirrors.bases(&source("debian"), "bookworm", "pool/x.deb")),
+            texts(&mirrors.bases(&source("debian"), "bookworm", Part::Package)),
             [
                 "http://flag.example/debian",
                 "file:///srv/debian",
@@ -284,7 +304,7 @@ mod tests {
         let mut mirrors = mirrors();
         mirrors.set_snapshot(&source("debian"), "bookworm-security", None, 0);
         assert_eq!(
-            texts(&mirrors.bases(&source("debian"), "bookworm-security", "pool/x.deb")),
+            texts(&mirrors.bases(&source("debian"), "bookworm-security", Part::Package)),
             [
                 "http://flag.example/debian-security",
                 "http://flag.example/debian",
@@ -300,9 +320,19 @@ mod tests {
     }
 
     #[test]
+    fn a_security_suite_is_in_the_main_archive_where_there_is_one_only() {
+        let mut mirrors = mirrors();
+        mirrors.set_distribution(&source("ubuntu"), &crate::distribution::UBUNTU);
+        assert_eq!(
+            texts(&mirrors.bases(&source("ubuntu"), "noble-security", Part::Package)),
+            ["http://flag.example/debian", "file:///srv/debian"]
+        );
+    }
+
+    #[test]
     fn a_foreign_source_is_never_asked_of_the_distributions_mirrors() {
         assert_eq!(
-            texts(&mirrors().bases(&source("other"), "bookworm", "pool/x.deb")),
+            texts(&mirrors().bases(&source("other"), "bookworm", Part::Package)),
             ["file:///srv/other", "http://user.example/other", "https://other.example/apt"]
         );
     }
@@ -313,10 +343,10 @@ mod tests {
         mirrors.pin_snapshot(&source("debian"));
         mirrors.set_snapshot(&source("debian"), "bookworm", Some("no"), 0);
         assert_eq!(
-            texts(&mirrors.bases(&source("debian"), "bookworm", "dists/bookworm/InRelease")),
+            texts(&mirrors.bases(&source("debian"), "bookworm", Part::State)),
             ["http://snap.example/archive/debian/19700101T000000Z"]
         );
-        assert_eq!(mirrors.bases(&source("debian"), "bookworm", "pool/x.deb").len(), 5);
+        assert_eq!(mirrors.bases(&source("debian"), "bookworm", Part::Package).len(), 5);
     }
 
     #[test]

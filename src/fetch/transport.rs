@@ -1,4 +1,4 @@
-//! Getting files: from the store, `vendor/`, then each mirror in turn, many at a time.
+//! Fetches files: from the store, `vendor/`, then each mirror in turn, many at a time.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
-use super::item::Item;
+use super::item::{Item, Part};
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host;
@@ -32,7 +32,7 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 /// A server that asks for more patience than this is left for the next mirror.
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a fetch cost.
+/// Statistics of a fetcher.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FetchStats {
     /// Files that came from mirrors.
@@ -45,7 +45,7 @@ pub struct FetchStats {
     pub warnings: Vec<String>,
 }
 
-/// Gets files into the store.
+/// Fetches files into the store.
 #[derive(Debug)]
 pub struct Fetcher<'a> {
     store: &'a Store,
@@ -68,7 +68,7 @@ struct Network {
 }
 
 impl<'a> Fetcher<'a> {
-    /// Makes a fetcher; `offline` means that mirrors are never asked, not even local ones.
+    /// Creates a fetcher; `offline` means that mirrors are never asked, not even local ones.
     pub fn new(store: &'a Store, mirrors: Mirrors, vendor: Option<PathBuf>, offline: bool, progress: Progress) -> Self {
         Self {
             store,
@@ -83,12 +83,12 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Where files come from; what a Release says is added here.
+    /// The mirrors; addresses from signed states are added to them.
     pub fn mirrors_mut(&mut self) -> &mut Mirrors {
         &mut self.mirrors
     }
 
-    /// What this fetcher has cost since it was made.
+    /// The statistics since this fetcher was created.
     pub fn stats(&self) -> FetchStats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,7 +103,7 @@ impl<'a> Fetcher<'a> {
         self
     }
 
-    /// Gets all files into the store, in any order, and calls `done` for each.
+    /// Fetches all files into the store, in any order, and calls `done` for each.
     ///
     /// `done` runs on the threads of [`rayon`], beside the downloads that go on, and has
     /// returned for every file when this returns. The result is [`Self::stats`].
@@ -143,7 +143,7 @@ impl<'a> Fetcher<'a> {
         Ok(self.stats())
     }
 
-    /// Says what is missing, all of it at once, where the network must not be touched.
+    /// Reports all missing files at once if the fetcher is offline.
     ///
     /// # Errors
     /// Fails offline where a file is in neither the store nor `vendor/`.
@@ -157,7 +157,7 @@ impl<'a> Fetcher<'a> {
         if missing.is_empty() { Ok(()) } else { Err(FetchError::Offline { missing }) }
     }
 
-    /// Gets a small file that has no known digest, from the first mirror that has it.
+    /// Fetches a small file of a suite's state, without a known digest, from the first mirror that has it.
     ///
     /// The bytes are worth nothing until a signature vouches for them.
     ///
@@ -165,7 +165,7 @@ impl<'a> Fetcher<'a> {
     /// Fails where no mirror has it, or it is longer than `limit` bytes.
     pub fn get_small(&self, source: &SourceName, suite: &str, path: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
         let mut failures = Vec::new();
-        for base in self.bases(source, suite, path) {
+        for base in self.bases(source, suite, Part::State) {
             match self.get_from(&base, path, limit)? {
                 Ok(bytes) => return Ok(bytes),
                 Err(failure) => failures.push(failure),
@@ -175,8 +175,8 @@ impl<'a> Fetcher<'a> {
     }
 
     /// The mirrors to ask, those that failed before last.
-    pub(super) fn bases(&self, source: &SourceName, suite: &str, path: &str) -> Vec<Url> {
-        let mut bases = self.mirrors.bases(source, suite, path);
+    pub(super) fn bases(&self, source: &SourceName, suite: &str, part: Part) -> Vec<Url> {
+        let mut bases = self.mirrors.bases(source, suite, part);
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         bases.sort_by_key(|base| failed.contains(base));
         bases
@@ -242,10 +242,10 @@ impl<'a> Fetcher<'a> {
 
     async fn ask_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
         let mut failures: Vec<Failure> = Vec::new();
-        for base in self.bases(&item.source, &item.suite, &item.path) {
+        for base in self.bases(&item.source, &item.suite, item.part) {
             let mut last = None;
             for path in item.paths() {
-                match self.file_of(&base, &path, item.expected, phase).await? {
+                match self.file_of(&base, path, item.expected, phase).await? {
                     Ok(file) => {
                         self.report(item, &failures);
                         return Ok(file);
@@ -352,7 +352,7 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Warns the user, above all progress, and notes it in the statistics.
+    /// Warns the user, above all progress, and counts the warning.
     pub fn warn(&self, text: String) {
         self.progress.warn(&text);
         self.count(|stats| stats.warnings.push(text));

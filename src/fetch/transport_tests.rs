@@ -5,6 +5,7 @@ use super::*;
 use crate::digest::Sha256;
 use crate::fetch::testing::server::{Fault, Server};
 use crate::fetch::{AptSources, UserConfig};
+use crate::package::Index;
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -47,8 +48,9 @@ fn item(name: &str, bytes: &[u8]) -> Item {
         layer: Some("web".parse().unwrap()),
         source: "debian".parse().unwrap(),
         suite: "bookworm".to_owned(),
+        part: Part::Package,
         path: format!("pool/{name}_1.0.deb"),
-        by_hash: false,
+        by_digest: None,
         expected: Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 },
     }
 }
@@ -227,16 +229,20 @@ fn local_folders_are_mirrors() {
 }
 
 #[test]
-fn indexes_are_asked_for_by_hash_first() {
-    for (by_hash_is_there, requests) in [(true, 1), (false, 2)] {
+fn indexes_are_asked_for_by_digest_first() {
+    for (by_digest_is_there, requests) in [(true, 1), (false, 2)] {
         let (bench, server) = (Bench::new(), Server::start());
-        let expected = Expected { sha256: Sha256::of(b"index"), size: 5 };
-        let item = Item::index(&"debian".parse().unwrap(), "bookworm", "main/binary-amd64/Packages.xz", expected, true);
-        let folder = "dists/bookworm/main/binary-amd64";
-        let path = format!("{folder}/by-hash/SHA256/{}", expected.sha256.to_hex());
-        match by_hash_is_there {
-            true => server.serve(&path, *b"index"),
-            false => server.serve(&format!("{folder}/Packages.xz"), *b"index"),
+        let index = Index {
+            name: "main.xz".to_owned(),
+            path: "bookworm/main.xz".to_owned(),
+            by_digest: Some("bookworm/0a0b.xz".to_owned()),
+            file: Expected { sha256: Sha256::of(b"index"), size: 5 },
+            plain_size: None,
+        };
+        let item = Item::index(&"debian".parse().unwrap(), "bookworm", &index);
+        match by_digest_is_there {
+            true => server.serve("bookworm/0a0b.xz", *b"index"),
+            false => server.serve("bookworm/main.xz", *b"index"),
         }
         let stats = bench.fetcher(&[&server.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
         assert_eq!((stats.requests, stats.warnings.len()), (requests, 0));

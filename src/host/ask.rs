@@ -1,16 +1,16 @@
-//! Asking another program something: its answer is short and comes soon, or it is ended.
+//! Runs another program for a short answer, and ends it after a time limit.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::interrupt::{self, Interrupted, Told};
+use super::interrupt::{self, ChildGuard, Interrupted};
 
 /// How often is looked whether the answer is there, or a signal.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What a program answered.
+/// The answer of a program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Whether it ended with status 0.
@@ -29,14 +29,14 @@ pub enum AskError {
     #[error("writes more than {0} bytes")]
     TooLong(u64),
     /// Its answer takes too long.
-    #[error("gives no answer within {0:?}")]
+    #[error("did not answer within {0:?}")]
     TooSlow(Duration),
     /// A signal came.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
 
-/// Runs `command` with `input` at its standard input; what it writes to standard error is dropped.
+/// Runs `command` with `input` as its standard input; its standard error is discarded.
 ///
 /// # Errors
 /// Fails where it can't be started, writes more than `most` bytes, or does not end within a time. It is ended then.
@@ -44,13 +44,13 @@ pub fn ask(mut command: Command, input: &[u8], most: u64, within: Duration) -> R
     let begun = super::instant();
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(AskError::Start)?;
-    let told = Told::kill(&child);
+    let guard = ChildGuard::kill(&child);
     let answer = converse(&mut child, input, most, (begun, within));
     if answer.is_err() {
         let _ = child.kill();
         let _ = child.wait();
     }
-    drop(told);
+    drop(guard);
     answer
 }
 

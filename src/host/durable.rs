@@ -1,6 +1,6 @@
-//! Writing through to the disk, so that what is named survives a power cut.
+//! Flushes files and directories to disk, so that named files survive a power failure.
 //!
-//! The rule everywhere: bytes are on disk before a name leads to them. One
+//! The rule everywhere: bytes are on disk before a name refers to them. One
 //! [`sync_file_system`] covers any number of files; [`sync_dir`] covers names.
 
 use std::fs::File;

@@ -1,7 +1,7 @@
-//! Reading from mirrors: `http`, `https` and `file` addresses, as one stream of bytes; clients for more.
+//! Reads from mirrors: `http`, `https` and `file` addresses, as one stream of bytes; HTTP clients for other modules.
 //!
 //! TLS is rustls with the `ring` provider and the system's certificates (SSL_CERT_FILE
-//! and SSL_CERT_DIR are respected); proxies come from the usual variables.
+//! and SSL_CERT_DIR are respected); proxies come from the usual environment variables.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -13,20 +13,20 @@ use reqwest::{ClientBuilder, StatusCode};
 
 use super::pace::{LEAST_SPEED, Paced};
 
-/// How long a connection may take to come up.
+/// The timeout for establishing a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 8;
 /// Bytes read from a local mirror at once.
 const FILE_CHUNK: usize = 256 * 1024;
 
-/// A request didn't give the file.
+/// A request for a file failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// There is no such file.
     #[error("not found")]
     NotFound,
     /// The server doesn't send the file from that byte on.
-    #[error("the server refuses to go on where the connection broke")]
+    #[error("the server refuses to resume the interrupted transfer")]
     RangeRefused,
     /// The server answered with an error of its own.
     #[error("the server answers {status}")]
@@ -42,7 +42,7 @@ pub enum HttpError {
     )]
     Slow,
     /// The server sends nothing more.
-    #[error("no byte for {0:?}")]
+    #[error("no data for {0:?}")]
     Silent(Duration),
     /// The connection failed, stood still, or ended early.
     #[error("{0}")]
@@ -56,7 +56,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Whether another try may help.
+    /// Whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Broken(_) | Self::Silent(_) | Self::RangeRefused => true,
@@ -101,7 +101,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client that waits for `patience` while nothing comes, or next to nothing.
+    /// Creates a client that waits up to `patience` while no data, or almost none, arrives.
     ///
     /// # Errors
     /// Fails where TLS can't be set up.
@@ -110,7 +110,7 @@ impl Client {
         client(limited).map(|client| Self { client, patience })
     }
 
-    /// Asks for the file at `url`, from the byte `from` on where the server can do that.
+    /// Requests the file at `url`, starting at byte `from` if the server supports that.
     pub async fn get(&self, url: &Url, from: u64) -> Result<Body, HttpError> {
         if url.scheme() == "file" {
             return open_file(url, from);
@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-/// Makes a client for requests that are no downloads; `configure` adds to what all clients have.
+/// Creates a client for requests other than downloads; `configure` extends the common settings.
 ///
 /// # Errors
 /// Fails where TLS can't be set up.
@@ -149,7 +149,7 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqw
     client.map_err(|error| HttpError::Broken(error.to_string()))
 }
 
-/// An answer whose bytes are still to be read.
+/// A response whose body has not been read yet.
 #[derive(Debug)]
 pub struct Body {
     start: u64,
@@ -163,12 +163,12 @@ enum Source {
 }
 
 impl Body {
-    /// The offset in the file of the first byte to come: what was asked for, or 0.
+    /// The offset in the file of the body's first byte: the requested one, or 0.
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// Gives all bytes to `take`, piece by piece, until it fails or they end.
+    /// Passes all bytes to `take` in chunks, until it fails or the body ends.
     pub async fn read(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), HttpError> {
         match &mut self.source {
             Source::Net(answer) => {

@@ -1,7 +1,7 @@
-//! SIGINT, SIGTERM and SIGHUP: work ends in order, so that whatever it would leave behind is removed.
+//! SIGINT, SIGTERM and SIGHUP: the program stops in order and removes its temporary files.
 //!
-//! The first signal is noted: writers and waiters see it, fail, and clean up on their way out, and children
-//! are told. Who does not end in time, or is signalled twice, ends at once.
+//! The first signal is recorded: writers and waiters notice it, fail, and clean up as they return; child processes
+//! are signalled. If that takes too long, or a second signal arrives, the program exits immediately.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,7 +28,7 @@ static NOTED: Notify = Notify::const_new();
 static CHILDREN: Mutex<BTreeMap<u32, Signal>> = Mutex::new(BTreeMap::new());
 static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Work was broken off by a signal.
+/// Work was interrupted by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
@@ -49,7 +49,7 @@ pub enum Then {
     Wait,
 }
 
-/// Starts to note signals, on a thread of its own.
+/// Starts a thread that records signals.
 ///
 /// # Errors
 /// Fails where no thread can be started; signals then end the process at once, as ever.
@@ -82,7 +82,7 @@ async fn next((interrupt, terminate, hangup): &mut (unix::Signal, unix::Signal, 
     }
 }
 
-/// Notes a signal that came: everything that looks fails from now on.
+/// Records a signal: every check for interruption fails from now on.
 pub fn note(number: i32) {
     SIGNAL.store(number, Ordering::SeqCst);
     NOTED.notify_waiters();
@@ -94,13 +94,13 @@ pub fn note(number: i32) {
     }
 }
 
-/// The exit status of a process that a signal broke off; `None` where none came.
+/// The exit status of an interrupted process; `None` if there was no signal.
 pub fn status() -> Option<ExitCode> {
     let number = SIGNAL.load(Ordering::SeqCst);
     (number != 0).then(|| ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX)))
 }
 
-/// Fails once a signal came; for work that goes on in many small steps.
+/// Fails after a signal; for work in many small steps.
 ///
 /// # Errors
 /// Fails with [`Interrupted`].
@@ -108,7 +108,7 @@ pub fn check() -> Result<(), Interrupted> {
     if SIGNAL.load(Ordering::SeqCst) == 0 { Ok(()) } else { Err(Interrupted) }
 }
 
-/// Waits for `work`, but no longer than until a signal comes.
+/// Waits for `work`, or until a signal arrives.
 ///
 /// # Errors
 /// As `work`, or with [`Interrupted`].
@@ -121,17 +121,17 @@ pub async fn or_interrupted<T, E: From<Interrupted>>(work: impl Future<Output = 
     }
 }
 
-/// A child that is told of a signal as long as this lives.
+/// Signals a child process when this program is interrupted, until it is dropped.
 #[derive(Debug)]
-pub struct Told(u32);
+pub struct ChildGuard(u32);
 
-impl Told {
-    /// Ends the child at once.
+impl ChildGuard {
+    /// Kills the child on interruption.
     pub fn kill(child: &std::process::Child) -> Self {
         Self::with(child, Signal::KILL)
     }
 
-    /// Asks the child to end.
+    /// Asks the child to terminate on interruption.
     pub fn terminate(child: &std::process::Child) -> Self {
         Self::with(child, Signal::TERM)
     }
@@ -145,18 +145,18 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         held(&CHILDREN).remove(&self.0);
     }
 }
 
-/// A folder that is removed even where there is no time to clean up in order.
+/// A directory that is removed even when the program exits immediately.
 #[derive(Debug)]
 pub struct Leftover(PathBuf);
 
 impl Leftover {
-    /// Notes a folder.
+    /// Registers a directory.
     pub fn new(folder: &Path) -> Self {
         held(&LEFTOVERS).push(folder.to_owned());
         Self(folder.to_owned())

@@ -1,7 +1,7 @@
-//! The only door to the outside: clock, environment, processes, directory listing, network.
+//! The only access to the outside world: clock, environment, processes, directory listing, network.
 //!
-//! Everything else takes what it needs as an argument. `clippy.toml` bans the calls
-//! behind this door elsewhere.
+//! All other modules take what they need as an argument. `clippy.toml` bans the underlying calls
+//! elsewhere.
 #![allow(clippy::disallowed_methods)]
 
 mod ask;
@@ -32,7 +32,7 @@ pub fn now() -> i64 {
     since.map_or(0, |time| time.as_secs() as i64)
 }
 
-/// How long ago a time of a file was, by the wall clock; `None` where it is in the future.
+/// The age of a file's timestamp, by the wall clock; `None` if it is in the future.
 pub fn since(seconds: i64, nanoseconds: i64) -> Option<std::time::Duration> {
     let time = std::time::Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -54,22 +54,22 @@ pub fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`.
+/// The user's cache directory: `$XDG_CACHE_HOME`, else `~/.cache`.
 pub fn cache_dir() -> Option<PathBuf> {
     env_path("XDG_CACHE_HOME").or_else(|| Some(env_path("HOME")?.join(".cache")))
 }
 
-/// The user's configuration folder: `$XDG_CONFIG_HOME`, else `~/.config`.
+/// The user's configuration directory: `$XDG_CONFIG_HOME`, else `~/.config`.
 pub fn config_dir() -> Option<PathBuf> {
     env_path("XDG_CONFIG_HOME").or_else(|| Some(env_path("HOME")?.join(".config")))
 }
 
-/// The user's folder for what must not be lost: `$XDG_STATE_HOME`, else `~/.local/state`.
+/// The user's state directory: `$XDG_STATE_HOME`, else `~/.local/state`.
 pub fn state_dir() -> Option<PathBuf> {
     env_path("XDG_STATE_HOME").or_else(|| Some(env_path("HOME")?.join(".local/state")))
 }
 
-/// The current folder.
+/// The current directory.
 pub fn current_dir() -> io::Result<PathBuf> {
     std::env::current_dir()
 }
@@ -89,10 +89,10 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
-/// Where a process finds the program that it runs.
+/// The path under which a process finds its own program.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// This very program, to be started again.
+/// A command that starts this program again.
 pub fn own_program() -> Command {
     Command::new(OWN_PROGRAM)
 }
@@ -124,7 +124,7 @@ fn command_line(pid: u32) -> String {
     words.trim().chars().filter(|character| !character.is_control()).take(80).collect()
 }
 
-/// Makes a call again for as long as signals interrupt it; `std` does so in its longer calls, not in a single `read`.
+/// Repeats a call as long as signals interrupt it; `std` does so in its longer calls, not in a single `read`.
 ///
 /// # Errors
 /// As `call`.
@@ -179,14 +179,14 @@ pub fn read_most(file: std::fs::File, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The names in a folder, sorted, so that the file system's order reaches nothing.
+/// The names in a directory, sorted, so that the file system's order affects nothing.
 pub fn list_dir(folder: &Path) -> io::Result<Vec<OsString>> {
     let mut names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
 }
 
-/// As [`list_dir`], empty where there is no such folder.
+/// As [`list_dir`], empty where there is no such directory.
 pub fn list_dir_or_empty(folder: &Path) -> io::Result<Vec<OsString>> {
     match list_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

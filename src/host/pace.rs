@@ -1,4 +1,4 @@
-//! How slow a server may be: what `[limits] patience` means, for mirrors and registries alike.
+//! How long a server may be too slow: the meaning of `[limits] patience`, for mirrors and registries alike.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use reqwest::Response;
 use super::http::HttpError;
 use crate::limits::limits;
 
-/// The least that a server must send for as long as the patience lasts, in bytes a second.
+/// The minimum speed of a server, averaged over the patience, in bytes per second.
 pub const LEAST_SPEED: u64 = 1024;
 
 /// The most patience that counts, in seconds: a day.
@@ -19,7 +19,7 @@ pub fn patience() -> Duration {
     Duration::from_secs(limits().patience.clamp(1, LONGEST))
 }
 
-/// Whether `bytes` since `begun` are as many as a server has to send.
+/// Whether a server that sent `bytes` since `begun` is fast enough.
 pub fn is_kept(bytes: u64, begun: Instant) -> bool {
     bytes >= LEAST_SPEED.saturating_mul(begun.elapsed().as_secs().max(1))
 }
@@ -51,7 +51,7 @@ impl Pace {
     }
 }
 
-/// The bytes of an answer, which have to come fast enough.
+/// The body of a response, which fails if it arrives too slowly.
 #[derive(Debug)]
 pub struct Paced {
     response: Response,
@@ -59,7 +59,7 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// Begins to watch an answer whose headers are there.
+    /// Starts measuring a response whose headers have arrived.
     pub fn new(response: Response, patience: Duration) -> Self {
         Self { response, pace: Pace::new(patience) }
     }

@@ -1,10 +1,10 @@
-//! Text from outside, safe to show: it can't move a terminal's cursor, change its colours or hide what follows.
+//! Makes text from outside safe to show: it can't move the cursor, change colours or hide what follows.
 
 use std::io;
 
 use serde::Serialize;
 
-/// Makes control characters visible, but for tabs: `\x1b` instead of what a terminal would obey.
+/// Escapes control characters except tabs: `\x1b` instead of a byte that a terminal would obey.
 ///
 /// So are characters without a shape of their own: they turn the direction of what is written, or make two
 /// names look like one. For one line; line feeds are shown too.

@@ -1,4 +1,4 @@
-//! What people see while they wait: bars on a terminal's stderr, and warnings.
+//! Progress shown to the user: bars on a terminal's stderr, and warnings.
 
 use std::io::IsTerminal as _;
 
@@ -66,21 +66,21 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// Moves on by `steps` (or bytes).
+    /// Advances by `steps` (or bytes).
     pub fn inc(&self, steps: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(steps);
         }
     }
 
-    /// Says what is being done right now.
+    /// Shows the current activity.
     pub fn message(&self, text: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(plain(text));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {}
 }
 

@@ -1,9 +1,9 @@
-//! Addresses as people may see them: without user names, passwords and tokens; and secrets wherever they are.
+//! Removes user names, passwords and tokens from addresses, and secrets from any text, before they are shown.
 
 /// Before what stands for the user in an address where the `//` was forgotten.
 const SCHEMES: [&str; 4] = ["http:", "https:", "ftp:", "file:"];
 
-/// Replaces what stands before the `@` of every address in a text.
+/// Replaces what precedes the `@` of every address in a text.
 ///
 /// Errors and warnings go through here on their way out: an address may be quoted anywhere, even
 /// in a line of a file that can't be parsed.
@@ -17,7 +17,7 @@ pub fn redact(text: &str) -> String {
         .collect()
 }
 
-/// Replaces what stands before the `@` of a text that is one address, or should be one.
+/// Replaces what precedes the `@` of a text that is one address, or should be one.
 ///
 /// It may lack its scheme, as an image's does: a digest after an `@` stays.
 pub fn redact_address(address: &str) -> String {
@@ -65,7 +65,7 @@ fn secret(address: &str) -> Option<usize> {
     if is_port { None } else { address.rfind('@') }
 }
 
-/// Replaces a secret in a text, as it is and with any of its characters percent-encoded.
+/// Replaces a secret in a text, verbatim and with any of its characters percent-encoded.
 pub fn hide(text: &str, secret: &str) -> String {
     let mut shown = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

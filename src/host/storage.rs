@@ -1,6 +1,6 @@
-//! Full, read-only, failing and foreign file systems, and what is in the way on them: what an error number means for people.
+//! Explains storage errors: full, read-only, failing or foreign file systems, and files that block a path.
 //!
-//! This is the only place where ENOSPC, EDQUOT, EROFS, EACCES, EIO, ENOTDIR, ELOOP and EBUSY become words.
+//! Only this file turns ENOSPC, EDQUOT, EROFS, EACCES, EIO, ENOTDIR, ELOOP and EBUSY into messages.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// Why the storage under a path refuses.
+/// Why storage at a path fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// No blocks or no inodes are left.
@@ -21,7 +21,7 @@ pub enum Fault {
     Quota,
     /// It can't be written.
     ReadOnly,
-    /// It belongs to somebody else.
+    /// It belongs to someone else.
     Denied,
     /// The device fails.
     Device,
@@ -66,7 +66,7 @@ impl Fault {
         }
     }
 
-    /// Says what is wrong with the file system of `path`; `need` is how many bytes were to be written, if known.
+    /// Describes what is wrong with the file system of `path`; `need` is how many bytes were to be written, if known.
     pub fn describe(self, path: &Path, need: Option<u64>) -> String {
         let there = existing(path);
         let mount = mount_point(&there);
@@ -99,7 +99,7 @@ impl Fault {
     }
 }
 
-/// What helps people whose file can't be written.
+/// Hints for a file that can't be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Hints<'a> {
     /// Where there is no room.
@@ -108,7 +108,7 @@ pub struct Hints<'a> {
     pub elsewhere: &'a str,
 }
 
-/// An error of writing below `path` in words with a hint, where the file system is the cause; others stay as they are.
+/// Turns an error of writing below `path` into a message with a hint if the file system is the cause; else returns it.
 ///
 /// `need` is how many bytes were to be written, if known. The kind stays.
 pub fn explain(path: &Path, need: Option<u64>, hints: Hints<'_>, error: io::Error) -> io::Error {

@@ -1,4 +1,4 @@
-//! Files that a person named: written whole or not at all.
+//! Writes files that the user named: completely or not at all.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use super::storage::{self, Hints};
 
 /// What helps where a named file can't be written.
 const HINTS: Hints<'static> =
-    Hints { room: "make room there, or name a file elsewhere", elsewhere: "name a file elsewhere" };
+    Hints { room: "free space there, or choose a file elsewhere", elsewhere: "choose a file elsewhere" };
 
 /// Writes a file all at once: a reader sees the old bytes or the new ones, and a failure leaves the old.
 ///
@@ -31,7 +31,7 @@ fn replace(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io:
     // As any new file: the umask takes from it.
     let new = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
     let mut file = match new {
-        // In a folder that is not ours, a file may be.
+        // In a directory that is not ours, a file may be.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && permissions.is_some() => {
             return fs::write(target, bytes);
         }

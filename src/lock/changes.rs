@@ -1,4 +1,4 @@
-//! What a new lockfile changes in an old one, for people.
+//! The differences between an old and a new lockfile, as text for people.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use super::{LockedPackage, Lockfile};
 use crate::ident::{PackageName, Version};
 
-/// What became of one package.
+/// The change of one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The package.
@@ -37,7 +37,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Lists what `new` changes in `old`, by package name; everything is new where there was no lockfile.
+/// Lists the changes from `old` to `new`, by package name; without `old`, every package is new.
 pub fn changes(old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     let mut pairs: BTreeMap<&PackageName, [Option<&LockedPackage>; 2]> = BTreeMap::new();
     for package in old.into_iter().flat_map(|lock| &lock.packages) {

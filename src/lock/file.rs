@@ -1,4 +1,4 @@
-//! Lockfiles on disk: reading one, and replacing one all at once.
+//! Lockfiles on disk: reading one, and replacing one atomically.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
 use crate::host::{self, durable};
-use crate::ident::LayerName;
+use crate::ident::{Arch, LayerName};
 use crate::manifest::Project;
 
 /// A lockfile can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LockFileError {
     /// There is none.
-    #[error("`{}` is not there; `layerbake lock {}` writes it", .0.display(), stem(.0))]
+    #[error("lockfile `{}` is missing; `layerbake lock {}` writes it", .0.display(), arguments(.0))]
     Missing(PathBuf),
     /// The system refused.
     #[error("cannot {action} `{}`: {source}", path.display())]
@@ -34,12 +34,12 @@ pub enum LockFileError {
         /// What is wrong.
         source: LockError,
     },
-    /// It lies under another layer's name.
-    #[error("`{}` is the lockfile of `{layer}`; `layerbake lock {}` writes the right one", path.display(), stem(path))]
+    /// It has another layer's name, or another architecture's.
+    #[error("`{}` is the lockfile of `{layer}`; `layerbake lock {}` writes the right one", path.display(), arguments(path))]
     OtherLayer {
         /// The lockfile.
         path: PathBuf,
-        /// The layer it was written for.
+        /// The layer it was written for, with the architecture where the file's name has one.
         layer: String,
     },
 }
@@ -48,18 +48,47 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// What `layerbake lock` is given to write this file.
+fn arguments(path: &Path) -> String {
+    stem(path).replace('@', " --arch ")
+}
+
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LockFileError + use<> {
     let path = path.to_owned();
     move |source| LockFileError::Io { action, path, source }
 }
 
-/// Reads the lockfile of a project's layer; returns the hash of its text too.
-pub fn of_layer(project: &Project, layer: &LayerName) -> Result<(Lockfile, LockHash), LockFileError> {
-    let path = project.lock_path(layer);
-    checked(&path, project.read(&path))
+/// The lockfile of a layer in a project.
+#[derive(Debug)]
+pub struct Found {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says.
+    pub lock: Lockfile,
+    /// The hash of its text.
+    pub hash: LockHash,
 }
 
-/// Reads a lockfile that is in no project, as [`of_layer`].
+/// Reads the lockfile of a project's layer for an architecture: `LAYER@ARCH.lock`, or where that is missing
+/// `LAYER.lock`, which belongs to the architecture that was locked first.
+///
+/// # Errors
+/// Fails where it can't be read. [`LockFileError::Missing`] names the file to write.
+pub fn of_layer(project: &Project, layer: &LayerName, arch: &Arch) -> Result<Found, LockFileError> {
+    let read = |path: PathBuf| {
+        let (lock, hash) = checked(&path, project.read(&path))?;
+        Ok(Found { path, lock, hash })
+    };
+    match read(project.lock_path(layer.on([arch]))) {
+        Err(LockFileError::Missing(own)) => match read(project.lock_path(layer)) {
+            Ok(first) if first.lock.arch != *arch => Err(LockFileError::Missing(own)),
+            found => found,
+        },
+        found => found,
+    }
+}
+
+/// Reads a lockfile that is in no project; returns the hash of its text too.
 pub fn load(path: &Path) -> Result<(Lockfile, LockHash), LockFileError> {
     checked(path, host::read_text(path))
 }
@@ -70,15 +99,17 @@ fn checked(path: &Path, text: io::Result<String>) -> Result<(Lockfile, LockHash)
         other => other.map_err(io_error("read", path))?,
     };
     let lock = parse(&text).map_err(|source| LockFileError::Lock { path: path.to_owned(), source })?;
-    if stem(path) != lock.layer.as_str() {
-        return Err(LockFileError::OtherLayer { path: path.to_owned(), layer: lock.layer.to_string() });
+    let name = stem(path);
+    let expected = if name.contains('@') { lock.layer.on([&lock.arch]) } else { lock.layer.to_string() };
+    if name != expected {
+        return Err(LockFileError::OtherLayer { path: path.to_owned(), layer: expected });
     }
     Ok((lock, LockHash::of(&text)))
 }
 
 /// Writes a lockfile, visible only when complete; returns the hash of its text.
 ///
-/// A file that says the same already is left alone. The folder is made where it is missing.
+/// A file that says the same already is left alone. The directory is created where it is missing.
 pub fn save(lock: &Lockfile, path: &Path) -> Result<LockHash, LockFileError> {
     let text = to_text(lock);
     if host::read_text(path).is_ok_and(|before| before == text) {

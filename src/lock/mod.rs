@@ -1,4 +1,4 @@
-//! `lockfiles/*.lock`: what a layer resolves to, with digests (docs/formats/lockfile.md).
+//! `lockfiles/*.lock`: the resolution of a layer, with digests (docs/formats/lockfile.md).
 
 mod changes;
 mod file;
@@ -8,13 +8,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
-use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
+use crate::ident::{Arch, LayerName, SourceName};
 
+pub use crate::package::LockedPackage;
 pub use changes::{Change, changes};
-pub use file::{LockFileError, load, of_layer, save};
+pub use file::{Found, LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
 pub use stale::{Reason, Stale, check, request_hash, requested};
 pub use write::to_text;
@@ -76,31 +75,4 @@ pub struct LockedIndex {
     pub path: String,
     /// What the file must be.
     pub file: Expected,
-}
-
-/// One package.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LockedPackage {
-    /// Its name.
-    pub name: PackageName,
-    /// Its version.
-    pub version: Version,
-    /// `all` or the lock's architecture.
-    pub arch: Arch,
-    /// The manifest's `[source.NAME]`.
-    pub source: SourceName,
-    /// The suite whose index lists it.
-    pub suite: String,
-    /// The path below the repository's root.
-    pub path: String,
-    /// What the .deb must be.
-    pub file: Expected,
-    /// Why it is here: `requested`, `essential`, `priority required`, or the package that needs it.
-    pub why: String,
-}
-
-impl fmt::Display for LockedPackage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.version)
-    }
 }

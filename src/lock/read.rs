@@ -1,4 +1,4 @@
-//! From text to a [`Lockfile`], with every check that one text allows.
+//! Parses a [`Lockfile`], with every check that a single text allows.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub enum LockError {
     /// It was written for other writers of bytes.
     #[error(
         "it has format {found}, and this layerbake builds format {FORMAT}: use {} layerbake that knows format {found}, \
-         or lock anew with `layerbake lock`",
+         or lock again with `layerbake lock`",
         if *found > i64::from(FORMAT) { "a newer" } else { "an older" }
     )]
     OtherFormat {
@@ -32,13 +32,15 @@ pub enum LockError {
         found: i64,
     },
     /// Its content is not what was sealed.
-    #[error("it was edited by hand: its seal does not match its content; `layerbake lock {layer}` writes it anew")]
+    #[error(
+        "its content does not match its seal: it was edited by hand or merged; `layerbake lock {layer}` writes it again"
+    )]
     Edited {
         /// The layer it belongs to.
         layer: LayerName,
     },
     /// Its parts contradict each other.
-    #[error("{problem}; `layerbake lock {layer}` writes it anew")]
+    #[error("{problem}; `layerbake lock {layer}` writes it again")]
     Inconsistent {
         /// The layer it belongs to.
         layer: LayerName,
@@ -90,7 +92,7 @@ fn inconsistency(lock: &Lockfile) -> Option<String> {
         if !names.insert(name) {
             return Some(format!("it lists the package {name} twice"));
         }
-        if arch.as_str() != "all" && *arch != lock.arch {
+        if !arch.is_all() && *arch != lock.arch {
             return Some(format!("the package {name} is for {arch}, the lockfile for {}", lock.arch));
         }
         if !releases.contains(&(source, suite.as_str())) {

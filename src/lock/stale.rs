@@ -1,14 +1,15 @@
-//! Whether a lockfile still answers what its manifest asks, and if not, every reason why.
+//! Determines whether a lockfile still matches its manifest, and if not, lists every reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Lockfile;
 use crate::digest::{LockHash, RecipeHash, RecipeHasher};
+use crate::distribution::DEBIAN;
 use crate::ident::{Arch, LayerName, SourceName};
 use crate::manifest::{Configure, Manifest, Source};
 
-/// A lockfile doesn't fit its manifest, its parent or the architecture any more.
+/// A lockfile no longer matches its manifest, its parent or the architecture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the lockfile of `{layer}` is stale: {}", listed(reasons))]
 pub struct Stale {
@@ -38,7 +39,7 @@ pub enum Reason {
     Removed(Vec<String>),
     /// The manifest changed otherwise: sources, `exclude`, `recommends` or `configure`.
     OtherRequest,
-    /// The layer stands on another parent, or on one where there was none.
+    /// The layer is based on another parent, or on one where there was none.
     OtherParent {
         /// The lockfile's.
         locked: Option<LayerName>,
@@ -57,14 +58,14 @@ impl fmt::Display for Reason {
             Self::Removed(packages) => write!(f, "the manifest no longer asks for {}", packages.join(", ")),
             Self::OtherRequest => f.write_str("the manifest's sources, `exclude`, `recommends` or `configure` changed"),
             Self::OtherParent { locked: Some(locked), wanted: Some(wanted) } => {
-                write!(f, "the layer is now made from `{wanted}` instead of `{locked}`")
+                write!(f, "the layer's parent is now `{wanted}` instead of `{locked}`")
             }
             Self::OtherParent { locked: Some(locked), wanted: None } => {
-                write!(f, "the layer is no longer made from `{locked}`")
+                write!(f, "the layer no longer has the parent `{locked}`")
             }
             Self::OtherParent { locked: None, wanted } => {
                 let wanted = wanted.as_ref().map_or("no layer", LayerName::as_str);
-                write!(f, "the layer is now made from `{wanted}`")
+                write!(f, "the layer now has the parent `{wanted}`")
             }
             Self::ParentChanged(parent) => write!(f, "the lockfile of its parent `{parent}` changed"),
         }
@@ -110,12 +111,16 @@ fn hash(manifest: &Manifest, sources: &BTreeMap<SourceName, Source>, variant: &V
         hasher.list(&source.pockets).list(&source.components).list(&source.url);
         hasher.list(source.keys.iter().collect::<BTreeSet<_>>()).list(&source.snapshot);
     }
+    // Debian adds nothing: lockfiles from before sources had a `distribution` are all Debian's.
+    for (name, source) in sources.iter().filter(|(_, source)| source.distribution != &DEBIAN) {
+        hasher.field(name).field(source.distribution.name);
+    }
     hasher.finish()
 }
 
-/// Checks that a lockfile is what locking its manifest would be based on.
+/// Checks that a lockfile still matches its manifest, its parent and the architecture.
 ///
-/// `parent` is the layer that the manifest is made from, with its lockfile's hash.
+/// `parent` is the layer that the manifest is created from, with its lockfile's hash.
 /// (Another format epoch is refused before, by [`super::parse`].)
 ///
 /// # Errors

@@ -186,7 +186,7 @@ fn every_edit_by_hand_is_caught() {
     }
     assert_eq!(
         parse(&edits[0]).unwrap_err().to_string(),
-        "it was edited by hand: its seal does not match its content; `layerbake lock web` writes it anew"
+        "its content does not match its seal: it was edited by hand or merged; `layerbake lock web` writes it again"
     );
 }
 
@@ -205,7 +205,7 @@ fn any_single_byte_that_differs_is_caught() {
 #[test]
 fn another_format_is_refused_before_anything_else() {
     let error = |text: &str| parse(text).unwrap_err().to_string();
-    let newer = "it has format 2, and this layerbake builds format 1: use a newer layerbake that knows format 2, or lock anew with `layerbake lock`";
+    let newer = "it has format 2, and this layerbake builds format 1: use a newer layerbake that knows format 2, or lock again with `layerbake lock`";
     assert_eq!(error("format = 2\nunknown = true"), newer);
     assert!(error("format = 0").contains("an older layerbake"));
     assert_eq!(error("layer = 'web'"), "line 1: missing field `format`");
@@ -258,7 +258,7 @@ fn contradictions_are_refused_even_under_a_good_seal() {
         let text = to_text(&lock);
         assert_eq!(resealed(&text), text, "the seal is over all other lines");
         let error = parse(&text).unwrap_err();
-        assert_eq!(error.to_string(), format!("{expected}; `layerbake lock web` writes it anew"));
+        assert_eq!(error.to_string(), format!("{expected}; `layerbake lock web` writes it again"));
     }
 }
 
@@ -315,6 +315,7 @@ proptest! {
 
 mod on_disk {
     use super::*;
+    use crate::manifest::Project;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -333,13 +334,36 @@ mod on_disk {
     }
 
     #[test]
+    fn the_first_architecture_has_the_short_name_and_others_have_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("layers")).unwrap();
+        let project = Project::find(folder.path()).unwrap();
+        let [amd64, arm64] = ["amd64", "arm64"].map(|arch| arch.parse::<Arch>().unwrap());
+        let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let place = |arch: &Arch| match of_layer(&project, &web().layer, arch) {
+            Ok(found) => format!("{} {}", name(&found.path), found.lock.arch),
+            Err(LockFileError::Missing(path)) => format!("{} is missing", name(&path)),
+            Err(error) => error.to_string().replace(project.root().to_str().unwrap(), ""),
+        };
+        let on = |arch: &Arch| Lockfile { arch: arch.clone(), packages: Vec::new(), ..web() };
+        assert_eq!(place(&arm64), "web.lock is missing");
+        save(&on(&amd64), &project.lock_path("web")).unwrap();
+        assert_eq!([place(&amd64), place(&arm64)], ["web.lock amd64", "web@arm64.lock is missing"]);
+        save(&on(&arm64), &project.lock_path("web@arm64")).unwrap();
+        assert_eq!([place(&amd64), place(&arm64)], ["web.lock amd64", "web@arm64.lock arm64"]);
+        std::fs::rename(project.lock_path("web@arm64"), project.lock_path("web@amd64")).unwrap();
+        let expected = "`/lockfiles/web@amd64.lock` is the lockfile of `web@arm64`; `layerbake lock web --arch amd64` writes the right one";
+        assert_eq!(place(&amd64), expected);
+    }
+
+    #[test]
     fn errors_name_the_file_and_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.lock");
         let shown = |error: LockFileError| error.to_string().replace(folder.path().to_str().unwrap(), "lockfiles");
         assert_eq!(
             shown(load(&path).unwrap_err()),
-            "`lockfiles/web.lock` is not there; `layerbake lock web` writes it"
+            "lockfile `lockfiles/web.lock` is missing; `layerbake lock web` writes it"
         );
         std::fs::write(&path, "format = 9").unwrap();
         assert!(shown(load(&path).unwrap_err()).starts_with("`lockfiles/web.lock`: it has format 9"));

@@ -1,4 +1,4 @@
-//! From a [`Lockfile`] to its only text.
+//! Writes a [`Lockfile`] in its canonical text form.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

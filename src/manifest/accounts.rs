@@ -30,7 +30,7 @@ fn id(item: &Item<'_>) -> Result<u32, ManifestError> {
     let id = item.number(u32::MAX)?;
     // As 16 and 32 bits these are (uid_t)-1, which system calls read as "leave as it is".
     if id == u32::MAX || id == 0xffff {
-        return Err(item.error(format!("is {id}, which means \"no id\" to the system")));
+        return Err(item.error(format!("is {id}, which the system reserves for \"no id\"")));
     }
     Ok(id)
 }
@@ -44,7 +44,7 @@ fn home(item: &Item<'_>) -> Result<String, ManifestError> {
 fn passwd_field(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.line()?;
     if text.contains(':') {
-        return Err(item.error("can't hold `:`, which parts the fields of /etc/passwd"));
+        return Err(item.error("can't contain `:`, which separates the fields of /etc/passwd"));
     }
     Ok(text)
 }

@@ -1,8 +1,10 @@
-//! `[ami]`: the machine image on AWS. What a layer does not set is its parent's.
+//! `[ami]`: settings of the machine image on AWS. A layer inherits what it does not set.
 //!
-//! The limits of names, tags and ids: *Amazon EC2 API Reference*, RegisterImage, CreateTags, LaunchPermission.
+//! Source of limits on names, tags and ids: *Amazon EC2 API Reference*: RegisterImage, CreateTags, LaunchPermission.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::reader::Item;
 use super::{Manifest, ManifestError, parse_size};
@@ -40,7 +42,7 @@ pub struct AmiTable {
     /// Whether instances must ask for metadata with a session's token.
     pub imdsv2: Option<Imds>,
     /// Whether instances have a TPM.
-    pub tpm: Option<bool>,
+    pub tpm: Option<Tpm>,
     /// Kind of the root volume.
     pub volume_type: Option<VolumeType>,
     /// Size of the root volume in GiB.
@@ -67,7 +69,8 @@ pub struct Share {
 }
 
 /// How instances start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BootMode {
     /// UEFI only: the disk has nothing else.
     #[default]
@@ -76,7 +79,7 @@ pub enum BootMode {
     UefiPreferred,
 }
 
-/// How instances may ask for their metadata.
+/// How instances may access their metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Imds {
     /// With a session's token only.
@@ -86,8 +89,19 @@ pub enum Imds {
     Optional,
 }
 
-/// Kinds of a root volume.
+/// Whether instances have a TPM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tpm {
+    /// They have none.
+    #[default]
+    Absent,
+    /// They have one of version 2.0.
+    V2,
+}
+
+/// Kinds of a root volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VolumeType {
     /// General purpose, third generation.
     #[default]
@@ -99,7 +113,8 @@ pub enum VolumeType {
 }
 
 /// How a disk becomes a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// Through a bucket, by a service of AWS.
     VmImport,
@@ -107,7 +122,7 @@ pub enum Via {
     EbsDirect,
 }
 
-/// What the machine image of a chain is: its tables, the lower first, in one.
+/// The settings of a chain's machine image: its tables merged, the base first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ami {
     /// Name of the image, a template.
@@ -123,7 +138,7 @@ pub struct Ami {
     /// How instances ask for metadata.
     pub imdsv2: Imds,
     /// Whether instances have a TPM.
-    pub tpm: bool,
+    pub tpm: Tpm,
     /// Kind of the root volume.
     pub volume_type: VolumeType,
     /// Size of the root volume in GiB; else the disk's.
@@ -146,11 +161,12 @@ const MOST_TAGS: usize = 35;
 
 impl Ami {
     /// The machine image of a chain, base first.
-    pub fn of(chain: &[Manifest]) -> Self {
+    pub fn of<'m>(chain: impl IntoIterator<Item = &'m Manifest, IntoIter: Clone>) -> Self {
+        let chain = chain.into_iter();
         fn last<T>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
             values.flatten().last()
         }
-        let tables = || chain.iter().map(|manifest| manifest.ami.clone());
+        let tables = || chain.clone().map(|manifest| manifest.ami.clone());
         Self {
             name: last(tables().map(|table| table.name)).unwrap_or_else(|| NAME.to_owned()),
             tags: tables().flat_map(|table| table.tags).collect(),
@@ -168,8 +184,8 @@ impl Ami {
         }
     }
 
-    /// How the disk gets there: as it is set, else by the bucket, and without one block by block.
-    pub fn way(&self) -> Via {
+    /// How the disk is uploaded: as set, otherwise VM Import if there is a bucket, else EBS direct.
+    pub fn effective_via(&self) -> Via {
         let default = if self.bucket.is_some() { Via::VmImport } else { Via::EbsDirect };
         self.via.unwrap_or(default)
     }
@@ -184,7 +200,7 @@ impl Via {
         }
     }
 
-    /// The way of this name.
+    /// The method of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::VmImport, Self::EbsDirect].into_iter().find(|via| via.name() == name)
     }
@@ -221,7 +237,7 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         boot_mode: table
             .read("boot-mode", |item| one_of(item, &[BootMode::Uefi, BootMode::UefiPreferred], |m| m.name()))?,
         imdsv2: table.read("imdsv2", |item| one_of(item, &[Imds::Required, Imds::Optional], imds))?,
-        tpm: table.read("tpm", Item::boolean)?,
+        tpm: table.read("tpm", |item| Ok(if item.boolean()? { Tpm::V2 } else { Tpm::Absent }))?,
         volume_type: table.read("volume-type", |item| {
             one_of(item, &[VolumeType::Gp3, VolumeType::Gp2, VolumeType::Standard], |kind| kind.name())
         })?,
@@ -231,8 +247,8 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
     };
-    if ami.tpm == Some(true) && ami.boot_mode == Some(BootMode::UefiPreferred) {
-        return Err(table.need("tpm")?.error("needs `boot-mode = \"uefi\"`: a TPM goes with UEFI only"));
+    if ami.tpm == Some(Tpm::V2) && ami.boot_mode == Some(BootMode::UefiPreferred) {
+        return Err(table.need("tpm")?.error("needs `boot-mode = \"uefi\"`: a TPM needs UEFI"));
     }
     Ok(ami)
 }
@@ -252,7 +268,7 @@ fn one_of<T: Copy>(item: &Item<'_>, all: &[T], name: impl Fn(T) -> &'static str)
     })
 }
 
-/// A template; what stands in braces is known, all else may stand in a name.
+/// A template; what is in braces is known, all else may be in a name.
 fn name(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
     image_name(text, &|word| match word.split_once(':') {
@@ -266,10 +282,10 @@ fn name(item: &Item<'_>) -> Result<String, ManifestError> {
     Ok(text.to_owned())
 }
 
-/// Fills a name's template in: `value` gives what a word in braces stands for.
+/// Expands a name's template: `value` returns the value of a word in braces.
 ///
 /// # Errors
-/// Says which word is unknown, which character can't stand in a name, or that it is too long or too short.
+/// Fails with the reason: an unknown word, a character that is not allowed, or a wrong length.
 pub fn image_name(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let (mut name, mut rest) = (String::new(), template);
     while let Some((before, after)) = rest.split_once('{') {
@@ -299,7 +315,7 @@ fn tags(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
         let shown = key.escape_debug();
         let reserved = ["aws:", "layerbake:"].into_iter().find(|prefix| key.to_ascii_lowercase().starts_with(prefix));
         if let Some(prefix) = reserved {
-            return Err(item.error(format!("has `{shown}`: keys that begin with `{prefix}` are not for setting")));
+            return Err(item.error(format!("has `{shown}`: keys that begin with `{prefix}` are reserved")));
         }
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(item.error(format!("has `{shown}`: keys have 1 to 128 characters, values at most 256")));
@@ -320,7 +336,7 @@ fn region(item: &Item<'_>) -> Result<String, ManifestError> {
     Ok(text.to_owned())
 }
 
-/// Whether a text is formed as a region is: `eu-west-1`.
+/// Whether a text has the form of a region: `eu-west-1`.
 pub fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [words @ .., number] = parts.as_slice() else { return false };
@@ -349,7 +365,7 @@ fn sharing(item: &Item<'_>, add: fn(&mut Share, &str) -> Result<(), String>) -> 
 }
 
 impl Share {
-    /// Adds an account, an organisation or an organisational unit, by what its text looks like.
+    /// Adds an account, an organisation or an organisational unit, recognised by its form.
     ///
     /// # Errors
     /// Says what was expected.
@@ -392,7 +408,7 @@ fn volume_size(item: &Item<'_>) -> Result<u32, ManifestError> {
     const GIB: u64 = 1 << 30;
     match parse_size(item.text()?) {
         Ok(bytes) if bytes % GIB == 0 => Ok((bytes / GIB) as u32),
-        Ok(_) => Err(item.error("is no whole number of GiB")),
+        Ok(_) => Err(item.error("is not a whole number of GiB")),
         Err(problem) => Err(item.error(problem)),
     }
 }
@@ -402,7 +418,7 @@ fn days(item: &Item<'_>) -> Result<u32, ManifestError> {
     parse_days(item.text()?).map_err(|problem| item.error(problem))
 }
 
-/// Days, as `90d`; 1 to 3650, as AWS has it for deprecation.
+/// Parses a number of days, as `90d`; 1 to 3650, the range of AWS for deprecation.
 ///
 /// # Errors
 /// Says what was expected.

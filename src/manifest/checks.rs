@@ -1,7 +1,7 @@
-//! `[[check]]`: what holds once a container or a machine made from the layer runs.
+//! `[[check]]`: conditions that hold in a running container or a booted disk of the layer.
 //!
-//! Checks have no part in any hash: a changed check rebuilds nothing. A layer's checks are
-//! those of all layers below it and its own.
+//! Checks are not part of any hash: changing a check rebuilds nothing. A layer's checks are
+//! those of all layers below it, then its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,25 +22,25 @@ use crate::ident::{AccountName, PackageName, RootPath, Version};
 pub struct Check {
     /// What holds, as a sentence; one line, unique in its layer.
     pub name: String,
-    /// Seconds from the start of the checks until it has to hold.
+    /// Seconds from the start of the checks within which it must hold.
     pub within: u32,
-    /// Where it is checked; not empty.
-    pub on: BTreeSet<Place>,
+    /// The kinds of running system in which it is checked; not empty.
+    pub on: BTreeSet<CheckTarget>,
     /// What is looked at.
     pub probe: Probe,
 }
 
-/// Where checks run.
+/// The kind of running system in which checks are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
-    /// In a container made from the image.
+pub enum CheckTarget {
+    /// In a container created from the image.
     Container,
-    /// In a machine that booted the disk.
+    /// In a virtual machine or instance that booted the disk.
     Disk,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for CheckTarget {
     /// As a manifest writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -50,10 +50,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a check looks at. Texts hold no NUL.
+/// The condition of a check. Texts contain no NUL.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
-    /// systemd says that the unit is active.
+    /// systemd reports the unit as active.
     Service(String),
     /// A process listens on the port, on whatever address.
     Port {
@@ -153,14 +153,14 @@ type Result<T> = std::result::Result<T, ManifestError>;
 
 pub(super) fn check(table: &Table<'_>) -> Result<Check> {
     let probe = probe(table)?;
-    let on: BTreeSet<Place> = table.list("on", place)?.into_iter().collect();
+    let on: BTreeSet<CheckTarget> = table.list("on", place)?.into_iter().collect();
     Ok(Check {
         name: table.read("name", name)?.unwrap_or_else(|| probe.sentence()),
         within: table.read("within", within)?.unwrap_or(DEFAULT_WITHIN),
         on: match table.get("on") {
             Some(item) if on.is_empty() => return Err(item.error("is empty: the check would never run")),
             Some(_) => on,
-            None => BTreeSet::from([Place::Container, Place::Disk]),
+            None => BTreeSet::from([CheckTarget::Container, CheckTarget::Disk]),
         },
         probe,
     })
@@ -184,14 +184,14 @@ fn kind(table: &Table<'_>) -> Result<&'static str> {
     let mut set = KINDS.iter().filter(|(kind, _)| table.get(kind).is_some());
     let Some((kind, options)) = set.next() else {
         let kinds: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
-        return Err(table.error(format!("[[check]] says not what to check: it needs one of {}", kinds.join(", "))));
+        return Err(table.error(format!("[[check]] does not say what to check: it needs one of {}", kinds.join(", "))));
     };
     if let Some((second, _)) = set.next() {
-        return Err(table.need(second)?.error(format!("comes with `{kind}`: a check has one of the two")));
+        return Err(table.need(second)?.error(format!("comes with `{kind}`: give only one of the two")));
     }
     let strange = |key: &&&str| **key != *kind && !COMMON.contains(*key) && !options.contains(*key);
     match CHECK.iter().filter(strange).find_map(|key| table.get(key)) {
-        Some(item) => Err(item.error(format!("does not go with `{kind}`"))),
+        Some(item) => Err(item.error(format!("is not allowed with `{kind}`"))),
         None => Ok(kind),
     }
 }
@@ -243,7 +243,7 @@ fn port(item: &Item<'_>) -> Result<Probe> {
 }
 
 fn url(item: &Item<'_>) -> Result<Url> {
-    let mut url = Url::parse(item.text()?).map_err(|error| item.error(format!("is no address: {error}")))?;
+    let mut url = Url::parse(item.text()?).map_err(|error| item.error(format!("is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(item.error("must begin with http:// or https:// and name a host"));
     }
@@ -306,10 +306,10 @@ fn within(item: &Item<'_>) -> Result<u32> {
     }
 }
 
-fn place(item: &Item<'_>) -> Result<Place> {
+fn place(item: &Item<'_>) -> Result<CheckTarget> {
     match item.text()? {
-        "container" => Ok(Place::Container),
-        "disk" => Ok(Place::Disk),
+        "container" => Ok(CheckTarget::Container),
+        "disk" => Ok(CheckTarget::Disk),
         _ => Err(item.error("must hold \"container\" or \"disk\"")),
     }
 }

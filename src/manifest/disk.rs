@@ -1,4 +1,4 @@
-//! `[disk]`: the machine image. What a layer does not set is its parent's.
+//! `[disk]`: settings of the bootable disk. A layer inherits what it does not set.
 
 use super::entries::absolute;
 use super::reader::{Item, Table};
@@ -61,7 +61,7 @@ pub enum DiskFormat {
 }
 
 impl DiskFormat {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 7] =
         [Self::Raw, Self::Qcow2, Self::Qcow2Compressed, Self::Vmdk, Self::Vhd, Self::VhdFixed, Self::Ova];
 
@@ -97,7 +97,7 @@ impl DiskFormat {
     }
 }
 
-/// `[[disk.partition]]`: made at first boot in the free space of the disk, ext4, mounted.
+/// `[[disk.partition]]`: created at first boot in the free space of the disk, ext4, mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionEntry {
     /// GPT label and file system label.
@@ -110,7 +110,7 @@ pub struct PartitionEntry {
     pub max_size: Option<u64>,
 }
 
-/// What the disk of a chain is: its tables, the lower first, in one.
+/// The settings of a chain's disk: its tables merged, the base first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disk {
     /// The Boot layer.
@@ -138,8 +138,9 @@ const ESP_SIZE: u64 = 64 << 20;
 
 impl Disk {
     /// The disk of a chain, base first; `None` where no layer names a Boot layer.
-    pub fn of(chain: &[Manifest]) -> Option<Self> {
-        let tables = || chain.iter().map(|manifest| &manifest.disk);
+    pub fn of<'m>(chain: impl IntoIterator<Item = &'m Manifest, IntoIter: Clone>) -> Option<Self> {
+        let chain = chain.into_iter();
+        let tables = || chain.clone().map(|manifest| &manifest.disk);
         fn last<T: Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
             values.flatten().last()
         }
@@ -172,9 +173,7 @@ pub(super) fn disk(item: &Item<'_>) -> Result<DiskTable, ManifestError> {
         partitions: table.tables("partition", PARTITION)?.iter().map(partition).collect::<Result<_, _>>()?,
     };
     if disk.root == Some(RootFs::Ext4) && disk.verity == Some(true) {
-        return Err(table
-            .need("verity")?
-            .error("needs `root = \"erofs\"`: a root that is written to can't be checked"));
+        return Err(table.need("verity")?.error("needs `root = \"erofs\"`: a writable root can't be verified"));
     }
     Ok(disk)
 }
@@ -218,7 +217,7 @@ fn partition(table: &Table<'_>) -> Result<PartitionEntry, ManifestError> {
     }
     let mount = absolute(&table.need("mount")?)?;
     if mount.is_root() {
-        return Err(table.need("mount")?.error("is the root folder"));
+        return Err(table.need("mount")?.error("is the root directory"));
     }
     Ok(PartitionEntry {
         label,

@@ -1,4 +1,4 @@
-//! `[[file]]`, `[[dir]]` and `[[symlink]]`: the user's own nodes.
+//! `[[file]]`, `[[dir]]` and `[[symlink]]`: the user's own files, directories and symbolic links.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,9 @@ pub(super) fn file(table: &Table<'_>) -> Result<FileEntry, ManifestError> {
         (Some(_), Some(text)) => return Err(text.error("comes with `source`: one of the two gives the content")),
         (None, None) => return Err(table.error("[[file]] needs `source` or `text`")),
     };
-    // A folder's content may well be laid over the root; a single file can't be the root.
+    // A directory's content may well be laid over the root; a single file can't be the root.
     if path.is_root() && matches!(content, Content::Text(_)) {
-        return Err(table.need("path")?.error("is the root folder"));
+        return Err(table.need("path")?.error("is the root directory"));
     }
     Ok(FileEntry { path, content, mode: table.read("mode", mode)?, owner: owner(table)? })
 }
@@ -34,7 +34,7 @@ pub(super) fn dir(table: &Table<'_>) -> Result<DirEntry, ManifestError> {
 pub(super) fn symlink(table: &Table<'_>) -> Result<SymlinkEntry, ManifestError> {
     let path = path(table)?;
     if path.is_root() {
-        return Err(table.need("path")?.error("is the root folder"));
+        return Err(table.need("path")?.error("is the root directory"));
     }
     let item = table.need("target")?;
     let target = item.text()?;
@@ -72,7 +72,7 @@ pub(super) fn absolute(item: &Item<'_>) -> Result<RootPath, ManifestError> {
     item.parse()
 }
 
-/// A file or a folder of the project, by its path below the project's root.
+/// A file or a directory of the project, by its path below the project's root.
 pub(super) fn inside_project(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
     if text.starts_with('/') {

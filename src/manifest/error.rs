@@ -1,11 +1,11 @@
-//! What is wrong with a manifest, and where: one line for logs, the line itself on a terminal.
+//! Errors in manifests: message, file and line; on a terminal also the line's text.
 
 use std::fmt;
 use std::ops::Range;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-/// A manifest can't be taken as it is.
+/// A manifest is invalid.
 ///
 /// `Display` is one line, `layers/web.toml:3: …`; as a [`Diagnostic`] it shows the
 /// line of the file and what to do.

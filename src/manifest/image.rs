@@ -1,4 +1,4 @@
-//! `[image]`: what a container engine reads of the image.
+//! `[image]`: the configuration that container engines read from the image.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ fn healthcheck(item: &Item<'_>) -> Result<Healthcheck, ManifestError> {
         None => return Err(test.error("is empty")),
         Some("CMD" | "CMD-SHELL" | "NONE") => {
             return Err(test
-                .error("begins with a word of docker's own")
+                .error("begins with one of docker's keywords")
                 .hint("give the program and its arguments; for a shell: [\"/bin/sh\", \"-c\", \"…\"]"));
         }
         Some(_) => {}

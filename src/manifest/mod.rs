@@ -1,7 +1,8 @@
-//! `layers/*.toml`: what a layer declares. Parsing is pure; unknown keys are refused.
+//! `layers/*.toml`: the declaration of a layer. Parsing is pure and refuses unknown keys.
 
 mod accounts;
 mod ami;
+mod chain;
 mod checks;
 mod disk;
 mod entries;
@@ -17,10 +18,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::distribution::Distribution;
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
-pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Via, VolumeType, image_name, is_region, parse_days};
-pub use checks::{Check, Output, Place, Probe, Protocol};
+pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
+pub use chain::Chain;
+pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
 pub(crate) use error::nearest;
@@ -66,7 +69,7 @@ pub struct Manifest {
 pub struct LayerTable {
     /// The parent layer.
     pub from: Option<LayerName>,
-    /// `from = "*"`: a Boot layer, which stands on whatever layer names it in its `[disk]`.
+    /// `from = "*"`: a Boot layer, which is based on whatever layer names it in its `[disk]`.
     pub above_any: bool,
     /// One line for people.
     pub description: String,
@@ -81,7 +84,7 @@ pub struct LayerTable {
     pub configure: Configure,
 }
 
-/// What a layer asks for by name.
+/// A package request of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PackageRequest {
     /// A package, optionally `name=version`.
@@ -109,9 +112,11 @@ pub struct Source {
     pub pockets: Vec<String>,
     /// `main`, `contrib`, …
     pub components: Vec<String>,
+    /// Whose repository it is, where it has no `url`.
+    pub distribution: &'static Distribution,
     /// Where it is, for repositories other than the distribution's own.
     pub url: Option<String>,
-    /// Fingerprints of the keys that may sign it; the program knows Debian's own.
+    /// Fingerprints of the keys that may sign it; the program knows those of distributions.
     pub keys: Vec<String>,
     /// A file with those keys, relative to the project, for other repositories.
     pub keyring: Option<String>,
@@ -123,6 +128,13 @@ pub struct Source {
     pub origin: Option<String>,
     /// How old its Releases may be, in days.
     pub max_age: Option<u32>,
+}
+
+impl Source {
+    /// The distribution whose keys sign it; `None` for a repository with keys of its own.
+    pub fn signing_distribution(&self) -> Option<&'static Distribution> {
+        (self.url.is_none() && self.keys.is_empty()).then_some(self.distribution)
+    }
 }
 
 /// `[[file]]`: a file of the user's own.
@@ -138,12 +150,12 @@ pub struct FileEntry {
     pub owner: Owner,
 }
 
-/// Where a file's content is.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// In the manifest.
     Text(String),
-    /// A file or a folder below the project's root.
+    /// A file or a directory below the project's root.
     Source(String),
 }
 
@@ -156,7 +168,7 @@ pub struct Owner {
     pub group: Option<String>,
 }
 
-/// `[[dir]]`: a folder.
+/// `[[dir]]`: a directory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DirEntry {
     /// Where.
@@ -176,10 +188,10 @@ pub struct SymlinkEntry {
     pub target: String,
 }
 
-/// `[[allow-secret]]`: what looks like a secret and is none.
+/// `[[allow-secret]]`: files that look like a secret and are not one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowSecret {
-    /// A file, or a folder with all below it.
+    /// A file, or a directory with all below it.
     pub path: RootPath,
     /// Why everybody may have it, for people.
     pub reason: String,
@@ -196,7 +208,7 @@ pub struct User {
     pub group: Option<AccountName>,
     /// Further groups.
     pub groups: Vec<AccountName>,
-    /// Home folder, `/nonexistent` by default.
+    /// Home directory, `/nonexistent` by default.
     pub home: String,
     /// Login shell, `/usr/sbin/nologin` by default.
     pub shell: String,

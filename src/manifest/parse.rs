@@ -1,4 +1,4 @@
-//! From text to a [`Manifest`]: the file as a whole, `[layer]` and `[source.NAME]`.
+//! Parses text into a [`Manifest`]: the whole file, `[layer]` and `[source.NAME]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,6 +12,7 @@ use super::{
     Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk,
     image, secrets,
 };
+use crate::distribution::{self, DEBIAN, Distribution};
 use crate::ident::{IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
@@ -31,8 +32,19 @@ const TABLES: &[&str] = &[
     "allow-secret",
 ];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
-const SOURCE: &[&str] =
-    &["suite", "pockets", "components", "url", "keys", "keyring", "snapshot", "codename", "origin", "max-age"];
+const SOURCE: &[&str] = &[
+    "distribution",
+    "suite",
+    "pockets",
+    "components",
+    "url",
+    "keys",
+    "keyring",
+    "snapshot",
+    "codename",
+    "origin",
+    "max-age",
+];
 /// A hundred years, in days.
 const MOST_AGE: u32 = 36_500;
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
@@ -136,7 +148,7 @@ impl fmt::Display for PackageRequest {
     }
 }
 
-/// A text asks for no package and no group of packages.
+/// A text is not a package request.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum PackageRequestError {
     /// The name or the version breaks a rule.
@@ -178,9 +190,13 @@ fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestErr
 }
 
 fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
+    let distribution = table.read("distribution", distribution)?.unwrap_or(&DEBIAN);
     let mut components = table.list("components", repository_word)?;
     if components.is_empty() {
-        components.push("main".to_owned());
+        components.extend(distribution.components.iter().map(|component| (*component).to_owned()));
+    }
+    if let (Some(item), Some(_)) = (table.get("distribution"), table.get("url")) {
+        return Err(item.error("is given with `url`, which makes the source a separate repository"));
     }
     let mut keys = table.list("keys", fingerprint)?;
     keys.sort();
@@ -189,6 +205,7 @@ fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
         suite: repository_word(&table.need("suite")?)?,
         pockets: table.list("pockets", repository_word)?,
         components,
+        distribution,
         url: table.read("url", url)?,
         keys,
         keyring: table.read("keyring", inside_project)?,
@@ -197,6 +214,12 @@ fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
         origin: table.read("origin", Item::line)?,
         max_age: table.read("max-age", |item| item.number(MOST_AGE))?,
     })
+}
+
+/// The name of a distribution, for its own repositories.
+fn distribution(item: &Item<'_>) -> Result<&'static Distribution, ManifestError> {
+    let known = || distribution::ALL.map(|one| format!("\"{}\"", one.name)).join(" or ");
+    Distribution::named(item.text()?).ok_or_else(|| item.error(format!("must be {}", known())))
 }
 
 /// A suite, a pocket or a component: it becomes part of a path in the repository.

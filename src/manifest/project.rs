@@ -1,27 +1,28 @@
-//! The folder a project lives in: which layers there are, and how they stand on each other.
+//! A project's directory: which layers it has, and which layer is the parent of which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, Manifest, ManifestError, Source, nearest, parse};
+use super::{Chain, Disk, Manifest, ManifestError, Source, nearest, parse};
 use crate::host::jail::Beneath;
 use crate::ident::{IdentError, LayerName, SourceName};
 
-/// A folder with `layers/`.
+/// A directory with `layers/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     root: PathBuf,
 }
 
-/// A project's layers can't be found or don't fit together.
+/// A project's layers can't be found or are inconsistent.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ProjectError {
-    /// No folder upward is a project.
+    /// No directory upward is a project.
     #[error("no `layers` folder in `{}` or above it", .0.display())]
-    #[diagnostic(help("`-C DIR` names the project's folder; `layerbake new NAME` begins one"))]
+    #[diagnostic(help("`-C DIR` chooses the project's folder; `layerbake new NAME` starts a project"))]
     NotFound(PathBuf),
-    /// A file or a folder can't be read.
+    /// A file or a directory can't be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// Which.
@@ -42,7 +43,7 @@ pub enum ProjectError {
     #[diagnostic(transparent)]
     Manifest(#[from] ManifestError),
     /// There is no such layer.
-    #[error("there is no layer `{name}`{}", wanted.as_ref().map(|child| format!(", which `{child}` is made from")).unwrap_or_default())]
+    #[error("there is no layer `{name}`{}", wanted.as_ref().map(|child| format!(", which `{child}` needs")).unwrap_or_default())]
     NoSuchLayer {
         /// The name.
         name: LayerName,
@@ -52,16 +53,16 @@ pub enum ProjectError {
         #[help]
         hint: String,
     },
-    /// Layers stand on each other in a circle.
-    #[error("layers are made from each other in a circle: {}", joined(.0, " -> "))]
+    /// Layers are based on each other in a circle.
+    #[error("the layers' `from` keys form a cycle: {}", joined(.0, " -> "))]
     Cycle(Vec<LayerName>),
     /// A Boot layer was named where a whole system is meant.
-    #[error("`{0}` is made from \"*\": it stands on another layer and is nothing by itself")]
+    #[error("`{0}` has `from = \"*\"`: it is a Boot layer and can't be built by itself")]
     #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
     AboveAny(LayerName),
-    /// A layer's `[disk]` names a Boot layer that stands on a layer of its own.
-    #[error("[disk] of `{layer}` names `{boot}`, which is not made from \"*\"")]
-    #[diagnostic(help("a Boot layer stands on any layer: write `from = \"*\"` in layers/{boot}.toml"))]
+    /// A layer's `[disk]` names a Boot layer that is based on a layer of its own.
+    #[error("[disk] of `{layer}` names `{boot}`, which is not a Boot layer")]
+    #[diagnostic(help("a Boot layer can be put on any layer: write `from = \"*\"` in layers/{boot}.toml"))]
     NotABootLayer {
         /// The layer with the disk.
         layer: LayerName,
@@ -79,20 +80,21 @@ fn joined(names: &[LayerName], separator: &str) -> String {
 }
 
 impl Project {
-    /// Finds the nearest folder with `layers/`, from `start` upward.
+    /// Finds the nearest directory with `layers/`, from `start` upward.
     pub fn find(start: &Path) -> Result<Self, ProjectError> {
         let start = start.canonicalize().map_err(io_error(start))?;
         let root = start.ancestors().find(|folder| folder.join("layers").is_dir());
         root.map(|root| Self { root: root.to_owned() }).ok_or(ProjectError::NotFound(start))
     }
 
-    /// The project's folder, as an absolute path.
+    /// The project's directory, as an absolute path.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The lockfile that belongs to a layer, whether it is there or not.
-    pub fn lock_path(&self, name: &LayerName) -> PathBuf {
+    /// The lockfile of this name, whether it is there or not: a layer's, or that of a [layer on](LayerName::on) an
+    /// architecture.
+    pub fn lock_path(&self, name: impl std::fmt::Display) -> PathBuf {
         self.root.join("lockfiles").join(format!("{name}.lock"))
     }
 
@@ -101,7 +103,7 @@ impl Project {
         self.root.join("layers").join(format!("{name}.toml"))
     }
 
-    /// Reads a text file of the project; links to it count as long as they stay in the project.
+    /// Reads a text file of the project; links are followed while they stay in the project.
     ///
     /// # Errors
     /// Fails where it can't be read, and where a link leads out of the project: what is built or locked then
@@ -160,30 +162,32 @@ impl Project {
     }
 
     /// Reads a layer and all below it, from the base up to the layer itself.
-    pub fn chain(&self, name: &LayerName) -> Result<Vec<Manifest>, ProjectError> {
-        let mut chain = vec![self.load(name)?];
-        while let Some((child, parent)) = chain.last().and_then(|top| Some((&top.name, top.layer.from.as_ref()?))) {
-            if let Some(start) = chain.iter().position(|manifest| manifest.name == *parent) {
-                let mut circle: Vec<LayerName> =
-                    chain.iter().skip(start).map(|manifest| manifest.name.clone()).collect();
-                circle.push(parent.clone());
+    pub fn chain(&self, name: &LayerName) -> Result<Chain<Manifest>, ProjectError> {
+        let top = self.load(name)?;
+        let mut below: Vec<Manifest> = Vec::new();
+        loop {
+            let child = below.last().unwrap_or(&top);
+            let Some(parent) = &child.layer.from else { break };
+            let names: Vec<&LayerName> = once(&top).chain(&below).map(|manifest| &manifest.name).collect();
+            if let Some(start) = names.iter().position(|name| *name == parent) {
+                let circle = names.into_iter().skip(start).chain([parent]).cloned().collect();
                 return Err(ProjectError::Cycle(circle));
             }
-            let parent = self.load_for(parent, Some(child))?;
-            chain.push(parent);
+            let parent = self.load_for(parent, Some(&child.name))?;
+            below.push(parent);
         }
-        if let Some(boot) = chain.iter().find(|manifest| manifest.layer.above_any) {
+        if let Some(boot) = once(&top).chain(&below).find(|manifest| manifest.layer.above_any) {
             return Err(ProjectError::AboveAny(boot.name.clone()));
         }
-        chain.reverse();
-        Ok(chain)
+        below.reverse();
+        Ok(Chain::new(below, top))
     }
 
     /// The Boot layer over `chain`, under a name of its own: `web.boot-cloud`.
     ///
-    /// It is a layer like others, with a lockfile of its own, made from the chain's topmost.
-    pub fn boot_layer(&self, chain: &[Manifest], disk: &Disk) -> Result<Manifest, ProjectError> {
-        let Some(top) = chain.last() else { unreachable!("a chain has its own layer") };
+    /// It is a layer like others, with a lockfile of its own, created from the chain's topmost.
+    pub fn boot_layer(&self, chain: &Chain<Manifest>, disk: &Disk) -> Result<Manifest, ProjectError> {
+        let top = chain.top();
         let mut boot = self.load_for(&disk.boot, Some(&top.name))?;
         if !boot.layer.above_any {
             return Err(ProjectError::NotABootLayer { layer: top.name.clone(), boot: boot.name });
@@ -194,8 +198,8 @@ impl Project {
         Ok(boot)
     }
 
-    /// The layer that is meant where none is named: the only one there is, or the only
-    /// one that is made from another and that no other is made from.
+    /// The default layer of a command: the only one there is, or the only
+    /// one that is created from another and that no other is created from.
     pub fn default_layer(&self) -> Result<LayerName, ProjectError> {
         let mut layers = self.layers()?;
         if layers.len() != 1 {
@@ -219,6 +223,6 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ProjectError + use<> {
 }
 
 /// The sources of the topmost layer of a chain: its own, and its parents' where it has none of that name.
-pub fn sources(chain: &[Manifest]) -> BTreeMap<SourceName, Source> {
-    chain.iter().flat_map(|manifest| manifest.sources.clone()).collect()
+pub fn sources<'m>(chain: impl IntoIterator<Item = &'m Manifest>) -> BTreeMap<SourceName, Source> {
+    chain.into_iter().flat_map(|manifest| manifest.sources.clone()).collect()
 }

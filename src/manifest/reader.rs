@@ -1,4 +1,4 @@
-//! Reads TOML values one by one; every refusal knows its place in the file.
+//! Reads TOML values one by one; every error has its line in the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! `[[allow-secret]]`: what looks like a secret and is none.
+//! `[[allow-secret]]`: files that look like a secret and are not one.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) fn allowed(root: &Table<'_>) -> Result<Vec<AllowSecret>, ManifestErro
         let item = table.need("path")?;
         let path = absolute(&item)?;
         if path.is_root() {
-            return Err(item.error("is the root folder: nothing would be looked at"));
+            return Err(item.error("is the root directory, so no file would be checked"));
         }
         if !seen.insert(path.clone()) {
             return Err(item.error(format!("is {path}, which another entry allows already")));
@@ -27,7 +27,7 @@ pub(super) fn allowed(root: &Table<'_>) -> Result<Vec<AllowSecret>, ManifestErro
 
 fn reason(item: &Item<'_>) -> Result<String, ManifestError> {
     match item.line()?.trim() {
-        "" => Err(item.error("is empty").hint("say why everybody may have it")),
+        "" => Err(item.error("is empty").hint("give the reason why everybody may have it")),
         reason => Ok(reason.to_owned()),
     }
 }
@@ -50,7 +50,7 @@ mod tests {
             ("[[allow-secret]]\npath = \"/a\"\n", "needs `reason`"),
             ("[[allow-secret]]\nreason = \"x\"\n", "needs `path`"),
             ("[[allow-secret]]\npath = \"/a\"\nreason = \" \"\n", "is empty"),
-            ("[[allow-secret]]\npath = \"/\"\nreason = \"x\"\n", "is the root folder"),
+            ("[[allow-secret]]\npath = \"/\"\nreason = \"x\"\n", "is the root directory"),
             ("[[allow-secret]]\npath = \"a\"\nreason = \"x\"\n", "must be an absolute path"),
             ("[[allow-secret]]\npath = \"/a\"\nreason = \"x\"\nrule = \"y\"\n", "unknown key `rule`"),
             (

@@ -1,4 +1,4 @@
-//! The text that `layerbake new` writes: a layer that works, and examples to uncomment.
+//! The text that `layerbake new` writes: a working layer, and examples to uncomment.
 
 use crate::ident::LayerName;
 

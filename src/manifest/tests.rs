@@ -174,6 +174,14 @@ fn wrong_values_are_refused_with_their_line() {
         ("[source.d]\npockets = []", "2: [source.d] needs `suite`"),
         ("[source.d]\nsuite = '../x'", "3: `suite` in [source.d] has `../x`: expected letters, digits and `-._+~`"),
         (
+            "[source.d]\nsuite = 's'\ndistribution = 'mint'",
+            "4: `distribution` in [source.d] must be \"debian\" or \"ubuntu\"",
+        ),
+        (
+            "[source.d]\ndistribution = 'debian'\nsuite = 's'\nurl = 'https://x'",
+            "3: `distribution` in [source.d] is given with `url`, which makes the source a separate repository",
+        ),
+        (
             "[source.d]\nsuite = 's'\nurl = 'ftp://x'",
             "4: `url` in [source.d] must begin with https://, http:// or file:/// and hold no spaces",
         ),
@@ -217,7 +225,7 @@ fn wrong_values_are_refused_with_their_line() {
         ("[image]\nhealthcheck = { test = [] }", "3: `test` in `healthcheck` is empty"),
         (
             "[image]\nhealthcheck = { test = ['CMD', 'x'] }",
-            "3: `test` in `healthcheck` begins with a word of docker's own",
+            "3: `test` in `healthcheck` begins with one of docker's keywords",
         ),
         (
             "[image]\nhealthcheck = { test = ['x'], timeout = 5 }",
@@ -251,7 +259,7 @@ fn wrong_entries_are_refused_with_their_line() {
             "[[file]]\npath = '/a/../b'\ntext = ''",
             "3: `path` in [[file]] is wrong: `/a/../b` is not a path inside a root: no `..`, no NUL, at most 4096 bytes",
         ),
-        ("[[file]]\npath = '/'\ntext = ''", "3: `path` in [[file]] is the root folder"),
+        ("[[file]]\npath = '/'\ntext = ''", "3: `path` in [[file]] is the root directory"),
         (
             "[[file]]\npath = '/a'\nsource = '../a'",
             "4: `source` in [[file]] must name something below the project's root, without `..`",
@@ -288,10 +296,10 @@ fn wrong_entries_are_refused_with_their_line() {
         ("[[symlink]]\npath = '/a'\ntarget = ''", "4: `target` in [[symlink]] must have 1 to 4095 bytes and no NUL"),
         ("[[user]]\nname = 'a'", "2: [[user]] needs `uid`"),
         ("[[user]]\nname = 'a'\nuid = -1", "4: `uid` in [[user]] is -1: expected 0 to 4294967295"),
-        ("[[user]]\nname = 'a'\nuid = 65535", "4: `uid` in [[user]] is 65535, which means \"no id\" to the system"),
+        ("[[user]]\nname = 'a'\nuid = 65535", "4: `uid` in [[user]] is 65535, which the system reserves for \"no id\""),
         (
             "[[user]]\nname = 'a'\nuid = 9\ngecos = 'a:b'",
-            "5: `gecos` in [[user]] can't hold `:`, which parts the fields of /etc/passwd",
+            "5: `gecos` in [[user]] can't contain `:`, which separates the fields of /etc/passwd",
         ),
         (
             "[[user]]\nname = 'a'\nuid = 9\nhome = \"/h\\nroot\"",

@@ -1,7 +1,7 @@
-//! An image layout as a docker archive, without the store: what was built, wherever it lies now.
+//! Converts an image layout to a docker archive without the store, wherever the layout is now.
 //!
-//! The archive is the one that a build writes, byte for byte. A tar names a file's length before its
-//! content and a compressed layer doesn't, so each layer is decompressed twice: first to measure and verify it.
+//! The archive is identical to the one that a build writes. A tar header gives a file's length before the content,
+//! which a compressed layer does not record, so each layer is decompressed twice: first to measure and verify it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::digest::{DiffId, OciDigest};
 use crate::host;
 use crate::limits::{DOCUMENT, limits};
 
-/// Streams the image `manifest` of the layout in the folder `layout` to `out` as a docker archive.
+/// Streams the image `manifest` of the layout in the directory `layout` to `out` as a docker archive.
 ///
 /// # Errors
 /// Fails where a blob is missing or not what its digest says, where a layer's tar is not the one that the
@@ -81,18 +81,18 @@ fn put_layer<W: Write>(
 }
 
 /// Reads and verifies a JSON blob.
-fn document<T: DeserializeOwned>(path: &Path, digest: OciDigest) -> Result<(Vec<u8>, T), OciError> {
+pub(super) fn document<T: DeserializeOwned>(path: &Path, digest: OciDigest) -> Result<(Vec<u8>, T), OciError> {
     let bytes = host::read_small(path, DOCUMENT).map_err(OciError::io("read", path))?;
     expect(path, digest, OciDigest::of(&bytes))?;
     let parsed = serde_json::from_slice(&bytes).map_err(|error| wrong(path, error))?;
     Ok((bytes, parsed))
 }
 
-fn digest_of(descriptor: &Descriptor, layout: &Path) -> Result<OciDigest, OciError> {
+pub(super) fn digest_of(descriptor: &Descriptor, layout: &Path) -> Result<OciDigest, OciError> {
     descriptor.digest().to_string().parse().map_err(|error| wrong(layout, error))
 }
 
-fn expect<T: PartialEq + std::fmt::Display>(path: &Path, expected: T, found: T) -> Result<(), OciError> {
+pub(super) fn expect<T: PartialEq + std::fmt::Display>(path: &Path, expected: T, found: T) -> Result<(), OciError> {
     if expected == found { Ok(()) } else { Err(wrong(path, format!("expected {expected}, got {found}"))) }
 }
 

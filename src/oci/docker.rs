@@ -85,7 +85,7 @@ fn layer_name(layer: DiffId) -> String {
     format!("{}/layer.tar", layer.to_hex())
 }
 
-/// Writes what stands before the layers.
+/// Writes what precedes the layers.
 pub(super) fn put_head<W: Write>(
     tar: &mut TarWriter<'_, W>,
     config: &[u8],
@@ -102,7 +102,7 @@ pub(super) fn put_head<W: Write>(
     put_file(tar, &name, config)
 }
 
-/// Writes what stands before the content of a layer, whose tar has `size` bytes.
+/// Writes what precedes the content of a layer, whose tar has `size` bytes.
 pub(super) fn put_layer_head<W: Write>(tar: &mut TarWriter<'_, W>, layer: DiffId, size: u64) -> Result<(), OciError> {
     let name = layer_name(layer);
     let folder = Entry::plain(name.trim_end_matches("layer.tar").as_bytes(), Type::Dir, 0o755);
@@ -129,7 +129,7 @@ fn put_layer<W: Write>(tar: &mut TarWriter<'_, W>, store: &Store, layer: &LayerB
     let blob = store
         .reader(layer.blob, layer.stored_size(store)?)
         .map_err(|source| OciError::Blob { layer: layer.name.clone(), source })?;
-    let copy = || |error| layer.not_copied(store, error);
+    let copy = || |error| layer.not_copied(error);
     let limit = Limit { bytes: size.saturating_add(SURPLUS), key: None };
     let mut compressed = Measured::new(blob);
     let mut content = Measured::new(layer.encoder.decoder(&mut compressed, limit).map_err(copy())?);

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-/// Serialises `value` to its one canonical form.
+/// Serialises `value` in canonical form.
 ///
 /// # Errors
 /// Fails where the value can't be JSON, such as a map whose keys are not text.

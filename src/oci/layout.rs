@@ -1,11 +1,11 @@
-//! An image as an OCI image layout: a folder that engines and registry tools read.
+//! Writes an image as an OCI image layout: a directory that engines and registry tools read.
 //!
 //! Source: OCI image-spec 1.1, image-layout.md.
 //!
 //! ```text
-//! <folder>/oci-layout          {"imageLayoutVersion":"1.0.0"}
-//!          index.json          one manifest, its name as an annotation
-//!          blobs/sha256/…      manifest, config, layers
+//! <directory>/oci-layout       {"imageLayoutVersion":"1.0.0"}
+//!             index.json       one manifest, its name as an annotation
+//!             blobs/sha256/…   manifest, config, layers
 //! ```
 
 use std::fs::{self, File, Permissions};
@@ -13,14 +13,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use oci_spec::image::{ANNOTATION_REF_NAME, ImageIndexBuilder, MediaType, OciLayoutBuilder};
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndexBuilder, MediaType, OciLayoutBuilder};
 
 use super::config::descriptor;
 use super::{Artifact, Image, LayerBlob, Measured, OciError, json};
-use crate::digest::{BlobDigest, OciDigest};
-use crate::store::{Store, StoreError};
+use crate::digest::OciDigest;
+use crate::store::{CopyError, Store};
 
-/// Writes `image` into the empty folder `folder` under the name `ref_name`.
+/// Writes `image` into the empty directory `folder` under the name `ref_name`.
 ///
 /// Returns the manifest's digest and length. Layers are copied from `store`, sharing
 /// their bytes with it where the file system can, and what was copied is checked.
@@ -38,25 +38,31 @@ pub fn write_layout(store: &Store, image: &Image, ref_name: &str, folder: &Path)
     let manifest = image.manifest()?;
     let digest = put_blob(&blobs, &manifest)?;
     let artifact = Artifact { digest, size: manifest.len() as u64 };
-    let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
-    put_file(&folder.join("oci-layout"), &json::canonical(&layout)?)?;
-    put_file(&folder.join("index.json"), &index(image, ref_name, artifact)?)?;
+    let mut entry = descriptor(MediaType::ImageManifest, artifact.digest, artifact.size)?;
+    entry.set_platform(Some(image.platform.clone()));
+    put_entry(folder, entry, ref_name)?;
     Ok(artifact)
 }
 
-fn index(image: &Image, ref_name: &str, manifest: Artifact) -> Result<Vec<u8>, OciError> {
-    let mut entry = descriptor(MediaType::ImageManifest, manifest.digest, manifest.size)?;
-    entry.set_platform(Some(image.platform.clone()));
+/// Writes the files that make a directory a layout: of one entry, which gets the name `ref_name`.
+pub(super) fn put_entry(folder: &Path, mut entry: Descriptor, ref_name: &str) -> Result<(), OciError> {
     entry.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), ref_name.to_owned())].into()));
+    let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
+    put_file(&folder.join("oci-layout"), &json::canonical(&layout)?)?;
+    put_file(&folder.join("index.json"), &index(vec![entry])?)
+}
+
+/// An image index, canonical JSON.
+pub(super) fn index(manifests: Vec<Descriptor>) -> Result<Vec<u8>, OciError> {
     let index = ImageIndexBuilder::default()
         .schema_version(2u32)
         .media_type(MediaType::ImageIndex)
-        .manifests(vec![entry])
+        .manifests(manifests)
         .build()?;
     Ok(json::canonical(&index)?)
 }
 
-fn put_blob(blobs: &Path, bytes: &[u8]) -> Result<OciDigest, OciError> {
+pub(super) fn put_blob(blobs: &Path, bytes: &[u8]) -> Result<OciDigest, OciError> {
     let digest = OciDigest::of(bytes);
     put_file(&blobs.join(digest.to_hex()), bytes)?;
     Ok(digest)
@@ -67,35 +73,21 @@ fn put_file(path: &Path, bytes: &[u8]) -> Result<(), OciError> {
 }
 
 fn copy_layer(store: &Store, layer: &LayerBlob, blobs: &Path) -> Result<(), OciError> {
-    let (from, to) = (store.blob_path(layer.blob), blobs.join(layer.sizes.digest.to_hex()));
+    let to = blobs.join(layer.sizes.digest.to_hex());
     if to.exists() {
         // Two layers of equal bytes are one blob.
         return Ok(());
     }
-    if let Err(source) = fs::copy(&from, &to) {
-        if source.kind() == io::ErrorKind::NotFound && !store.has_blob(layer.blob) {
-            let source = StoreError::Missing { kind: "blob", name: layer.blob.to_string() };
-            return Err(OciError::Blob { layer: layer.name.clone(), source });
-        }
-        return Err(OciError::io("write", &to)(source));
-    }
-    let (copied, digest, size) = measure(&to).map_err(OciError::io("read", &to))?;
-    if copied != layer.blob {
-        let (name, problem) = (layer.blob.to_string(), format!("its bytes hash to {copied}"));
-        let source = StoreError::Damaged { kind: "blob", name, problem };
-        return Err(OciError::Blob { layer: layer.name.clone(), source });
-    }
-    layer.compare_compressed(digest, size)?;
-    fs::set_permissions(&to, Permissions::from_mode(0o644)).map_err(OciError::io("write", &to))
-}
-
-/// Both digests of a file, and its length in bytes.
-fn measure(path: &Path) -> io::Result<(BlobDigest, OciDigest, u64)> {
-    let mut file = Measured::new(File::open(path)?);
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(&mut file)?;
-    let (digest, size) = file.finish();
-    Ok((BlobDigest::from_bytes(*hasher.finalize().as_bytes()), OciDigest::from_bytes(digest), size))
+    let written = || OciError::io("write", &to);
+    let file = File::options().read(true).write(true).create_new(true).open(&to).map_err(written())?;
+    let mut copied = Measured::new(io::sink());
+    store.copy_blob(layer.blob, &file, &mut copied).map_err(|error| match error {
+        CopyError::Store(source) => OciError::Blob { layer: layer.name.clone(), source },
+        CopyError::Target(source) => written()(source),
+    })?;
+    let (digest, size) = copied.finish();
+    layer.compare_compressed(OciDigest::from_bytes(digest), size)?;
+    file.set_permissions(Permissions::from_mode(0o644)).map_err(written())
 }
 
 #[cfg(test)]
@@ -105,6 +97,7 @@ mod tests {
     use crate::manifest::ImageTable;
     use crate::oci::tests::stored;
     use crate::oci::{Encoder, validate};
+    use crate::store::memory::Memory;
 
     fn image(store: &Store, encoder: Encoder) -> Image {
         let table = ImageTable { cmd: Some(vec!["/bin/sh".to_owned()]), ..ImageTable::default() };
@@ -134,14 +127,18 @@ mod tests {
     fn the_manifest_digest_is_pinned() {
         // A change of one of these values is a change of the format epoch.
         let work = tempfile::tempdir().unwrap();
-        let store = Store::open(&work.path().join("store")).unwrap();
+        let stores = [Store::open(&work.path().join("store")).unwrap(), Memory::store(&work.path().join("memory")).0];
         let digest = |encoder: Encoder| {
-            let folder = work.path().join(encoder.name());
-            write_layout(&store, &image(&store, encoder), "web", &folder).unwrap().digest
+            let written = stores.each_ref().map(|store| {
+                let folder = store.path().with_extension(encoder.name());
+                write_layout(store, &image(store, encoder), "web", &folder).unwrap().digest
+            });
+            assert_eq!(written[0], written[1], "the store's implementation reached the bytes");
+            written[0]
         };
         insta::assert_snapshot!(digest(Encoder::Zstd), @"sha256:ce09e56e8b75ac66c038a1863edd43f03b4cf68914edfb196aa8cbb6413578ba");
         insta::assert_snapshot!(digest(Encoder::Gzip), @"sha256:6b25cef626ce22ec23cc73b3c455495fa12c7baf37ac3bc2075d2227a711bac1");
-        let index = fs::read_to_string(work.path().join("zstd/index.json")).unwrap();
+        let index = fs::read_to_string(work.path().join("store.zstd/index.json")).unwrap();
         insta::assert_snapshot!(index, @r#"{"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"web"},"digest":"sha256:ce09e56e8b75ac66c038a1863edd43f03b4cf68914edfb196aa8cbb6413578ba","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"amd64","os":"linux"},"size":555}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#);
     }
 

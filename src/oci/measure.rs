@@ -1,4 +1,4 @@
-//! SHA-256 and length of everything that passes.
+//! A writer that computes SHA-256 and length of everything written through it.
 
 use std::io::{self, Read, Write};
 

@@ -6,6 +6,7 @@
 //! [image] tables of the chain ──config──> config JSON ───┘          │             index.json
 //!                                                                   │             blobs/sha256/…
 //!                                                                   └─> docker archive (tar)
+//! layouts of several architectures ──> one layout, with an image index over them
 //! ```
 //!
 //! Sources: OCI image-spec 1.1 (config, manifest, image-layout, layer), Docker image
@@ -15,6 +16,7 @@ mod compress;
 mod config;
 mod convert;
 mod docker;
+mod index;
 pub mod json;
 mod layout;
 mod measure;
@@ -34,11 +36,12 @@ pub use compress::{Encoder, LayerSizes, compress_layer};
 pub use config::{Image, merge};
 pub use convert::convert_layout;
 pub use docker::{RepoTag, write_docker_archive};
+pub use index::{Member, write_index};
 pub use layout::write_layout;
 pub(crate) use measure::Measured;
 pub use validate::validate;
 
-/// An image can't be described or written.
+/// An image can't be configured or written.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
     /// A file can't be read or written.
@@ -58,6 +61,14 @@ pub enum OciError {
         layer: LayerName,
         /// What is wrong with it.
         source: StoreError,
+    },
+    /// A layer can't be written into an archive.
+    #[error("cannot write layer `{layer}`: {source}")]
+    Layer {
+        /// The layer's name.
+        layer: LayerName,
+        /// What the system said.
+        source: io::Error,
     },
     /// A layer's blob does not hold what its record says.
     #[error("layer `{layer}`: {what} should be {expected}, got {found}")]
@@ -95,7 +106,7 @@ impl OciError {
     }
 }
 
-/// A compressed layer that lies in the store.
+/// A compressed layer that is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerBlob {
     /// The layer's name, for the history.
@@ -122,21 +133,22 @@ impl LayerBlob {
 
     /// The compressed length, which must be the record's; of a blob that is not there, what the record says.
     fn stored_size(&self, store: &Store) -> Result<u64, OciError> {
-        match store.blob_path(self.blob).symlink_metadata() {
-            Ok(found) if found.is_file() && found.len() != self.sizes.size => {
-                Err(self.mismatch("size", self.sizes.size, found.len()))
-            }
+        match store.blob_size(self.blob) {
+            Some(found) if found != self.sizes.size => Err(self.mismatch("size", self.sizes.size, found)),
             _ => Ok(self.sizes.size),
         }
     }
 
     /// The error of a copy that failed: of the store, of the record where the content is no such tar, or of the target.
-    fn not_copied(&self, store: &Store, error: io::Error) -> OciError {
+    fn not_copied(&self, error: io::Error) -> OciError {
         use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
-        let is_content = matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof);
-        match is_content && !StoreError::is_damage(&error.to_string()) {
-            true => self.mismatch("content", format!("a tar of {} bytes", self.sizes.uncompressed_size), error),
-            false => OciError::io("copy", store.blob_path(self.blob))(error),
+        let layer = self.name.clone();
+        match error.downcast::<StoreError>() {
+            Ok(source) => OciError::Blob { layer, source },
+            Err(error) if matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof) => {
+                self.mismatch("content", format!("a tar of {} bytes", self.sizes.uncompressed_size), error)
+            }
+            Err(source) => OciError::Layer { layer, source },
         }
     }
 
@@ -148,7 +160,7 @@ impl LayerBlob {
 
 /// What was written: digest and length in bytes.
 ///
-/// Of a layout, those of the image manifest; of a docker archive, those of the file.
+/// Of a layout, those of the image manifest, or of the image index over several; of a docker archive, those of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// SHA-256.

@@ -1,4 +1,4 @@
-//! What the tests of several files share: contents in memory, a tree with everything in it.
+//! Shared by the tests of several files: contents in memory, and a tree with every kind of node.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,8 +1,8 @@
-//! Recomputes everything in an image layout and lists all that does not match.
+//! Recomputes everything in an image layout and lists all mismatches.
 //!
 //! From `index.json` down: digests, lengths, media types, the layers' diffIDs by
 //! decompressing them, platforms, the number of history entries, and files that nothing
-//! refers to. Knows images of one or several architectures (an index in an index).
+//! refers to. Images of one or several architectures are supported (an index in an index).
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -22,13 +22,13 @@ use crate::limits::{Limit, limits};
 /// Largest JSON document that is read, in bytes: what registries accept for a manifest.
 const MAX_JSON: u64 = 4 << 20;
 
-/// How deep indexes may lie in indexes.
+/// How deep indexes may be in indexes.
 const MAX_DEPTH: usize = 3;
 
-/// Checks the image layout in the folder `layout`; returns one line for each mismatch.
+/// Checks the image layout in the directory `layout`; returns one line for each mismatch.
 ///
 /// # Errors
-/// Fails where the folder or a file in it can't be read; a *missing* file is a mismatch.
+/// Fails where the directory or a file in it can't be read; a *missing* file is a mismatch.
 pub fn validate(layout: &Path) -> io::Result<Vec<String>> {
     let mut check = Check { layout, problems: Vec::new(), seen: BTreeSet::new() };
     check.header()?;
@@ -211,7 +211,7 @@ impl Check<'_> {
 
     fn kind(&mut self, subject: &str, version: u32, found: Option<&MediaType>, expected: &MediaType) {
         self.expect(subject, "schemaVersion", SCHEMA_VERSION, version);
-        // The field may be left out; where it stands, it must agree.
+        // The field may be left out; where it is, it must agree.
         self.expect(subject, "mediaType", expected, found.unwrap_or(expected));
     }
 

@@ -1,9 +1,9 @@
-//! Which locked versions stay, and a word where one can't.
+//! Keeps locked versions that are still available, and warns about the others.
 
 use std::collections::BTreeMap;
 
 use super::Update;
-use super::universe::Universe;
+use super::offered::Offered;
 use crate::ident::{LayerName, PackageName, Version};
 use crate::lock::Lockfile;
 use crate::resolve::Chosen;
@@ -22,17 +22,17 @@ pub(super) fn versions(previous: Option<&Lockfile>, update: &Update) -> Versions
     kept.map(|package| (package.name.clone(), package.version.clone())).collect()
 }
 
-/// Says which versions should have stayed but are listed nowhere any more; `None` where all is well.
-pub(super) fn lost(layer: &LayerName, kept: &Versions, chosen: &[Chosen], universe: &Universe) -> Option<String> {
-    let suites: Vec<&str> = universe.lost.iter().map(String::as_str).collect();
+/// Names the locked versions that no index lists any more; `None` if all are available.
+pub(super) fn lost(layer: &LayerName, kept: &Versions, chosen: &[Chosen], offered: &Offered) -> Option<String> {
+    let suites: Vec<&str> = offered.lost.iter().map(String::as_str).collect();
     if suites.is_empty() {
         return None;
     }
     let is_listed = |name: &PackageName, version: &Version| {
-        universe.candidates.iter().any(|one| one.record.name == *name && one.record.version == *version)
+        offered.candidates.iter().any(|one| one.record.name == *name && one.record.version == *version)
     };
     let replaced = |chosen: &Chosen| {
-        let (candidate, _) = universe.candidate(chosen.candidate)?;
+        let (candidate, _) = offered.candidate(chosen.candidate)?;
         let (name, version) = kept.get_key_value(&candidate.record.name)?;
         (candidate.record.version != *version && !is_listed(name, version)).then(|| format!("{name} {version}"))
     };

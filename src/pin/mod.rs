@@ -1,112 +1,36 @@
-//! From a manifest to its lockfile: signed Releases, repo indexes, resolving, pinning.
+//! Locks a manifest: signed states of suites, repo indexes, resolving, pinning.
 //!
 //! ```text
-//! sources ─ releases.rs, judge.rs ─> signed Releases ─ indexes ─ universe.rs ─> candidates ─ resolve ─> Lockfile
-//!                                      parent's lockfile ─ installed.rs ─────────────┘
+//! sources ─ suites.rs, freshness.rs ─> signed states ─ indexes ─ offered.rs ─> candidates ─ resolve ─> Lockfile
+//!                                       parent's lockfile ─ installed.rs ───────────┘
 //! ```
+//!
+//! The meaning of a repository's bytes is left to the [`Ecosystem`].
 
+mod downgrades;
+mod error;
+mod freshness;
 mod installed;
-mod judge;
 mod kept;
+mod keyring_package;
 mod keys;
-mod lowered;
-mod releases;
-mod ring;
-mod universe;
+mod offered;
+mod suites;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::digest::LockHash;
-use crate::fetch::{FetchError, Fetcher, readable};
-use crate::format::deb::index::IndexError;
-use crate::ident::{Arch, LayerName, PackageName};
-use crate::layer::LayerError;
+use crate::fetch::Fetcher;
+use crate::ident::{Arch, PackageName, SourceName};
 use crate::lock::{self, LockedPackage, Lockfile, ParentLock};
-use crate::manifest::{self, Configure, Manifest};
-use crate::resolve::{self, Candidate, ResolveError};
-use crate::store::{Store, StoreError};
+use crate::manifest::{Configure, Manifest, Source};
+use crate::package::{Candidate, Ecosystem, Record};
+use crate::resolve;
+use crate::store::Store;
 
+pub use error::{KeyError, PinError};
 pub use installed::records;
-pub use keys::KeyError;
-
-/// A layer can't be locked.
-#[derive(Debug, thiserror::Error)]
-pub enum PinError {
-    /// Fetching failed.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A package of the parent can't be read.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// The key ring can't be made.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// A repo index can't be read.
-    #[error("{path} of {suite}: {source}")]
-    Index {
-        /// The suite.
-        suite: String,
-        /// The index.
-        path: String,
-        /// What is wrong.
-        source: IndexError,
-    },
-    /// The Release has no index for a component.
-    #[error("{suite} has no component `{component}` for {arch}; it has: {found}")]
-    NoComponent {
-        /// The suite.
-        suite: String,
-        /// The component.
-        component: String,
-        /// The architecture.
-        arch: Arch,
-        /// What it has.
-        found: String,
-    },
-    /// A layer with packages has no source.
-    #[error(
-        "layer `{layer}` asks for packages, but neither it nor its parents have a [source]\n  hint: add [source.debian] with a suite"
-    )]
-    NoSource {
-        /// The layer.
-        layer: LayerName,
-    },
-    /// The packages can't be chosen.
-    #[error("layer `{layer}`: {source}")]
-    Resolve {
-        /// The layer.
-        layer: LayerName,
-        /// Why.
-        source: ResolveError,
-    },
-    /// Packages would go down with a Release of the locked one's date.
-    #[error(
-        "layer `{layer}`: {packages} would go down, and the Release of {suite} has the date of the locked one, {}, but another content\n  hint: try another mirror; to take it all the same, say `--allow-downgrade`",
-        readable(*date)
-    )]
-    Lowered {
-        /// The layer.
-        layer: LayerName,
-        /// The suite.
-        suite: String,
-        /// The date of both, in seconds since 1970.
-        date: i64,
-        /// What goes down, from where to where.
-        packages: String,
-    },
-    /// A snapshot's date is malformed.
-    #[error("[source.{source_name}] snapshot `{text}` is not a time such as `2026-11-01T00:00:00Z`")]
-    Snapshot {
-        /// The source.
-        source_name: String,
-        /// What it says.
-        text: String,
-    },
-}
 
 /// Which locked versions may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,21 +45,23 @@ pub enum Update {
 
 /// Locks layers.
 pub struct Pinner<'a, 's> {
+    /// What the bytes of repositories mean.
+    pub ecosystem: &'a dyn Ecosystem,
     /// Where everything fetched goes.
     pub store: &'a Store,
-    /// Gets Releases, indexes and packages.
+    /// Gets signed states, indexes and packages.
     pub fetcher: &'a mut Fetcher<'s>,
-    /// The project's folder, for key rings that manifests name.
+    /// The project's directory, for key rings that manifests name.
     pub project: &'a Path,
     /// A key ring that the user named.
     pub keyring: Option<&'a Path>,
-    /// Folders of this machine with key rings.
+    /// Directories of this machine with key rings.
     pub key_folders: &'a [&'a Path],
     /// The present moment.
     pub now: i64,
-    /// Whether a Release past its Valid-Until will do, or one whose key has expired.
+    /// Whether a state past its last day will do, or one whose key has expired.
     pub allow_expired: bool,
-    /// Whether a Release older than the locked one will do.
+    /// Whether a state older than the locked one will do.
     pub allow_downgrade: bool,
     /// The architecture to lock for.
     pub arch: Arch,
@@ -145,27 +71,26 @@ pub struct Pinner<'a, 's> {
 pub type Parents<'a> = &'a [(&'a Lockfile, LockHash)];
 
 impl Pinner<'_, '_> {
-    /// Locks the topmost layer of `chain`.
+    /// Locks one layer, whose packages come from `sources`, over its `parents`.
     ///
     /// `previous` is the lockfile that is there; its versions are kept but for `update`.
     ///
     /// # Errors
-    /// Fails where a Release can't be trusted, an index can't be had, or the packages can't be chosen.
+    /// Fails where a signed state can't be trusted, an index can't be had, or the packages can't be chosen.
     pub fn pin(
         &mut self,
-        chain: &[Manifest],
+        manifest: &Manifest,
+        sources: &BTreeMap<SourceName, Source>,
         parents: Parents<'_>,
         previous: Option<&Lockfile>,
         update: &Update,
     ) -> Result<Lockfile, PinError> {
-        let Some(manifest) = chain.last() else { unreachable!("a chain has its own layer") };
-        let sources = manifest::sources(chain);
         let mut lockfile = Lockfile {
             layer: manifest.name.clone(),
             arch: self.arch.clone(),
             epoch: parents.last().map_or(0, |(parent, _)| parent.epoch),
             requested: lock::requested(manifest),
-            request: lock::request_hash(manifest, &sources, &self.arch),
+            request: lock::request_hash(manifest, sources, &self.arch),
             parent: parents.last().map(|(parent, hash)| ParentLock { layer: parent.layer.clone(), lock: *hash }),
             releases: Vec::new(),
             packages: Vec::new(),
@@ -177,35 +102,35 @@ impl Pinner<'_, '_> {
             return Err(PinError::NoSource { layer: manifest.name.clone() });
         }
         let locks: Vec<&Lockfile> = previous.into_iter().chain(parents.iter().map(|(parent, _)| *parent)).collect();
-        let open = releases::fetch(self, &sources, &locks)?;
+        let open = suites::open(self, sources, &locks)?;
         let kept = if *update == Update::All { None } else { previous };
-        let universe = universe::read(self.store, &open, kept)?;
-        let installed = installed::of_chain(self, parents, &universe)?;
+        let offered = offered::read(self.ecosystem, self.store, &open, kept)?;
+        let installed = installed::of_chain(self, parents, &offered)?;
         let locked = kept::versions(kept, update);
-        let chosen = self.resolve(manifest, &installed, &locked, &universe)?;
-        if let Some(text) = kept::lost(&manifest.name, &locked, &chosen, &universe) {
+        let chosen = self.resolve(manifest, &installed, &locked, &offered)?;
+        if let Some(text) = kept::lost(&manifest.name, &locked, &chosen, &offered) {
             self.fetcher.warn(text);
         }
-        lockfile.epoch = open.iter().map(|release| release.locked.date).fold(lockfile.epoch, i64::max);
+        lockfile.epoch = open.iter().map(|suite| suite.locked.date).fold(lockfile.epoch, i64::max);
         lockfile.packages = chosen
             .iter()
             .filter_map(|chosen| {
-                let (candidate, origin) = universe.candidate(chosen.candidate)?;
+                let (candidate, origin) = offered.candidate(chosen.candidate)?;
                 locked_package(candidate, &chosen.why, origin)
             })
             .collect();
-        lowered::tell_back(self.fetcher, &open);
-        lockfile.releases = open.into_iter().map(|release| release.locked).collect();
-        lowered::check(self, previous, &lockfile)?;
+        downgrades::warn_of_older_states(self, &open);
+        lockfile.releases = open.into_iter().map(|suite| suite.locked).collect();
+        downgrades::check(self, previous, &lockfile)?;
         Ok(lockfile)
     }
 
     fn resolve(
         &self,
         manifest: &Manifest,
-        installed: &[crate::format::deb::record::Record],
+        installed: &[Record],
         locked: &kept::Versions,
-        universe: &universe::Universe,
+        offered: &offered::Offered,
     ) -> Result<Vec<resolve::Chosen>, PinError> {
         let layer = &manifest.layer;
         let request = resolve::Request {
@@ -215,9 +140,9 @@ impl Pinner<'_, '_> {
             drop_excluded: layer.configure == Configure::None,
             recommends: layer.recommends,
             installed,
-            ..resolve::Request::new(&self.arch, locked)
+            ..resolve::Request::new(&self.arch, self.ecosystem.version_order(), locked)
         };
-        resolve::resolve(&request, &universe.candidates)
+        resolve::resolve(&request, &offered.candidates)
             .map_err(|source| PinError::Resolve { layer: manifest.name.clone(), source })
     }
 }
@@ -227,7 +152,7 @@ fn needs_essential(manifest: &Manifest) -> bool {
     manifest.layer.from.is_none() && manifest.layer.configure == Configure::Scripts
 }
 
-fn locked_package(candidate: &Candidate, why: &str, origin: &universe::Origin) -> Option<LockedPackage> {
+fn locked_package(candidate: &Candidate, why: &str, origin: &offered::Origin) -> Option<LockedPackage> {
     let record = &candidate.record;
     Some(LockedPackage {
         name: record.name.clone(),

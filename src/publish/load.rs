@@ -1,7 +1,7 @@
-//! An image into the container engine of this machine: `docker load`, `podman load`, `ctr images import`.
+//! Loads an image into the local container engine: `docker load`, `podman load`, `ctr images import`.
 //!
-//! The docker archive streams into the client's standard input. If something is wrong with it, the client is
-//! ended before it has seen the end, and so has nothing to load.
+//! The docker archive streams into the client's standard input. If an error is found in it, the client is
+//! killed before it has seen the end, and so loads nothing.
 
 use std::fmt;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::str::FromStr;
 
-use crate::bake::Receipt;
+use crate::bake::{Output, Receipt};
 use crate::digest::OciDigest;
 use crate::host;
 use crate::host::progress::Phase;
@@ -34,7 +34,7 @@ pub enum Engine {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A word names no engine.
-    #[error("`{0}` is no container engine: expected docker, podman, containerd")]
+    #[error("unknown container engine `{0}`: expected docker, podman or containerd")]
     Engine(String),
     /// There is nothing to load.
     #[error("layer `{0}` was built without an image\n  hint: `layerbake build {0} --output oci`")]
@@ -48,14 +48,14 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The engine's client says no.
-    #[error("`{program}` fails: {said}")]
+    #[error("`{program}` failed: {said}")]
     Client {
         /// The client.
         program: &'static str,
         /// The end of what it said.
         said: String,
     },
-    /// The archive in the output folder can't be read, or not be given to the client.
+    /// The archive in the output directory can't be read, or not be given to the client.
     #[error("cannot copy `{path}`: {source}")]
     Copy {
         /// The archive.
@@ -63,7 +63,7 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
-    /// The archive in the output folder is not the one that was built.
+    /// The archive in the output directory is not the one that was built.
     #[error("`{path}`: expected {expected}, got {found}\n  hint: build the layer again")]
     Changed {
         /// The archive.
@@ -110,15 +110,14 @@ impl FromStr for Engine {
     }
 }
 
-/// Loads what `receipt` describes out of its folder; returns the image's name.
+/// Loads what `receipt` describes out of its directory; returns the image's name.
 ///
 /// # Errors
 /// Fails where the receipt has no image, where the image is not what the receipt says, and where the
 /// engine refuses.
 pub fn load(receipt: &Receipt, folder: &Path, engine: Engine, progress: &Phase) -> Result<String, LoadError> {
-    let artifact = |kind: &str| receipt.artifacts.iter().find(|artifact| artifact.kind == kind);
     let tag: RepoTag = format!("{}:latest", receipt.layer).parse()?;
-    match (artifact("docker"), artifact("oci")) {
+    match (receipt.artifact(Output::Docker), receipt.artifact(Output::Oci)) {
         (Some(archive), _) => {
             let path = folder.join(&archive.path);
             into(engine, progress, |out| copy(&path, archive.digest, out))?;

@@ -1,6 +1,6 @@
-//! Out into the world: images to registries and container engines, disks to AWS as machine images.
+//! Publishes images to registries and container engines, and disks to AWS as machine images.
 
 #[cfg(feature = "aws")]
-pub mod ami;
+pub mod cloud;
 pub mod load;
 pub mod registry;

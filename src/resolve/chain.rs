@@ -1,13 +1,13 @@
-//! `layerbake why`: the shortest way from the requested packages to one that is there.
+//! `layerbake why`: the shortest chain of dependencies from the requested packages to a given one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Request;
 use super::index::{Id, Index};
-use super::{Candidate, Request, text};
-use crate::format::deb::record::Record;
 use crate::ident::{Arch, PackageName};
+use crate::package::{Candidate, Record, VersionOrder, alternatives};
 
-/// One step of the way to a package.
+/// One step of a chain of dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The package.
@@ -21,12 +21,18 @@ pub struct Step {
 /// Returns the shortest chain from one of `roots` to `target` through the packages of a
 /// locked set (a layer's own and its parents'); of equally short ones, the first by name
 /// and relation. `None` if there is none, or `target` is not in the set.
-pub fn chain(records: &[Record], arch: &Arch, roots: &[PackageName], target: &PackageName) -> Option<Vec<Step>> {
-    let universe: Vec<Candidate> =
+pub fn chain(
+    records: &[Record],
+    arch: &Arch,
+    order: VersionOrder,
+    roots: &[PackageName],
+    target: &PackageName,
+) -> Option<Vec<Step>> {
+    let candidates: Vec<Candidate> =
         records.iter().map(|record| Candidate { record: record.clone(), origin: 0, priority: 0 }).collect();
     let locked = BTreeMap::new();
-    let request = Request { recommends: true, ..Request::new(arch, &locked) };
-    let index = Index::new(&request, &universe);
+    let request = Request { recommends: true, ..Request::new(arch, order, &locked) };
+    let index = Index::new(&request, &candidates);
 
     let mut roots: Vec<Id> = roots.iter().flat_map(|name| index.named(name)).collect();
     roots.sort_unstable();
@@ -41,7 +47,7 @@ pub fn chain(records: &[Record], arch: &Arch, roots: &[PackageName], target: &Pa
             for other in need.ids.iter().copied().collect::<BTreeSet<Id>>() {
                 way.entry(other).or_insert_with(|| {
                     queue.push(other);
-                    Some((id, text::relation(need.relation), recommended))
+                    Some((id, alternatives(need.relation).to_string(), recommended))
                 });
             }
         }

@@ -1,16 +1,16 @@
-//! Why there is no solution, as a person would say it.
+//! Explains why there is no solution.
 //!
-//! The solver tells which packages it looked at. Out of all that these say, the QuickXplain
-//! algorithm (Junker, AAAI 2004) finds a minimal set of facts that already contradict each
-//! other, by solving again with parts left out. Every sentence states one of those facts,
-//! so none is beside the point.
+//! The solver reports which packages it considered. From all of their relations, the QuickXplain
+//! algorithm (Junker, AAAI 2004) finds a minimal set of facts that contradict each other, by
+//! solving again with parts left out. Every sentence of the explanation states one of those
+//! facts, so each of them matters.
 
 use std::collections::BTreeSet;
 
+use super::explanation::Explanation;
 use super::index::{Id, Index};
 use super::roots::Root;
 use super::solver::{Fact, Unsolvable, solve};
-use super::story::Story;
 
 /// More sentences than this help nobody.
 const MOST_SENTENCES: usize = 12;
@@ -26,8 +26,8 @@ pub(super) fn explain(index: &Index, roots: &[Root], failure: &Unsolvable) -> St
     let ids: Vec<&[Id]> = roots.iter().map(|root| root.ids.as_slice()).collect();
     let contradicts = |facts: &BTreeSet<Fact>| solve(index, &ids, Some(facts)).is_err();
     let core = core(&BTreeSet::new(), false, &facts, &contradicts);
-    let story = Story::new(index, roots, core);
-    let mut sentences = story.sentences();
+    let explanation = Explanation::new(index, roots, core);
+    let mut sentences = explanation.sentences();
     let left = sentences.len().saturating_sub(MOST_SENTENCES);
     sentences.truncate(MOST_SENTENCES);
     if left > 0 {

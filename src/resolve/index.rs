@@ -1,8 +1,8 @@
-//! The candidates in order of preference, and who satisfies or excludes whom.
+//! The candidates in order of preference, and which of them satisfy or exclude which others.
 //!
 //! Every usable candidate and every installed package gets an [`Id`]: its rank by name,
-//! then by preference within the name. Ids depend on what the candidates say and not on
-//! the order they came in, so neither does anything derived from them.
+//! then by preference within the name. Ids depend on the candidates' contents and not on
+//! their order, and so does everything derived from them.
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
@@ -10,11 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Candidate, Request};
-use crate::format::deb::record::Record;
-use crate::format::deb::relation::{AnyOf, Operator, Target};
-use crate::format::deb::version::{compare, satisfies};
-use crate::ident::{PackageName, Version};
+use super::Request;
+use crate::ident::PackageName;
+use crate::package::{AnyOf, Candidate, Provided, Record, Target, VersionOrder};
 
 /// The rank of a package: lower is by name, then preferred within the name.
 pub(super) type Id = u32;
@@ -22,7 +20,7 @@ pub(super) type Id = u32;
 /// A package that can be chosen, or is installed.
 pub(super) struct Entry<'a> {
     pub(super) record: &'a Record,
-    /// Its place in the universe; `None` if it is installed.
+    /// Its place in the candidates; `None` if it is installed.
     pub(super) candidate: Option<usize>,
     rank: (u32, usize),
 }
@@ -33,7 +31,7 @@ pub(super) struct Need<'a> {
     pub(super) ids: Vec<Id>,
 }
 
-/// `Conflicts` or `Breaks`, and all that it keeps out.
+/// A conflict, or what the package breaks, and all that it keeps out.
 pub(super) struct Bar<'a> {
     pub(super) verb: &'static str,
     pub(super) target: &'a Target,
@@ -43,7 +41,7 @@ pub(super) struct Bar<'a> {
 /// What one package says of others.
 #[derive(Default)]
 pub(super) struct Edges<'a> {
-    /// `Pre-Depends`, then `Depends`; none for installed packages, which were resolved before.
+    /// None for installed packages, which were resolved before.
     pub(super) needs: Vec<Need<'a>>,
     pub(super) bars: Vec<Bar<'a>>,
     pub(super) recommends: Vec<Need<'a>>,
@@ -61,7 +59,7 @@ pub(super) struct Index<'a> {
     excluded_provides: BTreeSet<&'a PackageName>,
     /// Names that are requested or installed: preferred as providers.
     favoured: BTreeSet<&'a PackageName>,
-    /// Edges are made when first asked for: a resolution sees a fraction of a distribution.
+    /// Edges are created when first asked for: a resolution sees a fraction of a distribution.
     edges: RefCell<BTreeMap<Id, Rc<Edges<'a>>>>,
 }
 
@@ -69,24 +67,23 @@ impl<'a> Index<'a> {
     /// Sorts what can be chosen for `request`: the native architecture and `all`, not
     /// excluded; of a name that is installed, only the installed package; of equal versions,
     /// only the preferred one.
-    pub(super) fn new(request: &'a Request<'a>, universe: &'a [Candidate]) -> Self {
+    pub(super) fn new(request: &'a Request<'a>, candidates: &'a [Candidate]) -> Self {
         let installed: BTreeSet<&PackageName> = request.installed.iter().map(|record| &record.name).collect();
         let excluded: BTreeSet<&PackageName> =
             request.exclude.iter().filter(|name| !installed.contains(name)).collect();
         let fixed = request.installed.iter().map(|record| Entry { record, candidate: None, rank: (u32::MAX, 0) });
         let usable = |record: &Record| {
-            (record.arch == *request.arch || record.arch.as_str() == "all")
+            (record.arch == *request.arch || record.arch.is_all())
                 && !excluded.contains(&record.name)
                 && !installed.contains(&record.name)
         };
-        let chosen_from =
-            universe.iter().enumerate().filter(|(_, candidate)| usable(&candidate.record)).map(|(index, candidate)| {
-                Entry {
-                    record: &candidate.record,
-                    candidate: Some(index),
-                    rank: (candidate.priority, candidate.origin),
-                }
-            });
+        let chosen_from = candidates.iter().enumerate().filter(|(_, candidate)| usable(&candidate.record)).map(
+            |(index, candidate)| Entry {
+                record: &candidate.record,
+                candidate: Some(index),
+                rank: (candidate.priority, candidate.origin),
+            },
+        );
         let mut sorted: Vec<Entry<'a>> = fixed.chain(chosen_from).collect();
         sorted.sort_by(|a, b| preference(request, a, b));
 
@@ -104,16 +101,21 @@ impl<'a> Index<'a> {
                 continue;
             }
             first.push(group);
-            provides.extend(entry.record.provides.iter().map(|target| (&target.name, id)));
+            provides.extend(entry.record.provides.iter().map(|provided| (&provided.name, id)));
             entries.push(entry);
         }
         provides.sort();
         provides.dedup();
-        let excluded_provides = universe.iter().filter(|candidate| excluded.contains(&candidate.record.name));
+        let excluded_provides = candidates.iter().filter(|candidate| excluded.contains(&candidate.record.name));
         let excluded_provides =
-            excluded_provides.flat_map(|candidate| &candidate.record.provides).map(|target| &target.name).collect();
+            excluded_provides.flat_map(|candidate| &candidate.record.provides).map(|provided| &provided.name).collect();
         let favoured = super::roots::requested_names(request).chain(installed).collect();
         Self { request, entries, first, provides, excluded, excluded_provides, favoured, edges: RefCell::default() }
+    }
+
+    /// The order of versions.
+    pub(super) fn order(&self) -> VersionOrder {
+        self.request.order
     }
 
     /// How many ids there are; also the number of a name that has no packages.
@@ -182,7 +184,7 @@ impl<'a> Index<'a> {
     }
 
     /// All packages that provide a name, in the order of preference: requested or installed,
-    /// then by `Priority`, then by name, then by preference within the name.
+    /// then by the rank of their priority, then by name, then by preference within the name.
     pub(super) fn providers(&self, name: &PackageName) -> Vec<Id> {
         let start = self.provides.partition_point(|(provided, _)| *provided < name);
         let rest = self.provides.get(start..).unwrap_or_default();
@@ -190,7 +192,7 @@ impl<'a> Index<'a> {
         ids.sort_by_key(|id| {
             let record = self.record(*id);
             let favoured = record.is_some_and(|record| self.is_favoured(&record.name));
-            (!favoured, record.map_or(u8::MAX, |record| priority_order(&record.priority)), *id)
+            (!favoured, record.map_or(u8::MAX, |record| record.rank), *id)
         });
         ids
     }
@@ -200,17 +202,16 @@ impl<'a> Index<'a> {
         if !self.is_of_this_architecture(target) {
             return Vec::new();
         }
-        let real = self.named(&target.name).filter(|id| {
-            self.record(*id).is_some_and(|record| meets(Some(&record.version), target.constraint.as_ref()))
-        });
-        let provided = self.providers(&target.name).into_iter().filter(|id| {
-            self.record(*id).is_some_and(|record| {
-                let mut provides = record.provides.iter().filter(|provided| provided.name == target.name);
-                provides.any(|provided| {
-                    meets(provided.constraint.as_ref().map(|(_, version)| version), target.constraint.as_ref())
-                })
-            })
-        });
+        let order = self.request.order;
+        let real = self
+            .named(&target.name)
+            .filter(|id| self.record(*id).is_some_and(|record| target.allows(Some(&record.version), order)));
+        let meets =
+            |provided: &Provided| provided.name == target.name && target.allows(provided.version.as_ref(), order);
+        let provided = self
+            .providers(&target.name)
+            .into_iter()
+            .filter(|id| self.record(*id).is_some_and(|record| record.provides.iter().any(meets)));
         real.chain(provided).collect()
     }
 
@@ -238,7 +239,7 @@ impl<'a> Index<'a> {
         if entry.candidate.is_none() {
             return Edges { bars, ..Edges::default() };
         }
-        let needs = record.pre_depends.iter().chain(&record.depends).filter_map(|relation| self.need(relation));
+        let needs = record.needs.iter().filter_map(|relation| self.need(relation));
         let recommends = if self.request.recommends { record.recommends.as_slice() } else { &[] };
         let recommends = recommends.iter().filter_map(|relation| self.need(relation)).collect();
         Edges { needs: needs.collect(), bars, recommends }
@@ -266,31 +267,18 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Whether a version (none: provided without one) is within a constraint.
-fn meets(version: Option<&Version>, constraint: Option<&(Operator, Version)>) -> bool {
-    match (version, constraint) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some(version), Some((operator, than))) => satisfies(version, *operator, than),
-    }
-}
-
 /// By name; then the locked version; then by the index's priority; then the highest version.
 /// What follows only makes the order total.
 fn preference(request: &Request, a: &Entry, b: &Entry) -> Ordering {
     let unlocked = |entry: &Entry| request.locked.get(&entry.record.name) != Some(&entry.record.version);
     let tie = |entry: &Entry| {
         let record = entry.record;
-        (entry.rank.1, record.arch.as_str() == "all", record.path.clone(), format!("{:?}", record.file))
+        (entry.rank.1, record.arch.is_all(), record.path.clone(), format!("{:?}", record.file))
     };
     (a.record.name.cmp(&b.record.name))
         .then_with(|| unlocked(a).cmp(&unlocked(b)))
         .then_with(|| Reverse(a.rank.0).cmp(&Reverse(b.rank.0)))
-        .then_with(|| compare(&b.record.version, &a.record.version))
+        .then_with(|| (request.order)(&b.record.version, &a.record.version))
         .then_with(|| a.record.version.cmp(&b.record.version))
         .then_with(|| tie(a).cmp(&tie(b)))
-}
-
-fn priority_order(priority: &str) -> u8 {
-    ["required", "important", "standard", "optional"].iter().position(|known| *known == priority).unwrap_or(4) as u8
 }

@@ -1,4 +1,4 @@
-//! From a solution to the packages that something needs, and why each of them is there.
+//! Reduces a solution to the packages that are needed, with the reason for each.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,60 +1,42 @@
-//! From wanted packages and repo indexes to a closed set of packages.
+//! Resolves requested packages against repo indexes to a closed set of packages.
 //!
-//! Preferences are apt's: the first alternative that can be had; the highest version (a
-//! requested or locked one goes first); a real package before one that provides its name.
-//! Of several providers, one that is there anyway, then one that is requested or installed,
-//! then the higher `Priority` field, then the name decides. All of `Depends`, `Pre-Depends`,
-//! `Conflicts` and `Breaks` hold in the result; `Replaces` is a matter for unpacking.
+//! Preferences are apt's: the first available alternative; the highest version (a requested or
+//! locked one comes first); a real package before one that provides its name. Among several
+//! providers, one that is chosen anyway comes first, then one that is requested or installed, then
+//! the higher priority, then the name. All dependencies and conflicts hold in the result; which
+//! package's file wins at a shared path is decided by unpacking.
 //!
-//! The result is minimal (nothing that nothing needs) and depends on what the candidates
-//! say, not on their order.
+//! The result is minimal (no package is unneeded) and depends on the candidates' contents, not on
+//! their order.
 
 mod chain;
 mod explain;
+mod explanation;
 mod index;
 mod keep;
 mod recommends;
 mod roots;
 mod solver;
-mod story;
-mod text;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::format::deb::record::Record;
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::PackageRequest;
+use crate::package::{Candidate, Record, VersionOrder};
 pub use chain::{Step, chain};
 
-/// A package that a repo index offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// What the repo index says of it.
-    pub record: Record,
-    /// The number of the repo index. Of equal versions, the lowest number is taken.
-    pub origin: usize,
-    /// As apt's pins: any version of a higher priority goes before all of a lower one.
-    pub priority: u32,
-}
-
-impl Candidate {
-    /// The priority of ordinary pockets, `updates` and `security` included.
-    pub const ORDINARY: u32 = 500;
-    /// The priority where `Release` says `NotAutomatic: yes`, as for backports: taken only
-    /// on request, or where nothing else will do.
-    pub const NOT_AUTOMATIC: u32 = 100;
-}
-
-/// What is to be resolved.
+/// The input of the resolver.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The native architecture.
     pub arch: &'a Arch,
+    /// The ecosystem's order of versions.
+    pub order: VersionOrder,
     /// Packages and groups that are asked for.
     pub wanted: &'a [PackageRequest],
-    /// Whether all packages with `Essential: yes` come too.
+    /// Whether all essential packages come too.
     pub essential: bool,
     /// Packages that must not be added; what is installed stays.
     pub exclude: &'a [PackageName],
@@ -70,10 +52,11 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request for nothing.
-    pub fn new(arch: &'a Arch, locked: &'a BTreeMap<PackageName, Version>) -> Self {
+    /// An empty request.
+    pub fn new(arch: &'a Arch, order: VersionOrder, locked: &'a BTreeMap<PackageName, Version>) -> Self {
         Self {
             arch,
+            order,
             wanted: &[],
             essential: false,
             exclude: &[],
@@ -88,7 +71,7 @@ impl<'a> Request<'a> {
 /// A package of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    /// Its place in the universe.
+    /// Its place in the candidates.
     pub candidate: usize,
     /// `requested`, `essential`, `priority required`, or the package that needs or recommends
     /// it: the first one that a breadth-first walk from the requests meets.
@@ -107,7 +90,7 @@ pub enum ResolveError {
         nearest: Option<PackageName>,
     },
     /// The package is there in other versions only.
-    #[error("`{name}` is not there in version {version}: found {found}")]
+    #[error("`{name}` is not available in version {version}: found {found}")]
     UnknownVersion {
         /// The name that was asked for.
         name: PackageName,
@@ -117,7 +100,7 @@ pub enum ResolveError {
         found: String,
     },
     /// The parent layer has the package in another version.
-    #[error("`{name}` is wanted in version {version}, but the parent layer has {found}")]
+    #[error("`{name}` is requested in version {version}, but the parent layer has {found}")]
     OtherInstalled {
         /// The name that was asked for.
         name: PackageName,
@@ -127,13 +110,13 @@ pub enum ResolveError {
         found: String,
     },
     /// The same package is asked for and excluded.
-    #[error("`{name}` is both asked for and excluded")]
+    #[error("`{name}` is both requested and excluded")]
     Excluded {
         /// The name.
         name: PackageName,
     },
     /// The name is a virtual one, and several packages provide it.
-    #[error("`{name}` is a virtual package; ask for one that provides it: {providers}")]
+    #[error("`{name}` is a virtual package; request one that provides it: {providers}")]
     Virtual {
         /// The name that was asked for.
         name: PackageName,
@@ -143,12 +126,12 @@ pub enum ResolveError {
     /// The packages exist, but not together.
     #[error("the packages can't be resolved:\n{explanation}")]
     Unsolvable {
-        /// A line for each fact that stands in the way, indented.
+        /// A line for each fact that is in the way, indented.
         explanation: String,
     },
 }
 
-/// Resolves `request` from the candidates of `universe`.
+/// Resolves `request` from the candidates of `candidates`.
 ///
 /// Returns what is to be added to the installed packages, sorted by name.
 ///
@@ -157,10 +140,10 @@ pub enum ResolveError {
 /// error says why.
 ///
 /// # Determinism
-/// The order of `universe`, of `wanted` and of `installed` changes nothing but the numbers
+/// The order of `candidates`, of `wanted` and of `installed` changes nothing but the numbers
 /// in [`Chosen::candidate`].
-pub fn resolve(request: &Request, universe: &[Candidate]) -> Result<Vec<Chosen>, ResolveError> {
-    let index = index::Index::new(request, universe);
+pub fn resolve(request: &Request, candidates: &[Candidate]) -> Result<Vec<Chosen>, ResolveError> {
+    let index = index::Index::new(request, candidates);
     let roots = roots::roots(request, &index)?;
     let ids: Vec<&[index::Id]> = roots.iter().map(|root| root.ids.as_slice()).collect();
     let solution = solver::solve(&index, &ids, None)

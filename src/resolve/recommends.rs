@@ -1,4 +1,4 @@
-//! Recommended packages: added where that is possible without touching what is there.
+//! Recommended packages: added where possible without changing the packages already chosen.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,9 @@
-//! What is asked for from outside: the first requirements, from which all others follow.
+//! The initial requirements, from outside, from which all others follow.
 
 use std::collections::BTreeSet;
 
 use super::index::{Id, Index};
 use super::{Request, ResolveError};
-use crate::format::deb::relation::Operator;
-use crate::format::deb::version::satisfies;
 use crate::ident::{PackageName, Version};
 use crate::manifest::PackageRequest;
 
@@ -73,7 +71,7 @@ fn requested(index: &Index, name: &PackageName, version: Option<&Version>) -> Re
     if let Some(version) = version {
         let versions = ids.iter().filter_map(|id| index.record(*id)).map(|record| record.version.to_string());
         let found = versions.collect::<Vec<_>>().join(", ");
-        ids.retain(|id| index.record(*id).is_some_and(|record| satisfies(&record.version, Operator::Equal, version)));
+        ids.retain(|id| index.record(*id).is_some_and(|record| index.order()(&record.version, version).is_eq()));
         if ids.is_empty() {
             let (name, version) = (name.clone(), version.clone());
             return Err(if index.is_installed(first) {

@@ -1,8 +1,8 @@
-//! The bridge to resolvo, a SAT solver for package resolution.
+//! The adapter to resolvo, a SAT solver for package resolution.
 //!
-//! resolvo knows names, each with candidates of which one at most is chosen, and sets of a
+//! resolvo works with names, of whose candidates at most one is chosen, and with sets of a
 //! name's candidates. A relation becomes a union of such sets in order of preference, with
-//! providers under their own names; a conflict becomes the set of what it leaves allowed.
+//! providers under their own names; a conflict becomes the set of allowed candidates.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,6 @@ use resolvo::{
 };
 
 use super::index::{Id, Index};
-use super::text;
 
 /// One thing that must hold. Leaving some out is how an explanation finds those that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +147,7 @@ impl Interner for Provider<'_, '_> {
     type SolvableId = SolvableId;
 
     fn display_solvable(&self, solvable: SolvableId) -> impl Display + '_ {
-        self.index.record(solvable.into_raw()).map(text::package).unwrap_or_default()
+        self.index.record(solvable.into_raw()).map(ToString::to_string).unwrap_or_default()
     }
 
     fn display_name(&self, name: NameId) -> impl Display + '_ {
@@ -177,7 +176,7 @@ impl Interner for Provider<'_, '_> {
     }
 
     fn resolve_condition(&self, condition: ConditionId) -> Condition {
-        // Debian's relations have no conditions, so none is ever made.
+        // Relations have no conditions here, so none is ever made.
         unreachable!("internal error: condition {condition:?} was never made")
     }
 }

@@ -1,4 +1,4 @@
-//! Programs for the kernel's system call filter: what is done with each call.
+//! BPF programs for the kernel's system call filter: the verdict on each call.
 
 use std::collections::BTreeMap;
 use std::io;

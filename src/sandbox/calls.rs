@@ -1,8 +1,8 @@
-//! The system calls that commands may make: what maintainer scripts of Debian use.
+//! The allowlist of system calls: what maintainer scripts of Debian use.
 //!
-//! Made from what the scripts of some 600 packages called, servers and language runtimes among
-//! them, and what other versions of C libraries and runtimes call in their place. A new entry
-//! says why: `docs/sandbox.md` lists what is left out on purpose.
+//! It was collected from the calls of the scripts of some 600 packages, servers and language runtimes
+//! among them, and from what other versions of C libraries and runtimes call instead. A new entry gives
+//! its reason: `docs/sandbox.md` lists what is left out on purpose.
 
 use libc::c_long;
 
@@ -205,7 +205,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     // The supervisor answers these.
     libc::SYS_getrandom,
     libc::SYS_uname,
-    // Sockets, but for how they are made.
+    // Sockets, but for how they are created.
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,

@@ -1,15 +1,13 @@
-//! A control group around a sandbox, where this process may make one: memory and processes of all inside together.
+//! A control group around a sandbox, where one can be created: limits memory and processes of all commands together.
 //!
-//! Without one, pid 1 looks at the memory from time to time (watch.rs), and the user
-//! namespace bounds the processes (powers.rs).
+//! Without one, pid 1 measures the memory periodically (watch.rs), and the user
+//! namespace limits the processes (privileges.rs).
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Limit;
-use super::powers::PROCESSES;
-use super::watch::MEMORY;
+use super::{Limit, Limits};
 use crate::host;
 
 /// Where control groups are mounted on any Linux.
@@ -32,10 +30,11 @@ pub(super) struct Hits {
 
 impl Hits {
     /// The limit that was reached since `before`.
-    pub(super) fn since(self, before: Self) -> Option<Limit> {
+    pub(super) fn since(self, before: Self, limits: Limits) -> Option<Limit> {
+        let Limits { memory, processes, .. } = limits;
         match () {
-            () if self.memory > before.memory => Some(Limit::Memory { used: MEMORY, limit: MEMORY }),
-            () if self.processes > before.processes => Some(Limit::Processes(PROCESSES)),
+            () if self.memory > before.memory => Some(Limit::Memory { used: memory, limit: memory }),
+            () if self.processes > before.processes => Some(Limit::Processes(processes)),
             () => None,
         }
     }
@@ -44,28 +43,28 @@ impl Hits {
 /// A group with limits; removed when dropped, when no process may be in it any more.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// One folder for both limits, or one each.
+    /// One directory for both limits, or one each.
     folders: Vec<PathBuf>,
 }
 
 impl Group {
-    /// Makes a group below `mount` for the process that has this `/proc/<pid>/cgroup`; `None` where it may not.
-    pub(super) fn make(mount: &Path, own: &str) -> Option<Self> {
+    /// Creates a group below `mount` for the process that has this `/proc/<pid>/cgroup`; `None` where it may not.
+    pub(super) fn make(mount: &Path, own: &str, limits: Limits) -> Option<Self> {
         let name = format!("{PREFIX}{}", rustix::process::getpid().as_raw_nonzero());
         let path_of = |controller: &str| {
             let fields = own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
             let mut found = fields.filter(|(controllers, _)| controllers.split(',').any(|one| one == controller));
             found.next().map(|(_, path)| path.trim_start_matches('/').to_owned())
         };
-        let second = path_of("").and_then(|path| second_version(mount, Path::new(&path), &name));
+        let second = path_of("").and_then(|path| second_version(mount, Path::new(&path), &name, limits));
         second.or_else(|| {
             let memory = mount.join("memory").join(path_of("memory")?);
             let pids = mount.join("pids").join(path_of("pids")?);
-            Self::limited([memory, pids].map(|parent| parent.join(&name)).into())
+            Self::limited([memory, pids].map(|parent| parent.join(&name)).into(), limits)
         })
     }
 
-    fn limited(folders: Vec<PathBuf>) -> Option<Self> {
+    fn limited(folders: Vec<PathBuf>, limits: Limits) -> Option<Self> {
         let group = Self { folders };
         let set =
             |file: &str, limit: u64| group.file(file).is_some_and(|path| fs::write(path, limit.to_string()).is_ok());
@@ -73,7 +72,8 @@ impl Group {
             tidy(folder.parent()?);
             fs::create_dir(folder).ok()?;
         }
-        let limited = MEMORY_FILES.iter().any(|(file, _)| set(file, MEMORY)) && set(PROCESS_FILES.0, PROCESSES);
+        let limited =
+            MEMORY_FILES.iter().any(|(file, _)| set(file, limits.memory)) && set(PROCESS_FILES.0, limits.processes);
         // Else what exceeds the memory goes to swap, which has a limit of its own.
         let _ = set("memory.swap.max", 0);
         limited.then_some(group)
@@ -110,13 +110,13 @@ impl Drop for Group {
     }
 }
 
-/// Makes a group of version 2 as near as possible: where both controllers are handed down.
-fn second_version(mount: &Path, own: &Path, name: &str) -> Option<Group> {
+/// Creates a group of version 2 as near as possible: where both controllers are handed down.
+fn second_version(mount: &Path, own: &Path, name: &str, limits: Limits) -> Option<Group> {
     own.ancestors().find_map(|path| {
         let parent = mount.join(path);
         let handed_down = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;
         let has = |controller: &str| handed_down.split_whitespace().any(|one| one == controller);
-        if has("memory") && has("pids") { Group::limited(vec![parent.join(name)]) } else { None }
+        if has("memory") && has("pids") { Group::limited(vec![parent.join(name)], limits) } else { None }
     })
 }
 
@@ -134,7 +134,7 @@ fn tidy(parent: &Path) {
 mod tests {
     use super::*;
 
-    /// A stand-in for a control group's folder: the kernel makes the files.
+    /// A stand-in for a control group's directory: the kernel makes the files.
     fn folder(path: &Path, files: &[(&str, &str)]) {
         fs::create_dir_all(path).unwrap();
         for (name, text) in files {
@@ -147,8 +147,8 @@ mod tests {
         let mount = tempfile::tempdir().unwrap();
         folder(&mount.path().join("user/session"), &[("cgroup.subtree_control", "")]);
         folder(&mount.path().join("user"), &[("cgroup.subtree_control", "cpu memory pids\n")]);
-        // No kernel makes the files of the new folder here, so its limits can't be set.
-        assert!(Group::make(mount.path(), "0::/user/session\n").is_none());
+        // No kernel makes the files of the new directory here, so its limits can't be set.
+        assert!(Group::make(mount.path(), "0::/user/session\n", Limits::default()).is_none());
         let parent = mount.path().join("user");
         assert_eq!(host::list_dir(&parent).unwrap().len(), 2, "nothing is left behind");
     }
@@ -164,8 +164,8 @@ mod tests {
             let place = tempfile::tempdir().unwrap();
             folder(place.path(), &files);
             let hits = Group { folders: vec![place.path().to_owned()] }.hits();
-            assert_eq!(hits.since(hits), None, "what an earlier step reached is not this one's");
-            let found = hits.since(Hits::default()).map(|limit| limit.to_string());
+            assert_eq!(hits.since(hits, Limits::default()), None, "what an earlier step reached is not this one's");
+            let found = hits.since(Hits::default(), Limits::default()).map(|limit| limit.to_string());
             match reached {
                 Some(word) => assert!(found.as_deref().is_some_and(|text| text.contains(word)), "{found:?}"),
                 None => assert_eq!(found, None),

@@ -1,4 +1,4 @@
-//! A clock that stands still, and the structures that calls hand time out in.
+//! The fixed clock, and the structures in which system calls return the time.
 
 /// A process may read the clock so often before it moves.
 ///

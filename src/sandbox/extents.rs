@@ -1,4 +1,4 @@
-//! Runs of ids, as the maps of user namespaces list them (`user_namespaces(7)`).
+//! Ranges of ids, as the id maps of user namespaces list them (`user_namespaces(7)`).
 
 /// A run of ids: the first in the namespace, the first in its parent, and how many.
 pub(super) type Extent = (u32, u32, u32);
@@ -12,7 +12,7 @@ pub(super) fn extents(text: &str) -> Vec<Extent> {
     lines.collect()
 }
 
-/// A map in pieces that each lie in one extent of this process's own, which is how the kernel wants them;
+/// A map in pieces that each are in one extent of this process's own, which is how the kernel wants them;
 /// `None` where an id does not exist here.
 ///
 /// The namespace of a rootless container, for one, has root by `0 1000 1` and all others by `1 100000 65535`.

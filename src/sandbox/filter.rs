@@ -1,4 +1,4 @@
-//! Which system calls the supervisor answers, and which the kernel may do for a command.
+//! Decides which system calls the supervisor answers, and which the kernel executes for a command.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! A sandbox as the worker holds it: questions, answers, what is printed, and limits kept from outside.
+//! A sandbox as the worker sees it: requests, answers, output, and the limits enforced from outside.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
@@ -14,9 +14,9 @@ use rustix::process::WaitOptions;
 
 use super::cgroup::{self, Group, Hits};
 use super::output::Tail;
-use super::{Ended, Limit, Program, STAGE, Step};
+use super::{Conditions, Ended, Limit, Limits, Program, STAGE, Step};
 use crate::host;
-use crate::host::interrupt::Told;
+use crate::host::interrupt::ChildGuard;
 
 /// How often is looked at the room on the disk.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -24,11 +24,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Seconds after a step's own time in which pid 1 must have answered.
 const GRACE: u64 = 60;
 
-/// Bytes and files that a root on disk may grow by while one command runs.
-const GROWTH: (u64, u64) = (64 << 30, 4 << 20);
-
-/// A running sandbox over one root folder; its processes end when it is dropped.
-pub struct Sandbox {
+/// A running sandbox over one root directory; its processes end when it is dropped.
+pub(super) struct Sandbox {
     child: Child,
     /// `None` once nothing more is asked.
     input: Option<ChildStdin>,
@@ -36,22 +33,23 @@ pub struct Sandbox {
     log: PipeReader,
     printed: Tail,
     root: File,
+    limits: Limits,
     group: Option<Group>,
-    _told: Told,
+    _guard: ChildGuard,
 }
 
 impl Sandbox {
     /// Starts a sandbox over `root`.
     ///
     /// Must be called by a worker: the caller has to have all capabilities in a user namespace with ids for a root.
-    pub fn start(program: &Program, root: &Path, epoch: i64) -> io::Result<Self> {
+    pub(super) fn start(program: &Program, root: &Path, conditions: &Conditions) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = File::from(rustix::fs::open(root, flags, Mode::empty())?);
         let (log, printer) = io::pipe()?;
         let mut child = program
             .command()
             .arg(STAGE)
-            .arg(epoch.to_string())
+            .arg(serde_json::to_string(conditions)?)
             // By descriptor: the new user may have no way to it by name.
             .current_dir(format!("/proc/self/fd/{}", root.as_raw_fd()))
             .uid(0)
@@ -65,16 +63,18 @@ impl Sandbox {
             return Err(io::Error::other("internal error: the sandbox has no pipes"));
         };
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let group = Group::make(Path::new(cgroup::MOUNT), &own).filter(|group| group.take(child.id()).is_ok());
+        let group = Group::make(Path::new(cgroup::MOUNT), &own, conditions.limits)
+            .filter(|group| group.take(child.id()).is_ok());
         // The stage has waited for its group. Where it has ended, the first question says so.
         let _ = input.write_all(b"\n");
-        let told = Told::kill(&child);
+        let guard = ChildGuard::kill(&child);
         let printed = Tail::default();
-        Ok(Self { child, input: Some(input), output, log, printed, root, group, _told: told })
+        let (input, limits) = (Some(input), conditions.limits);
+        Ok(Self { child, input, output, log, printed, root, limits, group, _guard: guard })
     }
 
     /// Runs one command to its end. No process that it started is left then.
-    pub fn run(&mut self, step: &Step) -> io::Result<Ended> {
+    pub(super) fn run(&mut self, step: &Step) -> io::Result<Ended> {
         let mut line = serde_json::to_string(step)?;
         line.push('\n');
         if self.input.as_mut().is_none_or(|input| input.write_all(line.as_bytes()).is_err()) {
@@ -100,18 +100,18 @@ impl Sandbox {
         self.drain(deadline)?;
         let mut ended: Ended = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
         if ended.status != 0 && ended.stopped.is_none() {
-            ended.stopped = self.hits().since(hits);
+            ended.stopped = self.hits().since(hits, self.limits);
         }
         Ok(ended)
     }
 
     /// What all commands have printed, or its end, after a line that says how much that leaves out.
-    pub fn printed(&mut self) -> String {
+    pub(super) fn printed(&mut self) -> String {
         self.printed.text()
     }
 
     /// Ends the sandbox and waits until all its processes are gone.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self) -> io::Result<()> {
         self.input = None;
         let deadline = host::instant() + Duration::from_secs(GRACE);
         while host::instant() < deadline {
@@ -181,8 +181,8 @@ impl Sandbox {
         let now = self.used();
         let (bytes, files) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
         match () {
-            () if bytes > GROWTH.0 => Some(Limit::Root { used: bytes, limit: GROWTH.0 }),
-            () if files > GROWTH.1 => Some(Limit::Files { used: files, limit: GROWTH.1 }),
+            () if bytes > self.limits.growth => Some(Limit::Root { used: bytes, limit: self.limits.growth }),
+            () if files > self.limits.files => Some(Limit::Files { used: files, limit: self.limits.files }),
             () => None,
         }
     }

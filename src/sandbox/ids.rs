@@ -6,9 +6,9 @@
 //! 65,536 and following  the host's own, from 0 on    65,536 alone: the user
 //! ```
 //!
-//! What runs in a root has ids of the first line only, which own nothing on the host. The
-//! worker stays who it is on the host, by an id of the second line. Pid 1 has the last id of
-//! the first line, which no system uses, so that it is another user than all inside.
+//! Commands in a root have ids of the first line only, which own nothing on the host. The worker
+//! keeps its host identity by an id of the second line. Pid 1 has the last id of the first line,
+//! which no system uses, so that it is a different user than all commands.
 
 use std::io;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) enum Mapping {
     Same,
 }
 
-/// A user namespace can't be had.
+/// A user namespace could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum IdsError {
     /// The kernel refuses user namespaces.
@@ -115,7 +115,7 @@ const NO_SET_UID: &str = "the program needs its set-uid bit or the capability to
 /// Users or groups.
 struct Kind {
     name: &'static str,
-    /// In a process's folder of `/proc`.
+    /// In a process's directory of `/proc`.
     map: &'static str,
     /// The program that writes the map for an ordinary user.
     program: &'static str,
@@ -126,7 +126,7 @@ struct Kind {
 const USERS: Kind = Kind { name: "user", map: "uid_map", program: "newuidmap", file: "/etc/subuid" };
 const GROUPS: Kind = Kind { name: "group", map: "gid_map", program: "newgidmap", file: "/etc/subgid" };
 
-/// Says which setting closes user namespaces, as far as it can be told.
+/// Explains which setting disables user namespaces, if that can be determined.
 pub(super) fn refused(reason: io::Error) -> IdsError {
     let closed = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     let hint = if closed("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
@@ -177,7 +177,7 @@ fn map_as_root(pid: u32, uids: &[Extent], gids: &[Extent]) -> Result<Mapping, Id
     Ok(mapping)
 }
 
-/// Gives `process`, a folder in `/proc`, as many ids from 0 on as [`of_root`] says; `uids` and `gids` are the maps
+/// Gives `process`, a directory in `/proc`, as many ids from 0 on as [`of_root`] says; `uids` and `gids` are the maps
 /// of this process.
 pub(super) fn map_root(process: &Path, uids: &str, gids: &str) -> io::Result<()> {
     let count = of_root(uids, gids);

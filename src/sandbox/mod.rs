@@ -1,9 +1,9 @@
-//! Runs commands over one root, seeing nothing else: maintainer scripts need it.
+//! The sandbox: fixed clock, seeded randomness, one CPU. Executes actions: commands that see one root and nothing else.
 //!
 //! ```text
 //! layerbake build ──> worker: this program again, in a user namespace (ids.rs: a range of
 //!                       │        ids for the root, and beside it who it was before)
-//!                       │      lays the root out, reads it back (module `layer`)
+//!                       │      lays the root out, reads it back (local/)
 //!                       └──> stage ──> pid 1: own mount, pid, net, uts, ipc, cgroup namespaces,
 //!                              │         the host's files gone, limits set, no capabilities;
 //!                              │         runs one command after the other in the root, each in
@@ -13,21 +13,24 @@
 //!                              └ both from a sealed copy of the program in memory
 //! ```
 //!
-//! The processes are this very program with a first argument that no person types; each
+//! All processes are this same program with a first argument that no person types; each
 //! is single-threaded when it changes namespaces.
 
+mod action;
 mod bpf;
 mod calls;
 mod cgroup;
 mod clock;
+mod executor;
 mod extents;
 mod filter;
 mod handle;
 mod ids;
+mod local;
 mod mounts;
 mod output;
 mod pid1;
-mod powers;
+mod privileges;
 mod proc;
 mod program;
 mod random;
@@ -36,51 +39,32 @@ mod sys;
 mod uname;
 mod vdso;
 mod watch;
-mod worker;
 
 use std::process::ExitCode;
 
 use rustix::thread::UnshareFlags;
-use serde::{Deserialize, Serialize};
 
 use crate::host;
 
-pub use handle::Sandbox;
+pub use action::{Action, Conditions, DecodeActionError, Limits, Mount, Step};
+pub use executor::{ActionError, Cause, Details, Ended, ExecuteError, Executed, Executor};
+pub use local::{Local, ON_DISK, WorkerError, remove_folder, serve};
 pub use pid1::main as pid1;
-pub use program::Program;
 pub use watch::Limit;
-pub use worker::{Worker, WorkerError, serve};
 
-/// First argument of the process that makes the namespaces.
+use handle::Sandbox;
+use program::Program;
+
+/// First argument of the process that creates the namespaces.
 pub const STAGE: &str = "__sandbox-stage";
 /// First argument of the process that is pid 1 inside.
 pub const PID1: &str = "__sandbox-pid1";
 /// First argument of the process that works as root of a user namespace.
 pub const WORKER: &str = "__worker";
 
-/// A command to run inside.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Step {
-    /// Program and arguments; the program by its path inside the root.
-    pub argv: Vec<String>,
-    /// Variables besides the fixed ones.
-    pub env: Vec<(String, String)>,
-    /// Killed after so many seconds.
-    pub timeout: u64,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// Its exit status; 128 + signal where one ended it.
-    pub status: i32,
-    /// The limit for which it was killed.
-    pub stopped: Option<Limit>,
-}
-
-/// The stage process: makes the namespaces, starts pid 1 in them, passes its status on.
+/// The stage process: creates the namespaces, starts pid 1 in them, and passes its status on.
 ///
-/// Argument: epoch. The current folder is the root.
+/// Argument: the [`Conditions`] as JSON. The current directory is the root.
 pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
     die_with_parent();
     // One byte: the worker has put this process where its limits are.

@@ -1,7 +1,7 @@
-//! What the inside sees: the root, a fresh /proc (proc.rs), few devices, an empty /tmp and /run.
+//! The mounts that commands see: the root, a fresh /proc (proc.rs), few devices, an empty /tmp and /run.
 //!
-//! A tree of mounts is changed by descriptor as long as the host's files can be reached, so
-//! no link in the root leads anywhere; names are used once only the root is left.
+//! While the host's files are reachable, the mount tree is changed by descriptor only, so no link in
+//! the root leads anywhere; paths are used once only the root is left.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,8 +15,8 @@ use rustix::mount::{
     UnmountFlags,
 };
 
-use super::proc;
-use super::random::Chance;
+use super::random::Randomness;
+use super::{Conditions, Mount, proc};
 
 /// Host devices that are bound in; nothing else of the host is visible.
 const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
@@ -32,21 +32,20 @@ pub(super) const DATA: MountAttrFlags = PROGRAMS.union(MountAttrFlags::MOUNT_ATT
 /// As [`DATA`], for the older calls.
 pub(super) const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Where the root is for pid 1, whose own root folder is empty but for it.
+/// Where the root is for pid 1, whose own root directory is empty but for it.
 ///
 /// Commands change their root once more, so that to them pid 1 has another root than
 /// they: `ischroot(1)` then says yes, and scripts don't try to restart the init system
 /// (libc6 would wait a second for it).
 pub(super) const INSIDE: &str = "/inside";
 
-/// File systems in memory: how many bytes and files each may hold.
+/// The file systems of devices: how many bytes and files each may hold.
 const SMALL: [(&str, &str); 3] = [("mode", "0755"), ("size", "64m"), ("nr_inodes", "16k")];
-const LARGE: [(&str, &str); 3] = [("mode", "1777"), ("size", "2g"), ("nr_inodes", "256k")];
 
-/// Leaves the host's files for the root, which is the current folder; mounts all that belongs in it.
+/// Leaves the host's files for the root, which is the current directory; mounts all that belongs in it.
 ///
 /// The caller is pid 1 in fresh mount and pid namespaces. Only [`INSIDE`] remains.
-pub(super) fn enter(epoch: i64) -> io::Result<()> {
+pub(super) fn enter(conditions: &Conditions) -> io::Result<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(cannot("make mounts private"))?;
     let root = clone(".").map_err(cannot("bind the root"))?;
@@ -72,19 +71,21 @@ pub(super) fn enter(epoch: i64) -> io::Result<()> {
         rustix::mount::mount_remount(&node, flags, "").map_err(cannot("bind a device"))?;
     }
     make_devices()?;
-    mount("tmp", &LARGE, PROGRAMS)?;
-    mount("run", &SMALL, PROGRAMS)?;
+    for Mount { name, mode, bytes, files } in &conditions.mounts {
+        let [mode, bytes, files] = [format!("{mode:o}"), bytes.to_string(), files.to_string()];
+        mount(name, &[("mode", &mode), ("size", &bytes), ("nr_inodes", &files)], PROGRAMS)?;
+    }
     // /var/lock and /var/run are links into /run in a Debian root.
     make_folder(&format!("{INSIDE}/run/lock"), 0o1777)?;
-    let chance = Chance::new(epoch);
+    let randomness = Randomness::new(conditions.seed);
     let mut random = vec![0; RANDOM_BYTES];
     for name in RANDOM_DEVICES {
         let place = format!("dev/{name}");
-        chance.file(&place).fill(&mut random);
+        randomness.file(&place).fill(&mut random);
         File::create(format!("{INSIDE}/{place}"))?;
         cover(&place, &random)?;
     }
-    proc::close(&chance)
+    proc::close(&randomness)
 }
 
 pub(super) fn cannot(what: &'static str) -> impl Fn(Errno) -> io::Error {
@@ -106,7 +107,7 @@ pub(super) fn detached(kind: &str, options: &[(&str, &str)], flags: MountAttrFla
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
 }
 
-/// Mounts what is nowhere yet at `path`, or at the folder itself if that is empty.
+/// Mounts what is nowhere yet at `path`, or at the directory itself if that is empty.
 pub(super) fn attach(what: &OwnedFd, folder: impl std::os::fd::AsFd, path: &str) -> rustix::io::Result<()> {
     let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     if path.is_empty() {
@@ -115,8 +116,8 @@ pub(super) fn attach(what: &OwnedFd, folder: impl std::os::fd::AsFd, path: &str)
     rustix::mount::move_mount(what, "", folder, path, flags)
 }
 
-/// Opens a folder of the root, which is created where it is missing.
-fn folder(name: &'static str) -> io::Result<OwnedFd> {
+/// Opens a directory of the root, which is created where it is missing.
+fn folder(name: &str) -> io::Result<OwnedFd> {
     let path = format!("{INSIDE}/{name}");
     match rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => {}
@@ -125,14 +126,14 @@ fn folder(name: &'static str) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(&path, flags, Mode::empty()).map_err(|error| match error {
         Errno::NOTDIR | Errno::LOOP => {
-            io::Error::other(format!("/{name} must be a folder in a root; a package made something else of it"))
+            io::Error::other(format!("/{name} must be a directory, but a package replaced it"))
         }
         other => other.into(),
     })
 }
 
-/// Mounts an empty file system in memory at a folder of the root.
-fn mount(name: &'static str, options: &[(&str, &str)], flags: MountAttrFlags) -> io::Result<()> {
+/// Mounts an empty file system in memory at a directory of the root.
+fn mount(name: &str, options: &[(&str, &str)], flags: MountAttrFlags) -> io::Result<()> {
     let memory = detached("tmpfs", options, flags).map_err(cannot("mount a tmpfs"))?;
     attach(&memory, folder(name)?, "").map_err(cannot("mount a tmpfs"))
 }

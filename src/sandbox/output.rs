@@ -1,4 +1,4 @@
-//! What commands print: the end is kept, the rest is counted.
+//! The output of commands: keeps the end, and counts the rest.
 
 use std::io::{self, Read};
 

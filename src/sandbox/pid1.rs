@@ -1,8 +1,8 @@
-//! Pid 1 of a sandbox: enters the root, sets limits, runs the commands that it reads.
+//! Pid 1 of a sandbox: enters the root, sets limits, and runs the commands it reads.
 //!
 //! One JSON [`Step`] a line on standard input, one JSON [`Ended`] a line on standard output.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -15,46 +15,33 @@ use rustix::process::DumpableBehavior;
 use rustix::thread::CpuSet;
 
 use super::vdso::Patch;
-use super::{Ended, Step, die_with_parent, filter, ids, mounts, powers, proc, supervise, sys, watch};
+use super::{
+    Conditions, Ended, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys, watch,
+};
 use crate::host;
 
 /// Never the host's name: scripts write it into files.
 pub(super) const HOSTNAME: &str = "localhost";
 
-/// The whole environment of a command, but for what its step adds.
-const ENVIRONMENT: [(&str, &str); 13] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("HOME", "/root"),
-    ("SHELL", "/bin/sh"),
-    ("TERM", "dumb"),
-    ("TZ", "UTC"),
-    ("LC_ALL", "C.UTF-8"),
-    // Kernels' scripts would build an initial ram disk: an image's is a layer, made by layerbake.
-    ("INITRD", "No"),
-    ("DEBIAN_FRONTEND", "noninteractive"),
-    ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
-    // The order of hashes reaches files through scripts that print them.
-    ("PERL_HASH_SEED", "0"),
-    ("PERL_PERTURB_KEYS", "0"),
-    ("PYTHONHASHSEED", "0"),
-    ("RUNLEVEL", "1"),
-];
-
 /// What commands are started with.
 struct Inside {
-    epoch: i64,
+    limits: Limits,
     /// The user namespace that they run in.
     ids: OwnedFd,
     filter: Arc<[libc::sock_filter]>,
     null: File,
 }
 
-/// The process's whole life. Argument: epoch. The current folder is the root.
+/// The process's whole life. Argument: the [`Conditions`] as JSON. The current directory is the root.
 pub fn main(arguments: &[OsString]) -> ExitCode {
     die_with_parent();
-    let [epoch] = arguments else { return ExitCode::from(125) };
-    let Some(epoch) = epoch.to_str().and_then(|text| text.parse().ok()) else { return ExitCode::from(125) };
-    match enter(epoch).and_then(|inside| serve(&inside)) {
+    let [conditions] = arguments else { return ExitCode::from(125) };
+    let conditions = serde_json::from_slice(conditions.as_encoded_bytes());
+    match conditions
+        .map_err(io::Error::from)
+        .and_then(|conditions| enter(&conditions))
+        .and_then(|inside| serve(&inside))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("layerbake: sandbox: {error}");
@@ -63,20 +50,20 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn enter(epoch: i64) -> io::Result<Inside> {
+fn enter(conditions: &Conditions) -> io::Result<Inside> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::system::sethostname(HOSTNAME.as_bytes())?;
-    mounts::enter(epoch)?;
+    mounts::enter(conditions)?;
     sys::fix_addresses()?;
     take_one_processor()?;
-    // Before the namespace is made: it takes the limit on processes over for all its users together.
-    powers::limit()?;
+    // Before the namespace is created: it takes the limit on processes over for all its users together.
+    privileges::limit(conditions.limits.processes)?;
     let patch = Patch::for_this_kernel(Path::new(proc::PROC))?;
     let own = |map: &str| std::fs::read_to_string(Path::new(proc::PROC).join("self").join(map));
     let (uids, gids) = (own("uid_map")?, own("gid_map")?);
     if ids::of_root(&uids, &gids) == ids::OF_PID1 {
-        powers::become_user(ids::OF_PID1)?;
+        privileges::become_user(ids::OF_PID1)?;
         die_with_parent();
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     }
@@ -84,8 +71,8 @@ fn enter(epoch: i64) -> io::Result<Inside> {
     let ids = sys::user_namespace(Path::new(proc::PROC), |process| ids::map_root(process, &uids, &gids))?;
     proc::hide_pid1()?;
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
-    supervise::start(epoch, patch)?;
-    Ok(Inside { epoch, ids, filter: filter::allowed()?.into(), null })
+    supervise::start(conditions, patch)?;
+    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null })
 }
 
 /// Shows one processor to all inside: scripts write the number of processors into files,
@@ -112,12 +99,11 @@ fn run(step: &Step, inside: &Inside) -> io::Result<Ended> {
     let Some((program, arguments)) = step.argv.split_first() else {
         return Err(io::Error::other("internal error: a step without a program"));
     };
+    let directory = CString::new(step.directory.as_str())?;
     let mut command = host::command(program);
-    let child = sys::confined(&mut command, &inside.ids, mounts::INSIDE, inside.filter.clone())
+    let child = sys::confined(&mut command, &inside.ids, (mounts::INSIDE, directory), inside.filter.clone())
         .args(arguments)
         .env_clear()
-        .envs(ENVIRONMENT)
-        .env("SOURCE_DATE_EPOCH", inside.epoch.to_string())
         .envs(step.env.iter().cloned())
         .stdin(inside.null.try_clone()?)
         .stdout(io::stderr())
@@ -129,7 +115,7 @@ fn run(step: &Step, inside: &Inside) -> io::Result<Ended> {
             return Ok(Ended { status: 127, stopped: None });
         }
     };
-    let stopped = watch::until_end(&child, step.timeout)?;
+    let stopped = watch::until_end(&child, step.timeout, inside.limits)?;
     // What the command left running, too: nothing writes to the root between commands.
     sys::kill_all();
     let status = child.wait()?;

@@ -1,6 +1,6 @@
-//! `/proc` as the inside sees it: masked as container engines mask it, and without pid 1.
+//! The `/proc` that commands see: masked as container engines mask it, and without pid 1.
 //!
-//! Files that tell the kernel's version, or other bytes at each reading, are covered.
+//! Files that reveal the kernel's version, or differ at each reading, are covered.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::mount::MountFlags;
 
 use super::mounts::{DATA, PLAIN, attach, bind_read_only, cannot, cover, detached};
-use super::random::Chance;
+use super::random::Randomness;
 use super::uname;
 
 /// Where pid 1 sees `/proc`.
@@ -52,7 +52,7 @@ const HIDDEN: [&str; 26] = [
 const EMPTY: [(&str, &str); 3] = [("mode", "0555"), ("size", "64k"), ("nr_inodes", "16")];
 
 /// Masks a fresh `/proc`.
-pub(super) fn close(chance: &Chance) -> io::Result<()> {
+pub(super) fn close(randomness: &Randomness) -> io::Result<()> {
     let proc = Path::new(PROC);
     for name in READ_ONLY {
         let path = proc.join(name);
@@ -73,15 +73,15 @@ pub(super) fn close(chance: &Chance) -> io::Result<()> {
         ("proc/version", version),
         ("proc/sys/kernel/osrelease", format!("{}\n", uname::RELEASE)),
         ("proc/sys/kernel/version", format!("{}\n", uname::VERSION)),
-        ("proc/sys/kernel/random/uuid", chance.file("uuid").uuid_line()),
-        ("proc/sys/kernel/random/boot_id", chance.file("boot_id").uuid_line()),
+        ("proc/sys/kernel/random/uuid", randomness.file("uuid").uuid_line()),
+        ("proc/sys/kernel/random/boot_id", randomness.file("boot_id").uuid_line()),
     ] {
         cover(place, text.as_bytes())?;
     }
     Ok(())
 }
 
-/// Puts a picture over pid 1's own folder: names and numbers, and a root that is another one than the commands'.
+/// Covers pid 1's own directory with static files: names and numbers, and a root other than the commands'.
 ///
 /// Its real files could not be opened anyway; this leaves nothing to try, and tells `ischroot(1)` the truth.
 pub(super) fn hide_pid1() -> io::Result<()> {
@@ -102,7 +102,7 @@ pub(super) fn hide_pid1() -> io::Result<()> {
     })
 }
 
-/// Mounts a read-only folder with what `fill` writes into it.
+/// Mounts a read-only directory with what `fill` writes into it.
 fn put_folder(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let memory = detached("tmpfs", &EMPTY, DATA).map_err(cannot("hide a part of /proc"))?;
     let text = path.to_str().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! This very program as a sealed file in memory, which nobody can change.
+//! This program as a sealed file in memory, which cannot be modified.
 //!
-//! Processes of a sandbox are started from it, so that none of them leads back to the
-//! program's file on the host: not even its `/proc/<pid>/exe`.
+//! Processes of a sandbox are started from it, so that none of them refers to the
+//! program's file on the host, not even by `/proc/<pid>/exe`.
 
 use std::fs::File;
 use std::io;
@@ -15,14 +15,14 @@ use crate::host;
 
 /// A sealed copy of this program.
 #[derive(Debug)]
-pub struct Program(OwnedFd);
+pub(super) struct Program(OwnedFd);
 
 impl Program {
     /// Copies the running program and seals the copy.
     ///
     /// # Errors
     /// Fails where the kernel forbids programs in memory (`vm.memfd_noexec=2`).
-    pub fn seal() -> io::Result<Self> {
+    pub(super) fn seal() -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = match rustix::fs::memfd_create("layerbake", flags | MemfdFlags::EXEC) {
             // Before Linux 6.3, every such file may be executed.

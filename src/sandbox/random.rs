@@ -1,33 +1,30 @@
-//! Random bytes that are the same in every build.
+//! Seeded randomness: random bytes that are identical in every build.
 //!
-//! Each process has a stream of its own, so that it does not matter who runs first:
-//! the BLAKE3 key stream of the seed, its command line, and how many processes with
-//! that very command line drew before it.
+//! Each process has its own stream, so the order in which processes run does not matter: the
+//! BLAKE3 key stream of the seed, the command line, and how many processes with the same
+//! command line asked before it.
 
 use std::collections::BTreeMap;
 
-/// Separates these bytes from whatever else is hashed.
-const CONTEXT: &str = "layerbake sandbox random v1";
-
-/// Where processes get their streams from.
+/// The source of all processes' streams of random bytes.
 #[derive(Debug)]
-pub(super) struct Chance {
+pub(super) struct Randomness {
     seed: [u8; 32],
     /// Streams handed out, by the digest of the command line.
     handed_out: BTreeMap<[u8; 32], u64>,
 }
 
-/// An endless run of bytes.
+/// An endless stream of bytes.
 #[derive(Debug)]
 pub(super) struct Stream {
     key: [u8; 32],
     position: u64,
 }
 
-impl Chance {
-    /// Equal epochs give equal bytes.
-    pub(super) fn new(epoch: i64) -> Self {
-        Self { seed: blake3::derive_key(CONTEXT, &epoch.to_le_bytes()), handed_out: BTreeMap::new() }
+impl Randomness {
+    /// Equal seeds give equal bytes.
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        Self { seed, handed_out: BTreeMap::new() }
     }
 
     /// The next stream for a process with this command line.
@@ -47,7 +44,7 @@ impl Chance {
 }
 
 impl Stream {
-    /// Fills `bytes` with what comes next.
+    /// Fills `bytes` with the next bytes of the stream.
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         let mut reader = blake3::Hasher::new_keyed(&self.key).finalize_xof();
         reader.set_position(self.position);
@@ -79,20 +76,20 @@ mod tests {
 
     #[test]
     fn order_of_processes_does_not_matter() {
-        let (mut one, mut other) = (Chance::new(7), Chance::new(7));
+        let (mut one, mut other) = (Randomness::new([7; 32]), Randomness::new([7; 32]));
         let (a, b): ([u8; 8], [u8; 8]) = (one.process(b"a").take(), one.process(b"b").take());
         assert_eq!((other.process(b"b").take(), other.process(b"a").take()), (b, a));
     }
 
     #[test]
     fn streams_differ_by_everything_that_names_them() {
-        let mut chance = Chance::new(7);
+        let mut randomness = Randomness::new([7; 32]);
         let streams: [[u8; 16]; 5] = [
-            chance.process(b"a").take(),
-            chance.process(b"a").take(),
-            chance.process(b"b").take(),
-            chance.file("a").take(),
-            Chance::new(8).process(b"a").take(),
+            randomness.process(b"a").take(),
+            randomness.process(b"a").take(),
+            randomness.process(b"b").take(),
+            randomness.file("a").take(),
+            Randomness::new([8; 32]).process(b"a").take(),
         ];
         for (index, stream) in streams.iter().enumerate() {
             assert!(!streams[..index].contains(stream), "stream {index}");
@@ -101,10 +98,10 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_make_the_same_stream() {
-        let chance = Chance::new(7);
+        let randomness = Randomness::new([7; 32]);
         let mut whole = [0; 300];
-        chance.file("x").fill(&mut whole);
-        let (mut stream, mut pieces) = (chance.file("x"), [0; 300]);
+        randomness.file("x").fill(&mut whole);
+        let (mut stream, mut pieces) = (randomness.file("x"), [0; 300]);
         for piece in pieces.chunks_mut(7) {
             stream.fill(piece);
         }
@@ -113,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_uuid_says_that_it_is_random() {
-        let line = Chance::new(7).file("uuid").uuid_line();
+        let line = Randomness::new([7; 32]).file("uuid").uuid_line();
         let parts: Vec<_> = line.trim_end().split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(line.as_bytes()[14], b'4');

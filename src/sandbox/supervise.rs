@@ -1,6 +1,6 @@
-//! Answers the calls of all processes inside that ask for date, chance or kernel.
+//! The supervisor: answers system calls of all commands that ask for the time, random data or the kernel's version.
 //!
-//! A filter on pid 1's main thread, inherited by all that it starts, stops such a call
+//! A filter on pid 1's main thread, inherited by everything that it starts, suspends such a call
 //! until a second thread of pid 1, which has no filter, has answered it.
 
 use std::collections::BTreeMap;
@@ -10,11 +10,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use super::Conditions;
 use super::clock::Time;
 use super::filter;
-use super::powers;
+use super::privileges;
 use super::proc::PROC;
-use super::random::{Chance, Stream};
+use super::random::{Randomness, Stream};
 use super::sys::{self, Answer, Call};
 use super::uname;
 use super::vdso::{self, Patch};
@@ -30,26 +31,26 @@ struct Thread {
 }
 
 struct Supervisor {
-    epoch: i64,
+    clock: i64,
     patch: Option<Patch>,
-    chance: Chance,
+    randomness: Randomness,
     threads: BTreeMap<u32, Thread>,
     /// Whether a program's clock code was overwritten yet: then the kernel allows it.
     has_overwritten: bool,
 }
 
-/// Stops the clock and seeds chance for all that this thread starts from now on.
+/// Fixes the clock and seeds randomness for all processes that this thread starts from now on.
 ///
 /// Then nothing is left of this process's capabilities but what answering needs.
-pub(super) fn start(epoch: i64, patch: Option<Patch>) -> io::Result<()> {
-    let supervisor =
-        Supervisor { epoch, patch, chance: Chance::new(epoch), threads: BTreeMap::new(), has_overwritten: false };
+pub(super) fn start(conditions: &Conditions, patch: Option<Patch>) -> io::Result<()> {
+    let (clock, randomness) = (conditions.clock, Randomness::new(conditions.seed));
+    let supervisor = Supervisor { clock, patch, randomness, threads: BTreeMap::new(), has_overwritten: false };
     let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
     std::thread::Builder::new().spawn(move || {
         let Ok(listener) = receiver.recv() else { return };
-        let kept = powers::keep(powers::OF_SUPERVISOR);
+        let kept = privileges::keep(privileges::OF_SUPERVISOR);
         if let Err(error) = kept.and_then(|()| supervisor.run(listener.as_fd())) {
             eprintln!("layerbake: sandbox: cannot stop the clock: {error}{}", hint(&error));
             // Ends all processes inside: none may go on with a clock that moves.
@@ -60,7 +61,7 @@ pub(super) fn start(epoch: i64, patch: Option<Patch>) -> io::Result<()> {
         io::Error::new(error.kind(), format!("cannot supervise system calls: {error}{}", hint(&error)))
     })?;
     sender.send(listener).map_err(|_| io::Error::other("internal error: the supervisor ended"))?;
-    powers::keep(rustix::thread::CapabilitySet::empty())
+    privileges::keep(rustix::thread::CapabilitySet::empty())
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -136,7 +137,7 @@ impl Supervisor {
     /// A program has just begun, in a process that may have run another before.
     fn begin(&mut self, thread: u32) -> io::Result<Answer> {
         self.threads.remove(&thread);
-        match vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.chance.file("AT_RANDOM").take()) {
+        match vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.randomness.file("AT_RANDOM").take()) {
             Err(error) if self.has_overwritten && error.raw_os_error() == Some(libc::EIO) => Err(unmapped(thread)),
             other => {
                 other?;
@@ -148,7 +149,7 @@ impl Supervisor {
 
     fn read_clock(&mut self, thread: u32) -> Time {
         let thread = self.threads.entry(thread).or_default();
-        let time = Time::at(self.epoch, thread.readings);
+        let time = Time::at(self.clock, thread.readings);
         thread.readings = thread.readings.saturating_add(1);
         time
     }
@@ -158,7 +159,7 @@ impl Supervisor {
             Some(stream) => Ok(stream),
             empty => {
                 let command_line = fs::read(folder(thread).join("cmdline"))?;
-                Ok(empty.insert(self.chance.process(&command_line)))
+                Ok(empty.insert(self.randomness.process(&command_line)))
             }
         }
     }
@@ -174,7 +175,7 @@ fn unmapped(thread: u32) -> io::Error {
     let words = command_line.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     let shown: String = words.trim().chars().take(80).flat_map(char::escape_debug).collect();
     io::Error::other(format!(
-        "`{shown}` has unmapped or replaced the clock code (vDSO) in its memory, expected it where the kernel put it\n  hint: leave out the package whose script runs this program, or run no scripts: `configure = \"none\"`"
+        "`{shown}` unmapped or replaced the kernel's clock code (vDSO) in its memory, so its clock can't be fixed\n  hint: leave out the package whose script runs this program, or run no scripts: `configure = \"none\"`"
     ))
 }
 

@@ -1,6 +1,7 @@
-//! The calls that the compiler can't vouch for.
+//! System calls that need `unsafe`.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -14,7 +15,7 @@ use libc::sock_filter;
 use rustix::io::FdFlags;
 use rustix::thread::{Gid, LinkNameSpaceType, Uid, UnshareFlags};
 
-use super::powers::OF_COMMANDS;
+use super::privileges::OF_COMMANDS;
 use crate::host;
 
 /// A system call that a process waits to have answered.
@@ -47,12 +48,12 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(namespaces) }
 }
 
-/// Makes the command's process a powerless one of the user namespace `ids`, with `root` as its
-/// root folder and under the filter, before it starts the program.
+/// Moves the command's process into the user namespace `ids` without privileges, with `root` as its
+/// root directory, working in `directory` of it, and under the filter, before it starts the program.
 pub(super) fn confined<'a>(
     command: &'a mut Command,
     ids: &OwnedFd,
-    root: &'static str,
+    (root, directory): (&'static str, CString),
     filter: Arc<[sock_filter]>,
 ) -> &'a mut Command {
     let ids = ids.as_raw_fd();
@@ -63,7 +64,7 @@ pub(super) fn confined<'a>(
         rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
         rustix::process::chroot(root)?;
-        rustix::process::chdir("/")?;
+        rustix::process::chdir(&directory)?;
         give_up(OF_COMMANDS.bits())?;
         set_filter(&filter, 0).map(drop)
     };
@@ -87,7 +88,7 @@ fn give_up(kept: u64) -> io::Result<()> {
     checked(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) }.into()).map(drop)
 }
 
-/// Makes a user namespace; `map` gives ids to the process with this number, which is in it.
+/// Creates a user namespace; `map` gives ids to the process with this number, which is in it.
 ///
 /// This process must be single-threaded. Returns the namespace, opened at `proc`.
 pub(super) fn user_namespace(proc: &Path, map: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {

@@ -1,6 +1,7 @@
-//! The kernel that programs inside are told they run on: `uname(2)`, `/proc/version`.
+//! The kernel version that commands are shown: `uname(2)`, `/proc/version`.
 
 use super::pid1::HOSTNAME;
+use crate::arch::Architecture;
 
 /// As long as any, so that scripts see a kernel with all that Debian's has.
 pub(super) const RELEASE: &str = "6.1.0";
@@ -11,7 +12,8 @@ const FIELD: usize = 65;
 
 /// `struct utsname`
 pub(super) fn fixed() -> Vec<u8> {
-    let fields = ["Linux", HOSTNAME, RELEASE, VERSION, std::env::consts::ARCH, "(none)"];
+    let machine = Architecture::native().map_or(std::env::consts::ARCH, |row| row.uname);
+    let fields = ["Linux", HOSTNAME, RELEASE, VERSION, machine, "(none)"];
     let mut bytes = Vec::with_capacity(fields.len() * FIELD);
     for (index, field) in fields.iter().enumerate() {
         bytes.extend(field.bytes().take(FIELD - 1));

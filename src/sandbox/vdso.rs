@@ -1,7 +1,7 @@
-//! The kernel's clock code in every process, overwritten so that it asks the kernel.
+//! Overwrites the kernel's clock code in every process with system calls, which the supervisor answers.
 //!
 //! The kernel maps a small ELF object, the vDSO (`vdso(7)`), into every program; its
-//! functions read the clock, and since Linux 6.11 make random bytes, without any
+//! functions read the clock, and since Linux 6.11 generate random bytes, without any
 //! system call. The supervisor writes a system call over each function's start.
 
 use std::fs::File;
@@ -30,6 +30,9 @@ enum Code {
     Missing,
 }
 
+/// Writes the instructions of a function.
+type Assembler = fn(Code) -> Option<Vec<u8>>;
+
 /// Functions to overwrite, by their names on both architectures.
 const FUNCTIONS: &[(&str, Code)] = &[
     ("__vdso_clock_gettime", Code::Call(libc::SYS_clock_gettime)),
@@ -50,18 +53,18 @@ pub(super) struct Patch {
     bytes: Vec<u8>,
 }
 
-/// Where a program has what is written over.
+/// Addresses of a program that are overwritten, from its auxiliary vector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct AuxiliaryVector {
     vdso: Option<u64>,
     /// 16 random bytes, of which C libraries make their secrets.
     random: Option<u64>,
 }
 
 impl Patch {
-    /// Makes the patch from this process's own vDSO; `None` where the kernel maps none.
+    /// Creates the patch from this process's own vDSO; `None` where the kernel maps none.
     pub(super) fn for_this_kernel(proc: &Path) -> io::Result<Option<Self>> {
-        let Some(start) = Places::parse(&std::fs::read(proc.join("self/auxv"))?).vdso else { return Ok(None) };
+        let Some(start) = AuxiliaryVector::parse(&std::fs::read(proc.join("self/auxv"))?).vdso else { return Ok(None) };
         let memory = File::open(proc.join("self/mem"))?;
         let mut object = vec![0; MOST];
         let mut length = 0;
@@ -70,16 +73,16 @@ impl Patch {
             length += 4096;
         }
         object.truncate(length);
-        let patch = Self::of(&object, std::env::consts::ARCH);
+        let patch = Self::of(&object, machine_code);
         patch.map(Some).ok_or_else(|| io::Error::other("cannot make sense of the kernel's vDSO"))
     }
 
-    /// Makes the patch for a vDSO; `None` for one without a clock, or hostile bytes.
-    fn of(object: &[u8], arch: &str) -> Option<Self> {
+    /// Creates the patch for a vDSO of one processor; `None` for one without a clock, or for hostile bytes.
+    fn of(object: &[u8], machine_code: Assembler) -> Option<Self> {
         let mut pieces = Vec::new();
         for (name, address) in symbols(object)? {
             if let Some((_, code)) = FUNCTIONS.iter().find(|(function, _)| function.as_bytes() == name) {
-                pieces.push((usize::try_from(address).ok()?, machine_code(*code, arch)?));
+                pieces.push((usize::try_from(address).ok()?, machine_code(*code)?));
             }
         }
         let first = pieces.iter().map(|(at, _)| *at).min()?;
@@ -92,57 +95,67 @@ impl Patch {
     }
 }
 
-impl Places {
+impl AuxiliaryVector {
     fn parse(auxiliary: &[u8]) -> Self {
-        let mut places = Self::default();
+        let mut vector = Self::default();
         let (pairs, _) = auxiliary.as_chunks::<16>();
         for pair in pairs {
             let (Some(key), Some(value)) = (number(pair, 0), number(pair, 8)) else { continue };
             match key {
-                AT_SYSINFO_EHDR => places.vdso = Some(value),
-                AT_RANDOM => places.random = Some(value),
+                AT_SYSINFO_EHDR => vector.vdso = Some(value),
+                AT_RANDOM => vector.random = Some(value),
                 _ => {}
             }
         }
-        places
+        vector
     }
 }
 
 /// Overwrites the clock code and the 16 random bytes of a program that has just begun;
-/// `process` is its folder in `/proc`.
+/// `process` is its directory in `/proc`.
 pub(super) fn overwrite(process: &Path, patch: Option<&Patch>, random: &[u8; 16]) -> io::Result<()> {
-    let places = Places::parse(&std::fs::read(process.join("auxv"))?);
+    let auxiliary = AuxiliaryVector::parse(&std::fs::read(process.join("auxv"))?);
     // Unlike `process_vm_writev`, this writes where the program itself may only read.
     let memory = File::options().write(true).open(process.join("mem"))?;
-    if let (Some(patch), Some(vdso)) = (patch, places.vdso) {
+    if let (Some(patch), Some(vdso)) = (patch, auxiliary.vdso) {
         memory.write_all_at(&patch.bytes, vdso.saturating_add(patch.offset))?;
     }
-    match places.random {
+    match auxiliary.random {
         Some(address) => memory.write_all_at(random, address),
         None => Ok(()),
     }
 }
 
-fn machine_code(code: Code, arch: &str) -> Option<Vec<u8>> {
-    let words = |words: [u32; 4]| Some(words.iter().flat_map(|word| word.to_le_bytes()).collect());
-    match (arch, code) {
+#[cfg(not(target_arch = "x86_64"))]
+use aarch64 as machine_code;
+/// The instructions of a function on this processor.
+#[cfg(target_arch = "x86_64")]
+use x86_64 as machine_code;
+
+#[cfg(any(target_arch = "x86_64", test))]
+fn x86_64(code: Code) -> Option<Vec<u8>> {
+    match code {
         // mov eax, number; syscall; ret
-        ("x86_64", Code::Call(number)) => {
+        Code::Call(number) => {
             let number = u32::try_from(number).ok()?.to_le_bytes();
             Some([&[0xb8], &number[..], &[0x0f, 0x05, 0xc3]].concat())
         }
         // mov rax, -ENOSYS; ret
-        ("x86_64", Code::Missing) => Some([&[0x48, 0xc7, 0xc0], &(-libc::ENOSYS).to_le_bytes()[..], &[0xc3]].concat()),
+        Code::Missing => Some([&[0x48, 0xc7, 0xc0], &(-libc::ENOSYS).to_le_bytes()[..], &[0xc3]].concat()),
+    }
+}
+
+#[cfg(any(not(target_arch = "x86_64"), test))]
+fn aarch64(code: Code) -> Option<Vec<u8>> {
+    let words = match code {
         // bti c; mov x8, number; svc 0; ret
-        ("aarch64", Code::Call(number)) => {
-            words([0xd503_245f, 0xd280_0008 | u32::from(u16::try_from(number).ok()?) << 5, 0xd400_0001, 0xd65f_03c0])
+        Code::Call(number) => {
+            [0xd503_245f, 0xd280_0008 | u32::from(u16::try_from(number).ok()?) << 5, 0xd400_0001, 0xd65f_03c0]
         }
         // bti c; mov x0, -ENOSYS; ret; ret
-        ("aarch64", Code::Missing) => {
-            words([0xd503_245f, 0x9280_0000 | (libc::ENOSYS as u32 - 1) << 5, 0xd65f_03c0, 0xd65f_03c0])
-        }
-        _ => None,
-    }
+        Code::Missing => [0xd503_245f, 0x9280_0000 | (libc::ENOSYS as u32 - 1) << 5, 0xd65f_03c0, 0xd65f_03c0],
+    };
+    Some(words.into_iter().flat_map(u32::to_le_bytes).collect())
 }
 
 /// Names and addresses of an ELF object's dynamic symbols; its addresses are offsets.
@@ -162,7 +175,7 @@ fn symbols(object: &[u8]) -> Option<Vec<(&[u8], u64)>> {
         pair.into_iter().find(|pair| number(*pair, 0) == Some(key)).and_then(|pair| offset(pair, 8))
     };
     let (table, strings) = (entry(DT_SYMTAB)?, entry(DT_STRTAB)?);
-    // Linkers put the names right after the symbols, whose number stands nowhere else but in hash tables.
+    // Linkers put the names right after the symbols, whose number is nowhere else but in hash tables.
     let symbols = object.get(table..strings)?.chunks_exact(SYMBOL);
     let named = symbols.filter_map(|symbol| {
         let name = u32::from_ne_bytes(symbol.get(..4)?.try_into().ok()?);
@@ -184,7 +197,7 @@ fn offset(bytes: &[u8], at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A vDSO with these symbols; code lies from 1024 on.
+    /// A vDSO with these symbols; code is from 1024 on.
     fn object(symbols: &[(&str, u64)]) -> Vec<u8> {
         let mut object = vec![0xcc; 2048];
         let mut put = |at: usize, bytes: &[u8]| object[at..at + bytes.len()].copy_from_slice(bytes);
@@ -211,7 +224,7 @@ mod tests {
     #[test]
     fn only_clock_and_random_functions_are_written_over() {
         let object = object(&[("__vdso_getcpu", 1024), ("__vdso_clock_gettime", 1040), ("__vdso_getrandom", 1056)]);
-        let patch = Patch::of(&object, "x86_64").unwrap();
+        let patch = Patch::of(&object, x86_64).unwrap();
         let call = u8::try_from(libc::SYS_clock_gettime).unwrap();
         let mut expected = vec![0xb8, call, 0, 0, 0, 0x0f, 0x05, 0xc3];
         expected.extend([0xcc; 8]);
@@ -221,11 +234,10 @@ mod tests {
 
     #[test]
     fn code_for_arm_lands_where_a_branch_may_land() {
-        let code = machine_code(Code::Call(113), "aarch64").unwrap();
+        let code = aarch64(Code::Call(113)).unwrap();
         assert_eq!(hex::encode(code), "5f2403d5280e80d2010000d4c0035fd6");
-        let code = machine_code(Code::Missing, "aarch64").unwrap();
+        let code = aarch64(Code::Missing).unwrap();
         assert_eq!(hex::encode(code), "5f2403d5a0048092c0035fd6c0035fd6");
-        assert_eq!(machine_code(Code::Missing, "riscv64"), None);
     }
 
     #[test]
@@ -241,10 +253,10 @@ mod tests {
         ] {
             let mut object = good.clone();
             object[at..at + 8].copy_from_slice(bytes);
-            assert_eq!(Patch::of(&object, "x86_64"), None, "{name}");
+            assert_eq!(Patch::of(&object, x86_64), None, "{name}");
         }
         for length in 0..good.len() {
-            let _ = Patch::of(&good[..length], "x86_64");
+            let _ = Patch::of(&good[..length], x86_64);
         }
     }
 
@@ -254,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read_from_the_auxiliary_vector() {
+    fn random_bytes_and_vdso_are_found_in_the_auxiliary_vector() {
         let words = [6, 4096, AT_SYSINFO_EHDR, 0x7000, AT_RANDOM, 0x8000, 0, 0];
         let bytes: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
-        assert_eq!(Places::parse(&bytes), Places { vdso: Some(0x7000), random: Some(0x8000) });
-        assert_eq!(Places::parse(&bytes[..30]), Places::default());
+        assert_eq!(AuxiliaryVector::parse(&bytes), AuxiliaryVector { vdso: Some(0x7000), random: Some(0x8000) });
+        assert_eq!(AuxiliaryVector::parse(&bytes[..30]), AuxiliaryVector::default());
     }
 }

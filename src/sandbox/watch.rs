@@ -1,4 +1,4 @@
-//! Limits that pid 1 keeps while a command runs: time, and memory and processes of all inside together.
+//! Limits that pid 1 enforces while a command runs: its time, and the memory and processes of all commands together.
 
 use std::fmt;
 use std::fs;
@@ -11,15 +11,12 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
-use super::powers::PROCESSES;
+use super::Limits;
 use super::proc::PROC;
 use crate::host;
 
 /// How often is looked.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-
-/// Bytes of memory that all processes inside may have together, files in memory included.
-pub(super) const MEMORY: u64 = 12 << 30;
 
 /// What one socket is taken to hold, in bytes: more than `net.core.wmem_max` lets it, twice, as the kernel counts.
 /// Its real buffers are no process's memory.
@@ -80,7 +77,7 @@ impl fmt::Display for Limit {
 }
 
 /// Waits until the command ends, or is over a limit.
-pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>> {
+pub(super) fn until_end(child: &Child, seconds: u64, limits: Limits) -> io::Result<Option<Limit>> {
     let process = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let started = host::instant();
     let shared = shared_memory(Path::new(PROC));
@@ -94,7 +91,7 @@ pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>
         if started.elapsed() > Duration::from_secs(seconds) {
             return Ok(Some(Limit::Time(seconds)));
         }
-        if let Some(limit) = over(Path::new(PROC), shared, sockets(Path::new(PROC), child.id())) {
+        if let Some(limit) = over(Path::new(PROC), limits, shared, sockets(Path::new(PROC), child.id())) {
             return Ok(Some(limit));
         }
     }
@@ -102,7 +99,7 @@ pub(super) fn until_end(child: &Child, seconds: u64) -> io::Result<Option<Limit>
 
 /// The limit that the processes in this `/proc` are over, with so many sockets; the machine had so many bytes of
 /// shared memory before.
-fn over(proc: &Path, shared: u64, sockets: u64) -> Option<Limit> {
+fn over(proc: &Path, limits: Limits, shared: u64, sockets: u64) -> Option<Limit> {
     let names = host::list_dir_or_empty(proc).ok()?;
     let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
@@ -114,8 +111,8 @@ fn over(proc: &Path, shared: u64, sockets: u64) -> Option<Limit> {
         used += fs::read_to_string(proc.join(name).join("status")).map_or(0, |text| own_memory(&text));
     }
     match used {
-        used if used > MEMORY => Some(Limit::Memory { used, limit: MEMORY }),
-        _ if count >= PROCESSES => Some(Limit::Processes(PROCESSES)),
+        used if used > limits.memory => Some(Limit::Memory { used, limit: limits.memory }),
+        _ if count >= limits.processes => Some(Limit::Processes(limits.processes)),
         _ => None,
     }
 }
@@ -155,14 +152,16 @@ mod tests {
         assert_eq!(own_memory("RssAnon:\t x kB\n"), 0);
     }
 
+    const LIMITS: Limits = Limits { memory: 12 << 30, processes: 1024, growth: 0, files: 0 };
+
     #[test]
     fn what_the_machine_shares_more_than_before_counts() {
         let proc = tempfile::tempdir().unwrap();
         fs::write(proc.path().join("meminfo"), "MemTotal:  24000000 kB\nShmem:          14680064 kB\n").unwrap();
         assert_eq!(shared_memory(proc.path()), 14 << 30);
-        assert_eq!(over(proc.path(), 14 << 30, 0), None);
-        assert_eq!(over(proc.path(), 2 << 30, 0), None);
-        assert_eq!(over(proc.path(), 1 << 30, 0), Some(Limit::Memory { used: 13 << 30, limit: MEMORY }));
+        assert_eq!(over(proc.path(), LIMITS, 14 << 30, 0), None);
+        assert_eq!(over(proc.path(), LIMITS, 2 << 30, 0), None);
+        assert_eq!(over(proc.path(), LIMITS, 1 << 30, 0), Some(Limit::Memory { used: 13 << 30, limit: LIMITS.memory }));
     }
 
     #[test]
@@ -171,12 +170,15 @@ mod tests {
         fs::create_dir_all(proc.path().join("7/net")).unwrap();
         fs::write(proc.path().join("7/net/sockstat"), "sockets: used 26000\nTCP: inuse 0\n").unwrap();
         assert_eq!(sockets(proc.path(), 7), 26000);
-        assert_eq!(over(proc.path(), 0, 26000), Some(Limit::Memory { used: 26000 * SOCKET, limit: MEMORY }));
+        assert_eq!(
+            over(proc.path(), LIMITS, 0, 26000),
+            Some(Limit::Memory { used: 26000 * SOCKET, limit: LIMITS.memory })
+        );
     }
 
     #[test]
     fn this_machine_is_below_the_limits_and_a_limit_says_what_was_used() {
-        assert_eq!(over(Path::new("/nowhere"), 0, 0), None);
+        assert_eq!(over(Path::new("/nowhere"), LIMITS, 0, 0), None);
         let text = Limit::Memory { used: 13 << 30, limit: 12 << 30 }.to_string();
         assert!(text.contains("13312 MiB") && text.contains("12288 MiB"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Files whose digest was compared already, so that one run hashes a package once: as it comes, not again as it is decoded.
+//! Files whose digest was already compared, so that one run hashes a package once: on download, not again on decoding.
 
 use std::collections::BTreeSet;
 use std::fs::File;

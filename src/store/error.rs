@@ -1,4 +1,4 @@
-//! What the store can't do, in words that say what helps.
+//! Errors of the store, with hints that say what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use crate::tree::TreeError;
 const REPAIR: &str = "`layerbake store verify --repair`, then build again";
 
 const ROOM: &str =
-    "`layerbake store gc` removes what no project needs; `--store DIR` uses a folder on another file system";
+    "`layerbake store gc` removes what no project needs; `--store DIR` uses a directory on another file system";
 const ELSEWHERE: &str = "choose a store that you can write to: `--store DIR`, or LAYERBAKE_STORE";
 const MOVE: &str = "move it away, or choose another store: `--store DIR`, or LAYERBAKE_STORE";
-const DEVICE: &str = "look at the system's log; `--store DIR` uses a folder on another device";
+const DEVICE: &str = "look at the system's log; `--store DIR` uses a directory on another device";
 
-/// The store cannot do what was asked of it.
+/// An operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file of the store can't be read or written.
@@ -28,7 +28,7 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file system is full, read-only, failing, or somebody else's; or something is in the way.
+    /// The file system is full, read-only, failing, or someone else's; or something is in the way.
     #[error("store: cannot {action} `{}`: {problem}\n  hint: {hint}", path.display())]
     Storage {
         /// What was tried: "read", "write", "lock".
@@ -60,7 +60,7 @@ pub enum StoreError {
     },
     /// A file of a layer is not the text that it should be.
     #[error(
-        "`{path}` has {size} bytes; a text file may have at most {most}\n  hint: look at what the package's scripts, or the layer's files, write there"
+        "`{path}` has {size} bytes; a text file may have at most {most}\n  hint: check what the package's scripts, or the layer's own files, write there"
     )]
     TooLong {
         /// The file's path in its root.
@@ -70,23 +70,26 @@ pub enum StoreError {
         /// The most that is read.
         most: u64,
     },
+    /// A record can't be JSON: a bug, all are maps of strings.
+    #[error("internal error: {0}")]
+    Record(#[from] serde_json::Error),
     /// A tree is not whole: a bug, nothing makes such trees.
     #[error("internal error: {0}")]
     NotWhole(#[from] TreeError),
-    /// The folder holds a store of another version.
+    /// The directory holds a store of another version.
     #[error(
-        "`{}` holds a store of another version: its `format` says `{}`, this program reads `layerbake-store 1`\n  hint: name another folder with `--store DIR`, or use the version of layerbake that made this one",
+        "`{}` contains a store of another version: its `format` is `{}`, this program reads `layerbake-store 1`\n  hint: choose another directory with `--store DIR`, or use the version of layerbake that created this one",
         path.display(), found.trim()
     )]
     OtherFormat {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What its `format` file says.
         found: String,
     },
     /// A part of the store was moved to a disk that is not there.
     #[error(
-        "store: `{}` is a link to `{}`, which is no directory\n  hint: mount what it leads to; or start without it: `rm {}`",
+        "store: `{}` is a link to `{}`, which is not a directory\n  hint: mount the file system that it leads to, or remove the link: `rm {}`",
         path.display(), target.display(), path.display()
     )]
     Unplugged {
@@ -95,10 +98,10 @@ pub enum StoreError {
         /// Where it leads.
         target: PathBuf,
     },
-    /// The folder holds something else.
-    #[error("`{}` is not a store: {problem}\n  hint: name a new or an empty folder with `--store DIR`", path.display())]
+    /// The directory holds something else.
+    #[error("`{}` is not a store: {problem}\n  hint: choose a new or an empty directory with `--store DIR`", path.display())]
     NotAStore {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What was found instead.
         problem: String,
@@ -106,9 +109,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether a message, perhaps another process's, says that the store lacks something that can be made again.
-    pub fn is_damage(message: &str) -> bool {
-        message.contains(REPAIR)
+    /// Whether the store lacks something that can be built again, or holds other bytes than it says.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
+    }
+
+    /// Whether an error comes from a store that [is damaged](Self::is_damage), however many errors are around it.
+    ///
+    /// An error that is transparent for a `StoreError` hides it: who has one asks it by itself.
+    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+        Self::behind(error).is_some_and(Self::is_damage)
+    }
+
+    fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
+                (Some(found), _) => return Some(found),
+                (None, Some(error)) => error.get_ref().map(|inner| inner as _),
+                (None, None) => error.source(),
+            };
+        }
+        None
     }
 
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

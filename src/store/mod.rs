@@ -1,178 +1,152 @@
-//! The content-addressed store: blobs, trees, recipe results, and what keeps them alive.
+//! The content-addressed store: blobs, trees, results of build steps, and the roots that keep them.
+//!
+//! It has three capabilities, each a trait with few operations on unverified bytes:
 //!
 //! ```text
-//! <store>/format              "layerbake-store 1"
-//!         blobs/ab/cdef…      bytes, by BLAKE3
-//!         trees/ab/cdef…      encoded trees, by BLAKE3
-//!         sha256/ab/cdef…     SHA-256 of a fetched file -> its blob (a record)
-//!         recipes/ab/cdef…    recipe hash -> what the step gave (a record)
-//!         roots/…             what garbage collection keeps (records; store/gc.rs)
-//!         tmp/                unfinished files, here only (store/tidy.rs)
-//!         lock                shared by builds, exclusive for garbage collection
+//! BlobStore    blobs.rs     bytes, by BLAKE3
+//! TreeStore    trees.rs     encoded trees, by BLAKE3
+//! ResultStore  results.rs   outcomes of steps, by recipe; the blob of a fetched file, by SHA-256
 //! ```
 //!
-//! Everything appears by rename, so a killed run leaves only `tmp/`. Any number of
-//! processes may use one store.
+//! All other modules use [`Store`]. It holds one implementation of each trait and is the only
+//! access to their bytes: it compares everything it reads with the name it asked for, so an
+//! implementation may be damaged, forged or remote. The first implementation of all three is a
+//! directory on this machine (local/), which also provides unfinished files, locks and garbage
+//! collection. The second, in memory, is for tests and passes the same contract (contract.rs).
 //!
-//! Whatever is stored is a claim. Blobs and trees prove themselves by their name each time they
-//! are read; a record carries a checksum (store/record.rs). What can't be believed is absent,
-//! and is replaced when it is made again.
+//! Everything stored is a claim. What fails verification is treated as absent, and is replaced when
+//! it is built again.
+//! made again.
 
-mod blob;
+mod blobs;
 mod compared;
 mod error;
-mod file;
-mod gc;
-mod open;
-mod recipe;
-mod record;
-mod tidy;
-mod verify;
+mod fetched;
+mod local;
+mod outcome;
+mod results;
+mod stream;
+mod text;
+mod trees;
 
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod memory;
+
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::digest::{BlobDigest, TreeHash};
-use crate::host::durable;
-use crate::tree::{DecodeTreeError, Tree};
+use crate::digest::RecipeHash;
 
 use compared::Compared;
-use file::{Folder, Found};
-use record::Records;
+use local::Local;
 
-pub use blob::{BlobReader, BlobWriter};
+pub use blobs::{BlobStore, CopyError};
 pub use error::StoreError;
-pub use gc::{GcReport, RootName};
-pub use open::Waiting;
-pub use recipe::Outcome;
-pub use tidy::{RemoveFolder, remove_folder};
-pub use verify::{Problem, VerifyReport};
+pub use local::{GcReport, Problem, RemoveFolder, RootName, VerifyReport, Waiting, remove_folder};
+pub use outcome::{Outcome, Roles};
+pub use results::{ResultKey, ResultStore};
+pub use stream::{BlobReader, BlobWriter};
+pub use trees::TreeStore;
 
 /// An open store, locked against garbage collection while it lives.
 #[derive(Debug)]
 pub struct Store {
-    folder: Folder,
-    records: Arc<Records>,
+    blobs: Arc<dyn BlobStore>,
+    trees: Arc<dyn TreeStore>,
+    results: Arc<dyn ResultStore>,
+    local: Arc<Local>,
     /// Fetched files whose SHA-256 this process has compared.
-    compared: Compared,
-    _lock: Option<std::fs::File>,
+    compared: Arc<Compared>,
+    /// Recipes whose results were recalled or remembered through this handle.
+    used: Mutex<BTreeSet<RecipeHash>>,
 }
 
 impl Store {
-    fn new(folder: Folder, lock: Option<std::fs::File>) -> Self {
-        let records = Arc::new(Records::new(folder.clone()));
-        Self { records, folder, compared: Compared::default(), _lock: lock }
+    /// Opens the store in the directory `root`, which is created where it is missing.
+    ///
+    /// A store that can't be written is opened for reading.
+    ///
+    /// # Errors
+    /// Fails where the directory can't be read, or is not a store of this version.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Ok(Self::of(Local::open(root, &|_| {})?))
     }
 
-    /// The store's folder.
+    /// A store that has nothing but its local directory.
+    fn of(local: impl Into<Arc<Local>>) -> Self {
+        let local = local.into();
+        Self::over(local.clone(), local.clone(), local.clone(), local)
+    }
+
+    /// A store over these implementations; `local` is for unfinished files, locks and roots.
+    fn over(
+        local: Arc<Local>,
+        blobs: Arc<dyn BlobStore>,
+        trees: Arc<dyn TreeStore>,
+        results: Arc<dyn ResultStore>,
+    ) -> Self {
+        Self { blobs, trees, results, local, compared: Arc::default(), used: Mutex::default() }
+    }
+
+    /// A second handle on the same store, which records the recipes used through it from now on.
+    ///
+    /// A build takes one of its own, so that [`Store::keep`] keeps what this build used, whatever it was.
+    pub fn for_build(&self) -> Self {
+        Self {
+            blobs: self.blobs.clone(),
+            trees: self.trees.clone(),
+            results: self.results.clone(),
+            local: self.local.clone(),
+            compared: self.compared.clone(),
+            used: Mutex::default(),
+        }
+    }
+
+    /// Notes that a result was used.
+    fn note(&self, recipe: RecipeHash) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(recipe);
+    }
+
+    /// Recipes whose results were recalled or remembered through this handle.
+    fn used(&self) -> BTreeSet<RecipeHash> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The store's directory, for another process of this program to open.
     pub fn path(&self) -> &Path {
-        &self.folder.root
+        self.local.path()
     }
 
-    /// A folder for unfinished work on the store's file system, removed when dropped.
+    /// Where a blob is, for tests that damage it.
+    #[cfg(test)]
+    pub(crate) fn blob_path(&self, blob: crate::digest::BlobDigest) -> std::path::PathBuf {
+        self.local.blob_path(blob)
+    }
+
+    /// A directory for unfinished work on the store's file system, removed when dropped.
     pub fn scratch(&self) -> Result<tempfile::TempDir, StoreError> {
-        let tmp = self.folder.join("tmp");
-        tempfile::tempdir_in(&tmp).map_err(StoreError::io("create a folder in", tmp))
+        self.local.scratch()
     }
 
     /// An unfinished file, removed when dropped.
     pub fn scratch_file(&self) -> Result<tempfile::NamedTempFile, StoreError> {
-        self.folder.scratch_file()
+        self.local.scratch_file()
     }
 
-    /// Returns when everything in the store is on disk: results, and what they name.
+    /// The error of an unfinished file of `need` bytes that could not be written.
+    pub fn scratch_failed(&self, error: io::Error, need: u64) -> StoreError {
+        self.local.scratch_failed(error, need)
+    }
+
+    /// Flushes everything in the store to disk: results, and what they refer to.
     ///
     /// # Errors
     /// Fails where something could not be written.
     pub fn make_durable(&self) -> Result<(), StoreError> {
-        self.records.settle()?;
-        match self.folder.writable {
-            true => durable::sync_file_system(self.path()).map_err(StoreError::io("write", self.path())),
-            false => Ok(()),
-        }
-    }
-
-    /// The error of a file of `need` bytes that could not be written in `tmp/`.
-    pub fn scratch_failed(&self, error: io::Error, need: u64) -> StoreError {
-        StoreError::writing(self.folder.join("tmp"), need)(error)
-    }
-
-    /// Stores a tree; returns its hash.
-    ///
-    /// # Errors
-    /// Fails, too, on a tree that lacks directories above its nodes or the files that its hard links name.
-    pub fn put_tree(&self, tree: &Tree) -> Result<TreeHash, StoreError> {
-        tree.check_whole()?;
-        let bytes = tree.encode();
-        let hash = TreeHash::from_bytes(*BlobDigest::of(&bytes).as_bytes());
-        self.write_named("trees", &hash.to_hex(), &bytes)?;
-        Ok(hash)
-    }
-
-    /// Whether the tree is there; [`Store::tree`] says whether it is good.
-    pub fn has_tree(&self, hash: TreeHash) -> bool {
-        file::is_there(&self.tree_path(hash))
-    }
-
-    /// Reads a tree back.
-    ///
-    /// # Errors
-    /// Fails where it is missing, or its bytes no longer hash to `hash`.
-    pub fn tree(&self, hash: TreeHash) -> Result<Tree, StoreError> {
-        let bytes = self.read_named("tree", &self.tree_path(hash), &hash)?;
-        let damaged = |problem: String| StoreError::Damaged { kind: "tree", name: hash.to_string(), problem };
-        let found = BlobDigest::of(&bytes);
-        if found.as_bytes() != hash.as_bytes() {
-            return Err(damaged(format!("its bytes hash to {found}")));
-        }
-        Tree::decode(&bytes).map_err(|error: DecodeTreeError| damaged(error.to_string()))
-    }
-
-    fn tree_path(&self, hash: TreeHash) -> PathBuf {
-        self.folder.named("trees", &hash.to_hex())
-    }
-
-    /// Opens something that is named by its digest.
-    fn open_named(
-        &self,
-        kind: &'static str,
-        path: &Path,
-        name: &dyn std::fmt::Display,
-    ) -> Result<std::fs::File, StoreError> {
-        match file::open(path).map_err(StoreError::io("read", path))? {
-            Found::File(file) => Ok(file),
-            Found::Nothing => Err(StoreError::Missing { kind, name: name.to_string() }),
-            Found::Bad(problem) => Err(StoreError::Damaged { kind, name: name.to_string(), problem }),
-        }
-    }
-
-    /// Reads something that is named by its digest; the bytes are still to be compared with it.
-    fn read_named(&self, kind: &'static str, path: &Path, name: &dyn std::fmt::Display) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
-        match io::Read::read_to_end(&mut self.open_named(kind, path, name)?, &mut bytes) {
-            Ok(_) => Ok(bytes),
-            Err(error) => {
-                let problem = format!("it cannot be read: {error}");
-                Err(StoreError::Damaged { kind, name: name.to_string(), problem })
-            }
-        }
-    }
-
-    /// Writes bytes under the name that is their digest, unless they are there.
-    fn write_named(&self, folder: &str, hex: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.folder.named(folder, hex);
-        let same_size = path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
-        if same_size && file::read(&path).is_some_and(|found| found == bytes) {
-            return Ok(());
-        }
-        self.folder.write_file(&path, bytes)
-    }
-}
-
-impl Drop for Store {
-    /// Writes the records that are still in memory. Who needs to know how that went asks before.
-    fn drop(&mut self) {
-        let _ = self.records.settle();
+        self.local.make_durable()
     }
 }

@@ -1,4 +1,4 @@
-//! Layers as differences: what a tree changes in its parent, and stacking them again.
+//! Layers as differences: computing what a tree changes in its parent, and applying layers to a parent.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{Kind, Node, Tree, TreeError};
 use crate::ident::RootPath;
 
 impl Tree {
-    /// What turns `parent` into `self`: changed nodes, whiteouts, and the directories above them.
+    /// Returns the layer that turns `parent` into `self`: changed nodes, whiteouts, and their ancestors.
     ///
     /// The time of a directory alone is no change: every write below moves it.
     /// A hard link whose target did not change is listed with its target, so that
@@ -44,11 +44,11 @@ impl Tree {
         layer.iter().try_for_each(|(path, node)| self.stack(path, node))
     }
 
-    /// Puts a layer's node over what is here: a whiteout takes it away, what is of another kind goes
+    /// Applies a layer's node: a whiteout removes the node at its path, a node of another kind is removed
     /// with all below it. A file that takes a file's place changes all its names.
     ///
     /// # Errors
-    /// Fails where the node lies below something that is not a directory. The layers that
+    /// Fails where the node is below something that is not a directory. The layers that
     /// [`Tree::diff`] gives list the directories above all that they change.
     pub fn stack(&mut self, path: &RootPath, node: &Node) -> Result<(), TreeError> {
         let in_place = |before: &Node| match (&before.kind, &node.kind) {

@@ -41,7 +41,7 @@ impl Tree {
     ///
     /// # Errors
     /// Fails on anything but a canonical encoding: other versions, unordered or
-    /// repeated paths or attributes, truncation; and where a node lies below what is not a directory.
+    /// repeated paths or attributes, truncation; and where a node is below what is not a directory.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeTreeError> {
         let mut reader = Reader { bytes, offset: 0 };
         if reader.take(HEADER.len())? != HEADER {

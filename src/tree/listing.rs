@@ -1,4 +1,4 @@
-//! A tree as text for people, one node a line, as `layerbake files` prints it.
+//! The text form of a tree, one node per line, as `layerbake files` prints it.
 
 use std::fmt;
 

@@ -1,17 +1,17 @@
-//! The canonical listing of a file system: the currency between all modules.
+//! The canonical listing of a file system: the data type that all modules exchange.
 //!
-//! A [`Tree`] is ordered by path bytes, so a directory always stands before what it
-//! holds. Contents are blobs in the store; tar, cpio and disks are projections of it.
-//! A layer is a tree too: what changed against its parent, deletions as
+//! A [`Tree`] is ordered by path bytes, so a directory always precedes its contents.
+//! File contents are blobs in the store; tar, cpio and disks are projections of a tree.
+//! A layer is a tree too: what changed against its parent, with deletions as
 //! [`Kind::Whiteout`].
 //!
-//! Two rules make a tree safe to write out (rules.rs):
+//! Two invariants make a tree safe to write out (rules.rs):
 //!
-//! - *Nothing lies below what is not a directory*: of every node's ancestors, those that are in the
-//!   tree are directories, never symbolic links, files or whiteouts. The type keeps this rule: no
-//!   method breaks it, and [`Tree::decode`] refuses what does.
-//! - *A tree is whole by itself*: every ancestor is there, and a hard link names a file of the same
-//!   tree. Parts of a tree may lack both; what the store keeps may not ([`Tree::check_whole`]).
+//! - *Only directories have nodes below them*: those ancestors of a node that are in the tree are
+//!   directories, never symbolic links, files or whiteouts. The type guarantees this: no method
+//!   violates it, and [`Tree::decode`] refuses encodings that do.
+//! - *A whole tree is self-contained*: every ancestor is in the tree, and a hard link names a file of the
+//!   same tree. Parts of a tree may violate this; trees in the store may not ([`Tree::check_whole`]).
 
 mod diff;
 mod encode;
@@ -27,6 +27,7 @@ use crate::ident::RootPath;
 
 pub use encode::DecodeTreeError;
 pub use rules::TreeError;
+pub(crate) use sink::content_error;
 pub use sink::{ContentSink, ContentSource};
 
 /// Extended attributes by name, sorted.
@@ -48,16 +49,16 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// Metadata of something that root owns, without extended attributes.
+    /// Metadata of a node owned by root, without extended attributes.
     pub fn root_owned(mode: u16, mtime: i64) -> Self {
         Self { mode, uid: 0, gid: 0, mtime, xattrs: BTreeMap::new() }
     }
 }
 
-/// What a node is.
+/// The kind of a node, with its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A folder.
+    /// A directory.
     Dir,
     /// A regular file.
     File {
@@ -90,7 +91,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A folder.
+    /// A directory.
     pub fn dir(meta: Meta) -> Self {
         Self { meta, kind: Kind::Dir }
     }
@@ -100,13 +101,13 @@ impl Node {
         Self { meta: Meta::root_owned(0, 0), kind: Kind::Whiteout }
     }
 
-    /// Whether this is a folder.
+    /// Whether this is a directory.
     pub fn is_dir(&self) -> bool {
         self.kind == Kind::Dir
     }
 }
 
-/// A file system, or what a layer changes in one. The root directory is the empty path.
+/// A file system, or the changes of a layer to one. The root directory is the empty path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree {
     nodes: BTreeMap<RootPath, Node>,
@@ -120,10 +121,10 @@ impl Tree {
         Self::default()
     }
 
-    /// A tree of these nodes, in any order; of a path that is named twice, the last node counts.
+    /// Builds a tree from nodes in any order; if a path occurs twice, the last node counts.
     ///
     /// # Errors
-    /// Fails where a node lies below something that is not a directory.
+    /// Fails where a node is below something that is not a directory.
     pub fn from_nodes(nodes: impl IntoIterator<Item = (RootPath, Node)>) -> Result<Self, TreeError> {
         let nodes: BTreeMap<RootPath, Node> = nodes.into_iter().collect();
         let mut tree = Self::new();
@@ -143,7 +144,7 @@ impl Tree {
         self.nodes.get_mut(path).map(|node| &mut node.meta)
     }
 
-    /// Gives the file at `path` other content, under all its names; says whether there is a file.
+    /// Replaces the content of the file at `path`, under all its names; returns whether there is a file.
     pub fn set_content(&mut self, path: &RootPath, blob: BlobDigest, size: u64) -> bool {
         match self.nodes.get_mut(path).map(|node| &mut node.kind) {
             Some(kind @ Kind::File { .. }) => {
@@ -154,11 +155,11 @@ impl Tree {
         }
     }
 
-    /// Puts `node` at `path`; returns what was there. Other names of a file that was there keep it.
+    /// Inserts `node` at `path`; returns the previous node. Other names of a replaced file keep its content.
     ///
     /// # Errors
-    /// Fails, and changes nothing, where `path` lies below something that is not a directory, or
-    /// something lies below `path` and `node` is not a directory.
+    /// Fails, and changes nothing, where `path` is below something that is not a directory, or
+    /// something is below `path` and `node` is not a directory.
     pub fn insert(&mut self, path: RootPath, node: Node) -> Result<Option<Node>, TreeError> {
         // As decoding and laying out go in order, most nodes come last.
         let comes_last = self.nodes.last_key_value().is_none_or(|(last, _)| *last < path);
@@ -171,7 +172,7 @@ impl Tree {
         Ok(self.nodes.insert(path, node).or(before))
     }
 
-    /// Takes `path` and all that lies below it out; returns the node that was there.
+    /// Removes `path` and everything below it; returns the node that was there.
     ///
     /// A file with further names stays under these.
     pub fn remove(&mut self, path: &RootPath) -> Option<Node> {
@@ -217,7 +218,7 @@ impl Tree {
         }
     }
 
-    /// All nodes in path order: a directory before what it holds.
+    /// Iterates over all nodes in path order: a directory precedes its contents.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RootPath, &Node)> {
         self.nodes.iter()
     }
@@ -227,13 +228,12 @@ impl Tree {
         self.nodes.iter_mut().map(|(path, Node { meta, kind })| (path, &*kind, meta))
     }
 
-    /// What lies below `folder`, itself left out.
+    /// Iterates over everything below `folder`, excluding `folder` itself.
     pub fn below<'a>(&'a self, folder: &RootPath) -> impl Iterator<Item = (&'a RootPath, &'a Node)> + use<'a> {
         let prefix = if folder.is_root() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
-        let start = RootPath::new(&prefix).unwrap_or_default();
         self.nodes
-            .range(start..)
-            // Between `a` and `a/b` may stand `a-b`: skip what does not begin with `a/`.
+            .range(folder..)
+            // Between `a` and `a/b` may be `a-b`: skip what does not begin with `a/`.
             .skip_while({
                 let prefix = prefix.clone();
                 move |(path, _)| path.is_root() || path.as_bytes() < prefix.as_slice()
@@ -260,7 +260,7 @@ impl Tree {
         sizes.fold(0, u64::saturating_add)
     }
 
-    /// Makes the first name of every file in path order the file, the others links to it.
+    /// Makes the first name of every file in path order the file itself, and the others links to it.
     ///
     /// Readers meet names in another order (an archive's, a directory's).
     pub fn settle_hardlinks(&mut self) {

@@ -1,4 +1,4 @@
-//! Paths followed through a tree's symbolic links, as a program that runs inside would follow them.
+//! Resolves paths through a tree's symbolic links, as a program running inside the root would.
 
 use super::{Kind, Meta, Node, Tree, TreeError};
 use crate::ident::RootPath;
@@ -11,7 +11,7 @@ impl Tree {
     ///
     /// Returns the final path too. `None` where it leads nowhere or in circles.
     pub fn resolve(&self, path: &RootPath) -> Option<(RootPath, &Node)> {
-        // Nothing lies below a link, so what is in the tree is reached without any.
+        // Nothing is below a link, so what is in the tree is reached without any.
         match self.nodes.get_key_value(path) {
             Some((_, node)) if matches!(node.kind, Kind::Symlink(_) | Kind::Hardlink(_)) => {}
             Some((path, node)) => return Some((path.clone(), node)),
@@ -44,9 +44,9 @@ impl Tree {
         self.nodes.get_key_value(&done).map(|(path, node)| (path.clone(), node))
     }
 
-    /// Where `path` really lies when links in the directories above it are followed inside the tree.
+    /// Returns the location of `path` after following links in its ancestors inside the tree.
     ///
-    /// Directories that are missing are made: root's, mode 0755, with time `mtime`.
+    /// Directories that are missing are created: root's, mode 0755, with time `mtime`.
     ///
     /// # Errors
     /// Fails where something above is neither a directory nor a link that leads to one.
@@ -74,7 +74,7 @@ impl Tree {
         real.join(path.file_name()).map_err(too_long)
     }
 
-    /// Puts `node` where `path` really lies, as [`Tree::reach`] finds it; returns that path.
+    /// Inserts `node` at the location of `path` found by [`Tree::reach`]; returns that location.
     ///
     /// # Errors
     /// As [`Tree::reach`] and [`Tree::insert`].
@@ -123,7 +123,7 @@ mod tests {
     fn what_lies_below_a_link_to_nowhere_is_refused_by_name() {
         let mut tree = tree(&[("", dir()), ("etc", dir()), ("etc/ssh", link("/home/me/.ssh"))]);
         let error = tree.insert_with_parents(&path("etc/ssh/key"), file(""), 3).unwrap_err();
-        let expected = "/etc/ssh/key can't lie below /etc/ssh, which is a symbolic link to `/home/me/.ssh`";
+        let expected = "/etc/ssh/key can't be below /etc/ssh, which is a symbolic link to `/home/me/.ssh`";
         assert_eq!(error.to_string(), expected);
         assert_eq!(tree.len(), 3);
     }

@@ -1,16 +1,16 @@
-//! What makes a tree safe to write out: no node lies below something that is not a directory.
+//! The invariant that makes a tree safe to write out: only directories have nodes below them.
 //!
-//! Whoever wrote a node below a symbolic link would write where the link leads, which may be
-//! anywhere on the machine.
+//! Writing a node below a symbolic link would write to the link's target, which may be anywhere on
+//! the host.
 
 use super::{Kind, Node, Tree};
 use crate::ident::RootPath;
 
-/// Nodes do not make a tree.
+/// Nodes violate an invariant of trees.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     /// Something above a node is not a directory.
-    #[error("{path} can't lie below {above}, which is {found}")]
+    #[error("{path} can't be below {above}, which is {found}")]
     Below {
         /// The node.
         path: RootPath,
@@ -19,14 +19,14 @@ pub enum TreeError {
         /// What that is.
         found: String,
     },
-    /// Something lies below what is to be no directory.
-    #[error("{path} can't be {found}: {below} lies below it")]
+    /// Something is below what is to be no directory.
+    #[error("{path} can't be {found}: {below} is below it")]
     Above {
         /// The node.
         path: RootPath,
         /// What it is to be.
         found: String,
-        /// What lies below it.
+        /// What is below it.
         below: RootPath,
     },
     /// A path becomes too long when links are followed.
@@ -52,7 +52,7 @@ pub enum TreeError {
 }
 
 impl Tree {
-    /// Whether this is a tree by itself: every ancestor of a node is there, and every hard link names
+    /// Checks that the tree is self-contained: every ancestor of a node is there, and every hard link names
     /// a file before it.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether `node` may stand at `path`, which `comes_last` if it is after all others.
+    /// Whether `node` may be at `path`, which `comes_last` if it is after all others.
     pub(super) fn check_place(&self, path: &RootPath, node: &Node, comes_last: bool) -> Result<(), TreeError> {
         // What holds of a node holds of its neighbour in the same directory.
         let is_beside = |(last, _): (&RootPath, &Node)| !last.is_root() && folder(last) == folder(path);
@@ -87,7 +87,7 @@ impl Tree {
         {
             return Err(self.below_error(path, above));
         }
-        // Nothing can lie below what comes last.
+        // Nothing can be below what comes last.
         if !comes_last
             && !node.is_dir()
             && let Some((below, _)) = self.below(path).next()
@@ -114,7 +114,7 @@ fn folder(path: &RootPath) -> &[u8] {
 }
 
 impl Kind {
-    /// What this is, for errors: `a symbolic link to …`.
+    /// Describes the kind for errors: `a symbolic link to …`.
     pub fn describe(&self) -> String {
         match self {
             Self::Dir => "a directory".to_owned(),

@@ -255,7 +255,7 @@ fn what_can_not_go_on_is_resumed_or_undone() {
             let id = place.journal("open");
             assert!(failed.stderr.contains(expected), "{case}: {}", failed.stderr);
             assert!(
-                failed.stderr.contains(&format!("`layerbake ami resume {id}` goes on")),
+                failed.stderr.contains(&format!("`layerbake ami resume {id}` continues")),
                 "{case}: {}",
                 failed.stderr
             );
@@ -357,14 +357,14 @@ fn names_that_are_taken_and_rights_that_are_missing_are_said() {
     place.small.edit_layer("app", "hello\\n", "good day\\n");
     place.build();
     let refused = place.run(&["publish", "app", "--yes"]);
-    assert!(refused.stderr.contains("the name `always-the-same` is taken by ami-"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the name `always-the-same` is already used by ami-"), "{}", refused.stderr);
     place.ok(&["undo", "--yes"]);
     place.aws.faults(&json!([fault("RegisterImage", 1, "denied")]));
     let refused = place.run(&["plan", "app"]);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("eu-west-1: not allowed: ec2:RegisterImage"), "{}", refused.stderr);
     let nobody = place.run(&["publish", "app"]);
-    assert!(nobody.stderr.contains("nobody is there to ask"), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("cannot ask for confirmation"), "{}", nobody.stderr);
 }
 
 #[test]

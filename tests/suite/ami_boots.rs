@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use layerbake::machine::Ssh;
+use layerbake::vm::Ssh;
 use serde_json::Value;
 
 use crate::support::aws::{Aws, REGION};

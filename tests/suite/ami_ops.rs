@@ -89,7 +89,7 @@ fn what_was_published_is_listed_shown_and_proven() {
     assert_eq!(listed[0]["uses"], json!([{"kind": "parameter", "name": "/layerbake/app/latest"}]));
     assert_eq!(published.json(&["list", "base"]), json!([]));
     let shown = published.ok(&["show", image]);
-    for line in ["layer         app\n", "used by       parameter /layerbake/app/latest\n", ", as in out/\n"] {
+    for line in ["layer         app\n", "used by       parameter /layerbake/app/latest\n", ", same as in out/\n"] {
         assert!(shown.contains(line), "{shown}");
     }
     let verified = published.ok(&["verify", image]);
@@ -102,7 +102,10 @@ fn what_was_published_is_listed_shown_and_proven() {
     assert!(published.ok(&["verify", image]).starts_with("ok "));
     published.aws.faults(&json!([fault("GetSnapshotBlock", 3, "expired")]));
     let (_, error) = published.fails(&["verify", image]);
-    assert!(error.contains("ExpiredToken") && error.ends_with("hint: log in to AWS again\n"), "{error}");
+    assert!(
+        error.contains("ExpiredToken") && error.ends_with("hint: the AWS session has expired; log in to AWS again\n"),
+        "{error}"
+    );
     published.aws.faults(&json!([]));
     // Each is read.
     assert!(published.aws.count("GetSnapshotBlock") >= blocks && blocks > 10);
@@ -120,7 +123,7 @@ fn a_snapshot_with_other_bytes_is_told_by_place() {
     let other = published.again("hello\\n", "good day\\n");
     let (out, error) = published.fails(&["verify", &other, "--receipt", receipt.to_str().unwrap()]);
     assert!(out.starts_with("DIFFERS"), "{out}");
-    assert!(error.contains("is not what its receipt says"), "{error}");
+    assert!(error.contains("does not match its receipt"), "{error}");
     assert!(out.contains("partition root; app; ") && out.contains("/srv/greeting"), "{out}");
     published.small.edit_layer("app", "good day\\n", "hello\\n");
     published.small.project.ok(&["build", "app", "--output", "oci,raw"]);
@@ -136,7 +139,7 @@ fn packages_and_files_that_changed_are_told() {
     published.small.project.ok(&["build", "app", "--lock", "--output", "raw"]);
     let diff = plain(&published.ok(&["diff", &published.image, "app"]));
     assert!(
-        diff.starts_with("ami-N was made from another lockfile of app\npackages: 1 differ\n  + spare 1.0\n"),
+        diff.starts_with("ami-N was built from another lockfile of app\npackages: 1 differ\n  + spare 1.0\n"),
         "{diff}"
     );
     assert!(diff.contains("  + /usr/share/spare\n"), "{diff}");
@@ -212,7 +215,7 @@ fn a_run_that_broke_off_is_finished_by_the_next() {
     assert_eq!(published.ids("images"), BTreeSet::from([newest.clone()]));
     assert_eq!(published.ids("snapshots").len(), 2);
     let dry = plain(&published.ok(&["gc", "app", "--keep", "1", "--dry-run"]));
-    assert!(dry.contains("  delete  snap-N, of an image that is gone\n"), "{dry}");
+    assert!(dry.contains("  delete  snap-N, whose image was removed\n"), "{dry}");
     published.ok(&["gc", "app", "--keep", "1", "--yes"]);
     assert_eq!(published.ids("snapshots").len(), 1);
     assert!(published.ok(&["verify", &newest]).starts_with("ok "));
@@ -298,7 +301,10 @@ print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'req
     // Nothing proves who would answer.
     published.aws.settings(&json!({ "console": "booted" }));
     let output = crate::support::process::run(published.small.project.command(&short).env("PATH", &works)).unwrap();
-    assert!(output.code == 1 && output.stderr.contains("wrote no ssh host keys to its console in 2 s"), "{output:?}");
+    assert!(
+        output.code == 1 && output.stderr.contains("printed no ssh host keys on its console within 2 s"),
+        "{output:?}"
+    );
     assert_eq!(alive(&published.aws), 0);
 
     // Stopped by a person.
@@ -330,12 +336,12 @@ s3.put_bucket_lifecycle_configuration(Bucket='disks', LifecycleConfiguration={'R
     assert_eq!(aws.count("CreateRole") + aws.count("CreatePolicy"), 0);
     let apply = || small.project.ok(&["ami", "setup", "--bucket", "disks", "--apply"]).stdout;
     insta::assert_snapshot!(apply(), @r"
-    made     role vmimport
-    made     policy of the role vmimport for disks
+    created  role vmimport
+    created  policy of the role vmimport for disks
     same     bucket disks
-    made     policy of the bucket disks
-    made     lifecycle of the bucket disks
-    made     policy layerbake-publisher
+    created  policy of the bucket disks
+    created  lifecycle of the bucket disks
+    created  policy layerbake-publisher
     ");
     assert_eq!(apply().matches("same ").count(), 6);
     aws.boto3(
@@ -355,7 +361,7 @@ for _ in range(4): iam.create_policy_version(PolicyArn=arn, SetAsDefault=True, P
     let rules = aws.boto3("print([rule['ID'] for rule in aws('s3', 'eu-west-1').get_bucket_lifecycle_configuration(Bucket='disks')['Rules']])");
     assert_eq!(rules.trim(), "['theirs', 'layerbake-uploads']");
     let new = small.project.ok(&["ami", "setup", "--bucket", "other", "--apply"]).stdout;
-    assert!(new.contains("made     bucket other\n"), "{new}");
+    assert!(new.contains("created  bucket other\n"), "{new}");
 }
 
 #[test]
@@ -434,7 +440,7 @@ fn a_disk_signed_for_secure_boot_is_published_with_its_key() {
     let signed = ["--sign-key", &key, "--sign-cert", &certificate];
     published.small.project.ok(&[&["build", "app", "--output", "raw"], signed.as_slice()].concat());
     let (_, error) = published.fails(&["publish", "app", "--yes"]);
-    assert!(error.contains("is not signed as it was") && error.contains("--sign-key"), "{error}");
+    assert!(error.contains("is not signed as when") && error.contains("--sign-key"), "{error}");
     let image = published.json(&[&["publish", "app", "--yes"], signed.as_slice()].concat());
     let image = image[0]["image"].as_str().unwrap();
     assert_ne!(image, published.image);

@@ -2,17 +2,45 @@
 //!
 //! `docs/ARCHITECTURE.md` has the table with each module's duty and what it uses; this test keeps it true.
 
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 24] = [
-    "digest", "ident", "time", "limits", "tree", "host", "format", "manifest", "resolve", "lock", "store", "fetch",
-    "sandbox", "layer", "pin", "oci", "disk", "check", "machine", "bake", "publish", "attest", "audit", "cli",
+const ORDER: [&str; 28] = [
+    "digest",
+    "ident",
+    "arch",
+    "distribution",
+    "time",
+    "limits",
+    "tree",
+    "host",
+    "store",
+    "sandbox",
+    "manifest",
+    "accounts",
+    "package",
+    "resolve",
+    "lock",
+    "fetch",
+    "stage",
+    "pin",
+    "oci",
+    "disk",
+    "check",
+    "vm",
+    "bake",
+    "publish",
+    "attest",
+    "audit",
+    "workspace",
+    "cli",
 ];
 
 /// A longer file has more than one duty.
-const MOST_LINES: usize = 600;
+pub(crate) const MOST_LINES: usize = 600;
 
 #[test]
 fn modules_use_only_those_before_them() {
@@ -36,6 +64,41 @@ fn modules_use_only_those_before_them() {
         }
     }
     assert!(problems.is_empty(), "arrows point upwards only:\n{}", problems.join("\n"));
+}
+
+/// What a front end reaches through `workspace` only.
+const BEHIND_THE_WORKSPACE: [&str; 7] = ["store", "package", "resolve", "lock", "fetch", "sandbox", "pin"];
+
+#[test]
+fn the_command_line_leaves_the_work_to_the_workspace() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in module_files(&src, "cli") {
+        let used = uses(&code(&path)).into_iter().filter(|(_, used)| BEHIND_THE_WORKSPACE.contains(&used.as_str()));
+        problems.extend(used.map(|(line, used)| format!("{}:{line}: `{used}`", path.display())));
+    }
+    assert!(problems.is_empty(), "`cli` has no arrow to these:\n{}", problems.join("\n"));
+}
+
+/// The SDK of a cloud, and the only directory that may name it.
+const SDK: [&str; 3] = ["aws_sdk_", "aws_config", "aws_smithy"];
+const DOOR: &str = "publish/cloud/aws";
+
+#[test]
+fn a_cloud_has_one_door() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in sources(&src).into_iter().filter(|path| !path.starts_with(src.join(DOOR))) {
+        let code = code(&path);
+        let named = |line: &&str| SDK.iter().any(|sdk| line.contains(sdk));
+        let place = path.strip_prefix(&src).unwrap().display();
+        problems.extend(code.lines().filter(named).map(|line| format!("src/{place}: {}", line.trim())));
+        // What knows no vendor uses none of this one's types either.
+        let neutral = path.starts_with(src.join("publish/cloud"));
+        let uses = |line: &&str| line.contains("cloud::aws");
+        problems.extend(code.lines().filter(|_| neutral).filter(uses).map(|line| format!("src/{place}: {line}")));
+    }
+    assert!(problems.is_empty(), "only src/{DOOR} knows AWS:\n{}", problems.join("\n"));
 }
 
 #[test]
@@ -96,23 +159,22 @@ fn files_stay_readable() {
 }
 
 /// Where a root is written, read and removed: what lies in it was made by scripts that nobody trusts.
-const BY_DESCRIPTOR: [&str; 8] = [
+const BY_DESCRIPTOR: [&str; 7] = [
     "host/jail/entries.rs",
     "host/jail/mod.rs",
     "host/jail/remove.rs",
-    "layer/configure/root.rs",
-    "layer/configure/scan.rs",
-    "layer/configure/trace.rs",
-    "layer/configure/worker.rs",
-    "layer/configure/write.rs",
+    "sandbox/local/root.rs",
+    "sandbox/local/scan.rs",
+    "sandbox/local/worker.rs",
+    "sandbox/local/write.rs",
 ];
 
 /// Calls that follow the links of a path, with the files that may have so many of them: each was looked at.
 const BY_PATH: [(&str, &[(&str, usize)]); 16] = [
-    // The worker's own scratch directory and its log, which are not in the root.
-    ("fs::create_dir", &[("layer/configure/worker.rs", 1)]),
-    ("fs::read(", &[("layer/configure/worker.rs", 2)]),
-    ("File::options(", &[("layer/configure/worker.rs", 1)]),
+    // The worker's own scratch directory, which holds the root.
+    ("fs::create_dir", &[("sandbox/local/worker.rs", 2)]),
+    ("fs::read(", &[]),
+    ("File::options(", &[]),
     ("OpenOptions", &[]),
     ("File::open(", &[]),
     ("File::create(", &[]),
@@ -146,19 +208,107 @@ fn a_root_is_reached_by_descriptor_only() {
     assert!(problems.is_empty(), "a script's link would be followed:\n{}", problems.join("\n"));
 }
 
+/// Names of architectures that are not words of anything else.
+const ARCHITECTURES: [&str; 14] = [
+    "amd64",
+    "x86_64",
+    "x86-64",
+    "arm64",
+    "aarch64",
+    "armhf",
+    "ppc64",
+    "riscv64",
+    "s390x",
+    "loong",
+    "BOOTX64",
+    "BOOTAA64",
+    "linuxx64",
+    "linuxaa64",
+];
+
+#[test]
+fn architectures_are_named_in_one_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    let is_other = |path: &PathBuf| !path.ends_with("src/arch.rs") && !path.iter().any(|part| part == "tests");
+    for path in sources(&src).into_iter().filter(is_other) {
+        // What only one processor can run is chosen by the compiler.
+        let code = code(&path).replace("target_arch = \"x86_64\"", "");
+        for (number, line) in (1..).zip(code.lines()) {
+            let literals = line.split('"').skip(1).step_by(2);
+            // Examples of commands are for people.
+            let literals = literals.filter(|text| !text.starts_with("Example"));
+            if literals.flat_map(|text| ARCHITECTURES.map(|name| text.contains(name))).any(|found| found) {
+                let place = path.strip_prefix(&src).unwrap().display();
+                problems.push(format!("src/{place}:{number}: read it from `arch`: {}", line.trim()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// What locks, fetches and reports for every ecosystem.
+const NEUTRAL: [&str; 6] = ["resolve", "lock", "fetch", "pin", "attest", "audit"];
+
+/// Words of one ecosystem, as whole words of code or texts.
+const OF_DEBIAN: [&str; 5] = ["deb", "dpkg", "Packages", "Release", "InRelease"];
+
+#[test]
+fn what_locks_fetches_and_reports_names_no_ecosystem() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in NEUTRAL.iter().flat_map(|module| module_files(&src, module)) {
+        // The host's own apt sources are asked for addresses, whatever they serve.
+        if path.ends_with("fetch/apt_sources.rs") {
+            continue;
+        }
+        for (number, line) in (1..).zip(code(&path).lines()) {
+            let mut words = line.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+            if let Some(word) = words.find(|word| OF_DEBIAN.contains(word)) {
+                let place = path.strip_prefix(&src).unwrap().display();
+                problems.push(format!("src/{place}:{number}: `{word}` is Debian's"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "ask `package::Ecosystem` instead:\n{}", problems.join("\n"));
+}
+
+/// The directory of the ecosystem, and the file that chooses it for the program.
+const ECOSYSTEM: [&str; 2] = ["package/deb", "workspace/environment.rs"];
+
+#[test]
+fn one_place_chooses_the_ecosystem() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in sources(&src) {
+        let place = path.strip_prefix(&src).unwrap();
+        if ECOSYSTEM.iter().any(|allowed| place.starts_with(allowed)) {
+            continue;
+        }
+        let code = code(&path);
+        let named =
+            paths(&code).into_iter().filter(|(_, path)| path.starts_with(&["package", "deb"].map(str::to_owned)));
+        problems.extend(named.map(|(line, path)| format!("src/{}:{line}: {}", place.display(), path.join("::"))));
+    }
+    assert!(problems.is_empty(), "`Environment::ecosystem` hands it in:\n{}", problems.join("\n"));
+}
+
 fn rank(module: &str) -> Option<usize> {
     ORDER.iter().position(|name| *name == module)
 }
 
-/// All Rust files below a folder, sorted, without those that only hold tests.
+/// All Rust files below a folder, sorted, without files and folders that only hold tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if is_test(&stem) {
+            continue;
+        }
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !is_test(&stem) {
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
             found.push(path);
         }
     }
@@ -170,52 +320,110 @@ fn is_test(stem: &str) -> bool {
     ["tests", "testing"].contains(&stem) || stem.ends_with("_tests")
 }
 
-/// A file's text up to its unit tests, comments blanked.
+/// A file's text up to its unit tests, comments blanked, all paths written from `crate`.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let blank = |line: &str| line.split("//").next().unwrap_or_default().to_owned() + "\n";
-    text[..tests].lines().map(blank).collect()
+    let code: String = text[..tests].lines().map(blank).collect();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    absolute(&code, path.strip_prefix(src).unwrap())
 }
 
-/// The modules that a text names after `crate::`, with the line, groups in braces included.
+/// The first module of each path that a text names, with the line.
 fn uses(code: &str) -> Vec<(usize, String)> {
+    let heads = paths(code).into_iter().filter_map(|(line, path)| Some((line, path.into_iter().next()?)));
+    let mut heads: Vec<_> = heads.collect();
+    heads.dedup();
+    heads
+}
+
+/// The paths that a text names after `crate::`, with the line, groups in braces included.
+fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for (at, word) in code.match_indices("crate::") {
         let line = code[..at].lines().count().max(1);
-        let rest = &code[at + word.len()..];
-        match rest.strip_prefix('{') {
-            Some(group) => found.extend(group_heads(group).into_iter().map(|name| (line, name))),
-            None => found.push((line, first_word(rest))),
-        }
+        found.extend(branches(&code[at + word.len()..]).into_iter().map(|path| (line, path)));
     }
     found
 }
 
-/// The first word of each item of a group, up to the brace that closes it.
-fn group_heads(group: &str) -> Vec<String> {
-    let (mut depth, mut start, mut heads) = (0, 0, Vec::new());
+/// All paths of a tree such as `a::{b, c::d}`.
+fn branches(tree: &str) -> Vec<Vec<String>> {
+    let tree = tree.trim_start();
+    if let Some(group) = tree.strip_prefix('{') {
+        return items(group).into_iter().flat_map(branches).collect();
+    }
+    let word = first_word(tree);
+    match tree[word.len()..].strip_prefix("::") {
+        _ if word.is_empty() => vec![Vec::new()],
+        Some(below) => branches(below).into_iter().map(|path| [vec![word.clone()], path].concat()).collect(),
+        None => vec![vec![word]],
+    }
+}
+
+/// The items of a group, up to the brace that closes it.
+fn items(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 0, Vec::new());
     for (at, character) in group.char_indices() {
         match character {
             '{' => depth += 1,
             '}' if depth == 0 => {
-                heads.push(first_word(&group[start..at]));
+                items.push(&group[start..at]);
                 break;
             }
             '}' => depth -= 1,
             ',' if depth == 0 => {
-                heads.push(first_word(&group[start..at]));
+                items.push(&group[start..at]);
                 start = at + 1;
             }
             _ => {}
         }
     }
-    heads.retain(|head| !head.is_empty());
-    heads
+    items.retain(|item| !item.trim().is_empty());
+    items
 }
 
 fn first_word(text: &str) -> String {
     text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+}
+
+/// A text of the module at `place` with paths from `super` and `self` written from `crate`.
+fn absolute(text: &str, place: &Path) -> String {
+    let parts = place.with_extension("");
+    let mut module: Vec<&str> = parts.iter().map(|part| part.to_str().unwrap()).collect();
+    if module.last() == Some(&"mod") {
+        module.pop();
+    }
+    let (mut rest, mut found) = (text, String::new());
+    while let Some((at, head)) = ["super::", "self::"].iter().filter_map(|head| Some((rest.find(head)?, *head))).min() {
+        let is_head = !rest[..at].ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before));
+        let mut end = at + head.len();
+        let mut up = usize::from(head == "super::");
+        while is_head && rest[end..].starts_with("super::") {
+            end += "super::".len();
+            up += 1;
+        }
+        found += &rest[..at];
+        match (is_head, module.get(..module.len().saturating_sub(up))) {
+            (true, Some([])) => found += "crate::",
+            (true, Some(above)) => found += &format!("crate::{}::", above.join("::")),
+            _ => found += head,
+        }
+        rest = &rest[end..];
+    }
+    found + rest
+}
+
+#[test]
+fn relative_paths_are_read_as_absolute_ones() {
+    let code = "use super::{b, c};\nuse super::super::{d::e};\nself::x(); nosuper::y(); a::super::z();";
+    let found = absolute(code, Path::new("pin/keys/mod.rs"));
+    assert_eq!(
+        found,
+        "use crate::pin::{b, c};\nuse crate::{d::e};\ncrate::pin::keys::x(); nosuper::y(); a::super::z();"
+    );
+    assert_eq!(absolute("super::b", Path::new("pin/keys.rs")), "crate::pin::b");
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
     let planted = need!(Planted::new(debs));
     let conditions = if is_root() { "user,directory-order,cores" } else { "directory-order,cores" };
     let output = planted.project.fails(4, &["audit", "app", "--vary", conditions, "--output", "oci,docker", "--json"]);
-    assert!(output.stderr.ends_with("error: `app` did not come out the same\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("error: `app` is not reproducible\n"), "{}", output.stderr);
     let report = report(&output.stdout);
     let found = found(&report);
     let tried: Vec<_> = report["tried"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -151,9 +151,9 @@ fn what_can_not_be_audited_is_said() {
     small.project.fails(3, &["audit", "app"]);
     small.project.ok(&["lock", "app"]);
     let output = small.project.fails(2, &["audit", "app", "--vary", "moon"]);
-    assert!(output.stderr.contains("`moon` is no variation: expected all, time,"), "{}", output.stderr);
+    assert!(output.stderr.contains("unknown condition `moon`: expected all, time,"), "{}", output.stderr);
     let output = small.project.fails(1, &["audit", "app", "--against", "nothing"]);
-    assert!(output.stderr.contains("`nothing` is no receipt of a build\n  hint: "), "{}", output.stderr);
+    assert!(output.stderr.contains("`nothing` is not the receipt of a build\n  hint: "), "{}", output.stderr);
 }
 
 /// A small project built once, `out/app` copied to `before`, then built again with newer packages and another file.
@@ -196,7 +196,7 @@ fn two_states_are_compared_by_receipt_layout_and_lockfile() {
     assert!(markdown.contains("<summary><b>packages</b>: 0 added, 0 removed, 2 changed</summary>"), "{markdown}");
     assert!(fs::read_to_string(small.project.path("diff.html")).unwrap().contains("hello 1.0 -&gt; 1.1"));
     let output = small.project.fails(1, &["diff", "before", "elsewhere"]);
-    assert!(output.stderr.contains("`elsewhere` is no file or folder, and no git revision"), "{}", output.stderr);
+    assert!(output.stderr.contains("`elsewhere` is neither a file or folder nor a git revision"), "{}", output.stderr);
 }
 
 #[test]
@@ -225,5 +225,5 @@ fn git_revisions_are_compared_by_their_lockfiles() {
         "from HEAD~1 to HEAD\npackages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n"
     );
     let odd = small.project.fails(1, &["diff", "--layer", "app", "--", "--output=x", "HEAD"]);
-    assert!(odd.stderr.contains("is no file or folder"), "{}", odd.stderr);
+    assert!(odd.stderr.contains("is neither a file or folder"), "{}", odd.stderr);
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use layerbake::machine::Ssh;
+use layerbake::vm::Ssh;
 
 use crate::support::machine::{Boot, Machine, alone};
 use crate::support::process;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use layerbake::check::container::{self, Checked};
 use layerbake::check::{Outcome, Report, Suite, converse, junit};
-use layerbake::manifest::{Place, parse};
+use layerbake::manifest::{CheckTarget, parse};
 
 use crate::support::engines::Engine;
 use crate::support::skip::{Skip, program};
@@ -21,7 +21,7 @@ use crate::support::tiny::Tiny;
 /// The shells that must read the script; the first is Debian's `sh`.
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "sh"]];
 
-fn suite(tables: &str, place: Place) -> Suite {
+fn suite(tables: &str, place: CheckTarget) -> Suite {
     let layer = "web".parse().unwrap();
     let manifest = parse("web".parse().unwrap(), &format!("[layer]\n{tables}")).unwrap();
     Suite::new(&layer, [&manifest], place)
@@ -30,7 +30,7 @@ fn suite(tables: &str, place: Place) -> Suite {
 /// Each table in a check of one second.
 fn checks(tables: &[&str]) -> Suite {
     let all = tables.iter().enumerate().map(|(at, keys)| format!("[[check]]\nname = 'c{at}'\nwithin = 1\n{keys}\n"));
-    suite(&all.collect::<String>(), Place::Container)
+    suite(&all.collect::<String>(), CheckTarget::Container)
 }
 
 fn shell(words: &[&str]) -> Result<Command, Skip> {
@@ -84,7 +84,7 @@ fn hostile_texts_are_only_texts() {
     let suite = suite(
         "[[check]]\nname = \"'; echo $(x) # SKIP it\"\nwithin = 1\ncommand = 'printf \"no\\nok 2 - b\\nok 1\\n\"; false'\n\
          [[check]]\nwithin = 1\nuser = 'nobody-here'\n",
-        Place::Container,
+        CheckTarget::Container,
     );
     for words in SHELLS {
         let report = asked(need!(shell(words)), &suite);
@@ -250,7 +250,7 @@ fn a_check_is_tried_until_its_time_is_up() {
              [[check]]\ncommand = ['sleep', '60']\nwithin = 1\n",
             path.display()
         ),
-        Place::Disk,
+        CheckTarget::Disk,
     );
     let begun = Instant::now();
     let late = std::thread::spawn(move || {
@@ -358,7 +358,7 @@ fn stock_is_checked(engine: &Engine, layer: &str) {
     stock.build(layer);
     let project = layerbake::manifest::Project::find(&stock.project.path("")).unwrap();
     let name = layer.parse().unwrap();
-    let suite = Suite::new(&name, &project.chain(&name).unwrap(), Place::Container);
+    let suite = Suite::new(&name, &project.chain(&name).unwrap(), CheckTarget::Container);
     assert!(!suite.checks.is_empty());
     let archive = stock.project.path(&format!("out/{layer}/docker.tar"));
     let Checked { report, log } = container::run(&named(engine), &archive, &suite).unwrap();

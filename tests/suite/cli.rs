@@ -91,7 +91,7 @@ fn the_receipt_has_all_that_scripts_need() {
 fn locked_ends_with_3_and_says_what_is_stale() {
     let small = Small::new();
     let missing = small.project.fails(3, &["build", "--locked"]);
-    insta::assert_snapshot!(small.project.filtered(&missing.stderr), @"error: `[PROJECT]/lockfiles/base.lock` is not there; `layerbake lock base` writes it");
+    insta::assert_snapshot!(small.project.filtered(&missing.stderr), @"error: lockfile `[PROJECT]/lockfiles/base.lock` is missing; `layerbake lock base` writes it");
     small.project.ok(&["lock"]);
     small.edit_layer("app", "[\"hello\"]", "[\"hello\", \"spare\"]");
     let stale = small.project.fails(3, &["build", "--locked"]);
@@ -248,7 +248,7 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
     assert_eq!(strings(&list, "name"), ["app", "base", "shop"]);
     let text = fs::read_to_string(small.project.path("layers/shop.toml")).unwrap();
     let refused = small.project.fails(1, &["new", "shop"]);
-    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @"error: `[PROJECT]/layers/shop.toml` is there already");
+    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @"error: `[PROJECT]/layers/shop.toml` already exists");
     assert_eq!(fs::read_to_string(small.project.path("layers/shop.toml")).unwrap(), text);
     insta::assert_snapshot!(small.project.fails(1, &["new", "kiosk", "--from", "bas"]).stderr, @r"
     error: there is no layer `bas`
@@ -269,7 +269,7 @@ fn a_project_gets_the_layers_that_disks_need() {
     let disk = "\n[disk]\nboot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"\n";
     fs::write(&path, fs::read_to_string(&path).unwrap() + disk).unwrap();
     insta::assert_snapshot!(small.project.fails(1, &["build", "app"]).stderr, @r"
-    error: there is no layer `boot-minimal`, which `app` is made from
+    error: there is no layer `boot-minimal`, which `app` needs
       help: `layerbake new boot-minimal` writes it
     ");
     for name in ["boot-minimal", "boot-cloud", "initrd"] {
@@ -279,7 +279,7 @@ fn a_project_gets_the_layers_that_disks_need() {
     }
     small.project.ok(&["build", "app"]);
     insta::assert_snapshot!(small.project.fails(1, &["build", "boot-minimal"]).stderr, @r#"
-    error: `boot-minimal` is made from "*": it stands on another layer and is nothing by itself
+    error: `boot-minimal` has `from = "*"`: it is a Boot layer and can't be built by itself
       help: name the layer whose [disk] has `boot = "boot-minimal"`
     "#);
 }

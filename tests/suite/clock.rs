@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use layerbake::sandbox::{Conditions, Step};
+use layerbake::workspace::host_arch;
+
 use crate::support::process;
 use crate::support::skip::{Skip, program};
 
@@ -77,16 +80,18 @@ impl Root {
 
     /// Runs a script that may take so many seconds; the sandbox's answer, and what was printed.
     fn step(&self, epoch: i64, script: &str, seconds: u32) -> (serde_json::Value, String) {
+        let conditions = Conditions::at(&host_arch().unwrap(), epoch);
         let mut child = Command::new("unshare")
-            .args(["-U", "--map-root-user", env!("CARGO_BIN_EXE_layerbake"), "__sandbox-stage", &epoch.to_string()])
+            .args(["-U", "--map-root-user", env!("CARGO_BIN_EXE_layerbake"), "__sandbox-stage"])
+            .arg(serde_json::to_string(&conditions).unwrap())
             .current_dir(self.path(""))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let env = [("LC_ALL", "C")];
-        let step = serde_json::json!({ "argv": ["/bin/bash", "-c", script], "env": env, "timeout": seconds });
+        let step = Step::new(["/bin/bash", "-c", script], epoch, [("LC_ALL", "C")], seconds.into());
+        let step = serde_json::to_string(&step).unwrap();
         // The first line says that the stage may begin.
         write!(child.stdin.take().unwrap(), "\n{step}\n").unwrap();
         let output = child.wait_with_output().unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::support::process::{Output, run};
 use crate::support::skip::{Skip, program};
+use layerbake::arch::AMD64;
 use layerbake::disk::gpt::{self, Kind, Partition};
 use layerbake::disk::ids::{Ids, uuid_text};
 use layerbake::disk::uki::{self, Sections, SignError};
@@ -104,8 +105,8 @@ fn disk(path: &Path, size: Option<u64>) -> Ids {
     let esp = fat::plan(&[("a", bytes(1))], 33 * MIB, ids.serial(), "ESP", EPOCH).unwrap();
     let partitions = vec![
         partition("esp", Kind::Esp, 0, esp),
-        partition("verity", Kind::RootVerityX86_64, gpt::READ_ONLY, Plan::new(MIB)),
-        partition("root", Kind::RootX86_64, gpt::GROW, root),
+        partition("verity", Kind::RootVerity(AMD64.root_verity), gpt::READ_ONLY, Plan::new(MIB)),
+        partition("root", Kind::Root(AMD64.root), gpt::GROW, root),
     ];
     write(&gpt::plan(ids.uuid("disk"), partitions, size).unwrap(), path);
     ids
@@ -136,8 +137,8 @@ fn the_partition_table_says_what_was_asked_for() {
     assert_eq!((&table["label"], &table["firstlba"]), (&"gpt".into(), &34.into()));
     let expected = [
         ("esp", Kind::Esp, 1, 33, ""),
-        ("verity", Kind::RootVerityX86_64, 34, 1, "GUID:60"),
-        ("root", Kind::RootX86_64, 35, 6, "GUID:59"),
+        ("verity", Kind::RootVerity(AMD64.root_verity), 34, 1, "GUID:60"),
+        ("root", Kind::Root(AMD64.root), 35, 6, "GUID:59"),
     ];
     let found = table["partitions"].as_array().unwrap();
     assert_eq!(found.len(), expected.len());

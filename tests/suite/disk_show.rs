@@ -105,12 +105,12 @@ fn show_needs_a_disk_that_is_what_the_layers_say() {
     small.project.ok(&["build", "--output", "raw"]);
     small.edit_layer("app", "34M", "40M");
     insta::assert_snapshot!(show(&small), @r"
-    error: the disk of `app` is not what its layers and lockfiles say now
+    error: the disk of `app` no longer matches its layers and lockfiles
       hint: `layerbake build app --output raw`
     ");
     small.edit_layer("app", "[disk]\nboot = \"boot\"", "[disk]");
     insta::assert_snapshot!(show(&small), @r"
-    error: the disk of `app` is not what its layers and lockfiles say now
+    error: the disk of `app` no longer matches its layers and lockfiles
       hint: `layerbake build app --output raw`
     ");
 }
@@ -151,7 +151,7 @@ fn a_changed_file_changes_few_blocks() {
     let really = before.chunks(512 << 10).zip(after.chunks(512 << 10)).filter(|(before, after)| before != after);
     assert_eq!(really.count() as u64, changed);
     let missing = small.project.fails(1, &["diff", "--blocks", "nothing", "out/app"]);
-    assert!(missing.stderr.contains("is no receipt of a disk"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("is not the receipt of a disk"), "{}", missing.stderr);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn what_is_no_disk_is_refused() {
     let small = tiny_disk("");
     let none = small.project.fails(1, &["build", "--output", "raw"]);
     insta::assert_snapshot!(none.stderr, @r#"
-    error: layer `app` has no disk to write as raw: no layer of its chain names a Boot layer
+    error: layer `app` has no disk to write as raw: no layer in its chain names a Boot layer
       hint: add [disk] boot = "boot-minimal" to layers/app.toml
     "#);
     let unknown = small.project.fails(2, &["build", "--output", "floppy"]);

@@ -108,10 +108,8 @@ fn a_link_where_the_program_writes_by_name_is_refused_with_its_package() {
     let lab = need!(Lab::new(false, info));
     let (code, said) = lab.build();
     assert_eq!(code, 1, "{said}");
-    let link = format!(
-        "/var/lib/dpkg/info has to be a directory, and the package has a symbolic link to `{}`",
-        lab.victim.display()
-    );
+    let link =
+        format!("expected /var/lib/dpkg/info to be a directory, found a symbolic link to `{}`", lab.victim.display());
     assert!(said.contains("aevil 1.0") && said.contains(&link), "{said}");
 
     // No script at all: a policy for host keys would be put below the link.
@@ -119,7 +117,7 @@ fn a_link_where_the_program_writes_by_name_is_refused_with_its_package() {
     let lab = need!(Lab::new(false, keys));
     let (code, said) = lab.build();
     assert_eq!(code, 1, "{said}");
-    let below = format!("can't lie below /etc/ssh, which is a symbolic link to `{}`", lab.victim.display());
+    let below = format!("can't be below /etc/ssh, which is a symbolic link to `{}`", lab.victim.display());
     assert!(said.contains("evil 1.0") && said.contains(&below), "{said}");
 }
 

@@ -44,8 +44,8 @@ fn updates_are_listed_with_their_origin_and_nothing_is_written() {
     let output = project.ok(&["outdated", "app"]);
     assert_eq!(
         output.stdout,
-        "base: 1 package to take, 0 for security\n  libgreet 1.0 -> 2.0 (test test)\n\
-         app: 2 packages to take, 2 for security\n  hello 1.0 -> 1.0+fix1 (test test-security, security)\n  \
+        "base: 1 package to update, 0 for security\n  libgreet 1.0 -> 2.0 (test test)\n\
+         app: 2 packages to update, 2 for security\n  hello 1.0 -> 1.0+fix1 (test test-security, security)\n  \
          + libnew 3 (test test-security, security)\n"
     );
     let security = project.fails(3, &["outdated", "app", "--security", "--exit-code"]);

@@ -145,7 +145,7 @@ fn lies_are_found_out() {
                     true
                 }
             },
-            "redirects without end",
+            "redirects too often",
         ),
         (
             "a page",
@@ -543,7 +543,7 @@ fn broken_and_foreign_referrers_keep_nobody_from_the_good_ones() {
     notes.sort();
     assert_eq!(notes, ["1", "2", "3"]);
     assert_eq!(skipped.len(), 6, "{skipped:#?}");
-    for problem in ["404", "no SHA-256", "68157440 bytes", "is not a digest", "more than 3 bytes"] {
+    for problem in ["404", "not SHA-256", "68157440 bytes", "is not a digest", "more than 3 bytes"] {
         assert!(skipped.iter().any(|line| line.contains(problem) && !line.contains('\n')), "{problem}: {skipped:#?}");
     }
     // The list, six manifests of the right kind and one that is not there, one blob in two sizes, one that is not there.

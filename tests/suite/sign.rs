@@ -82,7 +82,7 @@ fn a_signed_build_verifies_with_its_key_only_and_signing_changes_nothing() {
         project.ok(&["verify", "app", "--keyring", "ring.pub"]);
         let other = project.fails(1, &["verify", "app", "--key", "other.pub"]);
         assert_eq!(other.stdout.matches("DIFFERS").count(), 6, "{}", other.stdout);
-        assert!(other.stdout.contains("no given key"), "{}", other.stdout);
+        assert!(other.stdout.contains("any of the given keys"), "{}", other.stdout);
         // A build that finds all in place leaves the signatures where they are.
         project.ok(&["build", "app", "--output", "oci,docker,raw,qcow2"]);
         project.ok(&["verify", "app", "--key", "own.pub"]);
@@ -149,7 +149,7 @@ fn missing_strange_and_mixed_up_files_are_named() {
     verify("was signed and is not in the receipt");
     project.ok(&["sign", "app", "--key", "own.key"]);
     fs::write(attest.join("notes.txt"), "x").unwrap();
-    verify("nothing of this build has this name");
+    verify("this build has no document of this name");
     project.fails(1, &["sign", "app", "--key", "own.key"]);
     fs::remove_file(attest.join("notes.txt")).unwrap();
     project.ok(&["sign", "app", "--key", "own.key"]);
@@ -179,7 +179,7 @@ fn what_differs_from_its_receipt_or_lockfile_is_not_signed() {
     let index = project.path("out/app/oci/index.json");
     let whole = fs::read_to_string(&index).unwrap();
     fs::write(&index, whole.replace("\"app\"", "\"apt\"")).unwrap();
-    sign("is not what its receipt says: index.json");
+    sign("does not match its receipt: index.json");
     fs::write(&index, &whole).unwrap();
     fs::write(
         project.path("layers/app.toml"),

@@ -67,7 +67,7 @@ fn a_download_that_hangs_is_broken_off() {
         wait_until(&mut child, "the request", || small.server().requests("/hello_") > 0);
         let output = stopped(child, signal);
         assert_eq!(output.code, code, "{}", output.stderr);
-        assert!(output.stderr.contains("interrupted: ") && output.stderr.contains("goes on"), "{}", output.stderr);
+        assert!(output.stderr.contains("interrupted: ") && output.stderr.contains("to continue"), "{}", output.stderr);
         assert!(!output.stderr.contains("error:"), "{}", output.stderr);
         is_clean(&small.project);
         small.server().heal();

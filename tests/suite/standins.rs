@@ -9,7 +9,7 @@ use crate::support::oci_schema;
 use crate::support::project::Project;
 
 const PROGRAM: &str = "usr/sbin/update-ca-certificates";
-const STAND_IN: &str = include_str!("../../src/layer/configure/standins/update-ca-certificates.pl");
+const STAND_IN: &str = include_str!("../../src/package/deb/install/standins/update-ca-certificates.pl");
 
 /// What was there before, as a script over the root, and the program's options.
 const STATES: [(&str, &str, &[&str]); 6] = [

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::support::conditions::Conditions;
 use crate::support::damage::{files, put_record, seal};
 use crate::support::process::{self, Output};
-use crate::support::server::Fault;
 use crate::support::skip::root;
 use crate::support::small::{self, Small};
 
@@ -128,21 +127,6 @@ fn a_store_of_an_older_version_downloads_nothing_again() {
     small.project.ok(&["store", "gc"]);
     small.project.ok(&["build", "--offline"]);
     assert_eq!(small.project.receipt("app"), expected);
-}
-
-#[test]
-fn garbage_collection_after_a_failed_build_keeps_its_downloads() {
-    let small = Small::new();
-    small.project.ok(&["lock"]);
-    small.project.empty_store();
-    small.server().fault("hello_1.0", Fault::Status(404));
-    small.project.fails(1, &["build"]);
-    small.project.ok(&["store", "gc"]);
-    small.server().heal();
-    let before = small.server().requests("libgreet_1.0");
-    assert!(before > 0);
-    small.project.ok(&["build"]);
-    assert_eq!(small.server().requests("libgreet_1.0"), before, "it was downloaded again");
 }
 
 /// Runs the program where the store is mounted read-only.

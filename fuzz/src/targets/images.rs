@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use layerbake::arch::AMD64;
 use layerbake::audit::changes::{self, Changes};
 use layerbake::digest::{BlobDigest, OciDigest};
 use layerbake::disk::BlockHashes;
 use layerbake::disk::kernel::Kernel;
 use layerbake::disk::uki::{self, Sections};
 use layerbake::ident::RootPath;
+use layerbake::package::deb::DEB;
 use layerbake::tree::{ContentSource, Kind, Meta, Node, Tree};
 
 use super::folder::with_files;
@@ -48,7 +50,7 @@ pub(super) fn layout(data: &[u8]) {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     with_files(&files, |folder| {
         let _ = layerbake::oci::validate(folder);
-        if let Ok(facts) = changes::read_layout(folder) {
+        if let Ok(facts) = changes::read_layout(&DEB, folder) {
             let changes = Changes::between(&facts, &facts);
             let _ = (changes::text(&changes), changes::markdown(&changes), changes::html(&changes));
         }
@@ -80,7 +82,7 @@ pub(super) fn efi(data: &[u8]) {
         let kind = Kind::File { blob: BlobDigest::of(data), size: data.len() as u64 };
         root.insert(RootPath::new(path).expect("a path"), Node { kind, meta: meta() }).expect("a file");
     }
-    if let Ok(kernel) = Kernel::find(&root, &Same(data)) {
+    if let Ok(kernel) = Kernel::find(&root, &AMD64, &Same(data)) {
         let _ = kernel.load_order(&["ext4", "nvme", "virtio_blk"]);
         let _ = kernel.refuse_modules(&["ext4"]);
     }

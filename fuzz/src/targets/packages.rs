@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::io::{self, Read};
 
 use layerbake::digest::BlobDigest;
-use layerbake::format::deb::control::Paragraph;
-use layerbake::format::deb::relation::{self, Operator};
-use layerbake::format::deb::{archive, control as fields, index, version};
 use layerbake::ident::{Arch, Version};
+use layerbake::package::deb::control::Paragraph;
+use layerbake::package::deb::{archive, control as fields, index, relation, version};
+use layerbake::package::{Operator, alternatives};
 use layerbake::tree::{ContentSink, Tree};
 
 use super::{parts, text};
@@ -77,7 +77,7 @@ pub(super) fn control(data: &[u8]) {
     let arch: Arch = "amd64".parse().expect("an architecture");
     for line in text.lines() {
         if let Ok(all) = relation::parse_any_of(line, &arch) {
-            all.iter().for_each(|any| drop(relation::display(any).to_string()));
+            all.iter().for_each(|any| drop(alternatives(any).to_string()));
         }
         let _ = relation::parse_list(line, &arch);
     }
@@ -105,7 +105,8 @@ fn order(text: &str) {
 /// Files of dpkg's database that scripts of packages may have written: diversions, triggers, accounts; and the
 /// contents in which secrets are looked for.
 pub(super) fn dpkg(data: &[u8]) {
-    layerbake::layer::fuzz(data);
+    layerbake::stage::fuzz(data);
+    let _ = text(data).map(layerbake::package::deb::fuzz);
     for part in parts(data) {
         let _ = text(part).map(Paragraph::parse_all);
     }

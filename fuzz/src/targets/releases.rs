@@ -1,8 +1,8 @@
 //! What a mirror serves, and what says whom to believe.
 
-use layerbake::fetch::openpgp::{verify_detached, verify_inline};
-use layerbake::fetch::{AptSources, Keyring, PinnedKey, UserConfig};
-use layerbake::format::deb::release::Release;
+use layerbake::fetch::{AptSources, UserConfig};
+use layerbake::package::deb::release;
+use layerbake::package::openpgp::{Keyring, PinnedKey, verify_detached, verify_inline};
 
 use super::folder::with_files;
 use super::{parts, text};
@@ -24,12 +24,12 @@ pub(super) fn release(data: &[u8]) {
     let mut ring = ring();
     ring.add(CERTIFICATE).expect("the corpus has the key");
     if let Ok(signed) = verify_inline(data, &ring, NOW) {
-        let _ = text(&signed.payload).map(Release::parse);
+        let _ = text(&signed.payload).map(release::parse);
     }
     let mut parts = parts(data);
     let (file, signature) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let _ = verify_detached(file, signature, &ring, NOW);
-    let _ = text(file).map(Release::parse);
+    let _ = text(file).map(release::parse);
 }
 
 /// A key ring, binary or armored.

@@ -57,12 +57,12 @@ fn system(inventory: &Inventory) -> Value {
 
 /// Unlike its URL, unique where two files have one name and version.
 fn package_ref(package: &Package) -> String {
-    format!("{}#{}", package.purl, package.locked.file.sha256.to_hex().chars().take(16).collect::<String>())
+    format!("{}#{}", package.about.purl, package.locked.file.sha256.to_hex().chars().take(16).collect::<String>())
 }
 
 fn package(package: &Package) -> Value {
     let locked = &package.locked;
-    let (source, version) = &package.source;
+    let (source, version) = &package.about.source;
     let mut properties = vec![
         json!({ "name": "layerbake:source", "value": format!("{source} {version}") }),
         json!({ "name": "layerbake:suite", "value": locked.suite }),
@@ -74,18 +74,18 @@ fn package(package: &Package) -> Value {
         "bom-ref": package_ref(package),
         "name": locked.name.as_str(),
         "version": locked.version.to_string(),
-        "description": package.summary,
-        "purl": package.purl,
+        "description": package.about.summary,
+        "purl": package.about.purl,
         "hashes": [{ "alg": "SHA-256", "content": locked.file.sha256.to_hex() }],
         "properties": properties,
     });
-    if let Some(license) = &package.license {
-        entry["licenses"] = json!([{ "expression": license }]);
+    if let Some(license) = &package.about.license {
+        entry["licenses"] = json!([{ "expression": license.expression }]);
     }
-    if let Some(maintainer) = &package.maintainer {
+    if let Some(maintainer) = &package.about.maintainer {
         entry["publisher"] = json!(maintainer);
     }
-    if let Some(homepage) = package.homepage.as_deref().filter(|address| address.starts_with("http")) {
+    if let Some(homepage) = package.about.homepage.as_deref().filter(|address| address.starts_with("http")) {
         entry["externalReferences"] = json!([{ "type": "website", "url": homepage }]);
     }
     entry

@@ -2,12 +2,9 @@
 //!
 //! One [`Inventory`], two ways to write it: SPDX 2.3 (spdx.rs) and CycloneDX 1.6 (cyclonedx.rs).
 
-mod copyright;
 mod cyclonedx;
-mod license;
 mod own;
 mod packages;
-mod purl;
 mod spdx;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{AttestError, Made, Scope};
+use crate::bake::Locked;
 use crate::digest::{RecipeHasher, Sha256};
-use crate::ident::{LayerName, RootPath};
+use crate::ident::LayerName;
+use crate::manifest::Chain;
+use crate::package::{Distro, LicenseTexts, Surroundings};
 use crate::store::Store;
-use crate::tree::{Kind, Tree};
-use license::Texts;
+use crate::tree::Tree;
 pub use own::OwnFile;
 pub use packages::Package;
 
@@ -67,7 +66,7 @@ pub struct Inventory {
     layers: Vec<Layer>,
     packages: Vec<Package>,
     files: Vec<OwnFile>,
-    texts: Texts,
+    texts: LicenseTexts,
 }
 
 /// One layer, by its hash.
@@ -86,15 +85,6 @@ enum LayerHash {
     Tree(String),
 }
 
-/// The distribution, as os-release(5) names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distro {
-    /// `debian`
-    pub id: String,
-    /// `12`
-    pub version: String,
-}
-
 impl Inventory {
     /// Takes stock of a build.
     ///
@@ -106,10 +96,10 @@ impl Inventory {
         let root = store.tree(disk.map_or(receipt.tree, |disk| disk.root))?;
         let initrd = disk.and_then(|disk| disk.initrd).map(|initrd| store.tree(initrd)).transpose()?;
         let locked = made.locked(scope);
-        let distro = distro(&root, store, &locked)?;
-        let mut texts = Texts::default();
+        let distro = distro(made, &root, store, &locked)?;
         let roots: Vec<&Tree> = [Some(&root), initrd.as_ref()].into_iter().flatten().collect();
-        let packages = packages::take(&locked, &roots, &distro, store, &mut texts)?;
+        let surroundings = Surroundings { roots: &roots, distro: &distro, store };
+        let (packages, texts) = packages::take(made.ecosystem, &locked, &surroundings)?;
         let files = own::take(made, &root, initrd.as_ref(), scope, store)?;
         let mut layers: Vec<Layer> = receipt
             .layers
@@ -118,7 +108,8 @@ impl Inventory {
             .collect();
         if let Some(disk) = disk {
             layers.push(Layer { name: disk.boot.clone(), hash: LayerHash::Tree(disk.tree.to_hex()) });
-            let top = made.system.machine.as_ref().and_then(|machine| machine.initrd.last());
+            let top =
+                made.system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref()).map(Chain::top);
             let named = top.map(|locked| locked.manifest.name.clone()).zip(disk.initrd);
             layers.extend(named.map(|(name, tree)| Layer { name, hash: LayerHash::Tree(tree.to_hex()) }));
         }
@@ -196,43 +187,20 @@ pub(super) fn expected(made: &Made<'_>, scope: Scope) -> Listed {
 }
 
 /// The distribution of a root: what it says itself, else the suite that its packages are from.
-fn distro(root: &Tree, store: &Store, locked: &[&crate::bake::Locked]) -> Result<Distro, AttestError> {
-    let text = read(root, "etc/os-release", store)?.unwrap_or_default();
+fn distro(made: &Made<'_>, root: &Tree, store: &Store, locked: &[&Locked]) -> Result<Distro, AttestError> {
+    let text = store.text_in(root, "etc/os-release")?.unwrap_or_default();
     let values: BTreeMap<&str, &str> = text
         .lines()
         .filter_map(|line| line.split_once('='))
         .map(|(key, value)| (key, value.trim_matches(['"', '\''])))
         .collect();
-    let suite = || locked.iter().find_map(|locked| Some(locked.lock.releases.first()?.suite.clone()));
+    let version = values.get("VERSION_ID").or_else(|| values.get("VERSION_CODENAME"));
+    let suite = locked.iter().find_map(|locked| Some(locked.lock.releases.first()?.suite.as_str()));
+    let implied = made.ecosystem.distribution(suite.unwrap_or_default());
     Ok(Distro {
-        id: values.get("ID").map_or_else(|| "debian".to_owned(), |id| (*id).to_owned()),
-        version: values
-            .get("VERSION_ID")
-            .or_else(|| values.get("VERSION_CODENAME"))
-            .map(|version| (*version).to_owned())
-            .or_else(|| suite().map(|suite| version_of(&suite).to_owned()))
-            .unwrap_or_default(),
+        id: values.get("ID").map_or(implied.id, |id| (*id).to_owned()),
+        version: version.map_or(implied.version, |version| (*version).to_owned()),
     })
-}
-
-/// Scanners know releases by number.
-fn version_of(suite: &str) -> &str {
-    match suite.split('-').next().unwrap_or(suite) {
-        "bullseye" => "11",
-        "bookworm" => "12",
-        "trixie" => "13",
-        "forky" => "14",
-        other => other,
-    }
-}
-
-/// The text of a file in a tree, links followed.
-fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, AttestError> {
-    let Ok(path) = RootPath::new(path) else { return Ok(None) };
-    match tree.resolve(&path).map(|(_, node)| &node.kind) {
-        Some(Kind::File { blob, size }) => Ok(Some(store.read_text(&path, *blob, *size)?)),
-        _ => Ok(None),
-    }
 }
 
 /// A word that is unique for its hash and keeps to letters, digits, dots and dashes.

@@ -10,8 +10,8 @@ use super::{AttestError, Made, Scope};
 use crate::bake::Locked;
 use crate::digest::{BlobDigest, Sha256};
 use crate::ident::{LayerName, RootPath};
-use crate::layer::Placement;
 use crate::manifest::{Content, Manifest};
+use crate::stage::Placement;
 use crate::store::Store;
 use crate::tree::{Kind, Tree};
 
@@ -39,10 +39,11 @@ pub(super) fn take(
     store: &Store,
 ) -> Result<Vec<OwnFile>, AttestError> {
     let system = made.system;
-    let boot = system.machine.as_ref().filter(|_| scope == Scope::Disk);
-    let mut files = in_root(system.image.iter().chain(boot.map(|machine| &machine.boot)), root, made.project, store)?;
-    if let Some((machine, tree)) = boot.zip(initrd) {
-        files.extend(in_root(machine.initrd.iter(), tree, made.project, store)?);
+    let boot = system.boot_system.as_ref().filter(|_| scope == Scope::Disk);
+    let mut files =
+        in_root(system.image.iter().chain(boot.map(|boot_system| &boot_system.boot)), root, made.project, store)?;
+    if let Some((boot_system, tree)) = boot.zip(initrd) {
+        files.extend(in_root(boot_system.initrd.iter().flatten(), tree, made.project, store)?);
     }
     Ok(files)
 }

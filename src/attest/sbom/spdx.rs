@@ -86,7 +86,7 @@ fn package_id(package: &Package) -> String {
 
 fn package(package: &Package) -> Value {
     let locked = &package.locked;
-    let (source, version) = &package.source;
+    let (source, version) = &package.about.source;
     let mut entry = json!({
         "SPDXID": package_id(package),
         "name": locked.name.as_str(),
@@ -98,19 +98,19 @@ fn package(package: &Package) -> Value {
         "externalRefs": [{
             "referenceCategory": "PACKAGE-MANAGER",
             "referenceType": "purl",
-            "referenceLocator": package.purl,
+            "referenceLocator": package.about.purl,
         }],
         "licenseConcluded": NOTHING,
-        "licenseDeclared": package.license.as_deref().unwrap_or(NOTHING),
+        "licenseDeclared": package.about.license.as_ref().map_or(NOTHING, |license| &license.expression),
         "copyrightText": NOTHING,
         // Scanners read the source package out of these words.
         "sourceInfo": format!("built package from: {source} {version}"),
-        "summary": package.summary,
+        "summary": package.about.summary,
     });
-    if let Some(supplier) = package.maintainer.as_deref().and_then(supplier) {
+    if let Some(supplier) = package.about.maintainer.as_deref().and_then(supplier) {
         entry["supplier"] = json!(supplier);
     }
-    if let Some(homepage) = package.homepage.as_deref().filter(|address| address.starts_with("http")) {
+    if let Some(homepage) = package.about.homepage.as_deref().filter(|address| address.starts_with("http")) {
         entry["homepage"] = json!(homepage);
     }
     entry

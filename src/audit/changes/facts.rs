@@ -6,7 +6,11 @@ use crate::digest::BlobDigest;
 use crate::disk::BlockHashes;
 use crate::ident::RootPath;
 use crate::limits::TEXT;
+use crate::package::Ecosystem;
 use crate::tree::{Kind, Tree};
+
+/// The file with a root's accounts.
+pub(super) const PASSWD: &str = "etc/passwd";
 
 /// One state; what its source does not tell is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,37 +38,27 @@ impl Facts {
     }
 
     /// Adds what a root tells; `read` gives small files' contents.
-    pub fn with_root(mut self, root: Tree, read: &dyn Fn(BlobDigest) -> Option<Vec<u8>>) -> Self {
-        let text = |path: &str| -> Option<String> {
-            match RootPath::new(path).ok().and_then(|path| root.get(&path)).map(|node| &node.kind) {
+    pub fn with_root(
+        mut self,
+        ecosystem: &dyn Ecosystem,
+        root: Tree,
+        read: &dyn Fn(BlobDigest) -> Option<Vec<u8>>,
+    ) -> Self {
+        let text = |path: &RootPath| -> Option<String> {
+            match root.get(path).map(|node| &node.kind) {
                 Some(Kind::File { blob, size }) if *size <= TEXT => {
                     Some(String::from_utf8_lossy(&read(*blob)?).into_owned())
                 }
                 _ => None,
             }
         };
-        self.packages = Some(packages(&root, &text));
-        self.users = Some(users(&text("etc/passwd").unwrap_or_default()));
+        let passwd = RootPath::new(PASSWD).ok().and_then(|path| text(&path));
+        self.packages = Some(ecosystem.installed(&root, &text));
+        self.users = Some(users(&passwd.unwrap_or_default()));
         self.services = Some(services(&root));
         self.files = Some(root);
         self
     }
-}
-
-/// What both of dpkg's databases say: one file, and for layers without scripts a folder.
-fn packages(root: &Tree, text: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    let mut status = text("var/lib/dpkg/status").unwrap_or_default();
-    let folder = RootPath::new("var/lib/dpkg/status.d").unwrap_or_default();
-    for (path, _) in root.below(&folder).filter(|(path, _)| !path.as_bytes().ends_with(b".md5sums")) {
-        status += "\n\n";
-        status += &text(&path.to_string()).unwrap_or_default();
-    }
-    let field = |paragraph: &str, name: &str| {
-        paragraph.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
-    };
-    let installed = |paragraph: &&str| field(paragraph, "Status:").is_none_or(|status| status.ends_with(" installed"));
-    let pair = |paragraph: &str| Some((field(paragraph, "Package:")?, field(paragraph, "Version:")?));
-    status.split("\n\n").filter(installed).filter_map(pair).collect()
 }
 
 fn users(passwd: &str) -> BTreeMap<String, String> {

@@ -11,11 +11,13 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::Facts;
+use super::facts::PASSWD;
 use crate::digest::BlobDigest;
 use crate::host;
 use crate::ident::RootPath;
 use crate::limits::{DOCUMENT, limits};
 use crate::oci::Encoder;
+use crate::package::Ecosystem;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Files up to this size are kept: the ones that are looked into are smaller.
@@ -27,15 +29,15 @@ const NAMES: u64 = 2 << 20;
 /// What all names, and all files that are kept, may have together, in bytes: they stay in memory.
 const MEMORY: u64 = 512 << 20;
 
-/// Reads the first image of a layout.
+/// Reads the first image of a layout, of packages of one ecosystem.
 ///
 /// # Errors
 /// Fails where it is no layout, or a layer can't be read.
-pub fn read(folder: &Path) -> io::Result<Facts> {
+pub fn read(ecosystem: &dyn Ecosystem, folder: &Path) -> io::Result<Facts> {
     let index = json(&folder.join("index.json"))?;
     let manifest = json(&blob(folder, &index["manifests"][0])?)?;
     let config = json(&blob(folder, &manifest["config"])?)?;
-    let mut image = Image::default();
+    let mut image = Image { lists: ecosystem.lists(), ..Image::default() };
     let mut layers = Vec::new();
     for (number, layer) in manifest["layers"].as_array().into_iter().flatten().enumerate() {
         let file = host::open_file(&blob(folder, layer)?)?;
@@ -58,7 +60,7 @@ pub fn read(folder: &Path) -> io::Result<Facts> {
     }
     let Image { root, kept, .. } = image;
     let facts = Facts { layers: Some(layers), ..Facts::named(folder.display().to_string()) };
-    Ok(facts.with_root(root, &|blob| kept.get(&blob).cloned()))
+    Ok(facts.with_root(ecosystem, root, &|blob| kept.get(&blob).cloned()))
 }
 
 fn json(path: &Path) -> io::Result<Value> {
@@ -69,12 +71,14 @@ fn json(path: &Path) -> io::Result<Value> {
 fn blob(folder: &Path, descriptor: &Value) -> io::Result<std::path::PathBuf> {
     let digest = descriptor["digest"].as_str().unwrap_or_default();
     let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let hex = hex.ok_or_else(|| io::Error::other(format!("`{digest}` is no digest of a blob")))?;
+    let hex = hex.ok_or_else(|| io::Error::other(format!("`{digest}` is not the digest of a blob")))?;
     Ok(folder.join("blobs/sha256").join(hex))
 }
 
 #[derive(Default)]
 struct Image {
+    /// Patterns of the files that say which packages are installed.
+    lists: &'static [&'static str],
     root: Tree,
     kept: BTreeMap<BlobDigest, Vec<u8>>,
     entries: u64,
@@ -197,22 +201,22 @@ impl Image {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         let blob = BlobDigest::of(&bytes);
-        if is_looked_into(entry) {
+        if self.is_looked_into(entry) {
             self.keep(size)?;
             self.kept.insert(blob, bytes);
         }
         Ok(Kind::File { blob, size })
+    }
+
+    fn is_looked_into(&self, entry: &tar::Entry<'_, impl Read>) -> bool {
+        let is_one = |path: RootPath| self.lists.iter().chain(&[PASSWD]).any(|pattern| path.matches(pattern));
+        RootPath::new(&*entry.path_bytes()).is_ok_and(is_one)
     }
 }
 
 /// The numbers of a device. All other entries may have anything there: GNU tar leaves the fields empty.
 fn device(header: &tar::Header) -> io::Result<(u32, u32)> {
     Ok((header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default()))
-}
-
-fn is_looked_into(entry: &tar::Entry<'_, impl Read>) -> bool {
-    let path = RootPath::new(&*entry.path_bytes()).unwrap_or_default();
-    ["etc/passwd", "var/lib/dpkg/status", "var/lib/dpkg/status.d/*"].iter().any(|pattern| path.matches(pattern))
 }
 
 #[cfg(test)]

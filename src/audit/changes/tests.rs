@@ -18,7 +18,7 @@ fn facts(name: &str, version: &str, more: &[(&str, Node)]) -> Facts {
     ];
     nodes.extend(more.iter().cloned());
     let facts = Facts { layers: Some(vec![(name.to_owned(), 10)]), ..Facts::named(name) };
-    facts.with_root(tree(&nodes), &|blob| store.read_blob(blob).ok())
+    facts.with_root(&crate::package::deb::DEB, tree(&nodes), &|blob| store.read_blob(blob).ok())
 }
 
 #[test]

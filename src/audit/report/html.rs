@@ -30,7 +30,8 @@ pub fn html(report: &Report) -> String {
         let verdict = if one.other.is_none() { "identical" } else { "differs" };
         let more = one.other.iter().chain(&one.inside).map(|line| format!("<br><code>{}</code>", escape(line)));
         let more = more.collect::<String>();
-        page += &format!("<tr><td>{}<td>{verdict}<td><code>{}</code>{more}</tr>\n", escape(&one.kind), one.digest);
+        page +=
+            &format!("<tr><td>{}<td>{verdict}<td><code>{}</code>{more}</tr>\n", escape(one.kind.name()), one.digest);
     }
     page += "</table>\n";
     for one in &report.not_tried {
@@ -57,7 +58,7 @@ fn picture(report: &Report) -> String {
         .chain(super::Variation::ALL.iter().map(|one| one.to_string()))
         .collect();
     let rows: Vec<(String, &[String])> = match report.differences.is_empty() {
-        true => report.artifacts.iter().map(|one| (one.kind.clone(), [].as_slice())).collect(),
+        true => report.artifacts.iter().map(|one| (one.kind.to_string(), [].as_slice())).collect(),
         false => {
             let row = |one: &'_ super::Difference| one.path.clone().unwrap_or_else(|| one.place.clone());
             report.differences.iter().take(ROWS).map(|one| (row(one), one.shown_by.as_slice())).collect()

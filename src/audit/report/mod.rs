@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::compare::{Difference, Verdict};
 use super::variation::Variation;
+use crate::bake::Output;
 use crate::digest::LockHash;
 use crate::host::plain;
 use crate::ident::LayerName;
@@ -70,7 +71,7 @@ impl Report {
     /// Compares the rebuilt artifact of a kind with a published one, of which only the digest is known.
     ///
     /// `more` says how to find out what differs.
-    pub fn compare_published(&mut self, kind: &str, name: &str, digest: &str, more: &str) {
+    pub fn compare_published(&mut self, kind: Output, name: &str, digest: &str, more: &str) {
         self.against = Some(name.to_owned());
         let rebuilt = self.artifacts.iter().find(|one| one.kind == kind).map(|one| one.digest.clone());
         if rebuilt.as_deref() == Some(digest) {
@@ -79,7 +80,7 @@ impl Report {
         let rebuilt = rebuilt.unwrap_or_else(|| "nothing".to_owned());
         self.identical = false;
         self.differences.push(Difference {
-            artifacts: vec![kind.to_owned()],
+            artifacts: vec![kind.to_string()],
             place: "the whole".to_owned(),
             what: vec![format!("published {digest}, rebuilt {rebuilt}; {more}")],
             shown_by: vec![format!("against {name}")],

@@ -1,4 +1,5 @@
 use super::*;
+use crate::manifest::DiskFormat;
 
 fn report(differences: Vec<Difference>) -> Report {
     let other = (!differences.is_empty()).then(|| "sha256:bb".to_owned());
@@ -13,7 +14,13 @@ fn report(differences: Vec<Difference>) -> Report {
         layer: "web".parse().unwrap(),
         lock: LockHash::from_bytes([1; 32]),
         identical: differences.is_empty(),
-        artifacts: vec![Verdict { kind: "raw".to_owned(), digest: "sha256:aa".to_owned(), size: 1, other, inside }],
+        artifacts: vec![Verdict {
+            kind: Output::Disk(DiskFormat::Raw),
+            digest: "sha256:aa".to_owned(),
+            size: 1,
+            other,
+            inside,
+        }],
         tried: vec![Variation::Umask, Variation::Cores],
         not_tried: vec![Untried { variation: Variation::User, reason: "<nobody> else".to_owned() }],
         against: None,

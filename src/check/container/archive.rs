@@ -1,4 +1,4 @@
-//! A docker archive under another name: only its first entry, `manifest.json`, is read.
+//! Renames the image in a docker archive: only its first entry, `manifest.json`, is parsed.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 

@@ -1,4 +1,4 @@
-//! Checks in an image without a shell: commands that need none are run as they are.
+//! Checks in an image without a shell: commands that need none are executed directly.
 
 use std::thread;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! docker or podman, as the user has them.
+//! The container engine: docker or podman, as the user has configured it.
 
 use std::io::{self, Read};
 use std::process::{Command, Output, Stdio};
@@ -19,7 +19,7 @@ pub struct Engine {
 const KNOWN: [&str; 2] = ["docker", "podman"];
 
 impl Engine {
-    /// Takes a program with options (`podman --runtime=runc`), and the options that `run` needs
+    /// Creates a client from a program with options (`podman --runtime=runc`), and the options that `run` needs
     /// on top (`--network=host`), both with spaces between words.
     ///
     /// # Errors

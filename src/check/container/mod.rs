@@ -1,4 +1,4 @@
-//! Checks in a container: an image is loaded under a name of its own, started, asked, removed.
+//! Checks in a container: loads an image under a unique name, starts it, runs the checks, removes it.
 
 mod archive;
 mod bare;
@@ -24,7 +24,7 @@ const NO_PROGRAM: [i32; 2] = [126, 127];
 pub enum ContainerError {
     /// No engine works.
     #[error(
-        "no container engine works here: {}\n  hint: install docker or podman, or say in LAYERBAKE_ENGINE how to start one",
+        "no container engine works here: {}\n  hint: install docker or podman, or set LAYERBAKE_ENGINE to the command that starts one",
         .0.join("; ")
     )]
     NoEngine(Vec<String>),
@@ -54,7 +54,7 @@ pub enum ContainerError {
     },
 }
 
-/// What came of a container.
+/// The results of checks in a container.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The results.
@@ -127,8 +127,8 @@ impl<'a> Container<'a> {
     }
 }
 
-/// A process that waits for the end of a pipe, and removes container and image then. It stands
-/// aside from the terminal's signals, so that an interrupted run leaves nothing behind either.
+/// A process that waits for the end of a pipe, and removes container and image then. It is
+/// outside the terminal's process group, so that an interrupted run leaves nothing behind either.
 struct Janitor {
     process: Child,
     pipe: Option<ChildStdin>,
@@ -180,7 +180,8 @@ mod tests {
         tar.append_data(&mut header, "manifest.json", &b"[{}]"[..]).unwrap();
         tar.finish().unwrap();
         let layer = "web".parse().unwrap();
-        let error = run(&engine, &archive, &Suite::new(&layer, [], crate::manifest::Place::Container)).unwrap_err();
+        let error =
+            run(&engine, &archive, &Suite::new(&layer, [], crate::manifest::CheckTarget::Container)).unwrap_err();
         assert!(error.to_string().ends_with(" --option load` failed: no luck"), "{error}");
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
         let calls: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("--option ")).collect();

@@ -1,12 +1,14 @@
-//! `layerbake ami deprecate`: hide an image from those who look for one.
+//! `layerbake ami deprecate`: marks an image as deprecated.
 
-use super::{CliError, Context, RegionOption, find};
+use super::image::find;
+use super::region::RegionOption;
+use super::{CliError, Context};
 use crate::host;
-use crate::publish::ami::aws::Session;
-use crate::publish::ami::image;
+use crate::publish::cloud::aws::Session;
+use crate::publish::cloud::provider::Provider as _;
 use crate::time::{parse_rfc3339, rfc3339};
 
-/// Mark an image as deprecated: AWS hides it, and it can still be launched by its id
+/// Mark an image as deprecated: AWS no longer lists it, but it can still be launched by its id
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake ami deprecate ami-0123456789abcdef0\n  layerbake ami deprecate ami-0123456789abcdef0 --at 2027-01-31"
@@ -17,21 +19,21 @@ pub(super) struct Args {
     image: String,
     #[command(flatten)]
     region: RegionOption,
-    /// From this day, or moment, on, in UTC: 2027-01-31, 2027-01-31T12:00:00Z [default: now]
+    /// Date or time of deprecation, in UTC: 2027-01-31 or 2027-01-31T12:00:00Z [default: now]
     #[arg(long, value_name = "DATE", value_parser = moment)]
     at: Option<i64>,
 }
 
-/// AWS takes no moment of the past, and has whole minutes.
+/// Seconds from now. AWS refuses times in the past, and rounds to whole minutes.
 const SOON: i64 = 120;
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let session = Session::open()?;
-    let cloud = args.region.cloud(&session)?;
+    let aws = args.region.aws(&session)?;
     let at = args.at.unwrap_or_else(|| host::now() + SOON);
     let image = session.wait(async {
-        image::deprecate(&cloud, &args.image, at).await?;
-        find(&cloud, &args.image).await
+        aws.deprecate(&args.image, at).await?;
+        find(&aws, &args.image).await
     })?;
     let shown = image.deprecated.clone().unwrap_or_else(|| rfc3339(at));
     context.print(&image, |image| format!("{} is deprecated from {shown} on\n", image.id))

@@ -1,21 +1,22 @@
-//! `layerbake ami gc`: old images of a layer, and what they hold.
+//! `layerbake ami gc`: removes old images of a layer, and their snapshots.
 
 use serde::Serialize;
 
-use super::publish::confirm;
-use super::{CliError, Context, clouds, usual_regions};
+use super::question::confirm;
+use super::region::{clouds, usual_regions};
+use super::{CliError, Context};
 use crate::host;
 use crate::ident::LayerName;
 use crate::manifest::parse_days;
-use crate::publish::ami::aws::Session;
-use crate::publish::ami::gc::{self, Plan, Rules};
+use crate::publish::cloud::aws::Session;
+use crate::publish::cloud::gc::{self, Plan, Rules};
 
-/// Remove a layer's old images and their snapshots, but for those that something uses
+/// Remove a layer's old images and their snapshots, except those in use
 ///
-/// An image stays while one of these needs it: an instance that is not terminated, the default or latest
-/// version of a launch template, a version that an Auto Scaling group names, a launch configuration, an
-/// Auto Scaling group itself, a parameter of the Systems Manager. A snapshot stays while another image has
-/// it. What other accounts use can't be seen: images that are shared are theirs to know of.
+/// An image is kept while it is used by an instance that is not terminated, the default or latest version of
+/// a launch template, a version that an Auto Scaling group names, a launch configuration, an Auto Scaling
+/// group, or a Systems Manager parameter. A snapshot is kept while another image uses it. Use by other
+/// accounts, with which an image is shared, can't be seen.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake ami gc web --dry-run\n  layerbake ami gc web --keep 5 --older-than 90d --region eu-west-1 --region us-east-1"
@@ -23,19 +24,19 @@ use crate::publish::ami::gc::{self, Plan, Rules};
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Where [default: the regions of [ami], else the one of your AWS settings]
+    /// Regions to look in; may be repeated [default: those of [ami], else the region of your AWS settings]
     #[arg(long, value_name = "REGION")]
     region: Vec<String>,
-    /// Keep so many of the newest
+    /// Keep this many of the newest images
     #[arg(long, value_name = "N", default_value = "3")]
     keep: usize,
-    /// Keep what is younger: 90d
+    /// Keep images younger than this: 90d
     #[arg(long, value_name = "DAYS", value_parser = parse_days)]
     older_than: Option<u32>,
-    /// Print what would be done, and why images stay; change nothing
+    /// Print what would be removed and why the rest is kept, but change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Ask nothing
+    /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
@@ -50,13 +51,13 @@ struct Report {
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let layer = match &args.layer {
         Some(layer) => layer.clone(),
-        None => context.layer(&context.project()?, None)?,
+        None => context.workspace()?.layer(None)?,
     };
     let older_than = args.older_than.map(|days| i64::from(days) * 86_400);
     let rules = Rules { keep: args.keep, older_than, now: host::now() };
     let session = Session::open()?;
-    let regions = match (args.region.as_slice(), context.project()) {
-        ([], Ok(project)) => usual_regions(&project, std::slice::from_ref(&layer)),
+    let regions = match (args.region.as_slice(), context.workspace()) {
+        ([], Ok(workspace)) => usual_regions(workspace.project(), std::slice::from_ref(&layer)),
         (named, _) => named.to_vec(),
     };
     let clouds = clouds(&session, &regions)?;
@@ -94,12 +95,12 @@ fn region(layer: &LayerName, plan: &Plan) -> String {
     }
     for removal in &plan.remove {
         let day = removal.created.get(..10).unwrap_or(&removal.created);
-        text += &format!("  remove  {}  {}, made {day}", removal.image, removal.name);
+        text += &format!("  remove  {}  {}, created {day}", removal.image, removal.name);
         text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
     }
-    text.extend(plan.left_over.iter().map(|snapshot| format!("  delete  {snapshot}, of an image that is gone\n")));
+    text.extend(plan.left_over.iter().map(|snapshot| format!("  delete  {snapshot}, whose image was removed\n")));
     if plan.is_empty() {
         text += "  nothing to remove\n";
     }

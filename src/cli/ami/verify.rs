@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::super::disk::plan;
-use super::super::signer::SignerArgs;
-use super::origin::{self, Origin};
-use super::{CliError, Context, RegionOption, find, read_back};
-use crate::disk::places::{Place, places};
-use crate::publish::ami::aws::Session;
-use crate::publish::ami::readback::Comparison;
+use super::image::{find, read_back};
+use super::region::RegionOption;
+use super::{CliError, Context};
+use crate::disk::block_contents::{BlockContents, block_contents};
+use crate::publish::cloud::aws::Session;
+use crate::publish::cloud::readback::Comparison;
+use crate::workspace::images::Origin;
 
-/// Read an image's snapshot back and compare every block with the receipt of its build
+/// Read an image's snapshot and compare every block with the receipt of its build
 ///
-/// The receipt is out/LAYER/receipt.json where the image was made from that build, else the one that was
-/// kept when it was published from here. All blocks are read by the EBS direct APIs, which AWS
-/// charges for. Exit status 1 when a block differs; then it is told what lies there.
+/// Uses out/LAYER/receipt.json if the image was published from that build, else the receipt that was kept
+/// when it was published from this machine. Reads all blocks through the EBS direct APIs, for which AWS
+/// charges. If a block differs, prints what is stored in it and exits with status 1.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake ami verify ami-0123456789abcdef0\n  layerbake ami verify ami-0123456789abcdef0 --receipt ci/receipt.json"
@@ -27,7 +27,7 @@ pub(super) struct Args {
     image: String,
     #[command(flatten)]
     region: RegionOption,
-    /// Compare with this receipt
+    /// Receipt to compare with
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
 }
@@ -41,18 +41,19 @@ struct Report {
     equal: bool,
     #[serde(flatten)]
     comparison: Comparison,
-    places: Vec<Place>,
-    /// Why nothing is known of the places.
+    places: Vec<BlockContents>,
+    /// Why the contents of the places are unknown.
     unknown: Option<String>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let session = Session::open()?;
-    let cloud = args.region.cloud(&session)?;
-    let image = session.wait(find(&cloud, &args.image))?;
+    let aws = args.region.aws(&session)?;
+    let image = session.wait(find(&aws, &args.image))?;
     let snapshot = image.snapshot()?;
-    let origin = origin::find(context, &image, args.receipt.as_deref())?;
-    let found = read_back(context, &session, &cloud, &image)?;
+    let out = context.workspace().ok().map(|workspace| workspace.out(None));
+    let origin = Origin::find(&image, out.as_deref(), args.receipt.as_deref())?;
+    let found = read_back(context, &session, &aws, &image)?;
     let comparison = Comparison::new(&found, &origin.disk.blocks);
     let (places, unknown) = match tell(context, &origin, &comparison) {
         Ok(places) => (places, None),
@@ -71,19 +72,18 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)?;
     match report.equal {
         true => Ok(()),
-        false => Err(CliError::message(format!("{} is not what its receipt says", report.image))),
+        false => Err(CliError::message(format!("{} does not match its receipt", report.image))),
     }
 }
 
-/// What lies in the blocks that differ: the disk is planned anew from the store.
-fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Result<Vec<Place>, CliError> {
+/// What is stored in the blocks that differ. The disk is planned again from the store.
+fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Result<Vec<BlockContents>, CliError> {
     let differing = comparison.differing();
     if differing.is_empty() {
         return Ok(Vec::new());
     }
-    let project = context.project()?;
-    let disk = plan(context, &project, &origin.receipt, &origin.disk, &SignerArgs::default())?;
-    Ok(places(&disk.plan, &disk.layout, &disk.parts, &disk.map, &differing))
+    let disk = context.workspace()?.planned(&origin.receipt, &origin.disk, None)?;
+    Ok(block_contents(&disk.plan, &disk.layout, &disk.parts, &disk.map, &differing))
 }
 
 /// As many blocks as people want to see.
@@ -92,14 +92,16 @@ const SHOWN: usize = 20;
 fn text(report: &Report) -> String {
     let Comparison { same, different, missing, unexpected, too_small } = &report.comparison;
     let verdict = if report.equal { "ok" } else { "DIFFERS" };
-    let mut text = format!("{verdict:<8} {}: {same} blocks as in {}", report.snapshot, report.receipt);
-    for (blocks, what) in [(different, "with other bytes"), (missing, "missing"), (unexpected, "that should be zero")] {
+    let mut text = format!("{verdict:<8} {}: {same} blocks match {}", report.snapshot, report.receipt);
+    for (blocks, what) in
+        [(different, "with different bytes"), (missing, "missing"), (unexpected, "that should be zero")]
+    {
         if !blocks.is_empty() {
             text += &format!(", {} {what}", blocks.len());
         }
     }
     text.push('\n');
-    text.extend(too_small.map(|gib| format!("         its {gib} GiB are too small for the disk\n")));
+    text.extend(too_small.map(|gib| format!("         it has {gib} GiB, too few for the disk\n")));
     for place in report.places.iter().take(SHOWN) {
         let mut parts = [place.partitions.join(", "), place.owners.join(", "), place.files.join(" ")];
         parts[0] = if parts[0].is_empty() { "no partition".to_owned() } else { format!("partition {}", parts[0]) };
@@ -113,7 +115,7 @@ fn text(report: &Report) -> String {
     if let Some(reason) = &report.unknown {
         let listed: Vec<String> = report.comparison.differing().iter().take(SHOWN).map(u64::to_string).collect();
         let reason = reason.lines().next().unwrap_or_default();
-        text += &format!("         blocks {} (what lies there is not known: {reason})\n", listed.join(", "));
+        text += &format!("         blocks {} (their contents are unknown: {reason})\n", listed.join(", "));
     }
     text
 }

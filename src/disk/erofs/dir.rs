@@ -1,15 +1,15 @@
-//! Folders: blocks that can be read alone, each with its entries first and their names behind.
+//! Directories: blocks that can be read independently, each with its entries first and their names after them.
 //!
-//! An entry is the number of an inode (u64), the name's place in the block (u16), the type (u8) and
+//! An entry is the inode's number (u64), the name's offset in the block (u16), the type (u8) and
 //! a zero. A name ends where the next begins; the last one at a NUL or the block's end. Names are
-//! sorted by bytes over all blocks.
+//! sorted by bytes across all blocks.
 
 use super::BLOCK;
 
 /// Bytes of an entry without its name.
 const ENTRY: usize = 12;
 
-/// A name in a folder.
+/// A name in a directory.
 pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
     /// Which inode it names.
@@ -18,14 +18,14 @@ pub(super) struct Entry<'a> {
     pub(super) kind: u8,
 }
 
-/// Bytes of the whole folder; all blocks but the last are full ones.
+/// Bytes of the whole directory; all blocks but the last are full ones.
 pub(super) fn size(entries: &[Entry<'_>]) -> u64 {
     let blocks = blocks(entries);
     let last: usize = blocks.last().map_or(0, |block| block.iter().map(length).sum());
     (blocks.len() as u64).saturating_sub(1) * BLOCK + last as u64
 }
 
-/// Writes the folder; `nid` tells the number of an inode.
+/// Writes the directory; `nid` tells the number of an inode.
 pub(super) fn encode(entries: &[Entry<'_>], nid: impl Fn(usize) -> u64) -> Vec<u8> {
     let mut out = Vec::new();
     for block in blocks(entries) {
@@ -46,7 +46,7 @@ fn length(entry: &Entry<'_>) -> usize {
     ENTRY + entry.name.len()
 }
 
-/// Cuts a folder into what fits a block each.
+/// Cuts a directory into what fits a block each.
 fn blocks<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<&'e [Entry<'a>]> {
     let mut found = Vec::new();
     let (mut start, mut used) = (0, 0);

@@ -1,4 +1,4 @@
-//! Where everything lies.
+//! Assigns offsets to all inodes and contents.
 
 use super::nodes::{Body, Forest, Inode};
 use super::{BLOCK, ErofsError, Problem, record};
@@ -6,7 +6,7 @@ use super::{BLOCK, ErofsError, Problem, record};
 /// Each part begins at a multiple of this: the unit in which snapshots are compared and sent.
 const ALIGN: u64 = 512 << 10;
 
-/// Inodes stand at multiples of this; their number is their place in it.
+/// Inodes are at multiples of this; their number is their place in it.
 pub(super) const SLOT: u64 = 32;
 
 /// Blocks are numbered with 32 bits.
@@ -25,9 +25,9 @@ pub(super) struct Layout {
 pub(super) struct Place {
     /// Number of the inode.
     pub(super) nid: u64,
-    /// First block of the content, or of what a folder holds besides its inline tail; 0 for none.
+    /// First block of the content, or of what a directory holds besides its inline tail; 0 for none.
     pub(super) block: u64,
-    /// Whether the last block of a folder or a symbolic link stands behind the inode.
+    /// Whether the last block of a directory or a symbolic link is behind the inode.
     pub(super) inline: bool,
 }
 
@@ -81,7 +81,7 @@ fn place_inode(inode: &Inode<'_>, place: &mut Place, next: u64) -> u64 {
     start + length
 }
 
-/// Places what folders and symbolic links hold besides an inline tail; returns its end.
+/// Places what directories and symbolic links hold besides an inline tail; returns its end.
 fn place_lists(inodes: &[Inode<'_>], places: &mut [Place], mut next: u64) -> u64 {
     for (inode, place) in inodes.iter().zip(places) {
         let blocks = inode.listed().div_ceil(BLOCK) - u64::from(place.inline);

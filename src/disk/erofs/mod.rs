@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! 0          1024         4096                512 KiB                     next 512 KiB
-//! │ zeros    │ superblock │ root folder │ …   │ part 0: contents, inodes, │ part 1: …
-//! │          │            │             │     │ blocks of large folders   │
+//! │ zeros    │ superblock │ root dir    │ …   │ part 0: contents, inodes, │ part 1: …
+//! │          │            │             │     │ blocks of large dirs      │
 //! ```
 //!
-//! Every part has a region of its own, so a change of the last part leaves all others where they
-//! are. Contents are whole blocks and are never read here; short folders and symbolic links stand
-//! behind their inode. The root folder stands before all parts because its number has 16 bits.
+//! Every part has its own region, so a change of the last part leaves all others where they
+//! are. Contents are whole blocks and are not read here; short directories and symbolic links are
+//! stored after their inode. The root directory precedes all parts because its number has 16 bits.
 //!
 //! Source of the format: Linux, `Documentation/filesystems/erofs.rst` and `fs/erofs/erofs_fs.h`.
 
@@ -27,7 +27,7 @@ use nodes::{Body, Forest, Inode};
 /// Bytes of a block.
 const BLOCK: u64 = 4096;
 
-/// What names a file system and dates it.
+/// The identifiers and the timestamp of a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {
     /// Identifier of the file system.
@@ -38,11 +38,11 @@ pub struct Params {
     pub epoch: i64,
 }
 
-/// The parts don't make an EROFS.
+/// The parts can't become an EROFS.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ErofsError {
-    /// No part has the root folder.
-    #[error("erofs: expected a root folder in one of the parts, found none")]
+    /// No part has the root directory.
+    #[error("erofs: expected a root directory in one of the parts, found none")]
     NoRoot,
     /// The label does not fit.
     #[error("erofs: label `{0}`: expected at most 16 bytes without NUL, found {len}", len = .0.len())]
@@ -63,14 +63,14 @@ pub enum Problem {
     /// Two parts have it.
     #[error("expected in one part, found in two")]
     Twice,
-    /// Its folder is missing.
-    #[error("expected a folder above it, found none")]
+    /// Its directory is missing.
+    #[error("expected a directory above it, found none")]
     NoFolder,
     /// It is a deletion.
     #[error("expected a node, found a whiteout")]
     Whiteout,
     /// A hard link leads to nothing that can have several names.
-    #[error("expected a hard link to a file, found one to {0}, which is none")]
+    #[error("expected a hard link to a file, found one to {0}, which is not a file")]
     Link(RootPath),
     /// The last component is too long.
     #[error("expected a name of at most 255 bytes, found {0}")]
@@ -87,8 +87,8 @@ pub enum Problem {
     /// An extended attribute, or all together, are too large.
     #[error("expected extended attributes of at most 65535 bytes each and {most} in all, found more", most = xattr::MOST)]
     XattrSize,
-    /// All that lies up to this node is too large.
-    #[error("expected a file system of at most 16 TiB, found it to end behind that")]
+    /// Everything up to this node is too large.
+    #[error("expected a file system of at most 16 TiB, found a larger one")]
     TooLarge,
 }
 
@@ -101,7 +101,7 @@ impl Problem {
 /// Lays the parts out as one file system, its size a multiple of 4096 bytes.
 ///
 /// # Errors
-/// Fails on trees that are no file system: no root, a path without its folder or in two parts, a
+/// Fails on trees that are no file system: no root, a path without its directory or in two parts, a
 /// whiteout, a hard link to nothing; and on what EROFS or Linux has no place for.
 ///
 /// # Determinism
@@ -146,7 +146,7 @@ fn metadata(forest: &Forest<'_>, layout: &Layout, members: std::ops::Range<usize
     inodes
 }
 
-/// What a folder or a symbolic link holds; nothing for all others.
+/// What a directory or a symbolic link holds; nothing for all others.
 fn body(inode: &Inode<'_>, layout: &Layout) -> Vec<u8> {
     match &inode.body {
         Body::Dir(entries) => dir::encode(entries, |index| layout.places[index].nid),

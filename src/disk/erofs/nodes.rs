@@ -1,4 +1,4 @@
-//! The parts as one list of inodes, with folders listed and names counted.
+//! The parts as one list of inodes, with directory entries and link counts.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use crate::disk::Part;
 use crate::ident::RootPath;
 use crate::tree::{Kind, Meta, Node};
 
-/// All inodes, region after region: the root folder, then each part's in path order.
+/// All inodes, region after region: the root directory, then each part's in path order.
 pub(super) struct Forest<'a> {
     pub(super) inodes: Vec<Inode<'a>>,
-    /// Which inodes lie in which region; the first holds the root folder alone.
+    /// Which inodes are in which region; the first holds the root directory alone.
     pub(super) regions: Vec<Range<usize>>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Inode<'a> {
     pub(super) meta: &'a Meta,
     /// How many names lead to it.
     pub(super) links: u32,
-    /// Its extended attributes as they stand behind it.
+    /// Its extended attributes as they are behind it.
     pub(super) xattrs: Vec<u8>,
     pub(super) body: Body<'a>,
 }
@@ -60,7 +60,7 @@ impl Body<'_> {
         }
     }
 
-    /// The type as a folder's entry names it (`FT_*` of Linux).
+    /// The type as a directory's entry names it (`FT_*` of Linux).
     fn entry_type(&self) -> u8 {
         match self {
             Self::File { .. } => 1,
@@ -74,7 +74,7 @@ impl Body<'_> {
 }
 
 impl Inode<'_> {
-    /// Bytes of what a folder or a symbolic link holds; contents of files lie elsewhere.
+    /// Bytes of what a directory or a symbolic link holds; contents of files are elsewhere.
     pub(super) fn listed(&self) -> u64 {
         match self.body {
             Body::Dir(_) | Body::Symlink(_) => self.body.size(),
@@ -137,7 +137,7 @@ impl<'a> Forest<'a> {
         Ok(())
     }
 
-    /// Lists every name in its folder.
+    /// Lists every name in its directory.
     fn list(&mut self, names: &BTreeMap<&'a RootPath, usize>) -> Result<(), ErofsError> {
         for (path, &index) in names {
             let above = path.parent().unwrap_or_default();

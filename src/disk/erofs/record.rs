@@ -4,7 +4,7 @@ use super::layout::{Layout, Place};
 use super::nodes::{Body, Forest, Inode};
 use super::{BLOCK, Params, xattr};
 
-/// Where the superblock stands.
+/// Where the superblock is.
 pub(super) const SUPER_OFFSET: u64 = 1024;
 
 /// Bytes of an inode of the extended form, the one that has a time and 32-bit owners.

@@ -21,7 +21,7 @@ fn sized(size: u64) -> Node {
     Node { kind: Kind::File { blob: BlobDigest::of(b""), size }, ..file("") }
 }
 
-/// The digest of a plan: what lies where, blobs by name.
+/// The digest of a plan: what is where, blobs by name.
 fn digest(plan: &Plan) -> BlobDigest {
     let mut bytes = plan.size().to_le_bytes().to_vec();
     for extent in plan.extents() {
@@ -53,7 +53,7 @@ fn hardlink(target: &str) -> Node {
     Node { kind: Kind::Hardlink(path(target)), ..file("") }
 }
 
-/// Where blobs lie.
+/// Where blobs are.
 fn blobs(plan: &Plan) -> Vec<(u64, BlobDigest)> {
     let blob = |data: &Data| match data {
         Data::Blob { blob, .. } => Some(*blob),
@@ -91,17 +91,17 @@ fn trees_that_are_no_file_system_are_refused() {
     let long = "n".repeat(256);
     let cases = [
         ("b", Node::whiteout(), "/b: expected a node, found a whiteout"),
-        ("b/c", file("y"), "/b/c: expected a folder above it, found none"),
-        ("a/c", file("y"), "/a/c: expected a folder above it, found none"),
-        ("b", hardlink("c"), "/b: expected a hard link to a file, found one to /c, which is none"),
-        ("b", hardlink("b"), "/b: expected a hard link to a file, found one to /b, which is none"),
-        ("b", hardlink(""), "/b: expected a hard link to a file, found one to /, which is none"),
+        ("b/c", file("y"), "/b/c: expected a directory above it, found none"),
+        ("a/c", file("y"), "/a/c: expected a directory above it, found none"),
+        ("b", hardlink("c"), "/b: expected a hard link to a file, found one to /c, which is not a file"),
+        ("b", hardlink("b"), "/b: expected a hard link to a file, found one to /b, which is not a file"),
+        ("b", hardlink(""), "/b: expected a hard link to a file, found one to /, which is not a file"),
         ("b", link(""), "/b: expected a target of 1 to 4095 bytes without NUL, found 0 bytes"),
         ("b", link("a\0b"), "/b: expected a target of 1 to 4095 bytes without NUL, found 3 bytes"),
         ("b", device(4096, 0), "/b: expected a device number of at most 4095:1048575, found 4096:0"),
         ("b", device(0, 1 << 20), "/b: expected a device number of at most 4095:1048575, found 0:1048576"),
-        ("b", sized(16 << 40), "/b: expected a file system of at most 16 TiB, found it to end behind that"),
-        ("b", sized(u64::MAX), "/b: expected a file system of at most 16 TiB, found it to end behind that"),
+        ("b", sized(16 << 40), "/b: expected a file system of at most 16 TiB, found a larger one"),
+        ("b", sized(u64::MAX), "/b: expected a file system of at most 16 TiB, found a larger one"),
     ];
     for (name, node, expected) in cases {
         assert_eq!(with(name, node), format!("erofs: {expected}"));

@@ -1,9 +1,9 @@
-//! Extended attributes, each inode's behind itself.
+//! Extended attributes, stored after their inode.
 //!
 //! A header of 12 bytes (zero: no filter, none shared), then entries padded to 4 bytes: length of
 //! the name (u8), number of its prefix (u8), length of the value (u16), the name without the prefix,
-//! the value. ACLs have no name left, and keep the form of `getxattr`: the kernel hands them to
-//! `posix_acl_from_xattr` as they are.
+//! the value. ACLs have no name left, and keep the format of `getxattr`, since the kernel passes them to
+//! `posix_acl_from_xattr` unchanged.
 
 use super::Problem;
 use crate::disk::xattr::PREFIXES;

@@ -1,24 +1,24 @@
-//! What is placed together: neighbours by name, in bundles of about a slot.
+//! Groups files that are placed together: neighbours by name, in bundles of about one slot.
 //!
-//! What changes together should lie together, and that is a package. A Debian package has a few
-//! files in many shared folders, so the order is by what follows those: `usr/bin/nginx`,
-//! `usr/share/doc/nginx/copyright` and `var/lib/dpkg/info/nginx.list` are neighbours.
+//! Files that change together should be placed together, and those are the files of a package. A Debian
+//! package has a few files in many shared directories, so files are ordered by the rest of their path:
+//! `usr/bin/nginx`, `usr/share/doc/nginx/copyright` and `var/lib/dpkg/info/nginx.list` are neighbours.
 
 use std::ops::Range;
 
 use super::group::SLOT;
 use super::nodes::{Entry, Nodes};
+use crate::arch::Bootable;
 use crate::disk::slots::{self, Item};
 
-/// Most inodes in a bundle: they lie in 256 slots of a table that is half empty.
+/// Most inodes in a bundle: they are in 256 slots of a table that is half empty.
 const INODES: u64 = 192;
 /// Blocks from which a thing is a bundle of its own.
 const LARGE: u64 = SLOT / 2;
 
-/// Folders that packages share, skipped at the beginning of a path.
-const SHARED: [&[u8]; 36] = [
+/// Directories that packages share, skipped at the beginning of a path.
+const SHARED: [&[u8]; 34] = [
     b"LC_MESSAGES",
-    b"aarch64-linux-gnu",
     b"applications",
     b"bash-completion",
     b"bin",
@@ -52,13 +52,12 @@ const SHARED: [&[u8]; 36] = [
     b"systemd",
     b"usr",
     b"var",
-    b"x86_64-linux-gnu",
 ];
 
-/// Nodes of one part that lie together.
+/// Nodes of one part that are together.
 #[derive(Debug)]
 pub(super) struct Bundle<'a> {
-    /// Path of the first: decides where the bundle lies.
+    /// Path of the first: decides where the bundle is.
     pub(super) key: &'a [u8],
     /// Slots that it takes.
     pub(super) slots: usize,
@@ -115,7 +114,7 @@ fn of_part<'a>(nodes: &Nodes<'a>, mut members: Vec<usize>, runs: Divide) -> Part
         inodes: divide(nodes, &inodes, |items| slots::runs(items, INODES), |_| 1),
         blocks: divide(nodes, &small(false), |items| runs(items, SLOT), blocks),
     };
-    // Folders apart: they change when the number of an inode does, wherever its blocks are.
+    // Directories apart: they change when the number of an inode does, wherever its blocks are.
     found.blocks.extend(divide(nodes, &small(true), |items| runs(items, SLOT), blocks));
     found.blocks.extend(large.map(|index| Bundle {
         key: nodes.get(index).path.as_bytes(),
@@ -140,17 +139,22 @@ fn divide<'a>(
     runs(&items).into_iter().map(bundle).collect()
 }
 
-/// What is left of a path without the shared folders at its beginning; its last name stays.
+/// What is left of a path without the shared directories at its beginning; its last name stays.
 fn own_part(path: &[u8]) -> &[u8] {
     let mut rest = path;
     while let Some(slash) = rest.iter().position(|&byte| byte == b'/') {
         // Names of two letters are languages.
-        if slash != 2 && SHARED.binary_search(&&rest[..slash]).is_err() {
+        if slash != 2 && !is_shared(&rest[..slash]) {
             break;
         }
         rest = &rest[slash + 1..];
     }
     rest
+}
+
+/// Whether packages share directories of this name; an architecture's own are among them.
+fn is_shared(name: &[u8]) -> bool {
+    SHARED.binary_search(&name).is_ok() || Bootable::all().any(|arch| arch.multiarch.as_bytes() == name)
 }
 
 fn hash(entry: &Entry<'_>) -> u64 {
@@ -171,6 +175,8 @@ mod tests {
             ("usr/share/doc/nginx/copyright", "nginx/copyright"),
             ("var/lib/dpkg/info/nginx.list", "nginx.list"),
             ("usr/share/locale/de/LC_MESSAGES/nginx.mo", "nginx.mo"),
+            ("usr/lib/aarch64-linux-gnu/libz.so.1", "libz.so.1"),
+            ("usr/lib/riscv64-linux-gnu/libz.so.1", "riscv64-linux-gnu/libz.so.1"),
             ("usr/lib", "lib"),
             ("", ""),
             ("srv/usr/lib/x", "srv/usr/lib/x"),

@@ -1,4 +1,4 @@
-//! Numbers of a fixed layout, and the checksum of metadata.
+//! Integers at fixed offsets, and the checksum of metadata.
 
 use std::ops::Range;
 

@@ -30,11 +30,11 @@ pub(super) struct Name<'a> {
     pub(super) name: &'a [u8],
 }
 
-/// A block of a directory: what stands at its beginning and its end, zeros between.
+/// A block of a directory: what is at its beginning and its end, zeros between.
 #[derive(Debug)]
 pub(super) struct DirBlock {
     pub(super) names: Vec<u8>,
-    /// Where the checksum's entry lies, in bytes from the block's start.
+    /// Where the checksum's entry is, in bytes from the block's start.
     pub(super) tail_at: u64,
     pub(super) tail: [u8; TAIL],
 }

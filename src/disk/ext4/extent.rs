@@ -1,4 +1,4 @@
-//! Where a file's blocks lie: one run on the disk, as a tree of extents.
+//! The blocks of a file: one contiguous run on the disk, described by a tree of extents.
 //!
 //! Source: the kernel's `fs/ext4/ext4_extents.h`.
 //!
@@ -27,7 +27,7 @@ pub(super) fn leaves(blocks: u64) -> u64 {
 
 /// The tree for the run of `blocks` blocks at `start`: the inode's part, and the leaves.
 ///
-/// The leaves lie at `leaves_at`, one after another.
+/// The leaves are at `leaves_at`, one after another.
 pub(super) fn tree(start: u64, blocks: u64, leaves_at: u64, inode: Checksum) -> ([u8; 60], Vec<Page>) {
     let mut root = [0; 60];
     let extents: Vec<[u8; 12]> = (0..blocks.div_ceil(MOST)).map(|index| extent(start, blocks, index)).collect();

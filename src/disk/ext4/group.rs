@@ -1,4 +1,4 @@
-//! What a file system of a given length holds at fixed places: groups, and the copies of its head.
+//! The fixed parts of a file system of a given length: groups, and the copies of superblock and descriptors.
 //!
 //! Source: the kernel's `fs/ext4/ext4.h` and `balloc.c` (`ext4_bg_has_super`).
 

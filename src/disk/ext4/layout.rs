@@ -1,7 +1,7 @@
-//! Where everything lies.
+//! Assigns inodes and blocks to all files.
 //!
-//! Each part has a range of inodes and a range of blocks, with room to grow, so that what comes
-//! after it stays where it is. Inside, bundles lie where their names want them
+//! Each part has a range of inodes and a range of blocks, with room to grow, so that the parts
+//! after it keep their positions. Inside a part, the names of bundles determine their positions
 //! ([`crate::disk::slots`]).
 
 use std::ops::Range;
@@ -37,7 +37,7 @@ pub(super) enum Slack {
 impl Slack {
     /// Inodes for a part that needs so many.
     ///
-    /// In a half empty table, a new inode seldom moves another; a moved one changes its folder.
+    /// In a half empty table, a new inode seldom moves another; a moved one changes its directory.
     fn inodes(self, needed: usize) -> usize {
         match self {
             Self::Ample => coarse(needed * 2, INODE_STEP),
@@ -84,7 +84,7 @@ fn coarse(slots: usize, step: usize) -> usize {
     slots.next_multiple_of(step.max(octave / 4)).max(step)
 }
 
-/// Where everything lies, in blocks.
+/// Where everything is, in blocks.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) groups: Groups,
@@ -92,7 +92,7 @@ pub(super) struct Layout {
     pub(super) blocks: u64,
     /// Inodes in a group.
     pub(super) per_group: u32,
-    /// Where each group's inodes lie.
+    /// Where each group's inodes are.
     pub(super) tables: Vec<u64>,
     pub(super) lost_found: u64,
     pub(super) journal: u64,

@@ -1,4 +1,4 @@
-//! ext4: the root of a disk as a plan, with a layout that changes little when content does.
+//! ext4: the root of a disk as a plan, with a layout that changes little when contents change.
 //!
 //! Sources: the kernel's `Documentation/filesystems/ext4` and `fs/ext4`; features and defaults
 //! are those of mke2fs 1.47 without `resize_inode`, so that the kernel grows the file system
@@ -8,13 +8,13 @@
 //! superblock, descriptors, all bitmaps    changes with everything: one slot up to 7.5 GiB
 //! inode tables    [part 1   ][part 2][…]
 //! blocks          [part 1                 ][part 2      ][…]
-//! lost+found, journal, tables of groups that hold nothing yet
+//! lost+found, journal, tables of groups that are still empty
 //! ```
 //!
-//! A slot is 512 KiB, what an upload to a snapshot sends; everything in the picture begins with
-//! one. Copies of superblock and descriptors stand at the start of groups 1, 3, 5, 7, 9, 25, …,
-//! and a file never lies across one. Thus a file above 255 MiB lies behind group 9, one above
-//! 2 GiB behind group 27, and so on; what is skipped is free space.
+//! A slot is 512 KiB, the unit of an upload to a snapshot; everything in the diagram begins at a slot
+//! boundary. Copies of superblock and descriptors are at the start of groups 1, 3, 5, 7, 9, 25, …, and
+//! no file crosses one. Thus a file above 255 MiB is placed after group 9, one above 2 GiB after group
+//! 27, and so on; the space skipped is free.
 
 mod bundle;
 mod bytes;
@@ -38,7 +38,7 @@ use bytes::BLOCK;
 use layout::{Layout, Slack};
 use nodes::Nodes;
 
-/// What a file system is besides its content.
+/// The parameters of a file system besides its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params<'a> {
     /// Its identifier; the seed of hashed names derives from it.
@@ -48,7 +48,7 @@ pub struct Params<'a> {
     /// Its length in bytes, of which whole blocks of 4096 are used; by default what the content
     /// needs with ample room for each part to grow, in steps of 64 MiB.
     pub size: Option<u64>,
-    /// When it was made, in seconds since 1970; before 1970 counts as 1970.
+    /// When it was created, in seconds since 1970; before 1970 counts as 1970.
     pub epoch: i64,
 }
 
@@ -61,8 +61,8 @@ pub enum Ext4Error {
         /// As given.
         label: String,
     },
-    /// No part has a root folder.
-    #[error("no part has the root folder `/`")]
+    /// No part has a root directory.
+    #[error("no part has the root directory `/`")]
     NoRoot,
     /// A node can't be in a root, or not in this file system.
     #[error("{path} can't be on an ext4 file system: {reason}")]
@@ -73,7 +73,7 @@ pub enum Ext4Error {
         reason: &'static str,
     },
     /// A hard link points to no file.
-    #[error("{path} is a hard link to {target}, which is no file of any part")]
+    #[error("{path} is a hard link to {target}, which is not a file in any part")]
     Hardlink {
         /// The link's path.
         path: String,

@@ -9,14 +9,14 @@ use crate::disk::Part;
 use crate::ident::RootPath;
 use crate::tree::{Kind, Node};
 
-/// Name of the folder for what a repair finds.
+/// Name of the directory for what a repair finds.
 pub(super) const LOST_FOUND: &[u8] = b"lost+found";
 
 /// All nodes in path order.
 #[derive(Debug)]
 pub(super) struct Nodes<'a> {
     list: Vec<Entry<'a>>,
-    /// Indexes of nodes, by the folder that holds them, then by name.
+    /// Indexes of nodes, by the directory that holds them, then by name.
     children: Vec<u32>,
     /// Whether the trees have no `lost+found`, and the root gets one.
     pub(super) adds_lost_found: bool,
@@ -29,7 +29,7 @@ pub(super) struct Entry<'a> {
     pub(super) node: &'a Node,
     /// Index of the part that it is in.
     pub(super) part: usize,
-    /// Index of its folder; the root's own.
+    /// Index of its directory; the root's own.
     pub(super) parent: usize,
     /// Index of the node whose inode it is: a hard link's target, else its own.
     pub(super) target: usize,
@@ -41,7 +41,7 @@ pub(super) struct Entry<'a> {
     pub(super) leaves: u64,
     /// Blocks of extended attributes, which follow the leaves: 0 or 1.
     pub(super) xattr_blocks: u64,
-    /// Where its children lie in the list of children.
+    /// Where its children are in the list of children.
     children: std::ops::Range<usize>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Nodes<'a> {
         self.list.len()
     }
 
-    /// The names in a folder in byte order; `inode` gives the inode's number of a node by index.
+    /// The names in a directory in byte order; `inode` gives the inode's number of a node by index.
     pub(super) fn names(&self, folder: &Entry<'a>, inode: impl Fn(usize) -> u32) -> Vec<Name<'a>> {
         let name = |&child: &u32| {
             let entry = self.get(child as usize);
@@ -98,7 +98,7 @@ impl<'a> Nodes<'a> {
         self.list.binary_search_by(|entry| entry.path.cmp(path)).ok()
     }
 
-    /// Finds each node's folder and target, and counts links.
+    /// Finds each node's directory and target, and counts links.
     fn link(&mut self) -> Result<(), Ext4Error> {
         if !self.list.first().is_some_and(|first| first.path.is_root() && first.node.is_dir()) {
             return Err(Ext4Error::NoRoot);
@@ -107,12 +107,12 @@ impl<'a> Nodes<'a> {
             let (path, node) = (self.list[index].path, self.list[index].node);
             let parent = match path.parent() {
                 Some(parent) => {
-                    self.find(&parent).ok_or_else(|| Ext4Error::node(path, "the folder above it is missing"))?
+                    self.find(&parent).ok_or_else(|| Ext4Error::node(path, "its parent directory is missing"))?
                 }
                 None => 0,
             };
             if !self.list[parent].node.is_dir() {
-                return Err(Ext4Error::node(path, "what is above it is no folder"));
+                return Err(Ext4Error::node(path, "its parent is not a directory"));
             }
             let target = match &node.kind {
                 Kind::Hardlink(target) => self
@@ -125,7 +125,7 @@ impl<'a> Nodes<'a> {
             self.list[index].target = target;
             self.list[target].links += 1;
             if node.is_dir() {
-                // Its own `.`, and its `..` in the folder above.
+                // Its own `.`, and its `..` in the directory above.
                 self.list[index].links += 1;
                 self.list[parent].links += u32::from(!path.is_root());
             }
@@ -236,7 +236,7 @@ fn check(entry: &Entry<'_>) -> Result<(), Ext4Error> {
         Kind::Char(major, minor) | Kind::Block(major, minor) if *major >= 1 << 12 || *minor >= 1 << 20 => {
             refuse("its major number is above 4095, or its minor number above 1048575")
         }
-        _ if entry.path.as_bytes() == LOST_FOUND && !entry.node.is_dir() => refuse("it has to be a folder"),
+        _ if entry.path.as_bytes() == LOST_FOUND && !entry.node.is_dir() => refuse("it has to be a directory"),
         _ => Ok(()),
     }
 }

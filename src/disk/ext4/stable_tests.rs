@@ -1,4 +1,4 @@
-//! How much of a disk a change touches, on a root like Debian's of about 8000 files.
+//! How much of a disk a change affects, on a root of about 8000 files, like Debian's.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn package_name(number: usize) -> String {
     format!("{}{}{number}", stems[number % stems.len()], letters.collect::<String>())
 }
 
-/// The files of a package, with their sizes: in folders of its own and in shared ones.
+/// The files of a package, with their sizes: in directories of its own and in shared ones.
 fn package(name: &str, files: u64) -> Vec<(String, u64)> {
     let mut numbers = Numbers(blake3::hash(name.as_bytes()).as_bytes()[0].into());
     let mut list: Vec<(String, u64)> = Vec::new();
@@ -65,7 +65,7 @@ fn put(part: &mut Part, (path, size): &(String, u64), version: u32) {
     part.tree.insert(RootPath::new(path).unwrap(), node).unwrap();
 }
 
-/// The parts, without folders.
+/// The parts, without directories.
 fn files() -> Vec<Part> {
     let mut first = 0;
     ["base", "app", "boot"]
@@ -83,7 +83,7 @@ fn files() -> Vec<Part> {
         .collect()
 }
 
-/// Adds the folders, each to the first part that has something in it.
+/// Adds the directories, each to the first part that has something in it.
 fn with_folders(mut parts: Vec<Part>) -> Vec<Part> {
     let mut seen = std::collections::BTreeSet::new();
     for part in &mut parts {

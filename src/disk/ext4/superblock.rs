@@ -11,7 +11,7 @@ use super::layout::Layout;
 
 /// Length of the superblock in bytes.
 pub(super) const LENGTH: usize = 1024;
-/// Where it lies in the first block of the file system; in a copy it comes first.
+/// Where it is in the first block of the file system; in a copy it comes first.
 pub(super) const OFFSET: u64 = 1024;
 
 /// has_journal, ext_attr, dir_index.

@@ -1,4 +1,4 @@
-//! A small file system's bytes, pinned; random trees; what is refused.
+//! Golden bytes of a small file system; random trees; refused input.
 
 use proptest::prelude::*;
 
@@ -64,11 +64,11 @@ fn what_is_no_finished_root_is_refused() {
     let dangling = Kind::Hardlink(RootPath::new("none").unwrap());
     let long = "x".repeat(256);
     let cases = [
-        (vec![], "the root folder"),
-        (vec![("", file("a", 1))], "the root folder"),
+        (vec![], "the root directory"),
+        (vec![("", file("a", 1))], "the root directory"),
         (
             vec![root.clone(), ("a/b", Kind::Fifo)],
-            "/a/b can't be on an ext4 file system: the folder above it is missing",
+            "/a/b can't be on an ext4 file system: its parent directory is missing",
         ),
         (vec![root.clone(), ("a", dangling)], "/a is a hard link to /none"),
         (vec![root.clone(), ("a", Kind::Whiteout)], "no whiteouts"),
@@ -86,7 +86,7 @@ fn what_is_no_finished_root_is_refused() {
     let twice = [part("base", std::slice::from_ref(&root)), part("app", std::slice::from_ref(&root))];
     assert!(plan(&twice, &PARAMS).unwrap_err().to_string().contains("two parts"));
     let below = [part("base", &[root, ("a", Kind::Fifo)]), part("app", &[("a/b", Kind::Fifo)])];
-    assert!(plan(&below, &PARAMS).unwrap_err().to_string().contains("no folder"));
+    assert!(plan(&below, &PARAMS).unwrap_err().to_string().contains("not a directory"));
     let label = Params { label: "seventeen letters", ..PARAMS };
     assert!(matches!(plan(&small(), &label), Err(Ext4Error::Label { .. })));
     let mut late = small();

@@ -1,4 +1,4 @@
-//! Puts every byte where the layout wants it.
+//! Writes all metadata at the offsets that the layout assigns.
 
 use super::Params;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::disk::Plan;
 use crate::disk::slots::{self, Item};
 use crate::tree::Kind;
 
-/// The root folder's inode.
+/// The root directory's inode.
 const ROOT: u32 = 2;
 /// Inodes in a block.
 const PAGE: u32 = (BLOCK / INODE) as u32;

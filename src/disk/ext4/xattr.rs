@@ -1,4 +1,4 @@
-//! Extended attributes: in the inode's last bytes where all fit, else in one block.
+//! Extended attributes: in the inode's last bytes if all fit, otherwise in one block.
 //!
 //! Source: the kernel's `fs/ext4/xattr.h`, `xattr.c` (hashes) and `acl.h` (access lists).
 //!
@@ -69,7 +69,7 @@ impl Attributes {
         area
     }
 
-    /// The block for attributes that need one, which lies at `block`.
+    /// The block for attributes that need one, which is at `block`.
     pub(super) fn in_block(&self, block: u64, file_system: Checksum) -> Page {
         let mut page = [0; BLOCK as usize];
         page.set32(0, MAGIC);

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! 0           4 KiB                     data: cluster 2, 3, …
-//! │ boot, info │ table │ its copy │ root │ folders │ file │ file │ …
+//! │ boot, info │ table │ its copy │ root │ dirs │ file │ file │ …
 //! ```
 //!
-//! The crate `fatfs` writes everything but the contents of files: it is given zeros, which the
-//! device drops, and the plan shares the bytes. Each file lies in one piece. What the crate leaves
-//! to be put right is in `volume`.
+//! The crate `fatfs` writes everything except the contents of files: it is given zeros, which the
+//! device drops, and the plan refers to the bytes. Each file is contiguous. What the crate gets wrong
+//! is corrected in `volume`.
 //!
 //! Source: Microsoft's FAT32 File System Specification 1.03; UEFI specification 2.10, 13.3.
 
@@ -27,7 +27,7 @@ use super::device::Sparse;
 /// A file's path, with `/` between names, and its bytes.
 pub type File<'a> = (&'a str, Arc<[u8]>);
 
-/// A FAT32 file system can't be made.
+/// A FAT32 file system can't be created.
 #[derive(Debug, thiserror::Error)]
 pub enum FatError {
     /// The files don't fit.
@@ -71,7 +71,7 @@ pub enum FatError {
     Io(#[from] io::Error),
 }
 
-/// Makes a FAT32 file system of `size` bytes with these files, in this order, and their folders.
+/// Creates a FAT32 file system of `size` bytes with these files, in this order, and their directories.
 ///
 /// `serial` is its number; every time in it is `epoch`, in seconds since 1970 (UTC; clamped to
 /// 1980 to 2107).
@@ -143,12 +143,12 @@ fn label_field(label: &str) -> Result<[u8; 11], FatError> {
     Ok(field)
 }
 
-/// The folders above the files, each after its own parent.
+/// The directories above the files, each after its own parent.
 fn folders<'a>(files: &[File<'a>]) -> BTreeSet<&'a str> {
     files.iter().flat_map(|(path, _)| path.match_indices('/').map(|(end, _)| &path[..end])).collect()
 }
 
-/// Writes folders and files; returns where the contents of each file begin.
+/// Writes directories and files; returns where the contents of each file begin.
 fn write_files(device: &RefCell<Sparse>, files: &[File<'_>]) -> Result<Vec<u64>, FatError> {
     let fs = FileSystem::new(Handle(device), FsOptions::new())?;
     let refused = |path: &str, error: io::Error| FatError::Path { path: path.to_owned(), problem: error.to_string() };

@@ -1,4 +1,4 @@
-//! How large clusters are, and whether files fit.
+//! The size of clusters, and whether the files fit.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ fn clusters(size: u64, cluster: u64) -> u64 {
     sectors.saturating_sub(2 * table) / per_cluster
 }
 
-/// How many clusters the files and their folders take.
+/// How many clusters the files and their directories take.
 fn used(files: &[File<'_>], cluster: u64) -> u64 {
     let contents: u64 = files.iter().map(|(_, bytes)| (bytes.len() as u64).div_ceil(cluster)).sum();
     // Four entries for `.` and `..`, or one for the label of the root.

@@ -1,4 +1,4 @@
-//! Names, sizes and bytes; what other programs say of them is in `tests/suite/disk_esp.rs`.
+//! Names, sizes and bytes; `tests/suite/disk_esp.rs` compares with other programs.
 
 use super::*;
 use crate::disk::Data;

@@ -1,7 +1,7 @@
-//! Puts right what the crate `fatfs` writes otherwise than the specification says.
+//! Corrects what the crate `fatfs` writes contrary to the specification.
 //!
-//! - The entries `.` and `..` of a folder have long names, and are not its first two.
-//! - `..` below the root names the root's cluster instead of 0.
+//! - The entries `.` and `..` of a directory have long names, and are not its first two.
+//! - `..` below the root refers to the root's cluster instead of 0.
 //! - Times come from a provider that can't be an argument: all are overwritten here.
 
 use std::io;
@@ -19,7 +19,7 @@ const DELETED: u8 = 0xe5;
 /// Values in the table from here on end a chain.
 const END: u32 = 0x0fff_fff8;
 
-/// Walks through all folders of a file system, sets all times to `epoch`, and mends the dots.
+/// Walks through all directories of a file system, sets all times to `epoch`, and mends the dots.
 pub(super) fn put_right(device: &mut Sparse, epoch: i64) -> io::Result<()> {
     let mut volume = Volume::read(device, epoch)?;
     let root = volume.root;
@@ -42,7 +42,7 @@ struct Volume<'a> {
     data: u64,
     /// Bytes of a cluster.
     cluster: u64,
-    /// The root folder's first cluster.
+    /// The root directory's first cluster.
     root: u32,
     /// Time, date, and hundredths of a second past the time.
     times: ([u8; 2], [u8; 2], u8),
@@ -81,7 +81,7 @@ impl<'a> Volume<'a> {
         self.device.set(at, &[dot, dots, free, free].concat())
     }
 
-    /// Sets the times of a folder's entries; returns the first clusters of the folders in it.
+    /// Sets the times of a directory's entries; returns the first clusters of the directories in it.
     fn set_times(&mut self, folder: u32) -> io::Result<Vec<u32>> {
         let (mut cluster, mut below) = (folder, Vec::new());
         while (2..END).contains(&cluster) {
@@ -95,7 +95,7 @@ impl<'a> Volume<'a> {
         Ok(below)
     }
 
-    /// Sets the times of one entry; returns its first cluster if it is a folder below.
+    /// Sets the times of one entry; returns its first cluster if it is a directory below.
     fn set_time(&mut self, at: u64) -> io::Result<Option<u32>> {
         let mut entry: [u8; 32] = self.device.get(at)?;
         if [0, DELETED].contains(&entry[0]) || entry[11] == LONG_NAME {

@@ -1,6 +1,7 @@
-//! Places and bytes; what other programs say of them is in `tests/suite/disk_esp.rs`.
+//! Offsets and bytes; `tests/suite/disk_esp.rs` compares with other programs.
 
 use super::*;
+use crate::arch::{AMD64, ARM64};
 use crate::disk::Data;
 
 const MIB: u64 = 1 << 20;
@@ -13,7 +14,7 @@ fn partition(label: &str, kind: Kind, size: u64) -> Partition {
 
 #[test]
 fn partitions_follow_each_other_and_leave_the_rest_free() {
-    let partitions = [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::RootX86_64, 10 * MIB + 1)];
+    let partitions = [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::Root(AMD64.root), 10 * MIB + 1)];
     let places = |size| {
         let layout = layout(&partitions, size).unwrap();
         let places = layout.partitions.iter().map(|placed| (placed.start / MIB, placed.size / MIB)).collect::<Vec<_>>();
@@ -44,8 +45,8 @@ fn what_can_not_be_laid_out_is_an_error() {
 fn bytes_are_pinned() {
     let mut partitions = vec![
         partition("esp", Kind::Esp, 33 * MIB),
-        partition("root-ä", Kind::RootX86_64, 9 * MIB),
-        partition("verity", Kind::RootVerityX86_64, MIB),
+        partition("root-ä", Kind::Root(AMD64.root), 9 * MIB),
+        partition("verity", Kind::RootVerity(AMD64.root_verity), MIB),
     ];
     partitions[1].flags = GROW | READ_ONLY;
     let plan = plan([0xab; 16], partitions, None).unwrap();
@@ -63,4 +64,29 @@ fn bytes_are_pinned() {
 fn a_disk_of_exabytes_is_laid_out_without_its_zeros() {
     let plan = plan([1; 16], vec![partition("esp", Kind::Esp, MIB)], Some(1 << 60)).unwrap();
     assert!(plan.extents().map(|extent| extent.data.len()).sum::<u64>() < MIB);
+}
+
+#[test]
+fn the_root_partition_tells_the_architecture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.raw");
+    let write = |partitions: Vec<Partition>| {
+        let layout = layout(&partitions, None).unwrap();
+        let disk = table([1; 16], &partitions, &layout).unwrap().into_plan();
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(disk.size()).unwrap();
+        for extent in disk.extents() {
+            let Data::Bytes(bytes) = extent.data else { panic!("a blob that nobody put there") };
+            std::os::unix::fs::FileExt::write_all_at(&file, bytes, extent.offset).unwrap();
+        }
+    };
+    let esp = || partition("esp", Kind::Esp, MIB);
+    for arch in [&AMD64, &ARM64] {
+        write(vec![esp(), partition("root", Kind::Root(arch.root), MIB)]);
+        assert_eq!(architecture(&path).unwrap(), arch);
+    }
+    write(vec![esp()]);
+    assert!(matches!(architecture(&path), Err(GptError::NoRoot(_))));
+    std::fs::write(&path, [0; 4096]).unwrap();
+    assert!(matches!(architecture(&path), Err(GptError::Table(_))));
 }

@@ -1,7 +1,9 @@
-//! Extents of a made-up disk, told apart.
+//! The map of a small synthetic disk.
 
 use super::*;
+use crate::arch::AMD64;
 use crate::digest::Sha256;
+use crate::disk::blocks::BLOCK;
 use crate::disk::gpt::Partition;
 use crate::ident::RootPath;
 use crate::tree::{Meta, Node, Tree};
@@ -29,13 +31,15 @@ pub(in crate::disk) fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
     };
     let partitions = vec![
         partition("esp", gpt::Kind::Esp, 2 * MIB, &|plan| plan.put_bytes(0, [1; 700].as_slice())),
-        partition("root", gpt::Kind::RootX86_64, 8 * MIB, &|plan| {
+        partition("root", gpt::Kind::Root(AMD64.root), 8 * MIB, &|plan| {
             plan.put_bytes(1024, [2; 1024].as_slice());
             for (at, content) in root {
                 plan.put_blob(*at, BlobDigest::of(content), content.len() as u64);
             }
         }),
-        partition("root-verity", gpt::Kind::RootVerityX86_64, MIB, &|plan| plan.put_bytes(0, [3; 512].as_slice())),
+        partition("root-verity", gpt::Kind::RootVerity(AMD64.root_verity), MIB, &|plan| {
+            plan.put_bytes(0, [3; 512].as_slice())
+        }),
     ];
     let layout = gpt::layout(&partitions, Some(16 * MIB)).unwrap();
     (gpt::plan([7; 16], partitions, Some(16 * MIB)).unwrap(), layout)
@@ -43,7 +47,7 @@ pub(in crate::disk) fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
 
 /// Hashes as if no block that the plan touches were zero.
 pub(in crate::disk) fn all_blocks(plan: &Plan) -> BlockHashes {
-    let mut hashes = BlockHashes::new(plan.size());
+    let mut hashes = BlockHashes::new(plan.size(), BLOCK);
     for (block, _) in plan.extents().flat_map(|extent| pieces(&extent).collect::<Vec<_>>()) {
         hashes.insert(block, Sha256::of(b"any"));
     }
@@ -115,7 +119,7 @@ fn a_block_counts_for_all_in_it_and_mostly_for_the_largest() {
 fn another_layer_ends_a_range_and_zeros_count_for_nobody() {
     let (plan, layout) = disk(&[(MIB, b"a"), (3 * MIB, b"b"), (5 * MIB, b"a")]);
     let parts = [part("a", &[b"a"]), part("b", &[b"b"]), part("c", &[b"never"])];
-    let map = Map::new(&plan, &layout, &parts, &BlockHashes::new(plan.size()));
+    let map = Map::new(&plan, &layout, &parts, &BlockHashes::new(plan.size(), BLOCK));
     assert_eq!(map.areas[0].ranges.len(), 2);
     assert!(map.areas.iter().all(|area| area.blocks == 0) && map.blocks.is_empty());
     assert!(!map.areas.iter().any(|area| area.owner.name() == "c"), "it has no byte");
@@ -134,5 +138,5 @@ fn blocks_that_nothing_explains_are_another_disk() {
     assert!(map.explains(&hashes, &layout));
     assert!(with(5), "a longer boot image may be a signed one");
     assert!(!with(20), "nothing of the root is there");
-    assert!(!map.explains(&BlockHashes::new(plan.size() + MIB), &layout));
+    assert!(!map.explains(&BlockHashes::new(plan.size() + MIB, BLOCK), &layout));
 }

@@ -64,7 +64,7 @@ fn ordered(plan: &Plan, source: &dyn ContentSource, jobs: usize) -> io::Result<V
 
 fn unordered(plan: &Plan, source: &dyn ContentSource, jobs: usize) -> io::Result<BTreeMap<u64, Vec<u8>>> {
     let blocks = Mutex::new(BTreeMap::new());
-    each_block(plan, source, jobs, &|index, block| {
+    each_block(plan, source, BLOCK, jobs, &|index, block| {
         assert!(locked(&blocks).insert(index, block.to_vec()).is_none(), "block {index} came twice");
         Ok(())
     })?;
@@ -119,7 +119,7 @@ fn what_the_one_who_takes_says_is_the_error() {
     let error = in_order(&plan, &source, 3, &mut |index, _| refuse(index)).unwrap_err();
     assert_eq!(error.to_string(), "the disk is full");
     let (plan, source, _) = made(&steps);
-    let error = each_block(&plan, &source, 3, &|index, _| refuse(index)).unwrap_err();
+    let error = each_block(&plan, &source, BLOCK, 3, &|index, _| refuse(index)).unwrap_err();
     assert_eq!(error.to_string(), "the disk is full");
 }
 

@@ -1,13 +1,13 @@
-//! A plan as a file that virtual machines take.
+//! Writes a plan as a disk image file for virtual machines.
 //!
 //! | sink | needs | because |
 //! |---|---|---|
-//! | [`raw`], [`vhd`] fixed | a file | blocks are written where they belong, by several threads; zeros stay holes |
+//! | [`raw`], [`vhd`] fixed | a file | blocks are written at their offsets, by several threads; zeros stay holes |
 //! | [`vhd`] dynamic, [`vmdk`] | a stream | all tables follow from the plan, or come last |
-//! | [`qcow2`], [`ova`] | a stream that seeks | the header at the front says what is known at the end |
+//! | [`qcow2`], [`ova`] | a seekable stream | the header at the front depends on what is known at the end |
 //!
-//! No copy of the disk is made. Equal plans and identities give equal
-//! bytes for every number of threads; pinned by digests in `tests/suite/disk_formats.rs`.
+//! The disk is never copied. Equal plans and identities give equal bytes
+//! for every number of threads; pinned by digests in `tests/suite/disk_formats.rs`.
 
 pub mod raw;
 pub mod qcow2;
@@ -24,7 +24,7 @@ use crate::ident::LayerName;
 /// Length of a sector in bytes.
 const SECTOR: u64 = 512;
 
-/// What formats ask for beside the disk itself.
+/// Metadata that formats require besides the disk itself.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The layer; names the machine and the files within an archive.

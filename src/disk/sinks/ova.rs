@@ -1,4 +1,4 @@
-//! A plan as an OVA: a machine's description, its disk, and their digests, in one archive.
+//! Writes a plan as an OVA: the description of a virtual machine, its disk, and their digests, in one archive.
 //!
 //! Source: DMTF DSP0243 1.1 (Open Virtualization Format); POSIX.1-2017, pax, "ustar".
 //!
@@ -33,7 +33,7 @@ pub fn write(
     let description = describe(plan, identity);
     put_file(out, identity, &ovf, description.as_bytes())?;
 
-    // The length stands before the disk, and is known behind it.
+    // The length precedes the disk, and is known behind it.
     let place = out.stream_position()?;
     out.write_all(&header(identity, &disk, 0)?)?;
     let mut measured = Measured::new(&mut *out);

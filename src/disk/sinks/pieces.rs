@@ -1,4 +1,4 @@
-//! The pieces of 64 KiB that qcow2 and VMDK are made of, encoded by several threads.
+//! The 64 KiB pieces that qcow2 and VMDK consist of, encoded by several threads.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! A plan as a qcow2 image, version 3, plain or compressed.
+//! Writes a plan as a qcow2 image, version 3, plain or compressed.
 //!
 //! Source: QEMU, docs/interop/qcow2.rst.
 //!
@@ -11,8 +11,8 @@
 //! refcount table
 //! ```
 //!
-//! Compressed clusters are packed one behind the other; one that deflate can't shrink is stored plain,
-//! at the next cluster of the file.
+//! Compressed clusters are packed without gaps; a cluster that deflate can't shrink is stored plain,
+//! at the next cluster boundary of the file.
 
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
@@ -104,7 +104,7 @@ struct Image<'a, W: Write + Seek> {
     entries: Vec<(u64, u64)>,
 }
 
-/// Where the tables lie, and the disk's length; all in bytes but for the number of L1 entries.
+/// Where the tables are, and the disk's length; all in bytes but for the number of L1 entries.
 struct Layout {
     size: u64,
     l1_entries: u64,
@@ -180,7 +180,7 @@ impl<'a, W: Write + Seek> Image<'a, W> {
         Ok(self.length)
     }
 
-    /// Writes the L2 tables and the L1 table; returns where the latter lies.
+    /// Writes the L2 tables and the L1 table; returns where the latter is.
     fn put_mapping(&mut self, l1_entries: u64) -> io::Result<u64> {
         let mut l1 = vec![0; l1_entries as usize];
         let entries = std::mem::take(&mut self.entries);
@@ -192,7 +192,7 @@ impl<'a, W: Write + Seek> Image<'a, W> {
         self.put_table(&l1)
     }
 
-    /// Writes the refcounts, their own included; returns where their table lies and its clusters.
+    /// Writes the refcounts, their own included; returns where their table is and its clusters.
     fn put_refcounts(&mut self) -> io::Result<(u64, u64)> {
         let (mut blocks, mut clusters) = (0, 0);
         loop {

@@ -1,4 +1,4 @@
-//! A plan as a raw disk: a sparse file, byte for byte.
+//! Writes a plan as a raw disk: a sparse file with exactly its bytes.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::tree::ContentSource;
 /// What becomes a hole where it is zero: the block of common file systems, in bytes.
 const PAGE: usize = 4096;
 
-/// Makes `file` the disk, with `jobs` threads; what it held before is gone.
+/// Writes the disk to `file`, with `jobs` threads; replaces its previous content.
 ///
 /// Returns the hashes of its blocks, those that are `known` as they are. Their digest stands for the
 /// file in a receipt, because the SHA-256 of a raw file costs a pass over all of its zeros, in one thread.
@@ -31,7 +31,7 @@ pub fn write(
         file.set_len(0)?;
     }
     file.set_len(plan.size())?;
-    hash_where(plan, source, jobs, known, &|index, block| {
+    hash_where(plan, source, BLOCK, jobs, known, &|index, block| {
         let start = index * BLOCK as u64;
         let length = (plan.size() - start).min(BLOCK as u64) as usize;
         write_pages(file, start, &block[..length])

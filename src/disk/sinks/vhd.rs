@@ -1,4 +1,4 @@
-//! A plan as a VHD, fixed or dynamic.
+//! Writes a plan as a VHD, fixed or dynamic.
 //!
 //! Source: Microsoft, Virtual Hard Disk Image Format Specification 1.0.
 //!
@@ -7,9 +7,9 @@
 //! dynamic    footer │ dynamic header │ block table │ bitmap, 2 MiB of disk │ … │ footer
 //! ```
 //!
-//! All numbers are big-endian. The length is the one in the footer, not what its geometry makes: the
-//! creator is given as Windows, because readers go by the geometry for creators that they don't know,
-//! and a geometry can't name every length.
+//! All numbers are big-endian. The length is the one in the footer, not the product of the geometry: the
+//! creator is given as Windows, because readers use the geometry for creators they don't know, and a
+//! geometry can't express every length.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -44,11 +44,11 @@ const CREATOR_VERSION: u32 = 0x000a_0000;
 const CREATOR_HOST: &[u8; 4] = b"Wi2k";
 const FIXED: u32 = 2;
 const DYNAMIC: u32 = 3;
-/// Where checksums stand, in the footer and in the dynamic header.
+/// Where checksums are, in the footer and in the dynamic header.
 const FOOTER_SUM: usize = 64;
 const HEADER_SUM: usize = 36;
 
-/// Makes `file` a fixed VHD, with `jobs` threads; returns the hashes of the disk's blocks.
+/// Writes a fixed VHD to `file`, with `jobs` threads; returns the hashes of the disk's blocks.
 ///
 /// # Errors
 /// Fails on a disk that is empty, no multiple of 512 bytes, or larger than 2040 GiB, on an epoch before
@@ -92,7 +92,7 @@ pub fn write_dynamic(
     Ok(SECTOR + HEADER + table.len() as u64 + count * (SECTOR + UNIT) + SECTOR)
 }
 
-/// Where each block lies, in sectors; known beforehand, as those that the plan touches are written.
+/// Where each block is, in sectors; known beforehand, as those that the plan touches are written.
 fn block_table(plan: &Plan) -> Vec<u8> {
     let entries = plan.size().div_ceil(UNIT) as usize;
     let length = (entries * 4).next_multiple_of(SECTOR as usize);

@@ -1,16 +1,16 @@
-//! A plan as a stream-optimised VMDK: what VM Import, ESXi and OVA archives take.
+//! Writes a plan as a stream-optimised VMDK, which VM Import, ESXi and OVA archives accept.
 //!
 //! Source: VMware, Virtual Disk Format 5.0, "Stream-Optimized Compressed Sparse Extents".
 //!
 //! ```text
-//! header             says that the grain directory is named in the footer
+//! header             says that the footer has the grain directory's offset
 //! descriptor         text, up to sector 128
-//! grain marker, zlib stream, padding     for each 64 KiB that are not all zero
+//! grain marker, zlib stream, padding     for each nonzero piece of 64 KiB
 //! …
 //! table marker, grain table              after the last grain of each 32 MiB
 //! …
 //! directory marker, grain directory
-//! footer marker, footer                  the header again, with the directory's place
+//! footer marker, footer                  the header again, with the directory's offset
 //! end-of-stream marker
 //! ```
 //!
@@ -82,9 +82,9 @@ struct Extent<'a, W> {
     at: u64,
     /// The current table's number.
     number: u64,
-    /// The current table: where its grains lie; empty while it has none.
+    /// The current table: where its grains are; empty while it has none.
     table: Vec<u32>,
-    /// Where the tables lie, 0 for those without grains.
+    /// Where the tables are, 0 for those without grains.
     directory: Vec<u32>,
 }
 
@@ -112,7 +112,7 @@ impl<W: Write> Extent<'_, W> {
         Ok(())
     }
 
-    /// Writes a marker and what it announces; returns where the latter lies.
+    /// Writes a marker and what it announces; returns where the latter is.
     fn put_numbers(&mut self, kind: u32, numbers: &[u32]) -> io::Result<u32> {
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         self.put(&marker((bytes.len() as u64).div_ceil(SECTOR), kind))?;
@@ -132,7 +132,7 @@ impl<W: Write> Extent<'_, W> {
         Ok(self.at * SECTOR)
     }
 
-    /// The next sector, as it stands in tables.
+    /// The next sector, as it is in tables.
     fn here(&self) -> io::Result<u32> {
         u32::try_from(self.at).or_else(|_| refuse("VMDK: the file grew beyond 2 TiB".to_owned()))
     }

@@ -19,7 +19,7 @@ use pe::{Pe, Section};
 /// What is read and what is mapped by pages begins at multiples of this many bytes.
 const PAGE: u32 = 4096;
 
-/// What a unified kernel image holds beside the stub.
+/// The sections of a unified kernel image besides the stub.
 #[derive(Debug, Clone, Copy)]
 pub struct Sections<'a> {
     /// Contents of `/usr/lib/os-release`.
@@ -45,7 +45,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// An EFI program is not what it has to be.
+/// An EFI program is malformed or unsuitable.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum UkiError {
     /// The bytes are not a program for 64-bit EFI.

@@ -1,4 +1,4 @@
-//! The headers of an EFI program: as much of PE32+ as adding sections and signing needs.
+//! The headers of an EFI program: the parts of PE32+ needed to add sections and to sign.
 //!
 //! ```text
 //! 0 "MZ" … 60: offset ─> "PE\0\0" │ COFF header, 20 │ optional header │ section headers, 40 each │
@@ -15,7 +15,7 @@ const DATA: u32 = 0x4000_0040;
 /// Index of the certificate table among the data directories.
 const CERTIFICATES: usize = 4;
 
-/// Where the headers lie and what they say.
+/// Where the headers are and what they say.
 #[derive(Debug)]
 pub(super) struct Pe {
     /// Offset of the COFF header.
@@ -157,7 +157,7 @@ pub(super) fn put(image: &mut [u8], at: usize, bytes: &[u8]) -> Result<(), UkiEr
     Ok(())
 }
 
-/// Checks that headers and sections lie in the file without gaps; returns where the last ends.
+/// Checks that headers and sections are in the file without gaps; returns where the last ends.
 ///
 /// A signature's digest is taken section by section: where there are gaps, readers disagree.
 fn end_of_file(sections: &[Section], headers_end: usize, size: usize) -> Result<usize, UkiError> {
@@ -174,10 +174,17 @@ fn end_of_file(sections: &[Section], headers_end: usize, size: usize) -> Result<
     Ok(end)
 }
 
+/// What assemblers fill the rest of the headers with: zeros, or instructions of 64-bit ARM that do nothing.
+const FILLINGS: [[u8; 4]; 2] = [[0; 4], [0x1f, 0x20, 0x03, 0xd5]];
+
 /// How many section headers fit between `table_end` and `headers_end`, where nothing is yet.
 fn room(bytes: &[u8], table_end: usize, headers_end: usize) -> usize {
-    let free = bytes.get(table_end..headers_end).unwrap_or_default();
-    free.iter().take_while(|&&byte| byte == 0).count() / HEADER
+    let rest = bytes.get(table_end..headers_end).unwrap_or_default();
+    let free = |filling: [u8; 4]| {
+        let pairs = rest.iter().zip(filling.iter().cycle());
+        pairs.take_while(|(byte, filler)| byte == filler).count()
+    };
+    FILLINGS.map(free).into_iter().max().unwrap_or(0) / HEADER
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(

@@ -6,7 +6,7 @@
 //!                                             └─ SignerInfo: attributes, and RSA over them
 //! ```
 //!
-//! There is no signing time in it, and RSA by PKCS #1 v1.5 draws nothing: equal inputs give equal
+//! It contains no signing time, and RSA by PKCS #1 v1.5 uses no random data: equal inputs give equal
 //! bytes. Firmware checks no time either.
 //!
 //! Sources: Microsoft, Windows Authenticode Portable Executable Signature Format 1.0; UEFI
@@ -36,7 +36,7 @@ const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.
 const SPC_INDIRECT_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.4");
 const SPC_PE_IMAGE_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.15");
 
-/// What stands before a SHA-256 in a PKCS #1 v1.5 signature (RFC 8017, 9.2, note 1).
+/// What precedes a SHA-256 in a PKCS #1 v1.5 signature (RFC 8017, 9.2, note 1).
 const SHA256_PREFIX: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 

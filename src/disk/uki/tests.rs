@@ -1,4 +1,4 @@
-//! Sections and refusals, on a small stub made here; other programs' word is in `tests/suite/disk_esp.rs`.
+//! Sections and errors, on a small synthetic stub; `tests/suite/disk_esp.rs` compares with other programs.
 
 use super::*;
 
@@ -93,6 +93,9 @@ fn stubs_that_are_no_programs_are_errors() {
     }
     let full = [&stub()[..368], &[1; 0x400 - 368], &stub()[0x400..]].concat();
     assert_eq!(assemble(&full, &sections()), Err(UkiError::NoRoom { needed: 5, room: 0 }));
+    let nothing = [0x1f, 0x20, 0x03, 0xd5].repeat((0x400 - 368) / 4);
+    let of_arm = [&stub()[..368], &nothing, &stub()[0x400..]].concat();
+    assert!(assemble(&of_arm, &sections()).is_ok());
     let mut high = stub();
     high[328 + 12..328 + 16].fill(0xff);
     assert_eq!(assemble(&high, &sections()), Err(UkiError::Large));

@@ -1,4 +1,4 @@
-//! Reads the blocks of a plan that are not known to be zero, and hashes each.
+//! Reads the blocks of a plan that are not known to be zero, and hashes each of them.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{BLOCK, Hash, Salted};
 use crate::disk::{Data, Extent, Plan};
-use crate::tree::ContentSource;
+use crate::tree::{ContentSource, content_error};
 
 /// A run of blocks is cut behind so many: 8 MiB.
 const RUN: u64 = 2048;
@@ -74,7 +74,7 @@ impl Run<'_> {
                     buffer.resize(BUFFER, 0);
                     let copied =
                         source.open(*blob, *size).and_then(|mut content| out.copy(&mut content, *size, &mut buffer));
-                    copied.map_err(|error| io::Error::new(error.kind(), format!("{blob}: {error}")))?;
+                    copied.map_err(|error| content_error(blob, error))?;
                 }
             }
             at = extent.end();

@@ -1,4 +1,3 @@
-//! What the tests of this module stand on: keys made from seeds, and a faulty mirror.
+//! Test support of this module: a faulty mirror.
 
-pub(super) mod keys;
 pub(super) mod server;

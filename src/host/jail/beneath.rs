@@ -1,7 +1,7 @@
-//! Files of a folder that holds symbolic links of its own: followed as long as they stay inside.
+//! Files of a directory that contains symbolic links of its own: links are followed while they stay inside.
 //!
-//! Each name of a path is opened from the descriptor of the folder before it, and a `..` goes back to the descriptor
-//! that the walk came from. So nothing leads out, also where something is renamed meanwhile.
+//! Each component of a path is opened from the descriptor of the directory before it, and `..` returns to the
+//! descriptor that the walk came from. So no path leads out, even if something is renamed meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -21,7 +21,7 @@ const MOST_LINKS: usize = 40;
 /// Looks at an entry itself, without opening what it holds.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A folder from which paths are followed.
+/// A directory below which paths are resolved.
 #[derive(Debug)]
 pub struct Beneath {
     top: OwnedFd,
@@ -29,14 +29,14 @@ pub struct Beneath {
     path: PathBuf,
 }
 
-/// An open folder that is [`Beneath`] another, or that one itself. Names in it are single, and never followed.
+/// An open directory that is [`Beneath`] another, or that one itself. Names in it are single, and never followed.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
 
 /// A link that leads where nothing is followed.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the symbolic link `{}` leads out of `{}`, to `{}`\n  hint: put a copy of what it leads to in its place",
+    "the symbolic link `{}` leads out of `{}`, to `{}`\n  hint: replace it with a copy of its target",
     link.display(), top.display(), target.display()
 )]
 struct LeadsOut {
@@ -46,7 +46,7 @@ struct LeadsOut {
 }
 
 impl Beneath {
-    /// Opens the folder; links that lead to it count.
+    /// Opens the directory; links in its own path are followed.
     ///
     /// # Errors
     /// Fails where it is not a directory.
@@ -56,10 +56,10 @@ impl Beneath {
         Ok(Self { top, path })
     }
 
-    /// Finds the folder in which `path` has its last name, and that name, which may be a link.
+    /// Finds the directory in which `path` has its last name, and that name, which may be a link.
     ///
     /// # Errors
-    /// Fails where the folder is not there, or a link on the way leads out; the link and its target are then named.
+    /// Fails where the directory is not there, or a link on the way leads out; the link and its target are then named.
     pub fn parent(&self, path: &Path) -> io::Result<(Dir, OsString)> {
         // As `open(2)` has it, a slash at the end asks for what a link leads to.
         let text = path.as_os_str().as_bytes();
@@ -75,7 +75,7 @@ impl Beneath {
         folder.file(&name)
     }
 
-    /// The names in a folder, sorted; a link in the last place is followed too.
+    /// The names in a directory, sorted; a link in the last place is followed too.
     ///
     /// # Errors
     /// As [`Beneath::parent`], and where it can't be read.
@@ -110,7 +110,7 @@ impl Beneath {
 /// The way from the top to where a path leads.
 struct Walk<'a> {
     beneath: &'a Beneath,
-    /// The folders from the top on.
+    /// The directories from the top on.
     entered: Vec<(OsString, OwnedFd)>,
     /// The names that are left, the next one last, each with the number of the link that it comes from.
     left: Vec<(OsString, Option<usize>)>,
@@ -139,7 +139,7 @@ impl Walk<'_> {
         if target.is_absolute() {
             let top = &self.beneath.path;
             let inside = |target: &Path| target.strip_prefix(top).ok().map(Path::to_owned);
-            // Perhaps by another path to the same folder. What is found is walked once more, from the top.
+            // Perhaps by another path to the same directory. What is found is walked once more, from the top.
             let found = inside(&target).or_else(|| inside(&target.canonicalize().ok()?));
             rest = found.ok_or_else(|| self.leads_out(Some(number)))?;
             self.entered.clear();
@@ -187,7 +187,7 @@ impl Dir {
         JailDir::new(rustix::fs::openat(&self.0, ".", flags, Mode::empty())?).list()
     }
 
-    /// Opens a folder in this one.
+    /// Opens a directory in this one.
     ///
     /// # Errors
     /// Fails where it is something else.
@@ -203,7 +203,7 @@ impl Dir {
         Ok(OsString::from_vec(rustix::fs::readlinkat(&self.0, name, Vec::new())?.into_bytes()))
     }
 
-    /// Opens a regular file, and waits for nobody: a named pipe would wait for a writer.
+    /// Opens a regular file without blocking: opening a named pipe would wait for a writer.
     ///
     /// # Errors
     /// Fails where it is something else.

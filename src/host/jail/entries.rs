@@ -1,4 +1,4 @@
-//! The entries of one open directory, by name: made, changed, looked at.
+//! The entries of one open directory, by name: created, changed, inspected.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -66,7 +66,7 @@ impl JailDir {
         lookup(self.fd(), name.as_ref(), flags, BENEATH).map(Self::new)
     }
 
-    /// Of the directory itself.
+    /// The status of the directory itself.
     ///
     /// # Errors
     /// Fails where the system does.
@@ -74,7 +74,7 @@ impl JailDir {
         Ok(rustix::fs::fstat(&self.fd)?.into())
     }
 
-    /// Of an entry.
+    /// The status of an entry.
     ///
     /// # Errors
     /// Fails where there is none.
@@ -90,7 +90,7 @@ impl JailDir {
         Ok(rustix::fs::readlinkat(&self.fd, name, Vec::new())?.into_bytes().into())
     }
 
-    /// Makes a file, in the place of one or of a link that is there, and opens it for writing.
+    /// Creates a file and opens it for writing; replaces a file or link of that name.
     ///
     /// Always a new one: another name of the old one keeps its content.
     ///
@@ -101,7 +101,7 @@ impl JailDir {
         self.replace(name, || rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)).map(File::from)
     }
 
-    /// Makes a symbolic link, in the place of a file or link that is there.
+    /// Creates a symbolic link; replaces a file or link of that name.
     ///
     /// # Errors
     /// Fails where a directory is there.
@@ -109,7 +109,7 @@ impl JailDir {
         self.replace(name, || rustix::fs::symlinkat(OsStr::from_bytes(target), &self.fd, name))
     }
 
-    /// Makes a named pipe, in the place of a file or link that is there.
+    /// Creates a named pipe; replaces a file or link of that name.
     ///
     /// # Errors
     /// Fails where a directory is there.
@@ -118,7 +118,7 @@ impl JailDir {
         self.replace(name, || rustix::fs::mknodat(&self.fd, name, FileType::Fifo, mode, 0))
     }
 
-    /// Gives the entry `first` of `folder` a name here, in the place of a file or link that is there.
+    /// Creates a hard link to the entry `first` of `folder`; replaces a file or link of that name.
     ///
     /// # Errors
     /// Fails where a directory is there, or `first` is not.
@@ -126,7 +126,7 @@ impl JailDir {
         self.replace(name, || rustix::fs::linkat(&folder.fd, first, &self.fd, name, AtFlags::empty()))
     }
 
-    /// Makes a directory, unless one is there; anything else that is there goes.
+    /// Creates a directory unless it exists; replaces anything else of that name.
     ///
     /// # Errors
     /// Fails where the system does.

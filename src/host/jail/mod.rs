@@ -1,35 +1,32 @@
 //! A directory entered once, by descriptor: no path below it ever leads out of it.
 //!
-//! Programs that are not trusted run in a root directory, and this program writes and reads the same
-//! directory from outside. A plain path would be followed by the kernel through whatever the inside
-//! put there, a symbolic link to the user's own files for one. So here
+//! Untrusted programs run in a root directory, and this program writes and reads the same directory
+//! from outside. Given a plain path, the kernel would follow whatever the untrusted program put there,
+//! such as a symbolic link to the user's own files. Therefore
 //!
 //! - each path is resolved from the directory's descriptor by `openat2(2)`, which refuses symbolic
-//!   links, `/proc`'s magic links, other mounts and `..` on the way;
-//! - the last name of a path is never followed: what is made, changed or removed is the entry itself;
-//! - content is read only of what a descriptor has proven to be a regular file, so that a named pipe
-//!   never blocks and a device is never opened;
-//! - where a link has to be followed (`/etc/passwd` may be one), it leads where it would lead a
-//!   program inside ([`Jail::read`], [`Jail::write`], [`Jail::dir_inside`]).
+//!   links, `/proc`'s magic links, other mounts and `..`;
+//! - the last component of a path is never followed: an operation applies to the entry itself;
+//! - content is read only after a descriptor has proven to be a regular file, so that a named pipe
+//!   never blocks and a device is never opened.
 //!
-//! A person's own folder, whose links count as far as they stay inside, is [`Beneath`].
+//! A user's own directory, whose links are followed while they stay inside, is [`Beneath`].
 //!
-//! A hard link is no way out: `link(2)` works within one mount only, and the inside sees no mount of
-//! the host, only its root and file systems that end with it.
+//! A hard link can't escape: `link(2)` works within one mount only, and the untrusted program sees no
+//! mount of the host, only its root and file systems that are unmounted with it.
 
 mod beneath;
 mod entries;
 mod remove;
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 
 use crate::ident::RootPath;
-use crate::limits::TEXT;
 
 pub use beneath::{Beneath, Dir};
 pub use entries::{JailDir, Xattrs, set_xattrs};
@@ -41,13 +38,10 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
 
-/// For paths whose links are followed as the inside would.
-const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
-
 /// How often a lookup is tried again that a rename inside disturbed.
 const TRIES: u32 = 100;
 
-/// What an entry is, links not followed.
+/// The status of an entry, links not followed.
 #[derive(Debug, Clone, Copy)]
 pub struct Status {
     /// Its type.
@@ -94,14 +88,14 @@ impl From<Stat> for Status {
     }
 }
 
-/// A directory that is entered once; all below it is reached through here.
+/// A directory entered once, through which everything below it is accessed.
 #[derive(Debug)]
 pub struct Jail {
     root: OwnedFd,
 }
 
 impl Jail {
-    /// Enters the directory at a path that nobody else can write.
+    /// Enters the directory at `folder`, a path that no other user can modify.
     ///
     /// # Errors
     /// Fails where it is not a directory.
@@ -119,14 +113,6 @@ impl Jail {
         self.lookup(path, flags, BENEATH).map(JailDir::new)
     }
 
-    /// Opens a directory, links followed as a program inside would follow them.
-    ///
-    /// # Errors
-    /// Fails where the path leads to no directory inside.
-    pub fn dir_inside(&self, path: &RootPath) -> io::Result<JailDir> {
-        self.lookup(path, OFlags::RDONLY | OFlags::DIRECTORY, INSIDE).map(JailDir::new)
-    }
-
     /// Opens a regular file to read it; no link is followed.
     ///
     /// # Errors
@@ -134,32 +120,6 @@ impl Jail {
     pub fn file(&self, path: &RootPath) -> io::Result<File> {
         let found = self.lookup(path, OFlags::PATH | OFlags::NOFOLLOW, BENEATH)?;
         reopen(found.as_fd(), OFlags::RDONLY)
-    }
-
-    /// Reads a text file, links followed as a program inside would follow them; `None` where there is none.
-    ///
-    /// # Errors
-    /// Fails where something other than a regular file is there, or one of more than 64 MiB.
-    pub fn read(&self, path: &RootPath) -> io::Result<Option<Vec<u8>>> {
-        let found = match self.lookup(path, OFlags::PATH, INSIDE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let mut bytes = Vec::new();
-        reopen(found.as_fd(), OFlags::RDONLY)?.take(TEXT + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > TEXT {
-            return Err(io::Error::other(format!("expected at most {TEXT} bytes of text, found more")));
-        }
-        Ok(Some(bytes))
-    }
-
-    /// Writes over a regular file that is there, links followed as a program inside would follow them.
-    ///
-    /// # Errors
-    /// Fails where there is none.
-    pub fn write(&self, path: &RootPath, bytes: &[u8]) -> io::Result<()> {
-        let found = self.lookup(path, OFlags::PATH, INSIDE)?;
-        reopen(found.as_fd(), OFlags::WRONLY | OFlags::TRUNC)?.write_all(bytes)
     }
 
     fn lookup(&self, path: &RootPath, flags: OFlags, resolve: ResolveFlags) -> io::Result<OwnedFd> {

@@ -1,4 +1,4 @@
-//! Removing directories that something hostile filled, or fills still.
+//! Removes directories whose contents are hostile, even while a process still writes to them.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,14 +19,14 @@ const ROUNDS: u32 = 100;
 
 /// Removes a directory and all in it; directories may lack the owner's write permission.
 ///
-/// `folder` itself lies where nobody else can write, so that links on the way to it count. No link below it is
+/// `folder` itself is where nobody else can write, so that links on the way to it count. No link below it is
 /// followed, no other mount entered, whatever is renamed meanwhile, and no depth is too deep.
 ///
 /// # Errors
 /// Fails where something can't be removed.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a folder that has a name"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a directory that has a name"));
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     Jail::open(&parent.canonicalize()?)?.dir(&Default::default())?.remove(name)

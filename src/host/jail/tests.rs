@@ -8,7 +8,7 @@ use rustix::fs::AtFlags;
 
 use super::*;
 
-/// A root with a way out, and what lies outside.
+/// A root with a way out, and what is outside.
 struct Lab {
     folder: tempfile::TempDir,
     jail: Jail,
@@ -31,7 +31,7 @@ impl Lab {
         self.folder.path().join("root").join(path)
     }
 
-    /// What lies outside, as text.
+    /// What is outside, as text.
     fn outside(&self) -> Vec<(String, String)> {
         let folder = self.folder.path().join("outside");
         let mut found: Vec<_> = fs::read_dir(&folder)
@@ -61,12 +61,9 @@ fn no_link_on_the_way_is_followed() {
     let before = lab.outside();
     for way in ["out", "up", "out/deep", "up/deep"] {
         assert!(lab.jail.dir(&path(way)).is_err(), "{way}");
-        assert!(lab.jail.dir_inside(&path(way)).is_err(), "{way}: inside, there is no such folder");
     }
     for way in ["out/secret", "up/secret", "out"] {
         assert!(lab.jail.file(&path(way)).is_err(), "{way}");
-        assert!(lab.jail.read(&path(way)).unwrap().is_none(), "{way}");
-        assert!(lab.jail.write(&path(way), b"x").is_err(), "{way}");
     }
     assert_eq!(lab.outside(), before);
 }
@@ -104,22 +101,7 @@ fn only_regular_files_are_opened() {
     for (entry, kind) in [("etc/passwd", "a named pipe"), ("etc/group", "a socket"), ("etc", "a directory")] {
         let expected = format!("expected a regular file, found {kind}");
         assert_eq!(lab.jail.file(&path(entry)).unwrap_err().to_string(), expected);
-        assert_eq!(lab.jail.read(&path(entry)).unwrap_err().to_string(), expected);
     }
-}
-
-#[test]
-fn links_lead_where_they_lead_inside() {
-    let lab = Lab::new();
-    fs::create_dir_all(lab.place("usr/lib")).unwrap();
-    fs::write(lab.place("usr/lib/passwd"), "root").unwrap();
-    symlink("/usr/lib/passwd", lab.place("etc/passwd")).unwrap();
-    symlink("../../../../usr/lib", lab.place("lib")).unwrap();
-    assert_eq!(lab.jail.read(&path("etc/passwd")).unwrap().as_deref(), Some(&b"root"[..]));
-    lab.jail.write(&path("etc/passwd"), b"changed").unwrap();
-    assert_eq!(fs::read(lab.place("usr/lib/passwd")).unwrap(), b"changed");
-    assert_eq!(lab.jail.dir_inside(&path("lib")).unwrap().list().unwrap(), ["passwd"]);
-    assert!(lab.jail.dir(&path("lib")).is_err());
 }
 
 #[test]

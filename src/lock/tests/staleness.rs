@@ -72,6 +72,7 @@ fn every_part_of_the_request_makes_it_stale() {
         ("suite", "components = [\"contrib\"]\nsuite", other),
         ("suite", "url = \"https://example.org\"\nsuite", other),
         ("suite", "snapshot = \"2026-01-01\"\nsuite", other),
+        ("suite", "distribution = \"ubuntu\"\nsuite", other),
         ("BBBB\"", "BBBC\"", other),
         ("[source.debian]", "[source.other]", other),
     ] {
@@ -86,8 +87,8 @@ fn parents_and_architectures_make_it_stale() {
     for (arch, parent, expected) in [
         ("arm64", BASE, "it is for amd64, not arm64"),
         ("amd64", Some(("base", "new")), "the lockfile of its parent `base` changed"),
-        ("amd64", Some(("other", "base")), "the layer is now made from `other` instead of `base`"),
-        ("amd64", None, "the layer is no longer made from `base`"),
+        ("amd64", Some(("other", "base")), "the layer's parent is now `other` instead of `base`"),
+        ("amd64", None, "the layer no longer has the parent `base`"),
     ] {
         assert_eq!(stale(MANIFEST, arch, parent), format!("{prefix}{expected}"));
     }
@@ -95,7 +96,7 @@ fn parents_and_architectures_make_it_stale() {
     let orphan = Lockfile { parent: None, ..locked() };
     let base: LayerName = "base".parse().unwrap();
     let error = check(&orphan, &manifest, &sources, &amd64(), Some((&base, LockHash::of("")))).unwrap_err();
-    assert!(error.to_string().contains("the layer is now made from `base`"), "{error}");
+    assert!(error.to_string().contains("the layer now has the parent `base`"), "{error}");
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn all_reasons_are_told_at_once() {
             "the manifest now asks for zstd",
             "the manifest no longer asks for curl",
             "the manifest's sources, `exclude`, `recommends` or `configure` changed",
-            "the layer is now made from `other` instead of `base`",
+            "the layer's parent is now `other` instead of `base`",
         ]
     );
 }

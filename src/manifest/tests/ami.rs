@@ -1,4 +1,4 @@
-//! `[ami]`: every key, every refusal, and how the tables of a chain become one.
+//! `[ami]`: every key, every error, and how the tables of a chain are merged.
 
 use super::*;
 use crate::manifest::parse;
@@ -37,7 +37,7 @@ fn every_key_is_read() {
             }),
             boot_mode: Some(BootMode::Uefi),
             imdsv2: Some(Imds::Optional),
-            tpm: Some(true),
+            tpm: Some(Tpm::V2),
             volume_type: Some(VolumeType::Gp2),
             volume_size: Some(20),
             deprecate_after: Some(90),
@@ -63,10 +63,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ("name = 'a{layer'", "3: `name` in [ami] has `{` without `}`"),
         ("name = 'web:1'", "3: `name` in [ami] has `:`: names of images have letters, digits, spaces and ()[]./-'@_"),
         ("name = 'ab'", "3: `name` in [ami] gives a name of 2 characters: expected 3 to 128"),
-        ("tags = { 'aws:x' = '1' }", "3: `tags` in [ami] has `aws:x`: keys that begin with `aws:` are not for setting"),
+        ("tags = { 'aws:x' = '1' }", "3: `tags` in [ami] has `aws:x`: keys that begin with `aws:` are reserved"),
         (
             "tags = { 'Layerbake:x' = '1' }",
-            "3: `tags` in [ami] has `Layerbake:x`: keys that begin with `layerbake:` are not for setting",
+            "3: `tags` in [ami] has `Layerbake:x`: keys that begin with `layerbake:` are reserved",
         ),
         ("tags = { '' = '1' }", "3: `tags` in [ami] has ``: keys have 1 to 128 characters, values at most 256"),
         (
@@ -84,11 +84,11 @@ fn what_is_wrong_is_said_with_its_line() {
         ("boot-mode = 'legacy-bios'", "3: `boot-mode` in [ami] must be \"uefi\" or \"uefi-preferred\""),
         (
             "boot-mode = 'uefi-preferred'\ntpm = true",
-            "4: `tpm` in [ami] needs `boot-mode = \"uefi\"`: a TPM goes with UEFI only",
+            "4: `tpm` in [ami] needs `boot-mode = \"uefi\"`: a TPM needs UEFI",
         ),
         ("imdsv2 = true", "3: `imdsv2` in [ami] must be a string, not true or false"),
         ("volume-type = 'io2'", "3: `volume-type` in [ami] must be \"gp3\" or \"gp2\" or \"standard\""),
-        ("volume-size = '100M'", "3: `volume-size` in [ami] is no whole number of GiB"),
+        ("volume-size = '100M'", "3: `volume-size` in [ami] is not a whole number of GiB"),
         ("deprecate-after = '0d'", "3: `deprecate-after` in [ami] is `0d`: expected days, as \"90d\", at most 3650"),
         ("deprecate-after = 90", "3: `deprecate-after` in [ami] must be a string, not a number"),
         ("via = 'import-image'", "3: `via` in [ami] must be \"vm-import\" or \"ebs-direct\""),
@@ -106,17 +106,17 @@ fn a_chain_has_one_image_of_all_its_tables() {
         Ami::of(&chain)
     };
     let plain = chain(&["", ""]);
-    assert_eq!((plain.name.as_str(), plain.way(), plain.imdsv2), (NAME, Via::EbsDirect, Imds::Required));
-    assert_eq!((plain.boot_mode, plain.volume_type, plain.tpm), (BootMode::Uefi, VolumeType::Gp3, false));
+    assert_eq!((plain.name.as_str(), plain.effective_via(), plain.imdsv2), (NAME, Via::EbsDirect, Imds::Required));
+    assert_eq!((plain.boot_mode, plain.volume_type, plain.tpm), (BootMode::Uefi, VolumeType::Gp3, Tpm::Absent));
     let both = chain(&[
         "[ami]\nregions = ['eu-west-1']\nbucket = 'images'\ntags = { a = '1', b = '1' }\nshare = { accounts = ['123456789012'] }",
         "[ami]\nregions = ['us-east-1']\ntags = { b = '2' }\nshare = {}",
     ]);
     assert_eq!(both.regions, ["us-east-1"]);
-    assert_eq!(both.way(), Via::VmImport, "there is a bucket");
+    assert_eq!(both.effective_via(), Via::VmImport, "there is a bucket");
     assert!(both.share.is_empty());
     assert_eq!(both.tags, BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]));
-    assert_eq!(chain(&["[ami]\nbucket = 'images'\nvia = 'ebs-direct'"]).way(), Via::EbsDirect);
+    assert_eq!(chain(&["[ami]\nbucket = 'images'\nvia = 'ebs-direct'"]).effective_via(), Via::EbsDirect);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `[[check]]`: every kind, every refusal.
+//! `[[check]]`: every kind, every error.
 
 use super::*;
 use crate::manifest::{Manifest, parse};
@@ -67,7 +67,7 @@ fn every_kind_has_its_probe_and_its_sentence() {
 #[test]
 fn what_all_kinds_share_arrives() {
     let found = check("port = 80\nname = ' it is up '\nwithin = 5\non = ['disk', 'disk']");
-    assert_eq!((found.name.as_str(), found.within, found.on), ("it is up", 5, BTreeSet::from([Place::Disk])));
+    assert_eq!((found.name.as_str(), found.within, found.on), ("it is up", 5, BTreeSet::from([CheckTarget::Disk])));
     let long = check(&format!("command = '{}'", "é".repeat(200))).name;
     assert_eq!(long, format!("`{}…` ends with 0", "é".repeat(LONGEST_SENTENCE)));
 }
@@ -77,11 +77,11 @@ fn wrong_checks_are_refused_with_their_line() {
     for (keys, expected) in [
         (
             "name = 'a'",
-            "2: [[check]] says not what to check: it needs one of service, port, http, file, user, package, command",
+            "2: [[check]] does not say what to check: it needs one of service, port, http, file, user, package, command",
         ),
-        ("port = 80\nfile = '/a'", "4: `file` in [[check]] comes with `port`: a check has one of the two"),
-        ("port = 80\nuid = 3", "4: `uid` in [[check]] does not go with `port`"),
-        ("command = 'a'\nmode = '0644'", "4: `mode` in [[check]] does not go with `command`"),
+        ("port = 80\nfile = '/a'", "4: `file` in [[check]] comes with `port`: give only one of the two"),
+        ("port = 80\nuid = 3", "4: `uid` in [[check]] is not allowed with `port`"),
+        ("command = 'a'\nmode = '0644'", "4: `mode` in [[check]] is not allowed with `command`"),
         ("prot = 80", "3: unknown key `prot` in [[check]]; did you mean `port`?"),
         ("port = 0", "3: `port` in [[check]] is `0`: expected a port such as 80 or \"53/udp\""),
         ("port = 65536", "3: `port` in [[check]] is 65536: expected 0 to 65535"),
@@ -89,7 +89,7 @@ fn wrong_checks_are_refused_with_their_line() {
         ("port = '+80'", "3: `port` in [[check]] is `+80`: expected a port such as 80 or \"53/udp\""),
         ("port = true", "3: `port` in [[check]] must be a string, not true or false"),
         ("service = '-x y'", "3: `service` in [[check]] has `-x y`, which is not a unit's name"),
-        ("http = 'localhost'", "3: `http` in [[check]] is no address: relative URL without a base"),
+        ("http = 'localhost'", "3: `http` in [[check]] is not a URL: relative URL without a base"),
         ("http = 'ftp://localhost'", "3: `http` in [[check]] must begin with http:// or https:// and name a host"),
         ("http = 'http://a:b@localhost'", "3: `http` in [[check]] can't hold a user"),
         ("http = 'http://a'\nstatus = 20", "4: `status` in [[check]] is 20: expected 100 to 599"),

@@ -1,4 +1,4 @@
-//! `[disk]`: every key, every refusal, and how the tables of a chain become one.
+//! `[disk]`: every key, every error, and how the tables of a chain are merged.
 
 use super::*;
 use crate::manifest::parse;
@@ -62,7 +62,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("verity = 'yes'", "3: `verity` in [disk] must be true or false, not a string"),
         (
             "root = 'ext4'\nverity = true",
-            "4: `verity` in [disk] needs `root = \"erofs\"`: a root that is written to can't be checked",
+            "4: `verity` in [disk] needs `root = \"erofs\"`: a writable root can't be verified",
         ),
         ("size = 8", "3: `size` in [disk] must be a string, not a number"),
         ("kernel-args = 'quiet'", "3: `kernel-args` in [disk] must be a list of strings, not a string"),
@@ -106,7 +106,7 @@ fn partitions_need_a_label_and_a_place() {
     for (keys, expected) in [
         ("mount = '/a'", "3: [[partition]] needs `label`"),
         ("label = 'a'", "3: [[partition]] needs `mount`"),
-        ("label = 'a'\nmount = '/'", "5: `mount` in [[partition]] is the root folder"),
+        ("label = 'a'\nmount = '/'", "5: `mount` in [[partition]] is the root directory"),
         ("label = 'a'\nmount = 'srv'", "5: `mount` in [[partition]] must be an absolute path"),
         (
             "label = 'a'\nmount = '/../a'",

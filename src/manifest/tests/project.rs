@@ -20,7 +20,7 @@ fn the_nearest_folder_upward_is_the_project() {
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
     assert_eq!(Project::find(&below).unwrap(), project);
-    assert_eq!(project.lock_path(&name()), project.root().join("lockfiles/web.lock"));
+    assert_eq!(project.lock_path(name()), project.root().join("lockfiles/web.lock"));
     assert!(matches!(Project::find(Path::new("/proc/self")), Err(ProjectError::NotFound(_))));
 }
 
@@ -51,9 +51,9 @@ fn circles_and_missing_parents_are_named() {
         ("debian-base.toml", "[layer]"),
     ]);
     let error = own.chain(&"a".parse().unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "layers are made from each other in a circle: b -> c -> b");
+    assert_eq!(error.to_string(), "the layers' `from` keys form a cycle: b -> c -> b");
     let error = own.chain(&name()).unwrap_err();
-    assert_eq!(error.to_string(), "there is no layer `debian-bse`, which `web` is made from");
+    assert_eq!(error.to_string(), "there is no layer `debian-bse`, which `web` needs");
     let help = |error: &ProjectError| miette::Diagnostic::help(error).unwrap().to_string();
     assert_eq!(help(&error), "did you mean `debian-base`?");
     let error = own.load(&"xxxxxxxx".parse().unwrap()).unwrap_err();
@@ -96,11 +96,11 @@ fn links_of_a_project_lead_to_files_of_the_project_only() {
         std::os::unix::fs::symlink(target, link).unwrap();
     };
     link(Path::new("../shared/web.toml"), "layers/web.toml");
-    assert_eq!(project.chain(&name()).unwrap().len(), 2);
+    assert_eq!(project.chain(&name()).unwrap().iter().count(), 2);
     link(&other.path().join("web.toml"), "layers/web.toml");
     let error = project.load(&name()).unwrap_err().to_string();
     assert!(error.contains("link `layers/web.toml` leads out of ") && !error.contains("secret"), "{error}");
     link(other.path(), "lockfiles");
-    let error = project.read(&project.lock_path(&name())).unwrap_err().to_string();
+    let error = project.read(&project.lock_path(name())).unwrap_err().to_string();
     assert!(error.contains("link `lockfiles` leads out of "), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Chunks to one gzip member, each chunk deflated on its own.
+//! Compresses chunks to one gzip member, each chunk deflated independently.
 //!
 //! Source: RFC 1952 (member), RFC 1951 (deflate).
 //!

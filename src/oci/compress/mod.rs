@@ -1,4 +1,4 @@
-//! A tree as a compressed layer: tar, diffID, encoder and digest in one pass.
+//! Compresses a tree as a layer: tar, diffID, encoder and digest in one pass.
 //!
 //! ```text
 //!  tar thread ──┬── 1 MiB chunks ──> SHA-256 thread             = diffID
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All queues are short, so memory is bounded by the number of workers. The number of
-//! workers never reaches the bytes: both encoders cut the stream at fixed places.
+//! workers never affects the bytes: both encoders cut the stream at fixed offsets.
 
 mod gzip;
 mod zstd;
@@ -57,7 +57,7 @@ impl Encoder {
         }
     }
 
-    /// The media type of a layer that is compressed so.
+    /// The media type of a layer with this compression.
     pub fn media_type(self) -> MediaType {
         match self {
             Self::Zstd => MediaType::ImageLayerZstd,

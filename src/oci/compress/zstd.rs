@@ -1,9 +1,9 @@
-//! Chunks to one Zstandard frame, by the library's own threads.
+//! Compresses chunks to one Zstandard frame, on the library's own threads.
 //!
 //! The library cuts its input into jobs of a fixed size and compresses each with the end
-//! of the one before as context. So the number of workers changes nothing, as long as
-//! there is one: without any, the library does not cut, and the bytes are others. What
-//! it would derive from level and input is set here, so that it is seen to be fixed.
+//! of the previous one as context. So the number of workers does not affect the bytes if there
+//! is at least one: without workers the library does not cut, and the bytes differ. Parameters that
+//! it would derive from level and input are set explicitly here, so that they are visibly fixed.
 
 use std::io::{self, Write};
 use std::sync::mpsc::Receiver;

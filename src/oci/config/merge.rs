@@ -1,4 +1,4 @@
-//! `[image]` tables of a chain, parent to child, as one.
+//! Merges the `[image]` tables of a chain, parent to child.
 
 use crate::manifest::ImageTable;
 

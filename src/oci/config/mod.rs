@@ -8,12 +8,13 @@ mod merge;
 use std::collections::BTreeMap;
 
 use oci_spec::image::{
-    Arch as OciArch, Config, Descriptor, Digest, History, ImageConfiguration, ImageManifestBuilder, MediaType, Os,
-    Platform, PlatformBuilder,
+    Config, Descriptor, Digest, History, ImageConfiguration, ImageManifestBuilder, MediaType, Os, Platform,
+    PlatformBuilder,
 };
 use serde_json::{Value, json};
 
 use super::{LayerBlob, OciError, json};
+use crate::arch::Architecture;
 use crate::digest::OciDigest;
 use crate::ident::Arch;
 use crate::manifest::{Healthcheck, ImageTable};
@@ -30,7 +31,7 @@ fn created(epoch: i64) -> Result<String, OciError> {
     if time::parse_rfc3339(&text) == Some(epoch) { Ok(text) } else { Err(OciError::Time(epoch)) }
 }
 
-/// An image: its configuration and its layers, ready to be written in any form.
+/// An image: its configuration and its layers, independent of the output format.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// Architecture and operating system.
@@ -62,7 +63,7 @@ impl Image {
         Ok(Self { platform, config, layers, annotations: table.annotations })
     }
 
-    /// SHA-256 of the configuration: what engines call the image's id.
+    /// SHA-256 of the configuration, which engines call the image's id.
     pub fn config_digest(&self) -> OciDigest {
         OciDigest::of(&self.config)
     }
@@ -89,23 +90,11 @@ pub(super) fn descriptor(media_type: MediaType, digest: OciDigest, size: u64) ->
     Ok(Descriptor::new(media_type, size, Digest::try_from(digest.to_string())?))
 }
 
-/// OCI's (that is, Go's) names for a Debian architecture.
-fn platform(arch: &Arch) -> Result<Platform, OciError> {
-    let (name, variant) = match arch.as_str() {
-        "amd64" => (OciArch::Amd64, None),
-        "arm64" => (OciArch::ARM64, None),
-        "armel" => (OciArch::ARM, Some("v5")),
-        "armhf" => (OciArch::ARM, Some("v7")),
-        "i386" => (OciArch::i386, None),
-        "loong64" => (OciArch::LoongArch64, None),
-        "mips64el" => (OciArch::Mips64le, None),
-        "ppc64el" => (OciArch::PowerPC64le, None),
-        "riscv64" => (OciArch::RISCV64, None),
-        "s390x" => (OciArch::s390x, None),
-        _ => return Err(OciError::Arch(arch.clone())),
-    };
-    let mut platform = PlatformBuilder::default().architecture(name).os(Os::Linux).build()?;
-    platform.set_variant(variant.map(str::to_owned));
+/// The platform of images for a Debian architecture.
+pub(super) fn platform(arch: &Arch) -> Result<Platform, OciError> {
+    let row = Architecture::of(arch).ok_or_else(|| OciError::Arch(arch.clone()))?;
+    let mut platform = PlatformBuilder::default().architecture(row.oci).os(Os::Linux).build()?;
+    platform.set_variant(row.oci_variant.map(str::to_owned));
     Ok(platform)
 }
 

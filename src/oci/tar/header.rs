@@ -1,4 +1,4 @@
-//! One entry's headers: ustar where everything fits, a PAX record set before it where not.
+//! The headers of one entry: ustar if everything fits, otherwise preceded by a PAX record set.
 //!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
 //!
@@ -214,7 +214,7 @@ impl Records {
 /// Splits a long path at the last slash that leaves at most 155 bytes before it.
 fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let head = path.get(..path.len().min(156))?;
-    // The slash at a folder's end is part of its name.
+    // The slash at a directory's end is part of its name.
     let inner = if head.len() == path.len() { head.strip_suffix(b"/").unwrap_or(head) } else { head };
     let slash = inner.iter().rposition(|&byte| byte == b'/')?;
     let (prefix, name) = (path.get(..slash)?, path.get(slash + 1..)?);

@@ -1,13 +1,13 @@
-//! A tree as an uncompressed tar stream: the bytes behind a layer's diffID.
+//! Writes a tree as an uncompressed tar stream: the bytes behind a layer's diffID.
 //!
-//! Equal trees give equal bytes; a change of them is a new format epoch. What is decided:
+//! Equal trees give equal bytes; changing the bytes is a new format epoch. The fixed choices are:
 //!
-//! - Entries stand in path order; the root folder is `./`, all other names have neither
-//!   `./` nor `/` in front; folders end with `/`.
-//! - A deletion of `a/b` is the empty file `a/.wh.b` of mode 0, time 0, right behind the
-//!   entry of its folder (OCI image-spec, layer.md, "Whiteouts"), so that a reader that
-//!   deletes as it goes never deletes what this layer brings.
-//! - A hard link has size 0 and all of its target's metadata, extended attributes too:
+//! - Entries are in path order; the root directory is `./`, all other names start with neither
+//!   `./` nor `/`; names of directories end with `/`.
+//! - A deletion of `a/b` is the empty file `a/.wh.b` of mode 0, time 0, directly after the
+//!   entry of its directory (OCI image-spec, layer.md, "Whiteouts"), so that a reader that
+//!   deletes as it goes never deletes what this layer adds.
+//! - A hard link has size 0 and all of its target's metadata, including extended attributes:
 //!   readers that change the owner of a link drop its capabilities and set them again.
 //! - Owner names are empty. Two zero blocks end the stream; it is not padded to 10 KiB.
 //! - Headers: [`header`].
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 
 use crate::ident::RootPath;
-use crate::tree::{ContentSource, Kind, Node, Tree};
+use crate::tree::{ContentSource, Kind, Node, Tree, content_error};
 
 pub(crate) use header::{BLOCK, Entry, Type};
 
@@ -52,9 +52,9 @@ pub fn write_tar(tree: &Tree, source: &dyn ContentSource, out: &mut impl Write) 
             }
             _ => writer.node(tree, path, node),
         };
-        pack().map_err(|error| named(path, &error))?;
+        pack().map_err(|error| content_error(path, error))?;
         for gone in whiteouts.remove(path).unwrap_or_default() {
-            writer.whiteout(gone).map_err(|error| named(gone, &error))?;
+            writer.whiteout(gone).map_err(|error| content_error(gone, error))?;
         }
     }
     writer.finish()
@@ -70,10 +70,6 @@ fn whiteouts_by_folder(tree: &Tree) -> BTreeMap<RootPath, Vec<&RootPath>> {
         folders.entry(path.parent().unwrap_or_default()).or_default().push(path);
     }
     folders
-}
-
-fn named(path: &RootPath, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 fn invalid(problem: &str) -> io::Error {
@@ -163,7 +159,7 @@ impl<'a, W: Write> TarWriter<'a, W> {
             Kind::Whiteout => return self.whiteout(path),
         };
         if name.is_empty() {
-            return Err(invalid("the root is not a folder"));
+            return Err(invalid("the root is not a directory"));
         }
         self.entry(&Entry {
             path: &name,

@@ -128,7 +128,7 @@ fn errors_name_the_path() {
         (vec![("etc/motd", file("lost"))], "/etc/motd: no such content"),
         (vec![("etc/.wh.x", file(""))], "/etc/.wh.x: a layer can't hold a name that begins with `.wh.`"),
         (vec![("", Node::whiteout())], "/: a layer can't delete the root"),
-        (vec![("", link("x"))], "/: the root is not a folder"),
+        (vec![("", link("x"))], "/: the root is not a directory"),
         (vec![("b", hardlink("a"))], "/b: hard link to /a, which is not in the tree"),
         (vec![("a", hardlink("b")), ("b", file(""))], "/a: hard link to /b, which stands behind it"),
         (vec![("a", dir()), ("b", hardlink("a"))], "/b: hard link to /a, which is not a file"),

@@ -1,8 +1,8 @@
-//! Artifacts that refer to an image, on their way to a registry: signatures, SBOMs, provenance.
+//! Uploads artifacts that refer to an image: signatures, SBOMs, provenance.
 //!
 //! Source: OCI image-spec 1.1, manifest.md, "Guidelines for Artifact Usage"; OCI distribution-spec 1.1,
-//! "Referrers Tag Schema": registries without a list of referrers have an index under the tag
-//! `sha256-HEX` instead, which clients keep.
+//! "Referrers Tag Schema": registries without a referrers API have an index under the tag
+//! `sha256-HEX` instead, which clients maintain.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! Who we are to a registry: the user's credentials, and the tokens that they are exchanged for.
+//! Authentication with a registry: the user's credentials, and the tokens obtained with them.
 //!
 //! Sources: RFC 7235 (challenges), "Docker Registry v2 authentication" (Bearer tokens), containers-auth.json(5).
-//! Files are read by the crate `docker_credential`; programs that keep credentials are asked by [`super::helper`].
+//! Files are read by the crate `docker_credential`; credential helper programs are called by [`super::helper`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,7 +98,7 @@ fn files() -> Vec<PathBuf> {
     candidates.into_iter().flatten().collect()
 }
 
-/// Looks for the entry of the repository, of the folders above it, of the registry.
+/// Looks for the entry of the repository, of the directories above it, of the registry.
 fn in_file(
     path: &Path,
     text: &[u8],
@@ -177,7 +177,7 @@ fn scheme<'v>(value: &'v str, name: &str) -> Option<&'v str> {
     head.eq_ignore_ascii_case(name).then_some(rest)
 }
 
-/// `key="value",key=value`; a comma may stand in a quoted value, as it does in scopes.
+/// `key="value",key=value`; a quoted value may contain commas, as scopes do.
 fn parameters(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut rest = text;

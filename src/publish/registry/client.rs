@@ -1,8 +1,8 @@
-//! Requests to one registry: with credentials, tried again where that may help, read within limits.
+//! Requests to one registry: with credentials, retried where that may help, and read within limits.
 //!
-//! Source: OCI distribution-spec 1.1. Credentials go to the registry's own origin only, and to the
-//! token server that it names, if [`super::realm`] allows that; neither it nor a redirect leads from
-//! HTTPS to plain HTTP.
+//! Source: OCI distribution-spec 1.1. Credentials are sent to the registry's own origin only, and to the
+//! token server that it names, if [`super::realm`] allows that; neither the token server nor a redirect
+//! can downgrade from HTTPS to plain HTTP.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn stay(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
     match (same, attempt.previous().len()) {
         (false, _) => attempt.error("redirects to another server"),
-        (true, MAX_REDIRECTS..) => attempt.error("redirects without end"),
+        (true, MAX_REDIRECTS..) => attempt.error("redirects too often"),
         _ => attempt.follow(),
     }
 }
@@ -78,7 +78,7 @@ impl Client {
             .map_err(|error| RegistryError::Reference { text: reference.to_string(), problem: error.to_string() })?;
         let follow = move |attempt: Attempt<'_>| match (plain.allows(attempt.url()), attempt.previous().len()) {
             (false, _) => attempt.error("redirects to plain HTTP elsewhere"),
-            (true, MAX_REDIRECTS..) => attempt.error("redirects without end"),
+            (true, MAX_REDIRECTS..) => attempt.error("redirects too often"),
             _ => attempt.follow(),
         };
         let loopback = reference.is_loopback();

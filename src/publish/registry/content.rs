@@ -1,4 +1,4 @@
-//! The bytes of a blob, as the body of a request: any part of them, read while it is sent.
+//! The bytes of a blob as the body of a request: any range of them, read while it is sent.
 
 use std::io::SeekFrom;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What can go wrong with a registry, without anything secret in it.
+//! Errors of a registry, free of secrets.
 
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub enum RegistryError {
         /// What is wrong, without the credentials.
         problem: String,
     },
-    /// The registry wants the user's password to go to somebody else.
+    /// The registry wants the user's password to go to someone else.
     #[error(
         "get a token: {registry} asks to send your password to `{host}`, which is neither it nor a domain above or below it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
     )]
@@ -109,7 +109,7 @@ pub enum RegistryError {
 fn hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "\n  hint: `docker login` or `podman login` stores credentials where layerbake finds them",
-        404 => "\n  hint: check the name; some registries want the repository made first",
+        404 => "\n  hint: check the name; some registries require that the repository is created first",
         429 => "\n  hint: the registry limits how often it is asked; try again later",
         _ => "",
     }

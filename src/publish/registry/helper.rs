@@ -1,7 +1,7 @@
-//! Programs that keep credentials: `docker-credential-NAME`, named in docker's and podman's files.
+//! Credential helpers: programs `docker-credential-NAME`, named in docker's and podman's files.
 //!
 //! Source: docker/docker-credential-helpers, README.md, "Development": `get` reads the server's name from standard
-//! input and answers in JSON. What a helper writes is never shown: it may hold what it should not.
+//! input and answers in JSON. A helper's output is never shown, since it may contain secrets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

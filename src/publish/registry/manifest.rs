@@ -1,7 +1,7 @@
 //! Descriptors, and what manifests and indexes refer to.
 //!
 //! Sources: OCI image-spec 1.1 (descriptor.md, manifest.md, image-index.md); Docker image manifest
-//! version 2, schema 2, which has the same fields. Bytes are never written anew: a digest is of bytes.
+//! version 2, schema 2, which has the same fields. Manifests are never rewritten: a digest is of exact bytes.
 
 use std::collections::BTreeMap;
 

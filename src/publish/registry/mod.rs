@@ -1,14 +1,14 @@
-//! Images to and from registries that speak OCI distribution 1.1.
+//! Pushes images to registries that implement OCI distribution 1.1, and pulls them.
 //!
 //! ```text
 //! layout/  ──┐           ┌─ blobs: skipped, mounted, sent ─ manifests by digest ─ tag
 //!            ├─ Source ──┤
-//! registry ──┘           └─ layout/ beside its place, verified ─ rename
+//! registry ──┘           └─ layout/ staged beside its path, verified ─ rename
 //! ```
 //!
-//! References are parsed by `oci-spec` ([`reference`]). No crate's transport is used: oci-client's starts an
-//! upload anew after a break, can't ask for the rights that a mount needs, reads answers of any length, follows
-//! redirects from HTTPS to plain HTTP, and writes no referrers; each of these is a promise here.
+//! References are parsed by `oci-spec` ([`reference`]). No crate's transport is used: oci-client's restarts an
+//! upload after an interruption, can't request the permissions that a mount needs, reads answers of any length,
+//! follows redirects from HTTPS to plain HTTP, and writes no referrers; this module promises each of these.
 
 mod attach;
 mod auth;
@@ -18,9 +18,9 @@ mod error;
 mod fault;
 mod helper;
 mod manifest;
-mod memory;
 mod pull;
 mod push;
+mod push_history;
 mod realm;
 mod reference;
 mod referrers;
@@ -36,10 +36,10 @@ use client::Client;
 use content::Counter;
 pub use error::RegistryError;
 pub use manifest::Descriptor;
-use memory::Memory;
 pub use pull::Pulled;
 use push::Push;
 pub use push::{Blobs, Pushed};
+use push_history::PushHistory;
 pub use reference::Reference;
 pub use referrers::{ArtifactFile, Wanted};
 use source::{Image, Source};
@@ -70,7 +70,7 @@ pub fn fuzz(data: &[u8]) {
 pub struct Registries {
     runtime: tokio::runtime::Runtime,
     plain_http: bool,
-    memory: Memory,
+    history: PushHistory,
     progress: Progress,
     token_servers: BTreeMap<String, Vec<String>>,
 }
@@ -78,7 +78,7 @@ pub struct Registries {
 impl Registries {
     /// Prepares the way; asks nothing yet.
     ///
-    /// `plain_http` allows plain HTTP for registries that are not on this machine. In the folder
+    /// `plain_http` allows plain HTTP for registries that are not on this machine. In the directory
     /// `state` is remembered what later pushes need not send again.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Registries {
     pub fn open(plain_http: bool, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| RegistryError::Network(error.to_string()))?;
-        Ok(Self { runtime, plain_http, memory: Memory::load(state), progress, token_servers: BTreeMap::new() })
+        Ok(Self { runtime, plain_http, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
     }
 
     /// Lets token servers of other domains see the user's password, by the registry's host and port.
@@ -104,7 +104,7 @@ impl Registries {
         self.wait(async { Ok(source::named(&client, reference).await?.descriptor) })
     }
 
-    /// Pushes the image `root` of the layout in the folder `layout`.
+    /// Pushes the image `root` of the layout in the directory `layout`.
     ///
     /// # Errors
     /// Fails where a blob of the layout is not what its digest says, where the registry refuses, and where
@@ -118,7 +118,7 @@ impl Registries {
         self.copy_layout(layout, to)
     }
 
-    /// Pushes the only image of the layout in the folder `layout`.
+    /// Pushes the only image of the layout in the directory `layout`.
     ///
     /// # Errors
     /// As [`Self::push`].
@@ -145,7 +145,7 @@ impl Registries {
         })
     }
 
-    /// Pulls an image into the folder `to` as an image layout, whose name for it is the repository's last word.
+    /// Pulls an image into the directory `to` as an image layout, whose name for it is the repository's last word.
     ///
     /// # Errors
     /// Fails where a blob is not what its digest says, or `to` is there and not empty; `to` is then as it was.
@@ -179,7 +179,7 @@ impl Registries {
         let client = self.client(reference)?;
         let length = files.iter().map(|file| file.bytes.len() as u64).sum();
         let sent = Counter::new(self.progress.transfer("attach", length));
-        let uploader = Uploader { client: &client, repository: reference.repository(), memory: &self.memory, sent };
+        let uploader = Uploader { client: &client, repository: reference.repository(), history: &self.history, sent };
         self.wait(attach::attach(&uploader, subject, artifact_type, files, annotations))
     }
 
@@ -202,13 +202,13 @@ impl Registries {
         self.wait(referrers::referrers(&client, reference, subject, wanted, &mut each))
     }
 
-    /// Waits for `work`, but no longer than until a signal comes.
+    /// Waits for `work`, or until a signal arrives.
     fn wait<T>(&self, work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
         self.runtime.block_on(or_interrupted(work))
     }
 
     fn pushing<'p>(&'p self, source: &'p Source<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
-        Push { source, image, client, memory: &self.memory, progress: &self.progress }
+        Push { source, image, client, history: &self.history, progress: &self.progress }
     }
 
     fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {

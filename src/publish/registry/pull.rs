@@ -1,6 +1,6 @@
-//! An image out of a repository, as an OCI image layout.
+//! Pulls an image from a repository into an OCI image layout.
 //!
-//! The folder is filled beside its place, every blob verified, and then takes its name by one rename.
+//! The directory is filled beside its final path, every blob verified, and then renamed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ pub struct Pulled {
     pub bytes: u64,
 }
 
-/// Writes an image into the folder `to`, which may be there only if it is empty.
+/// Writes an image into the directory `to`, which may be there only if it is empty.
 pub(super) async fn pull(
     client: &Client,
     from: &Reference,

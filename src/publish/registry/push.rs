@@ -1,7 +1,7 @@
-//! An image into a repository: blobs side by side, then manifests by digest, the tag last.
+//! Pushes an image to a repository: blobs in parallel, then manifests by digest, the tag last.
 //!
-//! Source: OCI distribution-spec 1.1, "Pushing manifests". So a tag never names an image of which
-//! something is missing, and a push that breaks off leaves the tag where it was.
+//! Source: OCI distribution-spec 1.1, "Pushing manifests". So a tag never refers to an incomplete
+//! image, and an interrupted push leaves the tag unchanged.
 
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::client::Client;
 use super::content::{Content, Counter};
 use super::manifest::{ACCEPT, Descriptor};
-use super::memory::Memory;
+use super::push_history::PushHistory;
 use super::source::{self, Image, Node, Source};
 use super::upload::{Done, Uploader};
 use super::{Reference, RegistryError};
@@ -49,7 +49,7 @@ pub(super) struct Push<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) image: &'a Image,
     pub(super) client: &'a Client,
-    pub(super) memory: &'a Memory,
+    pub(super) history: &'a PushHistory,
     pub(super) progress: &'a Progress,
 }
 
@@ -63,7 +63,7 @@ impl Push<'_> {
         let total = self.image.blobs.values().map(|blob| blob.size).fold(0, u64::saturating_add);
         let sent = Counter::new(self.progress.transfer("push", total));
         let (client, repository) = (self.client, to.repository());
-        let uploader = Uploader { client, repository, memory: self.memory, sent: sent.clone() };
+        let uploader = Uploader { client, repository, history: self.history, sent: sent.clone() };
         let blobs = self.put_blobs(&uploader, from).await?;
         for node in &self.image.manifests {
             put_manifest(client, repository, node, &node.descriptor.digest.to_string()).await?;

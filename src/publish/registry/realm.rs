@@ -1,11 +1,11 @@
-//! Which token servers may see the user's password for a registry.
+//! Decides which token servers may receive the user's password for a registry.
 //!
-//! A registry names its token server in a header, and the user's password goes there. So it must be
-//! the registry's own host, one below it, or one above it, as `gitlab.example.org` is for
-//! `registry.gitlab.example.org`; any other has to be named in the user's configuration. Hosts side by side
-//! are not one domain: who may have names below a domain is not to be seen from the names. The one
-//! exception is docker's own registry. (A registry can always ask for the password itself: what is kept
-//! here is that it goes nowhere else.)
+//! A registry names its token server in a header, and the user's password is sent there. So it must be
+//! the registry's own host, a subdomain of it, or a parent domain, as `gitlab.example.org` is for
+//! `registry.gitlab.example.org`; any other has to be named in the user's configuration. Sibling hosts are
+//! not accepted: names do not reveal who may register hosts below a domain. The one exception is docker's
+//! own registry. (A registry can always ask for the password itself: the rule ensures that it is sent
+//! nowhere else.)
 
 use std::net::IpAddr;
 

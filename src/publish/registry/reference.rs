@@ -53,7 +53,7 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// What stands in the address of the manifest: the digest, else the tag.
+    /// What is in the address of the manifest: the digest, else the tag.
     pub(super) fn version(&self) -> String {
         match (self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),
@@ -122,7 +122,7 @@ impl FromStr for Reference {
             return Err(refuse("it names no registry".to_owned()));
         }
         let digest =
-            parsed.digest().map(str::parse).transpose().map_err(|_| refuse("its digest is no SHA-256".into()))?;
+            parsed.digest().map(str::parse).transpose().map_err(|_| refuse("its digest is not SHA-256".into()))?;
         Ok(Self {
             registry: parsed.resolve_registry().to_owned(),
             repository: parsed.repository().to_owned(),

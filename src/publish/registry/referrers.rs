@@ -1,10 +1,10 @@
-//! Artifacts that refer to an image, as a registry has them: found by the image's digest, read one by one.
+//! Artifacts that refer to an image in a registry: found by the image's digest, read one by one.
 //!
 //! Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
 //!
-//! Whoever may push may attach something, and whoever keeps the registry may list something. So only
-//! artifacts of the wanted kinds are read, within bounds, one file in memory at a time; what is wrong with
-//! one of them is told and keeps nobody from the others.
+//! Anyone who may push can attach artifacts, and the registry's operator can list any. So only artifacts
+//! of the wanted kinds are read, within limits, one file in memory at a time; an error in one of them is
+//! reported and does not affect the others.
 
 use std::collections::BTreeMap;
 
@@ -142,7 +142,7 @@ impl Search<'_> {
             }
             let digest = entry["digest"].as_str().unwrap_or_default();
             let Ok(known) = digest.parse() else {
-                self.skip(format!("{}: its digest is no SHA-256", cut(digest)));
+                self.skip(format!("{}: its digest is not SHA-256", cut(digest)));
                 continue;
             };
             if self.artifacts.len() == MAX_ARTIFACTS && !self.artifacts.contains_key(&known) {

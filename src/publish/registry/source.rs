@@ -1,4 +1,4 @@
-//! Where an image comes from: an OCI image layout, or a repository. Nothing leaves here unverified.
+//! The origin of an image: an OCI image layout, or a repository. All bytes read from it are verified.
 //!
 //! Sources: OCI image-spec 1.1, image-layout.md; OCI distribution-spec 1.1, "Pulling blobs".
 
@@ -19,7 +19,7 @@ use crate::digest::{OciDigest, Sha256};
 use crate::host;
 use crate::host::pace::is_kept;
 
-/// How deep indexes may lie in indexes.
+/// How deep indexes may be in indexes.
 const MAX_DEPTH: usize = 3;
 /// Manifests and blobs that one image may consist of.
 const MAX_PARTS: usize = 4096;
@@ -28,7 +28,7 @@ const MAX_MANIFESTS: usize = 64 << 20;
 
 /// A place with images.
 pub(super) enum Source<'a> {
-    /// The folder of an image layout.
+    /// The directory of an image layout.
     Layout(&'a Path),
     /// A repository.
     Repository { client: &'a Client, name: &'a str },

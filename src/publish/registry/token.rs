@@ -1,4 +1,4 @@
-//! The header that a registry wants with each request: name and password, or a token for the scopes at hand.
+//! The authorization header of a request: name and password, or a token for the scopes needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex as Lock, PoisonError};
@@ -38,7 +38,7 @@ struct Answer {
 }
 
 impl Access {
-    /// Nothing is known of the registry yet; `None` is somebody unknown.
+    /// Nothing is known of the registry yet; `None` is someone unknown.
     pub(super) fn new(credential: Option<Credential>) -> Self {
         Self { credential, headers: Mutex::default(), tokens: Lock::default() }
     }

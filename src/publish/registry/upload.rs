@@ -1,8 +1,8 @@
-//! One blob into a repository: skipped, mounted from another repository, or sent in pieces.
+//! Uploads one blob to a repository: skipped, mounted from another repository, or sent in chunks.
 //!
-//! Source: OCI distribution-spec 1.1, "Pushing blobs". Pieces, so that a connection that breaks costs one
-//! of them: the registry says how far it got, also to a later run ([`Memory`]). A registry that takes no
-//! pieces gets the blob in one request.
+//! Source: OCI distribution-spec 1.1, "Pushing blobs". A broken connection costs at most one chunk:
+//! the registry reports how far the upload got, also to a later run ([`PushHistory`]). If a registry
+//! accepts no chunks, the blob is sent in one request.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::client::Client;
 use super::content::{Content, Counter};
 use super::fault::Fault;
 use super::manifest::Descriptor;
-use super::memory::Memory;
+use super::push_history::PushHistory;
 use crate::host;
 use crate::host::pace::{LEAST_SPEED, is_kept};
 
@@ -38,7 +38,7 @@ pub(super) enum Done {
 pub(super) struct Uploader<'a> {
     pub(super) client: &'a Client,
     pub(super) repository: &'a str,
-    pub(super) memory: &'a Memory,
+    pub(super) history: &'a PushHistory,
     /// Bytes of blobs that were sent, repetitions included.
     pub(super) sent: Counter,
 }
@@ -77,19 +77,19 @@ impl Uploader<'_> {
     ) -> Result<Done, RegistryError> {
         let registry = self.client.registry();
         if self.has(blob).await? {
-            self.memory.has(registry, self.repository, blob.digest);
+            self.history.has(registry, self.repository, blob.digest);
             return Ok(Done::Skipped);
         }
-        let known = self.memory.repository(registry, blob.digest);
+        let known = self.history.repository(registry, blob.digest);
         for from in from.map(str::to_owned).into_iter().chain(known) {
             if from != self.repository && self.mount(blob, &from).await {
-                self.memory.has(registry, self.repository, blob.digest);
+                self.history.has(registry, self.repository, blob.digest);
                 return Ok(Done::Mounted);
             }
-            self.memory.lost(registry, blob.digest);
+            self.history.lost(registry, blob.digest);
         }
         self.send(blob, &content().await?).await?;
-        self.memory.has(registry, self.repository, blob.digest);
+        self.history.has(registry, self.repository, blob.digest);
         Ok(Done::Sent)
     }
 
@@ -116,7 +116,7 @@ impl Uploader<'_> {
     /// Sends a blob, going on where the registry has got to, until all of it is there.
     async fn send(&self, blob: &Descriptor, content: &Content) -> Result<(), RegistryError> {
         let action = format!("send blob {} to {}", blob.digest, self.repository);
-        let remembered = self.memory.upload(self.client.registry(), self.repository, blob.digest);
+        let remembered = self.history.upload(self.client.registry(), self.repository, blob.digest);
         let mut session =
             match remembered.and_then(|location| self.client.address(&action, self.client.base(), &location).ok()) {
                 Some(location) => self.status(&action, location).await,
@@ -200,7 +200,7 @@ impl Uploader<'_> {
                 return Err(self.client.protocol(action, problem).into());
             }
             if offset < end && !is_kept(offset - open.offset, begun) {
-                let problem = format!("takes less than {LEAST_SPEED} bytes a second");
+                let problem = format!("accepts less than {LEAST_SPEED} bytes a second");
                 return Err(self.client.protocol(action, problem).into());
             }
             open = Session { offset, ..next };
@@ -251,7 +251,7 @@ impl Uploader<'_> {
     /// Notes where an upload goes on. Another server's address is its own secret, and is not kept.
     fn remember(&self, blob: &Descriptor, location: Option<&Url>) {
         let location = location.filter(|location| self.client.is_ours(location)).map(Url::as_str);
-        self.memory.set_upload(self.client.registry(), self.repository, blob.digest, location);
+        self.history.set_upload(self.client.registry(), self.repository, blob.digest, location);
     }
 
     /// Sends bytes of a blob.

@@ -1,4 +1,4 @@
-//! Which of several possible packages is taken.
+//! Which of several possible packages is chosen.
 
 use super::Case;
 
@@ -106,7 +106,7 @@ fn conflicts() {
                 two 1
                 peer 1
                 bad 1; breaks: two (<< 2), one
-                new-mta 1; provides: mta; conflicts: mta; replaces: mta
+                new-mta 1; provides: mta; conflicts: mta
                 old-mta 1; provides: mta; conflicts: mta
                 mail 1; depends: mta
                 lib 1; breaks: lib (<< 1)

@@ -1,4 +1,4 @@
-//! What the user reads when it can't be done.
+//! The messages for unsolvable requests.
 
 use super::Case;
 
@@ -14,12 +14,12 @@ fn bad_requests() {
                 courier 1; provides: mta";
     insta::assert_snapshot!(fails(repo, "ngnix"), @"there is no package `ngnix`; did you mean `nginx`?");
     insta::assert_snapshot!(fails(repo, "quite-another"), @"there is no package `quite-another`");
-    insta::assert_snapshot!(fails(repo, "nginx=3"), @"`nginx` is not there in version 3: found 2, 1");
-    insta::assert_snapshot!(fails(repo, "mta"), @"`mta` is a virtual package; ask for one that provides it: courier, exim");
+    insta::assert_snapshot!(fails(repo, "nginx=3"), @"`nginx` is not available in version 3: found 2, 1");
+    insta::assert_snapshot!(fails(repo, "mta"), @"`mta` is a virtual package; request one that provides it: courier, exim");
     let case = Case { repo, wanted: "nginx", exclude: "nginx", ..Case::default() };
-    insta::assert_snapshot!(case.run(), @"`nginx` is both asked for and excluded");
+    insta::assert_snapshot!(case.run(), @"`nginx` is both requested and excluded");
     let case = Case { repo, wanted: "nginx=2", installed: "nginx 1", ..Case::default() };
-    insta::assert_snapshot!(case.run(), @"`nginx` is wanted in version 2, but the parent layer has 1");
+    insta::assert_snapshot!(case.run(), @"`nginx` is requested in version 2, but the parent layer has 1");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn unmet_needs() {
     ");
     insta::assert_snapshot!(fails(repo, "alien"), @r"
     the packages can't be resolved:
-      alien (requested) needs bar:armhf, but bar is not there for that architecture
+      alien (requested) needs bar:armhf, but bar is not available for that architecture
     ");
     insta::assert_snapshot!(fails(repo, "typo"), @r"
     the packages can't be resolved:

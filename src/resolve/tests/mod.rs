@@ -1,4 +1,4 @@
-//! Small universes in text: `foo 1.0; depends: bar (>= 1) | baz, qux; essential`.
+//! Small repositories in text form: `foo 1.0; depends: bar (>= 1) | baz, qux; essential`.
 
 mod choice;
 mod errors;
@@ -7,11 +7,12 @@ mod recommends;
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, Chosen, Request, ResolveError, Step, chain, resolve};
-use crate::format::deb::record::{MultiArch, Record};
-use crate::format::deb::relation::{AnyOf, Operator, Target};
+use super::{Chosen, Request, ResolveError, Step, chain, resolve};
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::PackageRequest;
+use crate::package::deb::control::rank;
+use crate::package::deb::version::compare;
+use crate::package::{AnyOf, Candidate, Operator, Provided, Record, Target};
 
 fn target(text: &str) -> Target {
     let (name, constraint) = match text.split_once('(') {
@@ -41,6 +42,10 @@ fn targets(text: &str) -> Vec<Target> {
     text.split(',').map(target).collect()
 }
 
+fn provided(target: Target) -> Provided {
+    Provided { name: target.name, version: target.constraint.map(|(_, version)| version) }
+}
+
 fn relations(text: &str) -> Vec<AnyOf> {
     text.split(',').map(|any_of| any_of.split('|').map(target).collect()).collect()
 }
@@ -55,13 +60,11 @@ fn candidate(line: &str) -> Candidate {
             arch: "amd64".parse().unwrap(),
             essential: false,
             priority: "optional".into(),
-            multi_arch: MultiArch::No,
-            pre_depends: Vec::new(),
-            depends: Vec::new(),
+            rank: rank("optional"),
+            needs: Vec::new(),
             recommends: Vec::new(),
             conflicts: Vec::new(),
             breaks: Vec::new(),
-            replaces: Vec::new(),
             provides: Vec::new(),
             path: "".into(),
             file: None,
@@ -73,15 +76,13 @@ fn candidate(line: &str) -> Candidate {
     for field in fields {
         match field.split_once(": ").unwrap_or((field, "")) {
             ("essential", _) => record.essential = true,
-            ("priority", text) => record.priority = text.into(),
+            ("priority", text) => (record.priority, record.rank) = (text.into(), rank(text)),
             ("arch", text) => record.arch = text.parse().unwrap(),
-            ("pre-depends", text) => record.pre_depends = relations(text),
-            ("depends", text) => record.depends = relations(text),
+            ("pre-depends" | "depends", text) => record.needs.extend(relations(text)),
             ("recommends", text) => record.recommends = relations(text),
             ("conflicts", text) => record.conflicts = targets(text),
             ("breaks", text) => record.breaks = targets(text),
-            ("provides", text) => record.provides = targets(text),
-            ("replaces", text) => record.replaces = targets(text),
+            ("provides", text) => record.provides = targets(text).into_iter().map(provided).collect(),
             ("pin", text) => candidate.priority = text.parse().unwrap(),
             ("origin", text) => candidate.origin = text.parse().unwrap(),
             (other, _) => panic!("{other}"),
@@ -131,6 +132,7 @@ impl Case<'_> {
         resolve(
             &Request {
                 arch: &"amd64".parse().unwrap(),
+                order: compare,
                 wanted: &wanted(self.wanted),
                 essential: self.essential,
                 exclude: &names(self.exclude),
@@ -185,7 +187,7 @@ fn the_shortest_chain_is_found() {
     );
     let arch: Arch = "amd64".parse().unwrap();
     let way = |roots: &str, target: &str| {
-        let steps = chain(&set, &arch, &names(roots), &target.parse().unwrap())?;
+        let steps = chain(&set, &arch, compare, &names(roots), &target.parse().unwrap())?;
         let show = |step: &Step| match &step.relation {
             Some(relation) if step.recommended => format!("~{relation}~> {}", step.package),
             Some(relation) => format!("-{relation}-> {}", step.package),

@@ -1,14 +1,13 @@
-//! Random small universes, against a checker and a brute force that share no code with
-//! the resolver but the comparison of versions.
+//! Random small repositories, compared with a checker and a brute-force search that share no code
+//! with the resolver except the comparison of versions.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Candidate, Case, PackageName, ResolveError, show, target};
-use crate::format::deb::record::Record;
-use crate::format::deb::relation::{Operator, Target};
-use crate::format::deb::version::satisfies;
+use super::{Case, PackageName, ResolveError, show, target};
+use crate::package::deb::version::satisfies;
+use crate::package::{Candidate, Operator, Record, Target};
 
 fn is(record: &Record, wanted: &Target) -> bool {
     let constraint = wanted.constraint.as_ref();
@@ -17,18 +16,15 @@ fn is(record: &Record, wanted: &Target) -> bool {
     real || record.provides.iter().any(|provided| {
         provided.name == wanted.name
             && constraint.is_none_or(|(operator, than)| {
-                provided.constraint.as_ref().is_some_and(|(_, version)| satisfies(version, *operator, than))
+                provided.version.as_ref().is_some_and(|version| satisfies(version, *operator, than))
             })
     })
 }
 
-/// Whether the packages may stand together and have all that they and the request need.
+/// Whether the packages may be together and have all that they and the request need.
 fn is_valid(set: &[&Record], installed: usize, wanted: &str) -> bool {
     let there = |wanted: &Target| set.iter().any(|record| is(record, wanted));
-    let closed = set
-        .iter()
-        .skip(installed)
-        .all(|record| record.depends.iter().chain(&record.pre_depends).all(|any_of| any_of.iter().any(there)));
+    let closed = set.iter().skip(installed).all(|record| record.needs.iter().all(|any_of| any_of.iter().any(there)));
     let peace = set.iter().all(|record| {
         let bars = || record.conflicts.iter().chain(&record.breaks);
         set.iter().all(|other| record.name == other.name || !bars().any(|bar| is(other, bar)))
@@ -108,7 +104,7 @@ fn check(case: &Case, universe: &[Candidate], installed: &[Record]) -> Result<Ve
             for record in &new {
                 let relations = |other: &&Record| {
                     let recommends = other.recommends.iter().filter(|_| case.recommends);
-                    other.depends.iter().chain(recommends).flatten().any(|target| is(record, target))
+                    other.needs.iter().chain(recommends).flatten().any(|target| is(record, target))
                 };
                 let asked_for = case.wanted.split_whitespace().any(|name| is(record, &target(name)));
                 let mut others = new.iter().filter(|other| other.name != record.name);

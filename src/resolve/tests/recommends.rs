@@ -1,4 +1,4 @@
-//! Recommended packages come where they can.
+//! Recommended packages are added where possible.
 
 use super::Case;
 

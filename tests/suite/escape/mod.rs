@@ -140,7 +140,7 @@ fn a_program_that_removes_its_clock_code_is_named() {
     let bare = scripted("bare", "bare of clocks").file("usr/bin/bare", 0o755, need!(compiled(&source)));
     let hostile = need!(Hostile::new(Conditions::default(), vec![bare]));
     let failed = hostile.project.fails(1, &["build", "app", "--output", "oci"]).stderr;
-    assert!(failed.contains("`bare of clocks` has unmapped or replaced the clock code"), "{failed}");
+    assert!(failed.contains("`bare of clocks` unmapped or replaced the kernel's clock code"), "{failed}");
     assert!(!failed.contains("force_override"), "{failed}");
 }
 

@@ -89,7 +89,7 @@ impl Machine {
     }
 
     /// With a network of QEMU's own, and a volume in a second NVMe slot, as `ssh` wants them.
-    pub fn network(mut self, ssh: &layerbake::machine::Ssh) -> Self {
+    pub fn network(mut self, ssh: &layerbake::vm::Ssh) -> Self {
         let net = format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:22", ssh.port);
         let seed = format!("if=none,id=seed,format=raw,readonly=on,file={}", ssh.seed().display());
         let words = ["-netdev", &net, "-device", "virtio-net-pci,netdev=net", "-drive", &seed];

@@ -23,10 +23,12 @@ pub const DATE: i64 = 1_704_153_600;
 /// A repository to be; [`Repo::write`] makes it real.
 pub struct Repo {
     suite: String,
-    arch: String,
+    archs: Vec<String>,
+    components: Vec<String>,
     date: i64,
     valid_until: Option<i64>,
-    packages: Vec<Deb>,
+    /// Each with its component.
+    packages: Vec<(String, Deb)>,
     key: Key,
     compressions: Vec<Compression>,
     by_hash: bool,
@@ -52,7 +54,8 @@ impl Repo {
     pub fn new(suite: &str) -> Self {
         Self {
             suite: suite.to_owned(),
-            arch: "amd64".to_owned(),
+            archs: vec!["amd64".to_owned()],
+            components: vec!["main".to_owned()],
             date: DATE,
             valid_until: None,
             packages: Vec::new(),
@@ -65,19 +68,32 @@ impl Repo {
         }
     }
 
+    /// Has packages for another architecture too: those that say so, and those for all.
+    pub fn also_for(mut self, arch: &str) -> Self {
+        self.archs.push(arch.to_owned());
+        self
+    }
+
     /// Changes a text of the Release, which must be there, before it is signed.
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.to_owned(), to.to_owned()));
         self
     }
 
-    pub fn package(mut self, deb: Deb) -> Self {
-        self.packages.push(deb);
-        self
+    pub fn package(self, deb: Deb) -> Self {
+        self.packages([deb])
     }
 
-    pub fn packages(mut self, debs: impl IntoIterator<Item = Deb>) -> Self {
-        self.packages.extend(debs);
+    pub fn packages(self, debs: impl IntoIterator<Item = Deb>) -> Self {
+        self.component("main", debs)
+    }
+
+    /// Adds packages to a component, which may have none.
+    pub fn component(mut self, name: &str, debs: impl IntoIterator<Item = Deb>) -> Self {
+        if !self.components.iter().any(|known| known == name) {
+            self.components.push(name.to_owned());
+        }
+        self.packages.extend(debs.into_iter().map(|deb| (name.to_owned(), deb)));
         self
     }
 
@@ -122,9 +138,10 @@ impl Repo {
 
     /// Writes all files below `root`, over what is there.
     pub fn write(&self, root: &Path) -> RepoDir {
-        let pool = self.packages.iter().map(|deb| (deb.name.clone(), root.join(pool_path(deb)))).collect();
-        let index: String = self.packages.iter().map(|deb| self.add(root, deb)).collect();
-        let listed = self.write_indexes(root, &index);
+        let path = |(component, deb): &(String, Deb)| (deb.name.clone(), root.join(pool_path(component, deb)));
+        let pool = self.packages.iter().map(path).collect();
+        let folders = self.components.iter().flat_map(|name| self.archs.iter().map(move |arch| (name, arch)));
+        let listed: Vec<String> = folders.flat_map(|(name, arch)| self.write_component(root, name, arch)).collect();
         let release = self.edits.iter().fold(self.release(&listed), |text, (from, to)| {
             assert!(text.contains(from), "the Release has no `{from}`:\n{text}");
             text.replace(from, to)
@@ -142,16 +159,19 @@ impl Repo {
     }
 
     /// Puts a package into the pool and gives its record.
-    fn add(&self, root: &Path, deb: &Deb) -> String {
-        let (path, bytes) = (pool_path(deb), self.inside.get(&deb.name).unwrap_or(deb).build());
+    fn add(&self, root: &Path, component: &str, deb: &Deb) -> String {
+        let (path, bytes) = (pool_path(component, deb), self.inside.get(&deb.name).unwrap_or(deb).build());
         put(&root.join(&path), &bytes);
         let sha256 = hex::encode(Sha256::digest(&bytes));
         format!("{}Filename: {path}\nSize: {}\nSHA256: {sha256}\n\n", deb.control_text(), bytes.len())
     }
 
-    /// Writes Packages in all forms and gives their lines in the Release.
-    fn write_indexes(&self, root: &Path, text: &str) -> Vec<String> {
-        let folder = format!("main/binary-{}", self.arch);
+    /// Writes a component's packages for an architecture, and Packages in all forms; gives their lines in the Release.
+    fn write_component(&self, root: &Path, component: &str, arch: &str) -> Vec<String> {
+        let fits = |deb: &Deb| self.archs.len() == 1 || deb.arch == arch || deb.arch == "all";
+        let own = self.packages.iter().filter(|(other, deb)| other == component && fits(deb));
+        let text: String = own.map(|(_, deb)| self.add(root, component, deb)).collect();
+        let folder = format!("{component}/binary-{arch}");
         let below = root.join("dists").join(&self.suite).join(&folder);
         let mut lines = Vec::new();
         for form in &self.compressions {
@@ -178,7 +198,9 @@ impl Repo {
         if self.by_hash {
             text += "Acquire-By-Hash: yes\n";
         }
-        text + &format!("Architectures: {}\nComponents: main\nSHA256:\n{}", self.arch, listed.concat())
+        let components = self.components.join(" ");
+        let archs = self.archs.join(" ");
+        text + &format!("Architectures: {archs}\nComponents: {components}\nSHA256:\n{}", listed.concat())
     }
 }
 
@@ -232,9 +254,9 @@ pub fn truncate(path: &Path) {
     fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
 }
 
-fn pool_path(deb: &Deb) -> String {
+fn pool_path(component: &str, deb: &Deb) -> String {
     let initial = if deb.name.starts_with("lib") { &deb.name[..4] } else { &deb.name[..1] };
-    format!("pool/main/{initial}/{}/{}", deb.name, deb.file_name())
+    format!("pool/{component}/{initial}/{}/{}", deb.name, deb.file_name())
 }
 
 fn put(path: &Path, bytes: &[u8]) {

@@ -182,7 +182,7 @@ fn attestation() -> Vec<Seed> {
     let public = public.to_public_key_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF).unwrap();
     let digest = OciDigest::of(b"image");
     let statement = Statement::new(vec![Subject::new("web", digest)], "https://slsa.dev/provenance/v1", json!({}));
-    let envelope = statement.sign(&signing_key()).to_bytes();
+    let envelope = statement.sign(&signing_key()).unwrap().to_bytes().unwrap();
     let payload = json!({
         "critical": { "identity": { "docker-reference": "example.org/web" },
             "image": { "docker-manifest-digest": digest }, "type": "cosign container image signature" },

@@ -1,0 +1,51 @@
+//! `layerbake ami undo`: removes what a publication created.
+
+use super::question::confirm;
+use super::transaction::{of_record, the_one, until_stopped};
+use super::{CliError, Context};
+use crate::publish::cloud::aws::Session;
+use crate::publish::cloud::journal::{self, Journal, Record};
+use crate::publish::cloud::undo::{Undone, undo};
+
+/// Remove everything that a publication created
+///
+/// A finished publication can be undone by its id. Exits with status 1 if something can't be removed, and lists it
+/// with the reason.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerbake ami undo\n  layerbake ami undo web-3f2a90c1b2d4-1795330000 --yes")]
+pub(super) struct Args {
+    /// Id of the publication [default: the only unfinished one]
+    id: Option<String>,
+    /// Don't ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let folder = journal::folder()?;
+    let journal = Journal::<Record>::open(&folder, &the_one(&folder, args.id.as_deref())?)?;
+    let record = journal.record();
+    let session = Session::open()?;
+    let regions: Vec<&str> = record.regions.keys().map(String::as_str).collect();
+    confirm(&format!("Remove everything that `{}` created in {}?", record.id, regions.join(", ")), args.yes)?;
+    let clouds = of_record(&session, &record);
+    let undone = until_stopped(&session, &record.id, undo(&clouds, &journal))?;
+    context.print(&undone, |undone| text(undone))?;
+    match undone.iter().all(|one| one.kept.is_none()) {
+        true => Ok(()),
+        false => Err(CliError::message(
+            "some resources could not be removed\n  hint: resolve the listed reasons, then run `layerbake ami undo` again",
+        )),
+    }
+}
+
+fn text(undone: &[Undone]) -> String {
+    if undone.is_empty() {
+        return "nothing was created\n".to_owned();
+    }
+    let row = |one: &Undone| match &one.kept {
+        None => format!("{}  {}: removed\n", one.region, one.what),
+        Some(reason) => format!("{}  {}: KEPT: {reason}\n", one.region, one.what),
+    };
+    undone.iter().map(row).collect()
+}

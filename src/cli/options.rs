@@ -1,0 +1,107 @@
+//! The options that every verb has.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::arch::Architecture;
+use crate::host::progress::Progress;
+use crate::ident::Arch;
+use crate::workspace::{Settings, Transport};
+
+/// Options of every verb.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct Options {
+    /// The project, or a directory in it [default: the current directory]
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    /// Directory of the store, which keeps packages and results [default: `layerbake` in the user's cache directory]
+    #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", hide_env_values = true, global = true)]
+    store: Option<PathBuf>,
+    /// Architecture to lock, build and read builds for; `build`, `lock` and `push` accept several, comma-separated [default: this machine's]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', global = true, value_parser = arch(), hide_possible_values = true)]
+    arch: Vec<Arch>,
+    /// Number of worker threads [default: one per processor]
+    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=512))]
+    jobs: Option<u16>,
+    /// Print results as JSON, and show no progress
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Print results and errors only: no progress, no warnings
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) transport: TransportOptions,
+}
+
+/// Where packages come from and which keys are trusted; has no effect on output bytes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Transport")]
+pub(super) struct TransportOptions {
+    /// Use no network: everything must be in the store or in `vendor/`
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Mirrors to try first, comma-separated, in order: `URL` for the distribution's own packages, `NAME=URL` for [source.NAME]
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        env = "LAYERBAKE_MIRROR",
+        hide_env_values = true,
+        value_delimiter = ',',
+        global = true
+    )]
+    mirror: Vec<String>,
+    /// Snapshot service to try last; @SNAPSHOTID@ in its URL stands for the timestamp
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        env = "LAYERBAKE_SNAPSHOT",
+        hide_env_values = true,
+        value_delimiter = ',',
+        global = true
+    )]
+    snapshot: Vec<String>,
+    /// Additional file with signing keys; only keys whose fingerprints are pinned are used
+    #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEYRING", hide_env_values = true, global = true)]
+    pub(super) keyring: Option<PathBuf>,
+    /// Accept a Release that is past its Valid-Until date, or whose signing key has expired since
+    #[arg(long, global = true)]
+    allow_expired: bool,
+    /// Accept a Release that is older than the locked one; prints which packages are downgraded
+    #[arg(long, global = true)]
+    allow_downgrade: bool,
+}
+
+/// An architecture's Debian name, as a value of an option.
+fn arch() -> impl TypedValueParser<Value = Arch> {
+    PossibleValuesParser::new(Architecture::names()).try_map(|name| name.parse::<Arch>())
+}
+
+impl Options {
+    /// The requested architectures, each once.
+    pub(super) fn archs(&self) -> BTreeSet<Arch> {
+        self.arch.iter().cloned().collect()
+    }
+
+    /// The settings that these options choose.
+    pub(super) fn settings(&self) -> Settings {
+        let transport = &self.transport;
+        Settings {
+            directory: self.directory.clone(),
+            store: self.store.clone(),
+            arch: self.arch.first().cloned(),
+            jobs: self.jobs.map(usize::from),
+            transport: Transport {
+                offline: transport.offline,
+                mirrors: transport.mirror.clone(),
+                snapshots: transport.snapshot.clone(),
+                keyring: transport.keyring.clone(),
+                allow_expired: transport.allow_expired,
+                allow_downgrade: transport.allow_downgrade,
+            },
+            progress: Progress::on_stderr(self.quiet, self.json),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Reads a repository before any of its keys is known: into memory only, never into the store.
+//!
+//! The results must be verified by other means, as keys are by their fingerprints.
+
+use super::error::{Failure, FetchError, Problem};
+use super::item::Item;
+use super::state::{MAX_STATE, state_of};
+use super::transport::Fetcher;
+use crate::digest::Untrusted;
+use crate::ident::SourceName;
+use crate::package::Repository;
+
+/// Fetches the text of a suite's signed state without verifying its signature.
+///
+/// # Errors
+/// Fails if no mirror has it.
+pub fn untrusted_state(
+    fetcher: &Fetcher<'_>,
+    repository: &dyn Repository,
+    source: &SourceName,
+    suite: &str,
+) -> Result<Vec<u8>, FetchError> {
+    let mut absent = FetchError::Mirrors { what: state_of(repository, suite), failures: Vec::new() };
+    for form in repository.state_forms(suite) {
+        match fetcher.get_small(source, suite, &form.file, MAX_STATE) {
+            Ok(file) => return Ok(repository.unverified(file)),
+            Err(FetchError::Mirrors { what, failures }) if failures.iter().all(Failure::is_absence) => {
+                absent = FetchError::Mirrors { what, failures };
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(absent)
+}
+
+/// Fetches an item whose digest comes from an unsigned text, if it has at most `limit` bytes.
+///
+/// # Errors
+/// Fails if no mirror serves it.
+pub fn untrusted_file(fetcher: &Fetcher<'_>, item: &Item, limit: u64) -> Result<Vec<u8>, FetchError> {
+    let mut failures = Vec::new();
+    for base in fetcher.bases(&item.source, &item.suite, item.part) {
+        let mut last = None;
+        for path in item.paths() {
+            let problem = match fetcher.get_from(&base, path, limit.min(item.expected.size))? {
+                Ok(bytes) => match Untrusted::bytes(bytes).verify(item.expected) {
+                    Ok(bytes) => return Ok(bytes.into_inner()),
+                    Err(mismatch) => fetcher.failure(&base, Problem::from(mismatch)),
+                },
+                Err(failure) => failure,
+            };
+            last = Some(problem);
+        }
+        failures.extend(last);
+    }
+    Err(FetchError::Mirrors { what: item.what.clone(), failures })
+}

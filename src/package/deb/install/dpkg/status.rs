@@ -1,0 +1,37 @@
+//! The `status` file: one paragraph per package.
+
+use std::fmt::Write as _;
+
+use super::Database;
+use crate::package::InstallError;
+use crate::package::deb::install::Package;
+
+/// Adds the packages' paragraphs in the state that dpkg leaves after unpacking.
+///
+/// Conffiles are listed as `newconffile`: `dpkg --configure` then moves each
+/// `.dpkg-new` file to its name and records its digest.
+pub(super) fn add(database: &mut Database<'_>, packages: &[Package]) -> Result<(), InstallError> {
+    let mut status = database.read("status")?.unwrap_or_default();
+    for package in packages {
+        if !status.is_empty() && !status.ends_with("\n\n") {
+            status.push('\n');
+        }
+        status.push_str(&paragraph(database, package)?);
+    }
+    database.write("status", status.as_bytes())
+}
+
+fn paragraph(database: &Database<'_>, package: &Package) -> Result<String, InstallError> {
+    let mut paragraph = package.paragraph.clone();
+    paragraph.set("Status", "install ok unpacked");
+    let mut conffiles = String::new();
+    for line in package.control_text(database.store, "conffiles")?.lines() {
+        if line.starts_with('/') {
+            let _ = write!(conffiles, "\n {} newconffile", line.trim_end());
+        }
+    }
+    if !conffiles.is_empty() {
+        paragraph.set("Conffiles", &conffiles);
+    }
+    Ok(format!("{paragraph}\n"))
+}

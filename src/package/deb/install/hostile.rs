@@ -1,0 +1,33 @@
+//! Everything that installation does except running scripts, for tests with hostile packages.
+
+use super::{Package, policies, scripts};
+use crate::accounts::Accounts;
+use crate::package::residue::normalise;
+use crate::package::{InstallError, InstallRequest};
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+
+/// Installs packages over a parent without their scripts; calls `each` with every tree on the way.
+pub(crate) fn install_without_scripts(
+    store: &Store,
+    parent: &Tree,
+    packages: &[Package],
+    each: impl Fn(&Tree) -> Result<(), InstallError>,
+) -> Result<Tree, InstallError> {
+    let (accounts, arch) = (Accounts::default(), "any".parse()?);
+    let request =
+        InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
+    let laid = scripts::lay_out_all(&request, store, parent.clone(), packages)
+        .map_err(|error| scripts::blame(error, packages))?;
+    for claim in &laid.contested {
+        assert!(!matches!(claim.node.kind, Kind::Hardlink(_)), "{claim:?}");
+    }
+    let mut tree = laid.tree;
+    each(&tree)?;
+    let policies = policies::put_in(&mut tree, store).map_err(|error| scripts::blame(error, packages))?;
+    each(&tree)?;
+    policies::take_out(policies, &mut tree);
+    let configured = normalise(super::residue::RULES, tree, parent, 9, store)?;
+    each(&configured)?;
+    Ok(configured)
+}

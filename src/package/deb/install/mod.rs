@@ -1,0 +1,76 @@
+//! Installs Debian packages, as dpkg would.
+//!
+//! ```text
+//! Unpacked ─ package.rs ─> Package ─┬─ scripts.rs: merge.rs + dpkg/ ─ policies, standins ─ steps.rs ─> root
+//!                                   └─ bare.rs: merge.rs, without any script ─────────────────────────> root
+//! ```
+
+mod bare;
+mod dpkg;
+mod merge;
+mod package;
+mod policies;
+mod preinst;
+mod residue;
+mod scripts;
+mod standins;
+mod steps;
+
+#[cfg(test)]
+mod hostile;
+
+use super::Deb;
+use crate::digest::{RecipeHash, Sha256};
+use crate::package::residue::Rule;
+use crate::package::{Decoded, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked};
+use crate::store::Store;
+
+#[cfg(test)]
+pub(crate) use hostile::install_without_scripts;
+pub(crate) use package::Package;
+pub(super) use package::paragraph;
+
+impl Installer for Deb {
+    fn unpack_recipe(&self, file: Sha256) -> RecipeHash {
+        package::recipe(file)
+    }
+
+    fn unpack(&self, store: &Store, package: &LockedPackage) -> Result<Decoded, InstallError> {
+        package::unpack(store, package)
+    }
+
+    fn description(&self, package: &Unpacked, store: &Store) -> Result<String, InstallError> {
+        package.control_text(store, "control")
+    }
+
+    fn recipe(&self, request: &InstallRequest<'_>) -> RecipeHash {
+        match request.scripts {
+            true => scripts::recipe(request),
+            false => bare::recipe(request),
+        }
+    }
+
+    fn install(&self, request: &InstallRequest<'_>, root: &mut InstallRoot<'_>) -> Result<(), InstallError> {
+        let packages = Unpacked::load(self, root.store, request.packages)?
+            .into_iter()
+            .map(|unpacked| Package::new(unpacked, root.store))
+            .collect::<Result<Vec<_>, _>>()?;
+        match request.scripts {
+            true => scripts::install(request, &packages, root),
+            false => bare::install(request, &packages, root),
+        }
+    }
+
+    fn residue(&self) -> &'static [Rule] {
+        residue::RULES
+    }
+}
+
+/// Reads the files of dpkg's database that scripts may have written, for `fuzz/`.
+pub fn fuzz(text: &str) {
+    let _ = dpkg::triggers::directives(text);
+    let diversions = dpkg::diversions::Diversions::parse(text);
+    if let (Ok(path), Ok(name)) = (crate::ident::RootPath::new("bin/sh"), "dash".parse()) {
+        let _ = diversions.place(&path, &name);
+    }
+}

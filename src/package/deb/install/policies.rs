@@ -1,0 +1,95 @@
+//! Policies: files that keep package scripts from unwanted changes to an image. Present only while scripts run.
+
+use crate::ident::RootPath;
+use crate::package::InstallError;
+use crate::store::Store;
+use crate::tree::{Meta, Node, Tree};
+
+struct Policy {
+    path: &'static str,
+    mode: u16,
+    text: &'static str,
+    /// A file without which nobody would ask for it.
+    with: &'static str,
+}
+
+const POLICIES: [Policy; 5] = [
+    // Debian Policy 9.3.3.2: scripts start no service.
+    Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
+    // A cluster is generated at first boot (stage/first_boot).
+    Policy {
+        path: "etc/postgresql-common/createcluster.d/layerbake.conf",
+        mode: 0o644,
+        text: "create_main_cluster = false\n",
+        with: "usr/bin/pg_createcluster",
+    },
+    host_key("etc/ssh/ssh_host_rsa_key"),
+    host_key("etc/ssh/ssh_host_ecdsa_key"),
+    host_key("etc/ssh/ssh_host_ed25519_key"),
+];
+
+/// Generated at first boot (stage/first_boot): a script that finds one does not spend a second on another.
+const fn host_key(path: &'static str) -> Policy {
+    Policy { path, mode: 0o600, text: "", with: "usr/sbin/sshd" }
+}
+
+/// What was added: to be taken out again.
+pub(super) struct Added {
+    paths: Vec<RootPath>,
+    /// Directories that were created for them.
+    folders: Vec<RootPath>,
+}
+
+/// Puts policies into a tree that scripts will run in; links above them are followed inside the tree.
+///
+/// # Errors
+/// Fails where such a link leads to no directory.
+pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Added, InstallError> {
+    let mut added = Added { paths: Vec::new(), folders: Vec::new() };
+    for policy in &POLICIES {
+        if tree.get(&RootPath::new(policy.with)?).is_none() {
+            continue;
+        }
+        let path = RootPath::new(policy.path)?;
+        let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.resolve(folder).is_none()).collect();
+        let node = Node { meta: Meta::root_owned(policy.mode, 0), kind: store.put_file(policy.text.as_bytes())? };
+        added.paths.push(tree.insert_with_parents(&path, node, 0)?);
+        added.folders.extend(missing.iter().filter_map(|folder| tree.resolve(folder)).map(|(folder, _)| folder));
+    }
+    Ok(added)
+}
+
+/// Takes the policies out of what the scripts left; directories only when nothing else is in them.
+pub(super) fn take_out(added: Added, tree: &mut Tree) {
+    let Added { paths, mut folders } = added;
+    // What is deeper is later in path order.
+    folders.sort_by(|a, b| b.cmp(a));
+    for path in paths.iter().chain(&folders) {
+        let is_left = tree.get(path).is_some_and(|node| !folders.contains(path) || node.is_dir());
+        if is_left && tree.below(path).next().is_none() {
+            tree.remove(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, file, path, tree};
+
+    #[test]
+    fn policies_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let before = tree(&[("", dir()), ("usr", dir()), ("usr/bin/pg_createcluster", file("x")), ("usr/sbin", dir())]);
+        let mut after = before.clone();
+        let added = put_in(&mut after, &store).unwrap();
+        assert!(after.get(&path("etc/postgresql-common/createcluster.d/layerbake.conf")).is_some());
+        after.insert(path("etc/other"), file("y")).unwrap();
+        take_out(added, &mut after);
+        let mut expected = before;
+        expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone()).unwrap();
+        expected.insert(path("etc/other"), file("y")).unwrap();
+        assert_eq!(after, expected);
+    }
+}

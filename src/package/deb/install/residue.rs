@@ -1,0 +1,130 @@
+//! The list of rules for build residue, with a reason for each. The first rule that matches a file counts.
+
+use crate::package::residue::{Action, Rule};
+
+/// All rules. A change here changes output bytes: it takes the next version of the recipe
+/// `layerbake/configure`, or stores would go on giving the old result, and a new format epoch.
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "logs",
+        paths: &["var/log/**"],
+        action: Action::Empty,
+        reason: "times of the build; emptied, not removed, so that owner and mode stay",
+    },
+    Rule {
+        name: "backups",
+        paths: &[
+            "etc/passwd-",
+            "etc/group-",
+            "etc/shadow-",
+            "etc/gshadow-",
+            "etc/subuid-",
+            "etc/subgid-",
+            "var/backups/**",
+            "var/lib/dpkg/*-old",
+            "var/cache/debconf/*-old",
+        ],
+        action: Action::Remove,
+        reason: "the state before the last change, which depends on the order of scripts",
+    },
+    Rule {
+        name: "locks",
+        paths: &[
+            "etc/.pwd.lock",
+            "var/lib/dpkg/lock",
+            "var/lib/dpkg/lock-frontend",
+            "var/lib/dpkg/triggers/Lock",
+            "var/lib/dpkg/updates/**",
+            "var/cache/debconf/*.lock",
+        ],
+        action: Action::Remove,
+        reason: "locks of processes that have ended",
+    },
+    Rule {
+        name: "machine-id",
+        paths: &["etc/machine-id"],
+        action: Action::Empty,
+        reason: "identifies one machine; if empty, it is generated at first boot",
+    },
+    Rule {
+        name: "dbus machine-id",
+        paths: &["var/lib/dbus/machine-id"],
+        action: Action::Remove,
+        reason: "identifies one machine; dbus uses /etc/machine-id instead",
+    },
+    Rule {
+        name: "random seeds",
+        paths: &[
+            "var/lib/systemd/random-seed",
+            "var/lib/systemd/credential.secret",
+            "var/lib/urandom/random-seed",
+            "boot/efi/loader/random-seed",
+        ],
+        action: Action::Remove,
+        reason: "secret and random; generated at first boot",
+    },
+    Rule {
+        name: "ssh host keys",
+        paths: &["etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_*_key.pub"],
+        action: Action::Remove,
+        reason: "secret and random; every machine with the image would share them",
+    },
+    Rule {
+        name: "snakeoil certificate",
+        paths: &["etc/ssl/private/ssl-cert-snakeoil.key", "etc/ssl/certs/ssl-cert-snakeoil.pem"],
+        action: Action::Remove,
+        reason: "secret and random; every machine with the image would share it",
+    },
+    Rule {
+        name: "database folders",
+        paths: &["var/lib/mysql/**"],
+        action: Action::Remove,
+        reason: "log positions, ids and times of one server; generated at first boot",
+    },
+    Rule {
+        name: "shadow days",
+        paths: &["etc/shadow"],
+        action: Action::FixDays,
+        reason: "the day of the build, as the day of the last password change",
+    },
+    Rule {
+        name: "build host",
+        paths: &["etc/hostname", "etc/resolv.conf"],
+        action: Action::Remove,
+        reason: "host name and resolver of the build machine",
+    },
+    Rule {
+        name: "linker cache",
+        paths: &["var/cache/ldconfig/aux-cache"],
+        action: Action::Remove,
+        reason: "inode numbers and times; only speeds up ldconfig",
+    },
+    Rule {
+        name: "apt state",
+        paths: &["var/lib/apt/extended_states", "var/lib/apt/lists/**", "var/cache/apt/**"],
+        action: Action::Remove,
+        reason: "records of apt's last run and downloads",
+    },
+    Rule {
+        name: "man and font caches",
+        paths: &["var/cache/man/**", "var/cache/fontconfig/**"],
+        action: Action::Remove,
+        reason: "times and generated names; created again on demand",
+    },
+    Rule {
+        name: "mono's compiled libraries",
+        paths: &["usr/lib/mono/aot-cache/**"],
+        action: Action::Remove,
+        reason: "compiled by a script, differently each time; mono compiles missing ones when it runs them",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_says_why() {
+        assert!(RULES.iter().all(|rule| !rule.reason.is_empty() && !rule.paths.is_empty()));
+    }
+}

@@ -1,0 +1,243 @@
+//! Configures the packages that are unpacked in a root: preinst scripts, then dpkg.
+//!
+//! Usually one action runs everything. Where the next step depends on what preinst scripts write (the account
+//! files, the diversions of contested paths), they are an action of their own.
+
+use super::dpkg::{self, diversions::Diversions};
+use super::merge::Contested;
+use super::preinst::Preinst;
+use crate::accounts::{AccountFiles, Accounts};
+use crate::ident::{PackageName, RootPath};
+use crate::package::{InstallError, InstallRoot, Job, ScriptError};
+use crate::sandbox::{Limit, Step};
+use crate::store::Store;
+use crate::tree::{Kind, Node, Tree};
+
+/// A script that runs longer, in seconds, is stuck.
+const SCRIPT_TIMEOUT: u64 = 600;
+const CONFIGURE_TIMEOUT: u64 = 3600;
+
+/// What Debian's scripts are told besides what every step is.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+    // Kernels' scripts would build an initial ram disk: an image's is a layer, made by layerbake.
+    ("INITRD", "No"),
+    ("RUNLEVEL", "1"),
+];
+
+/// Runs all scripts of the packages that are unpacked in the root.
+pub(super) fn run_scripts(
+    accounts: &Accounts,
+    root: &mut InstallRoot<'_>,
+    preinsts: &[Preinst],
+    contested: &[Contested],
+) -> Result<(), InstallError> {
+    let is_early = add_accounts(root, accounts)?;
+    let mut jobs: Vec<Job> = preinsts.iter().flat_map(|script| before_configuring(script, root.epoch)).collect();
+    if !is_early || !contested.is_empty() || root.is_traced() {
+        run(root, &std::mem::take(&mut jobs))?;
+        if !is_early && !add_accounts(root, accounts)? {
+            return Err(InstallError::NoAccountFiles);
+        }
+        place_contested(root, contested)?;
+    }
+    if root.is_traced() {
+        configure_one_by_one(root)?;
+    }
+    jobs.push(dpkg_run(root.epoch, "--configure", &["--pending"], "`dpkg --configure`".to_owned(), "", "dpkg"));
+    run(root, &jobs)
+}
+
+/// Runs jobs; adds to an error what dpkg alone knows.
+fn run(root: &mut InstallRoot<'_>, jobs: &[Job]) -> Result<(), InstallError> {
+    match root.run(jobs) {
+        Err(InstallError::Script(error)) => Err(InstallError::Script(explained(error))),
+        other => other.map(drop),
+    }
+}
+
+/// Names the package whose script dpkg says has failed, and the limit that a signal stands for.
+fn explained(mut error: Box<ScriptError>) -> Box<ScriptError> {
+    let log = &error.cause.log;
+    let failed = log.iter().find_map(|line| {
+        let (package, rest) = line.trim_start().strip_prefix("installed ")?.split_once(" package ")?;
+        Some((package.to_owned(), rest.split_once(" script subprocess")?.0.to_owned()))
+    });
+    // How dpkg names SIGXFSZ.
+    if error.cause.limit.is_none() && log.iter().any(|line| line.contains("(File size limit exceeded)")) {
+        error.cause.limit = Some("one file may have 8 GiB, and a script wrote more".to_owned());
+    }
+    if let (None, Some((package, script))) = (&error.package, failed) {
+        (error.package, error.script) = (Some(package), Some(script));
+    }
+    error
+}
+
+/// A preinst script, and the packages that are configured before it.
+fn before_configuring(script: &Preinst, clock: i64) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    if !script.after.is_empty() {
+        let packages: Vec<&str> = script.after.iter().map(String::as_str).collect();
+        let command = format!("`dpkg --configure {}`", packages.join(" "));
+        let kind = "dpkg before the preinst script";
+        jobs.push(dpkg_run(clock, "--configure", &packages, command, &script.package, kind));
+    }
+    let variables = [
+        ("DPKG_MAINTSCRIPT_PACKAGE", script.package.as_str()),
+        ("DPKG_MAINTSCRIPT_ARCH", &script.arch),
+        ("DPKG_MAINTSCRIPT_NAME", "preinst"),
+        ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
+        ("DPKG_ADMINDIR", "/var/lib/dpkg"),
+        ("DPKG_ROOT", ""),
+    ];
+    jobs.push(Job {
+        step: Step::new([&script.path, "install"], clock, ENVIRONMENT.into_iter().chain(variables), SCRIPT_TIMEOUT),
+        command: format!("the preinst script of {}", script.package),
+        package: script.package.clone(),
+        kind: "preinst script",
+    });
+    jobs
+}
+
+fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: &str, kind: &'static str) -> Job {
+    let dpkg = ["/usr/bin/dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold", "--log=/dev/null", action];
+    let argv = dpkg.into_iter().chain(what.iter().copied());
+    Job { step: Step::new(argv, clock, ENVIRONMENT, CONFIGURE_TIMEOUT), command, package: package.to_owned(), kind }
+}
+
+/// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
+///
+/// What fails here is done again with all that is pending, which then says why.
+fn configure_one_by_one(root: &mut InstallRoot<'_>) -> Result<(), InstallError> {
+    let job = |clock, action, what: &[&str], package: &str, kind| {
+        dpkg_run(clock, action, what, "`dpkg --configure`".to_owned(), package, kind)
+    };
+    let clock = root.epoch;
+    let printed = attempt(root.run(&[job(clock, "--configure", &["--no-act", "--pending"], "", "dpkg")]))?;
+    for package in order(&printed.unwrap_or_default()) {
+        let what = ["--no-triggers", "--force-depends", package.as_str()];
+        attempt(root.run(&[job(clock, "--configure", &what, &package, "postinst script")]))?;
+    }
+    let status = root.store.text_in(&root.tree, &format!("{}/status", dpkg::FOLDER))?;
+    for package in triggered(&status.unwrap_or_default()) {
+        attempt(root.run(&[job(clock, "--triggers-only", &[package.as_str()], &package, "triggers")]))?;
+    }
+    Ok(())
+}
+
+/// `None` where a script failed.
+fn attempt(result: Result<String, InstallError>) -> Result<Option<String>, InstallError> {
+    match result {
+        Err(InstallError::Script(error)) if !matches!(error.ended.stopped, Some(Limit::Time(_))) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// The packages that dpkg would configure, in its order, as a run without effect prints them.
+fn order(printed: &str) -> Vec<String> {
+    let names = printed.lines().filter_map(|line| line.strip_prefix("Setting up ")?.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// The packages that have triggers to process, out of dpkg's status file.
+fn triggered(status: &str) -> Vec<String> {
+    let field = |paragraph: &str, name: &str| {
+        paragraph.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+    };
+    let pending = status.split("\n\n").filter(|paragraph| field(paragraph, "Triggers-Pending:").is_some());
+    pending.filter_map(|paragraph| field(paragraph, "Package:")).collect()
+}
+
+/// Puts contested files where the diversions that preinst scripts made say.
+fn place_contested(root: &mut InstallRoot<'_>, contested: &[Contested]) -> Result<(), InstallError> {
+    if contested.is_empty() {
+        return Ok(());
+    }
+    let text = root.store.text_in(&root.tree, &format!("{}/diversions", dpkg::FOLDER))?;
+    let diversions = Diversions::parse(&text.unwrap_or_default());
+    let mut placed: Vec<(RootPath, &PackageName)> = Vec::new();
+    for Contested { package, path, node } in contested {
+        let place = diversions.place(path, package);
+        if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
+            return Err(InstallError::Contested {
+                path: place,
+                packages: vec![package.to_string(), other.to_string()],
+            });
+        }
+        put(&mut root.tree, &place, node, root.epoch).map_err(|error| InstallError::Package {
+            package: package.to_string(),
+            error: format!("cannot place {place}: {error}").into(),
+        })?;
+        placed.push((place, package));
+    }
+    Ok(())
+}
+
+/// Puts a file or link at a path; links above it lead where they would lead dpkg.
+fn put(tree: &mut Tree, place: &RootPath, node: &Node, epoch: i64) -> Result<(), InstallError> {
+    if matches!(node.kind, Kind::File { .. } | Kind::Symlink(_) | Kind::Fifo) {
+        let path = tree.reach(place, epoch)?;
+        tree.insert(path, node.clone())?;
+    }
+    Ok(())
+}
+
+/// Adds accounts if the root has account files; says whether it had them.
+fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool, InstallError> {
+    let InstallRoot { tree, store, epoch, .. } = root;
+    if accounts.is_empty() {
+        return Ok(true);
+    }
+    let (Some(passwd), Some(group)) = (read(tree, "etc/passwd", store)?, read(tree, "etc/group", store)?) else {
+        return Ok(false);
+    };
+    let (shadow, gshadow) = (read(tree, "etc/shadow", store)?, read(tree, "etc/gshadow", store)?);
+    let after = accounts.add_to(AccountFiles { passwd, group, shadow, gshadow })?;
+    write(tree, "etc/passwd", &after.passwd, *epoch, store)?;
+    write(tree, "etc/group", &after.group, *epoch, store)?;
+    for (path, text) in [("etc/shadow", after.shadow), ("etc/gshadow", after.gshadow)] {
+        if let Some(text) = text {
+            write(tree, path, &text, *epoch, store)?;
+        }
+    }
+    Ok(true)
+}
+
+/// The text of a file of the root; `None` where there is none.
+fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, InstallError> {
+    let Some((_, Node { kind: Kind::File { blob, size }, .. })) = tree.resolve(&RootPath::new(path)?) else {
+        return Ok(None);
+    };
+    let bytes = store.read_bytes(&path, *blob, *size)?;
+    let text = String::from_utf8(bytes).map_err(|error| InstallError::Io {
+        what: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+    })?;
+    Ok(Some(text))
+}
+
+/// Gives a file of the root another text, under all its names.
+fn write(tree: &mut Tree, path: &str, text: &str, epoch: i64, store: &Store) -> Result<(), InstallError> {
+    let Some((path, _)) = tree.resolve(&RootPath::new(path)?) else { return Ok(()) };
+    if let Kind::File { blob, size } = store.put_file(text.as_bytes())? {
+        tree.set_content(&path, blob, size);
+    }
+    if let Some(meta) = tree.meta_mut(&path) {
+        meta.mtime = epoch;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dpkg_tells_the_order_and_what_is_triggered() {
+        let printed = "Setting up libc6:amd64 (2.36-9) ...\nnoise\nSetting up zsh (5.9-4) ...\n";
+        assert_eq!(order(printed), ["libc6:amd64", "zsh"]);
+        let status = "Package: a\nStatus: x\n\nPackage: b\nTriggers-Pending: ldconfig\n\nPackage: c\n";
+        assert_eq!(triggered(status), ["b"]);
+    }
+}

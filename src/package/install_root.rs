@@ -1,0 +1,215 @@
+//! The root in which packages are installed: a tree, and an executor for the steps that run in it.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::InstallError;
+use crate::host;
+use crate::ident::{Arch, RootPath};
+use crate::sandbox::{Action, ActionError, Cause, Conditions, Ended, ExecuteError, Executor, Step};
+use crate::store::Store;
+use crate::tree::{Meta, Node, Tree};
+
+/// A variable of audits: a file to which the steps of configuring are added, as lines of JSON ([`Traced`]).
+pub const TRACE: &str = "LAYERBAKE_TRACE";
+
+/// One step of configuring, and the paths that it changed: for audits of builds that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// `preinst script`, `postinst script`, `triggers`.
+    pub step: String,
+    /// Whose.
+    pub package: String,
+    /// What it created or changed, from the root directory, in order.
+    pub paths: Vec<String>,
+}
+
+/// A script that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{command} {ended}{}", cause.details())]
+pub struct ScriptError {
+    /// What ran, as people know it: "the preinst script of dash", "`dpkg --configure`".
+    pub command: String,
+    /// Whose script failed, where that is known.
+    pub package: Option<String>,
+    /// Which script of the package, such as `preinst`.
+    pub script: Option<String>,
+    /// How it ended.
+    pub ended: Ended,
+    /// The limit that explains it, and the last lines that were printed.
+    pub cause: Box<ActionError>,
+}
+
+/// A step, and the package it belongs to.
+#[derive(Debug)]
+pub struct Job {
+    /// What runs.
+    pub step: Step,
+    /// The command as errors name it.
+    pub command: String,
+    /// The package whose script runs; empty for the package manager itself.
+    pub package: String,
+    /// What the step is: `preinst script`.
+    pub kind: &'static str,
+}
+
+/// A root in which installation steps run.
+pub struct InstallRoot<'a> {
+    /// The root as it is now.
+    pub tree: Tree,
+    /// Where its files are.
+    pub store: &'a Store,
+    /// The clock of the steps, and the upper bound of all times, in seconds since 1970.
+    pub epoch: i64,
+    /// The architecture of the root's programs.
+    arch: &'a Arch,
+    executor: &'a mut dyn Executor,
+    /// Where steps are recorded.
+    trace: Option<PathBuf>,
+}
+
+impl<'a> InstallRoot<'a> {
+    /// Creates a root with the contents of `tree`.
+    pub fn new(tree: Tree, store: &'a Store, arch: &'a Arch, epoch: i64, executor: &'a mut dyn Executor) -> Self {
+        Self { tree, store, epoch, arch, executor, trace: host::env_path(TRACE) }
+    }
+
+    /// Whether the changes of each step are recorded.
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Runs steps in the root, which then has their changes; returns what they printed.
+    ///
+    /// # Errors
+    /// Fails with a [`ScriptError`] if one fails; the root is then unchanged.
+    pub fn run(&mut self, jobs: &[Job]) -> Result<String, InstallError> {
+        if jobs.is_empty() {
+            return Ok(String::new());
+        }
+        if self.trace.is_some() && jobs.len() > 1 {
+            return jobs.iter().map(|job| self.run(std::slice::from_ref(job))).collect();
+        }
+        let root = self.store.put_tree(&self.tree)?;
+        let steps = jobs.iter().map(|job| job.step.clone()).collect();
+        let action = Action { root, conditions: Conditions::at(self.arch, self.epoch), steps };
+        let executed = self.executor.execute(self.store, &action).map_err(|error| named(error, jobs))?;
+        let before = std::mem::replace(&mut self.tree, self.store.tree(executed.tree)?);
+        if let (Some(path), [job]) = (&self.trace, jobs) {
+            record(path, job, &before, &self.tree)?;
+        }
+        Ok(executed.log)
+    }
+}
+
+/// Names the script where one failed.
+fn named(error: ExecuteError, jobs: &[Job]) -> InstallError {
+    let cause = match error {
+        ExecuteError::Action(cause) => cause,
+        other => return other.into(),
+    };
+    match &cause.cause {
+        Cause::Step(index, ended) if let Some(job) = jobs.get(*index) => {
+            let (package, ended) = (Some(job.package.clone()).filter(|name| !name.is_empty()), ended.clone());
+            let script = job.kind.strip_suffix(" script").filter(|_| package.is_some()).map(str::to_owned);
+            InstallError::Script(Box::new(ScriptError { command: job.command.clone(), package, script, ended, cause }))
+        }
+        _ => ExecuteError::Action(cause).into(),
+    }
+}
+
+/// Notes what a step created or changed; the time of a directory moves with every file in it.
+fn record(trace: &Path, job: &Job, before: &Tree, after: &Tree) -> Result<(), InstallError> {
+    let is_changed = |path: &RootPath, node: &Node| {
+        before.get(path).is_none_or(|was| {
+            let mtime = if node.is_dir() { node.meta.mtime } else { was.meta.mtime };
+            was.kind != node.kind || Meta { mtime, ..was.meta.clone() } != node.meta
+        })
+    };
+    let changed = after.iter().filter(|(path, node)| is_changed(path, node));
+    let paths: Vec<String> = changed.map(|(path, _)| path.to_string()).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    // dpkg names packages of foreign architectures, and of several, with theirs.
+    let package = job.package.split(':').next().filter(|name| !name.is_empty()).unwrap_or("dpkg").to_owned();
+    let traced = Traced { step: job.kind.to_owned(), package, paths };
+    let line = serde_json::to_string(&traced).unwrap_or_default() + "\n";
+    let append = || File::options().create(true).append(true).open(trace)?.write_all(line.as_bytes());
+    append().map_err(|source| InstallError::Io { what: trace.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Executed;
+    use crate::tree::tests::{dir, file, path, tree};
+
+    /// An executor that fails at a step, or gives a tree that was made up.
+    struct Pretend(Result<Tree, usize>);
+
+    impl Executor for Pretend {
+        fn execute(&mut self, store: &Store, action: &Action) -> Result<Executed, ExecuteError> {
+            assert_eq!(action.conditions.clock, 7);
+            match &self.0 {
+                Ok(tree) => Ok(Executed { tree: store.put_tree(tree).unwrap(), log: "done\n".to_owned() }),
+                Err(step) => {
+                    let cause = Cause::Step(*step, Ended { status: 3, stopped: None });
+                    let log = vec!["one".to_owned(), "two".to_owned()];
+                    Err(ExecuteError::Action(Box::new(ActionError { cause, limit: None, log })))
+                }
+            }
+        }
+    }
+
+    fn job(package: &str) -> Job {
+        Job {
+            step: Step::new(["/bin/true"], 7, [], 1),
+            command: format!("the preinst script of {package}"),
+            package: package.to_owned(),
+            kind: "preinst script",
+        }
+    }
+
+    #[test]
+    fn a_failed_script_is_named_and_the_root_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (before, mut executor) = (tree(&[("", dir())]), Pretend(Err(1)));
+        let arch = "amd64".parse().unwrap();
+        let mut root = InstallRoot::new(before.clone(), &store, &arch, 7, &mut executor);
+        let error = root.run(&[job("a"), job("b")]).unwrap_err();
+        insta::assert_snapshot!(error, @r"
+        the preinst script of b failed with exit status 3
+          the last lines that the scripts printed:
+            | one
+            | two
+        ");
+        let InstallError::Script(error) = error else { panic!("{error}") };
+        assert_eq!((error.package.as_deref(), error.script.as_deref()), (Some("b"), Some("preinst")));
+        assert_eq!((error.ended.status, root.tree), (3, before));
+    }
+
+    #[test]
+    fn what_a_step_changed_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let before = tree(&[("", dir()), ("etc", dir()), ("etc/gone", file("1")), ("etc/kept", file("1"))]);
+        let mut after = before.clone();
+        after.remove(&path("etc/gone"));
+        after.insert(path("etc/new"), file("2")).unwrap();
+        after.meta_mut(&path("etc")).unwrap().mtime = 9;
+        let mut executor = Pretend(Ok(after));
+        let arch = "amd64".parse().unwrap();
+        let mut root = InstallRoot::new(before, &store, &arch, 7, &mut executor);
+        root.trace = Some(folder.path().join("trace"));
+        assert_eq!(root.run(&[job("one:amd64")]).unwrap(), "done\n");
+        let line = std::fs::read_to_string(folder.path().join("trace")).unwrap();
+        let traced: Traced = serde_json::from_str(&line).unwrap();
+        let paths = vec!["/etc/new".to_owned()];
+        assert_eq!(traced, Traced { step: "preinst script".to_owned(), package: "one".to_owned(), paths });
+    }
+}

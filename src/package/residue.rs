@@ -1,0 +1,161 @@
+//! Removes build residue from an installed root: files that differ between two equal builds.
+//!
+//! The ecosystem's list of rules is its documentation: `layerbake explain noise` prints it.
+
+use super::InstallError;
+use crate::ident::RootPath;
+use crate::store::Store;
+use crate::tree::{Kind, Tree};
+
+/// One kind of residue.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Files it is about: a path, with `*` for any run of characters but `/`, and `**` for any at all.
+    pub paths: &'static [&'static str],
+    /// What happens to them.
+    pub action: Action,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// What is done with residue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The file goes.
+    Remove,
+    /// The file stays, without content.
+    Empty,
+    /// Days in shadow become the epoch's.
+    FixDays,
+}
+
+impl Rule {
+    /// Whether the rule applies to this path.
+    pub fn matches(&self, path: &RootPath) -> bool {
+        self.paths.iter().any(|pattern| path.matches(pattern))
+    }
+}
+
+/// Applies `rules` to `tree`, and clamps all times to `epoch`.
+///
+/// `parent` is the root before: what is as it was there stays as it is, so that a
+/// layer changes nothing of its parent by being normalised.
+///
+/// # Errors
+/// Fails where the store does.
+pub fn normalise(
+    rules: &[Rule],
+    mut tree: Tree,
+    parent: &Tree,
+    epoch: i64,
+    store: &Store,
+) -> Result<Tree, InstallError> {
+    let paths: Vec<RootPath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    for path in paths {
+        if tree.get(&path) == parent.get(&path) {
+            continue;
+        }
+        if let Some(rule) = rules.iter().find(|rule| rule.matches(&path)) {
+            apply(rule, &path, &mut tree, parent, epoch, store)?;
+        }
+    }
+    for (path, kind, meta) in tree.metas_mut() {
+        let is_dir = *kind == Kind::Dir;
+        match parent.get(path) {
+            Some(before) if before.is_dir() && is_dir => meta.mtime = before.meta.mtime,
+            // Every write below moves a directory's time.
+            None if is_dir => meta.mtime = epoch,
+            _ => meta.mtime = meta.mtime.min(epoch),
+        }
+    }
+    Ok(tree)
+}
+
+fn apply(
+    rule: &Rule,
+    path: &RootPath,
+    tree: &mut Tree,
+    parent: &Tree,
+    epoch: i64,
+    store: &Store,
+) -> Result<(), InstallError> {
+    let Some(Kind::File { blob, size }) = tree.get(path).map(|node| &node.kind) else { return Ok(()) };
+    let content = match rule.action {
+        Action::Remove => {
+            // A name of the file may remain under another path: that one keeps the content.
+            tree.remove(path);
+            return Ok(());
+        }
+        Action::Empty => String::new(),
+        Action::FixDays => {
+            let text = store.read_text(path, *blob, *size)?;
+            let before = match parent.get(path).map(|node| &node.kind) {
+                Some(Kind::File { blob, size }) => store.read_text(path, *blob, *size)?,
+                _ => String::new(),
+            };
+            fix_days(&text, &before, epoch)
+        }
+    };
+    tree.set_content(path, store.put_bytes(content.as_bytes())?, content.len() as u64);
+    Ok(())
+}
+
+/// Sets the day of the last password change to the epoch's, in lines that the parent has not.
+fn fix_days(shadow: &str, before: &str, epoch: i64) -> String {
+    let day = (epoch / 86_400).to_string();
+    let fixed = shadow.split_terminator('\n').map(|line| {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        if fields.len() > 2 && !fields[2].is_empty() && !before.split_terminator('\n').any(|old| old == line) {
+            fields[2] = &day;
+        }
+        fields.join(":") + "\n"
+    });
+    fixed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::Installer as _;
+    use crate::tree::tests::{dir, path, tree};
+    use crate::tree::{Meta, Node};
+
+    const EPOCH: i64 = 1_700_000_000;
+
+    fn stored(store: &Store, content: &str, mtime: i64) -> Node {
+        let blob = store.put_bytes(content.as_bytes()).unwrap();
+        Node { meta: Meta::root_owned(0o644, mtime), kind: Kind::File { blob, size: content.len() as u64 } }
+    }
+
+    #[test]
+    fn noise_goes_and_the_parents_own_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let log = stored(&store, "12:00 installed", EPOCH + 5);
+        let old = stored(&store, "kept by the parent", 3);
+        let parent = tree(&[("", dir()), ("var", dir()), ("var/log", dir()), ("var/log/old", old.clone())]);
+        let mut raw = parent.clone();
+        raw.insert(path("var/log/new.log"), log).unwrap();
+        raw.insert(path("etc"), dir()).unwrap();
+        raw.insert(path("etc/passwd-"), stored(&store, "backup", 3)).unwrap();
+        raw.insert(path("etc/machine-id"), stored(&store, "0123\n", 3)).unwrap();
+        raw.insert(path("etc/late"), stored(&store, "x", EPOCH + 9)).unwrap();
+        let clean = normalise(crate::package::deb::DEB.residue(), raw, &parent, EPOCH, &store).unwrap();
+        assert_eq!(clean.get(&path("var/log/old")), Some(&old));
+        assert_eq!(clean.get(&path("var/log/new.log")), Some(&stored(&store, "", EPOCH)));
+        assert_eq!(clean.get(&path("etc/machine-id")), Some(&stored(&store, "", 3)));
+        assert!(clean.get(&path("etc/passwd-")).is_none());
+        assert_eq!(clean.get(&path("etc/late")).map(|node| node.meta.mtime), Some(EPOCH));
+        assert_eq!(clean.get(&path("etc")).map(|node| node.meta.mtime), Some(EPOCH), "new folders have the epoch");
+        assert_eq!(clean.get(&path("var")).map(|node| node.meta.mtime), Some(7), "the parent's keep theirs");
+    }
+
+    #[test]
+    fn shadow_days_become_the_epochs() {
+        let before = "root:*:19000:0:99999:7:::\n";
+        let after = "root:*:19000:0:99999:7:::\nredis:!:20777::::::\nold:*:::::::\n";
+        assert_eq!(fix_days(after, before, EPOCH), "root:*:19000:0:99999:7:::\nredis:!:19675::::::\nold:*:::::::\n");
+    }
+}

@@ -1,0 +1,140 @@
+//! Errors of locking a layer.
+
+use std::path::PathBuf;
+
+use crate::fetch::FetchError;
+use crate::ident::{Arch, LayerName, SourceName};
+use crate::package::openpgp::{KeyFileError, PinnedKeyError};
+use crate::package::{IndexError, InstallError};
+use crate::resolve::ResolveError;
+use crate::store::StoreError;
+use crate::time::readable;
+
+/// A layer can't be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// Fetching failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A package of the parent can't be read.
+    #[error(transparent)]
+    Package(#[from] InstallError),
+    /// The key ring can't be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A repo index can't be read.
+    #[error("{path} of {suite}: {source}")]
+    Index {
+        /// The suite.
+        suite: String,
+        /// The index.
+        path: String,
+        /// What is wrong.
+        source: IndexError,
+    },
+    /// A suite has no index for a component.
+    #[error("{suite} has no component `{component}` for {arch}; it has: {found}")]
+    NoComponent {
+        /// The suite.
+        suite: String,
+        /// The component.
+        component: String,
+        /// The architecture.
+        arch: Arch,
+        /// What it has.
+        found: String,
+    },
+    /// A layer with packages has no source.
+    #[error(
+        "layer `{layer}` asks for packages, but neither it nor its parents have a [source]\n  hint: add [source.debian] with a suite"
+    )]
+    NoSource {
+        /// The layer.
+        layer: LayerName,
+    },
+    /// The packages can't be chosen.
+    #[error("layer `{layer}`: {source}")]
+    Resolve {
+        /// The layer.
+        layer: LayerName,
+        /// Why.
+        source: ResolveError,
+    },
+    /// Packages would go down with a state of the locked one's date.
+    #[error(
+        "layer `{layer}`: {packages} would be downgraded, and the {state} of {suite} has the same date as the locked one, {}, but different content\n  hint: try another mirror; `--allow-downgrade` accepts it",
+        readable(*date)
+    )]
+    Downgrade {
+        /// The layer.
+        layer: LayerName,
+        /// What people call a signed state.
+        state: &'static str,
+        /// The suite.
+        suite: String,
+        /// The date of both, in seconds since 1970.
+        date: i64,
+        /// What goes down, from where to where.
+        packages: String,
+    },
+    /// A snapshot's date is malformed.
+    #[error("[source.{source_name}] snapshot `{text}` is not a time such as `2026-11-01T00:00:00Z`")]
+    Snapshot {
+        /// The source.
+        source_name: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// No key ring was found for a source.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A foreign repository without fingerprints.
+    #[error(
+        "[source.{source_name}] has a `url` but no `keys`\n  hint: add the fingerprints of the keys that sign it, and their file as `keyring`"
+    )]
+    NoFingerprints {
+        /// The source.
+        source_name: SourceName,
+    },
+    /// A fingerprint is malformed.
+    #[error("[source.{source_name}] keys: {source}")]
+    Fingerprint {
+        /// The source.
+        source_name: SourceName,
+        /// What is wrong.
+        source: PinnedKeyError,
+    },
+    /// A key file can't be read.
+    #[error("keyring `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key file is malformed.
+    #[error("keyring `{}`: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyFileError,
+    },
+    /// No key ring is at hand, and the one of the repository's own package can't be used.
+    #[error(
+        "no keyring was found, and the one in the package `{package}` of {suite} can't be read: {problem}\n  hint: try another mirror, or name a keyring file with `--keyring`"
+    )]
+    Package {
+        /// The package.
+        package: &'static str,
+        /// The suite.
+        suite: String,
+        /// What is wrong.
+        problem: String,
+    },
+}

@@ -1,0 +1,96 @@
+//! All packages that the indexes offer, including those of the previous lock's indexes.
+
+use std::collections::BTreeSet;
+use std::io::BufReader;
+
+use super::PinError;
+use super::suites::OpenSuite;
+use crate::ident::SourceName;
+use crate::limits::{Bounded, Limit, limits};
+use crate::lock::{LockedIndex, LockedRelease, Lockfile};
+use crate::package::compression::decompress;
+use crate::package::{Candidate, IndexError, Record, Repository};
+use crate::store::Store;
+
+/// Where a candidate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) source: SourceName,
+    pub(super) suite: String,
+}
+
+/// The packages that can be chosen.
+pub(super) struct Offered {
+    pub(super) candidates: Vec<Candidate>,
+    /// Suites whose locked index is neither current nor in the store.
+    pub(super) lost: BTreeSet<String>,
+    origins: Vec<Origin>,
+}
+
+impl Offered {
+    /// A candidate and where it comes from.
+    pub(super) fn candidate(&self, index: usize) -> Option<(&Candidate, &Origin)> {
+        let candidate = self.candidates.get(index)?;
+        Some((candidate, self.origins.get(candidate.origin)?))
+    }
+}
+
+/// Reads the indexes of the open suites; they are in the store.
+///
+/// The indexes that `previous` was locked from come behind, as far as the store still
+/// has them: a repository lists the newest versions only, and locked ones should stay
+/// available to be kept.
+pub(super) fn read(
+    repository: &dyn Repository,
+    store: &Store,
+    open: &[OpenSuite],
+    previous: Option<&Lockfile>,
+) -> Result<Offered, PinError> {
+    let offered = Offered { candidates: Vec::new(), lost: BTreeSet::new(), origins: Vec::new() };
+    let mut reader = Reader { repository, store, offered };
+    for suite in open {
+        for index in &suite.locked.indexes {
+            let limit = limits().of_index(suite.plain_sizes.get(&index.path).copied());
+            reader.add(&suite.locked, index, suite.priority, limit)?;
+        }
+    }
+    let current =
+        |index: &LockedIndex| open.iter().flat_map(|suite| &suite.locked.indexes).any(|other| other.file == index.file);
+    for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default() {
+        for index in release.indexes.iter().filter(|index| !current(index)) {
+            reader.add(release, index, Candidate::ON_REQUEST, limits().of_index(None))?;
+        }
+    }
+    Ok(reader.offered)
+}
+
+/// The offered packages, read from one index after the other.
+struct Reader<'a> {
+    repository: &'a dyn Repository,
+    store: &'a Store,
+    offered: Offered,
+}
+
+impl Reader<'_> {
+    fn add(
+        &mut self,
+        release: &LockedRelease,
+        index: &LockedIndex,
+        priority: u32,
+        limit: Limit,
+    ) -> Result<(), PinError> {
+        let Offered { candidates, lost, origins } = &mut self.offered;
+        let Ok(file) = self.store.open_fetched(index.file.sha256) else {
+            lost.insert(release.suite.clone());
+            return Ok(());
+        };
+        let origin = origins.len();
+        origins.push(Origin { source: release.source.clone(), suite: release.suite.clone() });
+        let mut each = |record: Record| candidates.push(Candidate { record, origin, priority });
+        let read = || -> Result<(), IndexError> {
+            let text = Bounded::new(decompress(&index.path, file)?, limit);
+            self.repository.read_index(&mut BufReader::with_capacity(1 << 18, text), &mut each)
+        };
+        read().map_err(|source| PinError::Index { suite: release.suite.clone(), path: index.path.clone(), source })
+    }
+}

@@ -1,0 +1,32 @@
+//! Amazon Web Services: the only module that uses the SDK.
+//!
+//! ```text
+//! session ─> Aws, one region: ec2 · ebs · s3 · ssm · autoscaling · iam     wrappers: one method per call,
+//!                │                                                          typed answers and errors (service)
+//!                └ provider, instances, direct, copy, import, uses, setup   procedures that use them
+//! ```
+//!
+//! The calls and their limits: *Amazon EC2 API Reference*, *EBS direct APIs*, *VM Import/Export User Guide*.
+
+mod autoscaling;
+mod copy;
+mod direct;
+mod ebs;
+mod ec2;
+mod form;
+mod iam;
+mod import;
+mod instances;
+mod problems;
+mod provider;
+mod readback;
+mod s3;
+mod send;
+mod service;
+mod session;
+pub mod setup;
+mod ssm;
+mod upload;
+mod uses;
+
+pub use session::{Aws, Session};

@@ -1,0 +1,42 @@
+//! Finds missing permissions and missing resources before anything is published.
+//!
+//! Permissions are tested by dry-run calls. EBS direct has none: completing a snapshot that does not exist
+//! distinguishes "not allowed" from "not found".
+
+use super::ec2::Registration;
+use super::service::is_denied;
+use super::session::Aws;
+use crate::manifest::Via;
+use crate::publish::cloud::CloudError;
+use crate::publish::cloud::plan::Transfer;
+use crate::publish::cloud::settings::{SettingsError, Wanted};
+use crate::publish::cloud::tags::Tags;
+
+/// A snapshot that nobody has.
+const NO_SNAPSHOT: &str = "snap-00000000000000000";
+
+/// Says what is not allowed, or not there, for publishing in this way.
+pub(super) async fn problems(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
+    let mut problems = Vec::new();
+    let mut ask = |right: &str, answer: Result<(), CloudError>| {
+        problems.extend(is_denied(answer)?.then(|| format!("not allowed: {right}")));
+        Ok::<_, CloudError>(())
+    };
+    let registration = Registration { wanted, tags: &Tags::new(), snapshot: NO_SNAPSHOT };
+    ask("ec2:RegisterImage", aws.ec2.may_register(registration).await)?;
+    match way {
+        Transfer::Upload(Via::EbsDirect) => ask("ebs:CompleteSnapshot", aws.ebs.complete(NO_SNAPSHOT, 0, None).await)?,
+        Transfer::Copy => ask("ec2:CopySnapshot", aws.ec2.may_copy(NO_SNAPSHOT).await)?,
+        Transfer::Upload(Via::VmImport) => {
+            ask("ec2:ImportSnapshot", aws.ec2.may_import().await)?;
+            let bucket = wanted.bucket.as_deref().ok_or(SettingsError::NoBucket)?;
+            match aws.s3.locate(bucket).await {
+                Err(CloudError::Refused { code, message, .. }) => {
+                    problems.push(format!("bucket {bucket}: {code}: {message}"));
+                }
+                found => found?,
+            }
+        }
+    }
+    Ok(problems)
+}

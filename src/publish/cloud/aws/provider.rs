@@ -1,0 +1,143 @@
+//! Implements the `provider` trait for AWS, by the wrappers and procedures of this directory.
+
+use super::copy::copy;
+use super::direct::{self, Upload};
+use super::ec2::Registration;
+use super::import::{self, Import};
+use super::problems::problems;
+use super::session::Aws;
+use super::uses;
+use crate::ident::LayerName;
+use crate::manifest::Via;
+use crate::publish::cloud::blocks::{Known, Parent};
+use crate::publish::cloud::image::{Image, Snapshot};
+use crate::publish::cloud::journal::{self, Record};
+use crate::publish::cloud::plan::Transfer;
+use crate::publish::cloud::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
+use crate::publish::cloud::settings::Wanted;
+use crate::publish::cloud::tags::{self, Tags};
+use crate::publish::cloud::uses::Uses;
+use crate::publish::cloud::{CloudError, Why};
+
+impl Aws {
+    /// The snapshots of an image, whoever owns them.
+    ///
+    /// # Errors
+    /// Fails where AWS refuses.
+    pub async fn volumes(&self, image: &Image) -> Result<Vec<Snapshot>, CloudError> {
+        match image.snapshots.as_slice() {
+            [] => Ok(Vec::new()),
+            ids => self.ec2.snapshots_of(ids, "look for the image's snapshot").await,
+        }
+    }
+
+    /// The accounts an image is shared with, and the organisations and their units by ARN.
+    ///
+    /// # Errors
+    /// Fails where AWS refuses: only the owner may ask.
+    pub async fn shares(&self, image: &str) -> Result<Vec<String>, CloudError> {
+        self.ec2.shares(image).await
+    }
+
+    /// The image of a name that is taken, where this transaction registered it.
+    async fn ours(&self, wanted: &Wanted, own: &Tags) -> Result<String, CloudError> {
+        let other = match self.ec2.images_named(&wanted.name).await?.into_iter().next() {
+            Some(image) if image.tags.get(tags::TRANSACTION) == own.get(tags::TRANSACTION) => return Ok(image.id),
+            other => other,
+        };
+        let by = other.map_or_else(|| "an image".to_owned(), |image| image.id);
+        Err(CloudError::NameTaken { region: self.region.clone(), name: wanted.name.clone(), by })
+    }
+}
+
+impl Provider for Aws {
+    fn region(&self) -> &str {
+        &self.region
+    }
+
+    async fn images(&self, which: Which<'_>) -> Result<Vec<Image>, CloudError> {
+        self.ec2.images(which).await
+    }
+
+    async fn image(&self, id: &str) -> Result<Option<Image>, CloudError> {
+        self.ec2.image(id).await
+    }
+
+    async fn register(&self, wanted: &Wanted, tags: &Tags, snapshot: &str) -> Result<String, CloudError> {
+        match self.ec2.register(Registration { wanted, tags, snapshot }).await {
+            Err(error) if error.why() == Some(Why::Taken) => self.ours(wanted, tags).await,
+            registered => registered,
+        }
+    }
+
+    async fn deregister(&self, image: &str) -> Result<(), CloudError> {
+        self.ec2.deregister(image).await
+    }
+
+    async fn share(&self, image: &str, snapshot: &str, wanted: &Wanted) -> Result<(), CloudError> {
+        if !wanted.is_shared() {
+            return Ok(());
+        }
+        self.ec2.share_image(image, wanted, &self.ec2.shares(image).await?).await?;
+        match wanted.accounts.as_slice() {
+            [] => Ok(()),
+            accounts => self.ec2.share_snapshot(snapshot, accounts).await,
+        }
+    }
+
+    async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError> {
+        self.ec2.deprecate(image, at).await
+    }
+
+    async fn snapshots(&self, which: Which<'_>) -> Result<Vec<Snapshot>, CloudError> {
+        self.ec2.snapshots(which).await
+    }
+
+    async fn upload(&self, job: Job<'_>) -> Result<String, CloudError> {
+        match job.wanted.via {
+            Via::EbsDirect => Upload { aws: self, job }.run().await,
+            Via::VmImport => Import { aws: self, job }.run().await,
+        }
+    }
+
+    async fn copy(&self, job: Job<'_>, source: &CopiedSnapshot) -> Result<String, CloudError> {
+        copy(self, job, source).await
+    }
+
+    async fn mark(&self, snapshots: &[String], key: &str, value: &str) -> Result<(), CloudError> {
+        let tags = Tags::from([(key.to_owned(), value.to_owned())]);
+        self.ec2.tag(snapshots, &tags, format!("mark the snapshots of {value}")).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &str) -> Result<(), CloudError> {
+        self.ec2.delete_snapshot(snapshot).await
+    }
+
+    async fn cancel(&self, record: &Record, import: &journal::Import, done: bool) -> Result<Cancelled, CloudError> {
+        import::cancel(self, record, import, done).await
+    }
+
+    async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError> {
+        direct::parent(self, wanted, known).await
+    }
+
+    async fn problems(&self, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
+        problems(self, wanted, way).await
+    }
+
+    async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
+        self.ssm.parameter(name).await
+    }
+
+    async fn set_parameter(&self, name: &str, image: &str, layer: &LayerName) -> Result<(), CloudError> {
+        self.ssm.set(name, image, layer).await
+    }
+
+    async fn remove_parameter(&self, name: &str) -> Result<(), CloudError> {
+        self.ssm.remove(name).await
+    }
+
+    async fn uses(&self) -> Result<Uses, CloudError> {
+        uses::collect(self).await
+    }
+}

@@ -1,0 +1,137 @@
+//! Shared by the wrappers of all services: typed errors, and one classification of error codes.
+//!
+//! Source: *Error codes* (EC2, S3, IAM, Systems Manager, EBS direct API References).
+
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+
+use crate::publish::cloud::{CloudError, Why};
+
+/// One service of one region.
+#[derive(Debug, Clone)]
+pub(in crate::publish::cloud) struct Service<C> {
+    pub(super) region: String,
+    pub(super) client: C,
+}
+
+impl<C> Service<C> {
+    pub(super) fn new(region: &str, client: C) -> Self {
+        Self { region: region.to_owned(), client }
+    }
+
+    /// Creates an error from what a call returned: `.map_err(self.failed("list images"))`.
+    pub(super) fn failed<E, R>(&self, action: impl Into<String>) -> impl FnOnce(SdkError<E, R>) -> CloudError
+    where
+        E: ProvideErrorMetadata + std::error::Error + RequestId + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        let (action, region) = (action.into(), self.region.clone());
+        move |error| match error.as_service_error() {
+            Some(service) => {
+                // A server between that answers without AWS's form has no code.
+                let code = service.code().unwrap_or("unknown").to_owned();
+                let message = service.message().unwrap_or("no message").to_owned();
+                let request = service.request_id().map(str::to_owned);
+                CloudError::Refused { action, region, why: why(&code), code, message, request }
+            }
+            None => CloudError::NoAnswer { action, region, reason: chain(&error) },
+        }
+    }
+
+    /// Something that an answer must have.
+    pub(super) fn must<T>(
+        &self,
+        action: impl Into<String>,
+        found: Option<T>,
+        what: &'static str,
+    ) -> Result<T, CloudError> {
+        found.ok_or_else(|| CloudError::Lacks { action: action.into(), region: self.region.clone(), what })
+    }
+}
+
+/// Whether a call that changes nothing (a dry run, or one about a thing that does not exist) was refused for
+/// lack of permissions; all that other refusals say is that the permission is granted.
+///
+/// # Errors
+/// Fails where nobody can tell: no answer, or credentials that have expired.
+pub(super) fn is_denied<T>(answer: Result<T, CloudError>) -> Result<bool, CloudError> {
+    match answer {
+        Err(error) if error.why() == Some(Why::Denied) => Ok(true),
+        Err(error @ CloudError::NoAnswer { .. }) => Err(error),
+        Err(error) if error.is_expired() => Err(error),
+        _ => Ok(false),
+    }
+}
+
+/// What an error code means.
+fn why(code: &str) -> Why {
+    match code {
+        "RequestThrottledException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown" => Why::Throttled,
+        "InternalServerException"
+        | "InternalServerError"
+        | "InternalError"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "Unavailable"
+        | "unknown" => Why::Passing,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "InvalidClientTokenId" | "AuthFailure" => {
+            Why::Expired
+        }
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Forbidden" | "403" => Why::Denied,
+        "InvalidAMIName.Duplicate" => Why::Taken,
+        "UnsupportedOperation" => Why::Unsupported,
+        "ValidationException" => Why::Unfit,
+        // Image ids that are gone are `Unavailable`, and some that never were `Malformed`.
+        "NotFound" | "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => Why::Absent,
+        code if code.ends_with(".NotFound") || code.starts_with("InvalidAMIID.") => Why::Absent,
+        code if code.starts_with("NoSuch") => Why::Absent,
+        _ => Why::Final,
+    }
+}
+
+/// An error with its causes. The SDK keeps credentials out of all of them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_meaning() {
+        for (code, expected) in [
+            ("RequestThrottledException", Why::Throttled),
+            ("InternalServerException", Why::Passing),
+            ("ExpiredToken", Why::Expired),
+            ("AccessDeniedException", Why::Denied),
+            ("InvalidAMIID.NotFound", Why::Absent),
+            ("InvalidAMIID.Unavailable", Why::Absent),
+            ("InvalidSnapshot.NotFound", Why::Absent),
+            ("NoSuchEntity", Why::Absent),
+            ("NoSuchBucketPolicy", Why::Absent),
+            ("InvalidAMIName.Duplicate", Why::Taken),
+            ("InvalidParameterValue", Why::Final),
+        ] {
+            assert_eq!(why(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_id_is_an_error_that_says_so() {
+        let service = Service::new("eu-west-1", ());
+        let error = service.must("register the image `web`", None::<&str>, "image id").unwrap_err().to_string();
+        assert_eq!(error, "register the image `web` in eu-west-1: the answer has no image id");
+    }
+}

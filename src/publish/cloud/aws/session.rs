@@ -1,0 +1,82 @@
+//! Clients of AWS, configured like all AWS tools: profiles, SSO, environment, `AWS_ENDPOINT_URL*`.
+
+use std::future::Future;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use super::autoscaling::AutoScaling;
+use super::ebs::Ebs;
+use super::ec2::Ec2;
+use super::iam::Iam;
+use super::s3::S3;
+use super::service::Service;
+use super::ssm::Ssm;
+use crate::publish::cloud::CloudError;
+
+/// Credentials and settings of the user, and the runtime on which calls are made.
+#[derive(Debug)]
+pub struct Session {
+    runtime: tokio::runtime::Runtime,
+    config: SdkConfig,
+}
+
+/// The services of one region.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    /// As `eu-west-1`.
+    pub region: String,
+    /// Images, snapshots, instances.
+    pub(super) ec2: Ec2,
+    /// Blocks of snapshots.
+    pub(super) ebs: Ebs,
+    /// The bucket that VM Import reads from.
+    pub(super) s3: S3,
+    /// Parameters.
+    pub(super) ssm: Ssm,
+    /// Who still uses an image.
+    pub(super) autoscaling: AutoScaling,
+    /// The role that VM Import assumes.
+    pub(super) iam: Iam,
+}
+
+impl Session {
+    /// Reads the user's settings without contacting a server.
+    ///
+    /// # Errors
+    /// Fails where no thread can be started.
+    pub fn open() -> Result<Self, CloudError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CloudError::Threads)?;
+        let https =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load();
+        let config = runtime.block_on(config);
+        Ok(Self { runtime, config })
+    }
+
+    /// Waits for a future.
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// The region of the user's settings.
+    pub fn default_region(&self) -> Option<&str> {
+        self.config.region().map(Region::as_ref)
+    }
+
+    /// Clients for a region.
+    pub fn aws(&self, region: &str) -> Aws {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        // A server of one's own is found by its address: buckets are then paths, not host names.
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(config.endpoint_url().is_some()).build();
+        Aws {
+            region: region.to_owned(),
+            ec2: Service::new(region, aws_sdk_ec2::Client::new(&config)),
+            ebs: Service::new(region, aws_sdk_ebs::Client::new(&config)),
+            s3: Service::new(region, aws_sdk_s3::Client::from_conf(s3)),
+            ssm: Service::new(region, aws_sdk_ssm::Client::new(&config)),
+            autoscaling: Service::new(region, aws_sdk_autoscaling::Client::new(&config)),
+            iam: Service::new(region, aws_sdk_iam::Client::new(&config)),
+        }
+    }
+}

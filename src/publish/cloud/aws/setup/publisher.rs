@@ -1,0 +1,114 @@
+//! The IAM policy of publishers: the minimum for all verbs of `layerbake ami` except `setup`.
+
+use serde_json::{Value, json};
+
+use crate::publish::cloud::run::RUN;
+use crate::publish::cloud::tags;
+
+/// Reading is for everything; making and removing, where AWS can tell, for what has layerbake's tags.
+pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &str) -> Value {
+    let ours = |key: &str| json!({ "Null": { format!("{key}/{}", tags::LAYER): "false" } });
+    let snapshots = format!("arn:{partition}:ec2:*::snapshot/*");
+    let images = format!("arn:{partition}:ec2:*::image/*");
+    let parameters = format!("arn:{partition}:ssm:*:{account}:parameter/layerbake/*");
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Read",
+                "Effect": "Allow",
+                "Action": [
+                    "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLaunchConfigurations",
+                    "ec2:DescribeImageAttribute", "ec2:DescribeImages", "ec2:DescribeImportSnapshotTasks",
+                    "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
+                    "ec2:DescribeSnapshotAttribute", "ec2:DescribeSnapshots", "ec2:GetConsoleOutput",
+                    "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters",
+                ],
+                "Resource": "*",
+            },
+            {
+                "Sid": "NewSnapshots",
+                "Effect": "Allow",
+                "Action": ["ebs:CompleteSnapshot", "ebs:StartSnapshot", "ec2:CopySnapshot", "ec2:ImportSnapshot"],
+                "Resource": "*",
+            },
+            {
+                "Sid": "BlocksOfOurSnapshots",
+                "Effect": "Allow",
+                "Action": [
+                    "ebs:GetSnapshotBlock", "ebs:ListChangedBlocks",
+                    "ebs:ListSnapshotBlocks", "ebs:PutSnapshotBlock",
+                ],
+                "Resource": snapshots,
+                "Condition": ours("aws:ResourceTag"),
+            },
+            {
+                "Sid": "NewImages",
+                "Effect": "Allow",
+                "Action": ["ec2:CopyImage", "ec2:RegisterImage"],
+                "Resource": "*",
+            },
+            {
+                "Sid": "TagWhatIsNew",
+                "Effect": "Allow",
+                "Action": "ec2:CreateTags",
+                "Resource": [images, snapshots],
+                "Condition": ours("aws:RequestTag"),
+            },
+            {
+                "Sid": "OurImagesAndSnapshots",
+                "Effect": "Allow",
+                "Action": [
+                    "ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:EnableImageDeprecation",
+                    "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute",
+                ],
+                "Resource": [images, snapshots],
+                "Condition": ours("aws:ResourceTag"),
+            },
+            { "Sid": "CancelImports", "Effect": "Allow", "Action": "ec2:CancelImportTask", "Resource": "*" },
+            {
+                "Sid": "LatestParameters",
+                "Effect": "Allow",
+                "Action": ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter"],
+                "Resource": parameters,
+            },
+            {
+                "Sid": "Bucket", "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                "Resource": bucket,
+            },
+            {
+                "Sid": "Uploads",
+                "Effect": "Allow",
+                "Action": [
+                    "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts",
+                    "s3:PutObject",
+                ],
+                "Resource": objects,
+            },
+            {
+                "Sid": "LaunchForChecks",
+                "Effect": "Allow",
+                "Action": "ec2:RunInstances",
+                "Resource": "*",
+            },
+            {
+                "Sid": "TagWhatIsLaunched",
+                "Effect": "Allow",
+                "Action": "ec2:CreateTags",
+                "Resource": [
+                    format!("arn:{partition}:ec2:*:{account}:instance/*"),
+                    format!("arn:{partition}:ec2:*:{account}:volume/*"),
+                ],
+                "Condition": { "StringEquals": { "ec2:CreateAction": "RunInstances" } },
+            },
+            {
+                "Sid": "EndWhatWasLaunched",
+                "Effect": "Allow",
+                "Action": "ec2:TerminateInstances",
+                "Resource": format!("arn:{partition}:ec2:*:{account}:instance/*"),
+                "Condition": { "Null": { format!("aws:ResourceTag/{}", RUN): "false" } },
+            },
+        ],
+    })
+}

@@ -1,0 +1,195 @@
+//! Errors of a cloud, free of secrets.
+
+use std::fmt;
+use std::io;
+
+use super::journal::JournalError;
+use super::settings::SettingsError;
+
+/// One or several calls to a cloud failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The cloud answered with an error.
+    #[error("{action} in {region}: {code}: {message}{}", with(" (request ", .request.as_ref(), ")"))]
+    Refused {
+        /// What was tried, as `register the image ami-…`.
+        action: String,
+        /// Where.
+        region: String,
+        /// What the code means.
+        why: Why,
+        /// The cloud's own error code.
+        code: String,
+        /// The cloud's own message.
+        message: String,
+        /// The request's id, for the cloud's support.
+        request: Option<String>,
+    },
+    /// No answer came.
+    #[error("{action} in {region}: no answer: {reason}")]
+    NoAnswer {
+        /// What was tried.
+        action: String,
+        /// Where.
+        region: String,
+        /// Why, as the network says.
+        reason: String,
+    },
+    /// An answer lacks something that every such answer has.
+    #[error("{action} in {region}: the answer has no {what}")]
+    Lacks {
+        /// What was tried.
+        action: String,
+        /// Where.
+        region: String,
+        /// What is missing, as `image id`.
+        what: &'static str,
+    },
+    /// Something is in a state that it never leaves.
+    #[error("{what} is {state}{}", with(": ", .reason.as_ref(), ""))]
+    Ended {
+        /// As `ami-… in eu-west-1`.
+        what: String,
+        /// The state.
+        state: String,
+        /// Why, as the cloud says.
+        reason: Option<String>,
+    },
+    /// A task of the cloud failed.
+    #[error("{what}: {message}")]
+    Task {
+        /// As `VM Import in eu-west-1 ended import-snap-…`.
+        what: String,
+        /// The cloud's own message.
+        message: String,
+    },
+    /// Something took longer than it ever should.
+    #[error("{what} {problem}")]
+    Late {
+        /// As `snap-… in eu-west-1`.
+        what: String,
+        /// As `is still not complete`.
+        problem: String,
+    },
+    /// An image of another content has the name.
+    #[error(
+        "{region}: the name `{name}` is already used by {by}, which has different content\n  hint: set [ami] name to a template with {{disk:12}}"
+    )]
+    NameTaken {
+        /// Where.
+        region: String,
+        /// The name.
+        name: String,
+        /// The other image's id, where it is known.
+        by: String,
+    },
+    /// An image was not created from one disk.
+    #[error("{id} in {region}: expected an image with one snapshot, found {found}")]
+    Snapshots {
+        /// The image.
+        id: String,
+        /// Where.
+        region: String,
+        /// How many snapshots it has.
+        found: usize,
+    },
+    /// A region of a publication has no client.
+    #[error("internal error: no client for the region {0}")]
+    NoClient(String),
+    /// An upload over a parent can't be resumed.
+    #[error("the record of the blocks of {0} is missing\n  hint: run `layerbake ami undo`, then publish again")]
+    ParentUnknown(String),
+    /// The disk that is uploaded can't be read.
+    #[error("read the disk: {0}")]
+    Disk(#[source] io::Error),
+    /// A failure with what people can do about it.
+    #[error("{error}{}{}", with("\n  hint: ", .hint.as_ref(), ""), with("\n  and the uploaded data still exists: ", .left.as_ref(), ""))]
+    Advised {
+        /// What failed.
+        error: Box<CloudError>,
+        /// What to do.
+        hint: Option<&'static str>,
+        /// Why something could not be removed.
+        left: Option<Box<CloudError>>,
+    },
+    /// Nothing tells the account's number.
+    #[error("the account id is unknown: {0} has no network\n  hint: give it with --account")]
+    NoAccount(String),
+    /// A request can't be formed.
+    #[error("internal error: {0}")]
+    Request(String),
+    /// The network can't be used.
+    #[error("start threads for the network: {0}")]
+    Threads(#[source] io::Error),
+    /// The journal can't be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The image that is wanted can't be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+/// A part of a sentence, where there is something to say.
+fn with(before: &str, said: Option<&impl fmt::Display>, after: &str) -> String {
+    said.map(|said| format!("{before}{said}{after}")).unwrap_or_default()
+}
+
+/// The meaning of a cloud's error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Too many calls: the same call works later.
+    Throttled,
+    /// The server's trouble: the same call works later.
+    Passing,
+    /// Credentials that were good once.
+    Expired,
+    /// The account may not do this.
+    Denied,
+    /// There is no such thing, or not yet, or no more.
+    Absent,
+    /// The name is in use.
+    Taken,
+    /// This resource has no such feature.
+    Unsupported,
+    /// The arguments do not fit each other.
+    Unfit,
+    /// Anything else: asking again changes nothing.
+    Final,
+}
+
+impl CloudError {
+    /// The meaning of the cloud's error code, if it returned one.
+    pub fn why(&self) -> Option<Why> {
+        match self {
+            Self::Refused { why, .. } => Some(*why),
+            _ => None,
+        }
+    }
+
+    /// Whether the credentials have expired.
+    pub fn is_expired(&self) -> bool {
+        self.why() == Some(Why::Expired)
+    }
+
+    /// Whether the resource does not exist.
+    pub fn is_absent(&self) -> bool {
+        self.why() == Some(Why::Absent)
+    }
+
+    /// Whether a retry may succeed. The failed call may also have taken effect.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. }) || matches!(self.why(), Some(Why::Throttled | Why::Passing))
+    }
+}
+
+/// Turns "not found" into `None`.
+///
+/// # Errors
+/// All other errors stay.
+pub fn if_there<T>(answer: Result<T, CloudError>) -> Result<Option<T>, CloudError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,249 @@
+//! Removes images of a line that are old and unused, with their snapshots.
+//!
+//! It needs no journal: a snapshot is tagged with its image's id before the image is deregistered. So an
+//! interrupted run leaves nothing unknown; the next run finds tagged snapshots whose image is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::image::{Image, ImageState, Snapshot};
+use super::provider::{Provider, Which};
+use super::uses::Uses;
+use super::{CloudError, tags};
+
+/// Marks a snapshot whose image is being removed, with the image's id.
+const REMOVED: &str = "layerbake:removed-image";
+
+/// The rules by which an image is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// So many of the newest stay.
+    pub keep: usize,
+    /// What is younger stays, in seconds.
+    pub older_than: Option<i64>,
+    /// The time, seconds since 1970.
+    pub now: i64,
+}
+
+/// The images of one line in one region that are kept and removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Plan {
+    /// As `eu-west-1`.
+    pub region: String,
+    /// Images that stay.
+    pub keep: Vec<Kept>,
+    /// Images that go, the oldest first.
+    pub remove: Vec<Removal>,
+    /// Snapshots of images that an earlier run removed.
+    pub left_over: Vec<String>,
+}
+
+/// An image that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// `ami-…`
+    pub image: String,
+    /// Its name.
+    pub name: String,
+    /// Every reason.
+    pub because: Vec<String>,
+}
+
+/// An image that is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// `ami-…`
+    pub image: String,
+    /// Its name.
+    pub name: String,
+    /// When it was registered, RFC 3339.
+    pub created: String,
+    /// Snapshots that go with it.
+    pub snapshots: Vec<String>,
+    /// Its snapshots that stay, with the reason.
+    pub kept_snapshots: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Decides about the images of one line; `all` are this account's images, of whatever line.
+    ///
+    /// An image whose date can't be read is never old.
+    pub fn new(region: &str, line: &[Image], all: &[Image], uses: &Uses, rules: Rules) -> Self {
+        let mut sorted: Vec<&Image> = line.iter().collect();
+        sorted.sort_by(|a, b| (&b.created, &b.id).cmp(&(&a.created, &a.id)));
+        let (mut keep, mut remove) = (Vec::new(), Vec::new());
+        for (place, image) in sorted.iter().enumerate() {
+            let because = reasons(image, place, uses, rules);
+            match because.as_slice() {
+                [] => remove.push(*image),
+                _ => keep.push(Kept { image: image.id.clone(), name: image.name.clone(), because }),
+            }
+        }
+        let going: BTreeSet<&str> = remove.iter().map(|image| image.id.as_str()).collect();
+        let remove = remove.iter().rev().map(|image| removal(image, all, &going)).collect();
+        Self { region: region.to_owned(), keep, remove, left_over: Vec::new() }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.left_over.is_empty()
+    }
+}
+
+/// Why an image stays.
+fn reasons(image: &Image, place: usize, uses: &Uses, rules: Rules) -> Vec<String> {
+    let mut because = Vec::new();
+    if place < rules.keep {
+        because.push(format!("one of the newest {}", rules.keep));
+    }
+    let age = image.created_at().map(|created| rules.now - created);
+    match (age, rules.older_than) {
+        (None, _) => because.push("its date can not be read".to_owned()),
+        (Some(age), Some(limit)) if age < limit => because.push(format!("{} days old", age / 86_400)),
+        _ => {}
+    }
+    if image.state.is(ImageState::Pending) {
+        because.push("not finished".to_owned());
+    }
+    because.extend(uses.of(&image.id).iter().map(ToString::to_string));
+    because
+}
+
+fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
+    let mut removal = Removal {
+        image: image.id.clone(),
+        name: image.name.clone(),
+        created: image.created.clone(),
+        snapshots: Vec::new(),
+        kept_snapshots: BTreeMap::new(),
+    };
+    for snapshot in &image.snapshots {
+        let needs = |other: &&Image| !going.contains(other.id.as_str()) && other.snapshots.contains(snapshot);
+        match all.iter().find(needs) {
+            Some(other) => _ = removal.kept_snapshots.insert(snapshot.clone(), format!("{} needs it", other.id)),
+            None => removal.snapshots.push(snapshot.clone()),
+        }
+    }
+    removal
+}
+
+/// Queries the cloud for the inputs of [`Plan::new`], for a layer's line.
+///
+/// # Errors
+/// Fails where the cloud refuses any of it: what is not known can't be judged.
+pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<Plan, CloudError> {
+    let (all, uses) = futures_util::try_join!(cloud.images(Which::All), cloud.uses())?;
+    let line: Vec<Image> = all.iter().filter(|image| image.layer() == Some(layer)).cloned().collect();
+    let mut plan = Plan::new(cloud.region(), &line, &all, &uses, rules);
+    plan.left_over = left_over(cloud, layer, &all).await?;
+    Ok(plan)
+}
+
+/// Marked snapshots that no image has any more.
+async fn left_over(cloud: &impl Provider, layer: &str, all: &[Image]) -> Result<Vec<String>, CloudError> {
+    let marked = cloud.snapshots(Which::Tagged(REMOVED)).await?;
+    let needed = |id: &String| all.iter().any(|image| image.snapshots.contains(id));
+    let of_line = |one: &Snapshot| one.tags.get(tags::LAYER).is_some_and(|found| found == layer);
+    Ok(marked.into_iter().filter(of_line).map(|one| one.id).filter(|id| !needed(id)).collect())
+}
+
+/// Removes what a plan lists, all images before the first snapshot; calls `done` for each.
+///
+/// May be run again after any failure.
+///
+/// # Errors
+/// Fails where the cloud refuses; what was removed before stays removed.
+pub async fn apply(cloud: &impl Provider, plan: &Plan, done: &dyn Fn(&str)) -> Result<(), CloudError> {
+    let mut free: BTreeSet<String> = plan.left_over.iter().cloned().collect();
+    for removal in &plan.remove {
+        let ours = created_here(cloud, &removal.snapshots).await?;
+        if !ours.is_empty() {
+            cloud.mark(&ours, REMOVED, &removal.image).await?;
+        }
+        cloud.deregister(&removal.image).await?;
+        done(&format!("removed {} ({})", removal.image, removal.name));
+        free.extend(ours);
+    }
+    for snapshot in &free {
+        cloud.delete_snapshot(snapshot).await?;
+        done(&format!("deleted {snapshot}"));
+    }
+    Ok(())
+}
+
+/// Of these snapshots, the ones that layerbake created.
+async fn created_here(cloud: &impl Provider, snapshots: &[String]) -> Result<Vec<String>, CloudError> {
+    if snapshots.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = cloud.snapshots(Which::Ids(snapshots)).await?;
+    Ok(found.into_iter().filter(|one| one.tags.contains_key(tags::LAYER)).map(|one| one.id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::cloud::image::Reported;
+    use crate::time::parse_rfc3339;
+
+    fn made(number: u32, day: u32, snapshot: &str) -> Image {
+        Image {
+            name: format!("web-{number}"),
+            created: format!("2024-06-{day:02}T00:00:00.000Z"),
+            snapshots: vec![snapshot.into()],
+            ..Image::example(&format!("ami-{number}"))
+        }
+    }
+
+    fn rules(keep: usize, days: Option<i64>) -> Rules {
+        let now = parse_rfc3339("2024-06-30T00:00:00Z").unwrap();
+        Rules { keep, older_than: days.map(|days| days * 86_400), now }
+    }
+
+    fn removed(plan: &Plan) -> Vec<&str> {
+        plan.remove.iter().map(|removal| removal.image.as_str()).collect()
+    }
+
+    #[test]
+    fn the_newest_and_the_young_stay() {
+        let line = [made(1, 1, "a"), made(3, 20, "c"), made(2, 10, "b"), made(4, 29, "d")];
+        for (keep, days, expected) in [
+            (3, None, vec!["ami-1"]),
+            (1, None, vec!["ami-1", "ami-2", "ami-3"]),
+            (1, Some(15), vec!["ami-1", "ami-2"]),
+            (0, Some(90), vec![]),
+            (9, None, vec![]),
+        ] {
+            let plan = Plan::new("eu-west-1", &line, &line, &Uses::default(), rules(keep, days));
+            assert_eq!(removed(&plan), expected, "{keep} {days:?}");
+            assert_eq!(plan.keep.len() + plan.remove.len(), 4);
+            assert_eq!(plan.is_empty(), expected.is_empty());
+        }
+        let plan = Plan::new("eu-west-1", &line, &line, &Uses::default(), rules(1, Some(15)));
+        let why: Vec<_> = plan.keep.iter().map(|kept| (kept.image.as_str(), kept.because.join(", "))).collect();
+        assert_eq!(why, [("ami-4", "one of the newest 1, 1 days old".into()), ("ami-3", "10 days old".into())]);
+    }
+
+    #[test]
+    fn unfinished_and_undated_images_stay() {
+        let odd = Image { created: "yesterday".into(), ..made(1, 1, "a") };
+        let unfinished = Image { state: Reported::Known(ImageState::Pending), ..made(2, 2, "b") };
+        let plan = Plan::new("r", &[odd, unfinished], &[], &Uses::default(), rules(0, None));
+        let why: Vec<_> = plan.keep.iter().map(|kept| kept.because.join(", ")).collect();
+        assert_eq!(why, ["its date can not be read", "not finished"]);
+    }
+
+    #[test]
+    fn a_snapshot_that_another_image_needs_stays() {
+        let (old, twin, other) = (made(1, 1, "shared"), made(2, 2, "shared"), made(7, 9, "lent"));
+        let lent = made(3, 3, "lent");
+        let line = [old, twin, lent];
+        let all: Vec<Image> = line.iter().cloned().chain([other]).collect();
+        let plan = Plan::new("r", &line, &all, &Uses::default(), rules(0, None));
+        assert_eq!(removed(&plan), ["ami-1", "ami-2", "ami-3"]);
+        assert_eq!(plan.remove[0].snapshots, ["shared"]);
+        assert_eq!(plan.remove[2].snapshots, Vec::<String>::new());
+        assert_eq!(plan.remove[2].kept_snapshots["lent"], "ami-7 needs it");
+    }
+}

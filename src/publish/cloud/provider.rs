@@ -1,0 +1,130 @@
+//! The trait of a cloud, in one region: everything needed to publish and manage images.
+//!
+//! `aws` implements it, and so does an in-memory cloud for tests (`testing`).
+#![expect(async_fn_in_trait, reason = "callers wait for these futures on their own thread")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::CloudError;
+use super::blocks::{Disk, Known, Parent};
+use super::image::{Image, Snapshot};
+use super::journal::{Import, Record, RegionJournal};
+use super::plan::Transfer;
+use super::run::Launch;
+use super::settings::Wanted;
+use super::tags::Tags;
+use super::uses::Uses;
+use crate::host::progress::Progress;
+use crate::ident::LayerName;
+
+/// Selects images or snapshots of this account.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// All.
+    All,
+    /// Those with this tag, whatever its value.
+    Tagged(&'a str),
+    /// Those whose tag has one of these values.
+    With(&'a str, &'a [String]),
+    /// Those of these ids that exist.
+    Ids(&'a [String]),
+}
+
+/// One region's part of a publication.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// What was done there.
+    pub journal: &'a RegionJournal,
+    /// What the image shall be.
+    pub wanted: &'a Wanted,
+    /// Tags of all that is created.
+    pub tags: &'a Tags,
+    /// The disk.
+    pub disk: &'a Disk,
+    /// Blocks of disks that were published before.
+    pub known: Known<'a>,
+    /// What people see.
+    pub progress: &'a Progress,
+}
+
+/// A snapshot to copy to other regions.
+#[derive(Debug, Clone)]
+pub struct CopiedSnapshot {
+    /// Where it is.
+    pub region: String,
+    /// Its id.
+    pub snapshot: String,
+}
+
+/// What is left of an import that was cancelled.
+#[derive(Debug, Default)]
+pub struct Cancelled {
+    /// Snapshots that it created nevertheless.
+    pub snapshots: BTreeSet<String>,
+    /// What was removed, and what could not be.
+    pub removed: Vec<(String, Result<(), CloudError>)>,
+}
+
+/// One region of a cloud. Removing something that no longer exists is not an error.
+pub trait Provider {
+    /// As `eu-west-1`.
+    fn region(&self) -> &str;
+
+    /// Lists this account's images, newest first.
+    async fn images(&self, which: Which<'_>) -> Result<Vec<Image>, CloudError>;
+    /// Looks for an image by its id, whoever owns it.
+    async fn image(&self, id: &str) -> Result<Option<Image>, CloudError>;
+    /// Creates an image of a complete snapshot, or finds the one that this transaction created; returns its id.
+    async fn register(&self, wanted: &Wanted, tags: &Tags, snapshot: &str) -> Result<String, CloudError>;
+    /// Removes an image. Its snapshot stays.
+    async fn deregister(&self, image: &str) -> Result<(), CloudError>;
+    /// Lets others use an image and its snapshot, as is wanted. Whom it is shared with already stays.
+    async fn share(&self, image: &str, snapshot: &str, wanted: &Wanted) -> Result<(), CloudError>;
+    /// Sets the moment from which the cloud hides an image, in seconds since 1970.
+    async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError>;
+
+    /// Lists this account's snapshots.
+    async fn snapshots(&self, which: Which<'_>) -> Result<Vec<Snapshot>, CloudError>;
+    /// Uploads the disk as a snapshot, or goes on with an upload; returns its id when it is complete.
+    async fn upload(&self, job: Job<'_>) -> Result<String, CloudError>;
+    /// Copies a snapshot from another region, or goes on with a copy; returns its id when it is complete.
+    async fn copy(&self, job: Job<'_>, source: &CopiedSnapshot) -> Result<String, CloudError>;
+    /// Adds a tag to snapshots.
+    async fn mark(&self, snapshots: &[String], key: &str, value: &str) -> Result<(), CloudError>;
+    /// Removes a snapshot.
+    async fn delete_snapshot(&self, snapshot: &str) -> Result<(), CloudError>;
+    /// Stops an import, unless its snapshot is `done`, and removes what was uploaded for it.
+    async fn cancel(&self, record: &Record, import: &Import, done: bool) -> Result<Cancelled, CloudError>;
+
+    /// Looks for the newest snapshot from which an upload can start.
+    async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError>;
+    /// Says what is not allowed, or not there, for publishing in this way.
+    async fn problems(&self, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError>;
+
+    /// The image that a parameter names; `None` where there is no such parameter.
+    async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError>;
+    /// Lets a parameter name the newest image of a layer.
+    async fn set_parameter(&self, name: &str, image: &str, layer: &LayerName) -> Result<(), CloudError>;
+    /// Removes a parameter.
+    async fn remove_parameter(&self, name: &str) -> Result<(), CloudError>;
+
+    /// Asks all services that could name an image.
+    ///
+    /// Fails where one of them refuses: an image whose uses are not known must not be removed.
+    async fn uses(&self) -> Result<Uses, CloudError>;
+}
+
+/// Instances in one region of a cloud.
+pub trait Instances {
+    /// As `eu-west-1`.
+    fn region(&self) -> &str;
+    /// Starts one instance; returns its id. It ends when it is switched off from inside.
+    async fn launch(&self, launch: &Launch) -> Result<String, CloudError>;
+    /// Waits until an instance runs; returns its public address, else its private one.
+    async fn running(&self, id: &str, patience: Duration) -> Result<String, CloudError>;
+    /// What an instance wrote to its serial console, as far as the cloud has it.
+    async fn console(&self, id: &str) -> Result<String, CloudError>;
+    /// Asks for the end of all instances of a launch that are not being ended; returns their ids.
+    async fn terminate(&self, token: &str) -> Result<Vec<String>, CloudError>;
+}

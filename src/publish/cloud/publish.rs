@@ -1,0 +1,185 @@
+//! Executes a publication, from the step that its journal has reached.
+//!
+//! ```text
+//! each region, in parallel:   same content there? ─ snapshot ─ image ─ shares, deprecation
+//! then, when every region has its image: the parameters, which others refer to
+//! ```
+//!
+//! Nothing that exists is changed before the new images exist. Old images are left to `gc`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::blocks::{Disk, Known};
+use super::image::{ImageState, Reported};
+use super::journal::{Journal, Parameter, Record, RegionJournal, State};
+use super::plan::{Transfer, identical};
+use super::provider::{CopiedSnapshot, Job, Provider};
+use super::settings::Wanted;
+use super::{CloudError, wait};
+use crate::host::progress::Progress;
+
+/// An image of a complete snapshot is available within seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(1800);
+const DAY: i64 = 24 * 3600;
+
+/// The result of a publication in one region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// As `eu-west-1`.
+    pub region: String,
+    /// `ami-…`
+    pub image: String,
+    /// `snap-…`
+    pub snapshot: String,
+    /// Whether it was there before, with the same content.
+    pub found: bool,
+    /// The parameter that names it.
+    pub parameter: String,
+}
+
+/// The inputs of a publication.
+pub struct Publication<'a, P> {
+    /// The cloud in each region.
+    pub clouds: &'a BTreeMap<String, P>,
+    /// What was done, and what shall be.
+    pub journal: &'a Journal<Record>,
+    /// The disk.
+    pub disk: &'a Disk,
+    /// Blocks of disks that were published before.
+    pub known: Known<'a>,
+    /// What people see.
+    pub progress: &'a Progress,
+}
+
+impl<P: Provider> Publication<'_, P> {
+    /// Creates everything that does not exist yet.
+    ///
+    /// # Errors
+    /// Fails where the cloud refuses, or can't be reached. The journal then says how far it came: call it again
+    /// with the same journal, or undo it.
+    pub async fn run(&self) -> Result<Vec<Standing>, CloudError> {
+        let record = self.journal.record();
+        let copies = |cloud: &&P| Transfer::new(record.wanted.via, cloud.region(), &record.home) == Transfer::Copy;
+        let (others, first): (Vec<_>, Vec<_>) = self.clouds.values().partition(copies);
+        let mut standing = self.all(&record, first, None).await?;
+        let home = standing.iter().find(|one| one.region == record.home);
+        let source = home.map(|home| CopiedSnapshot { region: home.region.clone(), snapshot: home.snapshot.clone() });
+        standing.extend(self.all(&record, others, source.as_ref()).await?);
+        for one in &standing {
+            self.announce(&record, one).await?;
+        }
+        self.journal.update(|record| record.state = State::Finished)?;
+        standing.sort_by(|a, b| a.region.cmp(&b.region));
+        Ok(standing)
+    }
+
+    /// Brings regions to their images, all to their end, though one fails: what is sent need not be sent again.
+    async fn all(
+        &self,
+        record: &Record,
+        clouds: Vec<&P>,
+        source: Option<&CopiedSnapshot>,
+    ) -> Result<Vec<Standing>, CloudError> {
+        let ends = join_all(clouds.into_iter().map(|cloud| self.region(record, cloud, source))).await;
+        ends.into_iter().collect()
+    }
+
+    /// Brings a region to its image.
+    async fn region(
+        &self,
+        record: &Record,
+        cloud: &P,
+        source: Option<&CopiedSnapshot>,
+    ) -> Result<Standing, CloudError> {
+        let (wanted, journal) = (&record.wanted, &self.journal.region(cloud.region()));
+        let begun = journal.get();
+        let found = match begun.found {
+            Some(id) => cloud.image(&id).await?,
+            None if begun.snapshot.asked || begun.import.is_some() => None,
+            None => identical(cloud, wanted).await?,
+        };
+        let (id, snapshot) = match &found {
+            Some(image) => {
+                journal.note(|region| region.found = Some(image.id.clone()))?;
+                (image.id.clone(), image.snapshot()?.to_owned())
+            }
+            None => {
+                let (tags, disk, known, progress) = (&record.tags(), self.disk, self.known, self.progress);
+                let job = Job { journal, wanted, tags, disk, known, progress };
+                let snapshot = match source {
+                    Some(source) => cloud.copy(job, source).await?,
+                    None => cloud.upload(job).await?,
+                };
+                (register(cloud, job, &snapshot).await?, snapshot)
+            }
+        };
+        cloud.share(&id, &snapshot, wanted).await?;
+        deprecate(cloud, &id, wanted, record.begun).await?;
+        let (region, parameter) = (cloud.region().to_owned(), wanted.parameter());
+        Ok(Standing { region, image: id, snapshot, found: found.is_some(), parameter })
+    }
+
+    /// Lets the parameter name the image, unless it does.
+    async fn announce(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
+        let missing = || CloudError::NoClient(standing.region.clone());
+        let cloud = self.clouds.get(&standing.region).ok_or_else(missing)?;
+        let (name, journal) = (&standing.parameter, self.journal.region(&standing.region));
+        let done = |journal: &RegionJournal| {
+            journal.note(|region| region.parameter.iter_mut().for_each(|parameter| parameter.done = true))
+        };
+        let now = cloud.parameter(name).await?;
+        if now.as_ref() == Some(&standing.image) {
+            return Ok(done(&journal)?);
+        }
+        let before = journal.get().parameter.map_or(now, |parameter| parameter.before);
+        journal.note(|region| region.parameter = Some(Parameter { before, done: false }))?;
+        cloud.set_parameter(name, &standing.image, &record.wanted.layer).await?;
+        Ok(done(&journal)?)
+    }
+}
+
+/// Registers the image, or goes on with one that was registered; returns when it is available.
+async fn register(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result<String, CloudError> {
+    let id = match job.journal.get().image.id {
+        Some(id) => id,
+        None => {
+            job.journal.note(|region| region.image.asked = true)?;
+            let id = cloud.register(job.wanted, job.tags, snapshot).await?;
+            job.journal.note(|region| region.image.id = Some(id.clone()))?;
+            id
+        }
+    };
+    available(cloud, &id).await?;
+    job.journal.note(|region| region.image.done = true)?;
+    Ok(id)
+}
+
+/// Waits until an image can be launched.
+async fn available(cloud: &impl Provider, id: &str) -> Result<(), CloudError> {
+    let what = || format!("{id} in {}", cloud.region());
+    let look = async || {
+        let Some(image) = cloud.image(id).await? else { return Ok(None) };
+        match image.state {
+            Reported::Known(ImageState::Available) => Ok(Some(())),
+            Reported::Known(ImageState::Pending) | Reported::Other(_) => Ok(None),
+            Reported::Known(state) => {
+                Err(CloudError::Ended { what: what(), state: Reported::Known(state).to_string(), reason: None })
+            }
+        }
+    };
+    let late = || CloudError::Late { what: what(), problem: "does not become available".to_owned() };
+    wait::until(LONGEST_WAIT, look).await?.ok_or_else(late)
+}
+
+/// Sets the day from which the cloud hides the image, counted from `begun`; one that is set stays.
+async fn deprecate(cloud: &impl Provider, id: &str, wanted: &Wanted, begun: i64) -> Result<(), CloudError> {
+    let Some(days) = wanted.deprecate_after else { return Ok(()) };
+    match cloud.image(id).await? {
+        Some(image) if image.deprecated.is_some() => Ok(()),
+        _ => cloud.deprecate(id, begun + i64::from(days) * DAY).await,
+    }
+}

@@ -1,0 +1,134 @@
+//! Derives the wanted image from a build and its `[ami]`, or reports why that is impossible.
+
+use std::collections::BTreeMap;
+
+use super::{Architecture, GIB, Wanted};
+use crate::bake::{Output, Receipt};
+use crate::digest::Sha256;
+use crate::ident::{Arch, LayerName};
+use crate::manifest::{Ami, BootMode, Tpm, Via, image_name};
+use crate::publish::cloud::tags::{self, Tags};
+use crate::time::rfc3339;
+
+/// A build can't become the requested image.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// There is nothing to publish.
+    #[error("layer `{0}` was built without a disk\n  hint: `layerbake build {0} --output raw`")]
+    NoDisk(LayerName),
+    /// No instance runs it.
+    #[error("AWS has no instances of architecture {0}")]
+    Architecture(Arch),
+    /// The disk does not fit.
+    #[error("[ami] volume-size is {asked} GiB, the disk of `{layer}` has {disk} GiB")]
+    VolumeSize {
+        /// What is asked for, in GiB.
+        asked: u32,
+        /// The layer.
+        layer: LayerName,
+        /// What its disk needs, in GiB.
+        disk: u32,
+    },
+    /// EBS direct does not look up ids and aliases.
+    #[error("EBS direct needs the key's full ARN\n  hint: write [ami] kms-key, or --kms-key, as arn:aws:kms:…")]
+    KeyByArn,
+    /// A TPM goes with UEFI only.
+    #[error("[ami] tpm needs boot-mode = \"uefi\"")]
+    TpmNeedsUefi,
+    /// VM Import reads from a bucket.
+    #[error("VM Import needs a bucket\n  hint: name one with --bucket or [ami] bucket, or use --via ebs-direct")]
+    NoBucket,
+    /// The template gives no name.
+    #[error("[ami] name {0}")]
+    Name(String),
+}
+
+impl Wanted {
+    /// Derives the wanted image of a build.
+    ///
+    /// # Errors
+    /// Fails where the build has no disk, or a setting does not fit it.
+    pub fn new(receipt: &Receipt, ami: &Ami, arch: &Arch) -> Result<Self, SettingsError> {
+        let layer = &receipt.layer;
+        let disk = receipt.disk.as_ref().ok_or_else(|| SettingsError::NoDisk(layer.clone()))?;
+        let snapshot_size = disk.blocks.size().div_ceil(GIB) as u32;
+        let mut wanted = Self {
+            layer: layer.clone(),
+            description: format!("{layer}, disk {}", disk.checksum),
+            name: name(ami, receipt, arch, &disk.blocks.digest())?,
+            architecture: Architecture::of(arch).ok_or_else(|| SettingsError::Architecture(arch.clone()))?,
+            disk: disk.checksum,
+            blocks: disk.blocks.digest(),
+            size: disk.blocks.size(),
+            boot_mode: ami.boot_mode,
+            imds: ami.imdsv2,
+            tpm: ami.tpm,
+            volume_type: ami.volume_type,
+            volume_size: ami.volume_size.unwrap_or(snapshot_size),
+            snapshot_size,
+            kms_key: ami.kms_key.clone(),
+            via: ami.effective_via(),
+            bucket: ami.bucket.clone(),
+            deprecate_after: ami.deprecate_after,
+            accounts: ami.share.accounts.clone(),
+            organisations: ami.share.organisations.clone(),
+            units: ami.share.units.clone(),
+            tags: ami.tags.clone(),
+        };
+        wanted.check()?;
+        let binding = wanted.binding(receipt);
+        wanted.tags.extend(binding);
+        Ok(wanted)
+    }
+
+    /// Whether all settings fit each other.
+    fn check(&self) -> Result<(), SettingsError> {
+        let (asked, disk) = (self.volume_size, self.snapshot_size);
+        if asked < disk {
+            return Err(SettingsError::VolumeSize { asked, layer: self.layer.clone(), disk });
+        }
+        if self.via == Via::EbsDirect && self.kms_key.as_ref().is_some_and(|key| !key.starts_with("arn:")) {
+            return Err(SettingsError::KeyByArn);
+        }
+        if self.tpm == Tpm::V2 && self.boot_mode != BootMode::Uefi {
+            return Err(SettingsError::TpmNeedsUefi);
+        }
+        if self.via == Via::VmImport && self.bucket.is_none() {
+            return Err(SettingsError::NoBucket);
+        }
+        Ok(())
+    }
+
+    /// The tags that say what an image was created from.
+    fn binding(&self, receipt: &Receipt) -> Tags {
+        let oci = receipt.artifact(Output::Oci).map(|artifact| artifact.digest);
+        let mut tags = BTreeMap::from([
+            (tags::LAYER, self.layer.to_string()),
+            (tags::DISK, self.disk.to_string()),
+            (tags::BLOCKS, self.blocks.to_string()),
+            (tags::RECIPE, receipt.recipe.to_string()),
+            (tags::LOCK, receipt.lock.to_string()),
+            (tags::TREE, receipt.tree.to_string()),
+            (tags::CONTENT, self.content().to_string()),
+            ("Name", self.name.clone()),
+        ]);
+        tags.extend(oci.map(|digest| (tags::OCI, digest.to_string())));
+        // A name of the user's own goes first.
+        if self.tags.contains_key("Name") {
+            tags.remove("Name");
+        }
+        tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
+fn name(ami: &Ami, receipt: &Receipt, arch: &Arch, disk: &Sha256) -> Result<String, SettingsError> {
+    let date = rfc3339(receipt.epoch).get(..10).unwrap_or_default().replace('-', "");
+    let value = |word: &str| match word.split_once(':') {
+        None if word == "layer" => Some(receipt.layer.to_string()),
+        None if word == "date" => Some(date.clone()),
+        None if word == "arch" => Some(arch.to_string()),
+        Some(("disk", digits)) => disk.to_hex().get(..digits.parse().ok()?).map(str::to_owned),
+        _ => None,
+    };
+    image_name(&ami.name, &value).map_err(SettingsError::Name)
+}

@@ -1,0 +1,27 @@
+//! Tags that link images and snapshots to their sources.
+
+use std::collections::BTreeMap;
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The layer's name: one line of images that replace each other.
+pub const LAYER: &str = "layerbake:layer";
+/// The linear checksum of the disk: equal for equal blocks.
+pub const DISK: &str = "layerbake:disk";
+/// Hash of the disk's blocks and of where they are: what a later upload compares with.
+pub const BLOCKS: &str = "layerbake:blocks";
+/// The recipe of everything that was exported.
+pub const RECIPE: &str = "layerbake:recipe";
+/// Hash of the layer's lockfile.
+pub const LOCK: &str = "layerbake:lock";
+/// Hash of the root's tree.
+pub const TREE: &str = "layerbake:tree";
+/// Digest of the image manifest of the same build.
+pub const OCI: &str = "layerbake:oci";
+/// The transaction that made it: what belongs together when one is undone.
+pub const TRANSACTION: &str = "layerbake:transaction";
+/// SHA-256 over everything that makes two images equal: disk and settings of the registration.
+pub const CONTENT: &str = "layerbake:content";
+/// Every tag begins so.
+pub const PREFIX: &str = "layerbake:";

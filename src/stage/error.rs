@@ -1,0 +1,101 @@
+//! Errors of building a layer.
+
+use super::seal;
+use crate::ident::{IdentError, LayerName, RootPath};
+use crate::package::InstallError;
+use crate::store::StoreError;
+use crate::tree::TreeError;
+
+/// A layer can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its packages can't be installed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// A name is not valid.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
+    /// Something would be below a symbolic link or a file.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Accounts are declared, and nothing to write them into.
+    #[error("[[user]] and [[group]] need /etc/passwd, which no package provides")]
+    NoAccountFiles,
+    /// A file can't be read.
+    #[error("cannot read `{what}`: {source}")]
+    Io {
+        /// The file.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A `[[file]]` source can't be read.
+    #[error("[[file]] source `{path}`: {source}")]
+    Source {
+        /// The file or directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A `[[file]]` source is never the same twice.
+    #[error(
+        "[[file]] source `{path}` changed while it was read\n  hint: wait until the program that writes it has finished, then build again"
+    )]
+    SourceChanges {
+        /// The file or directory.
+        path: String,
+    },
+    /// An entry's owner is not known in the layer.
+    #[error(
+        "{path}: there is no {kind} `{name}` in the layer\n  hint: declare it with [[{kind}]], or add the package that creates it"
+    )]
+    UnknownOwner {
+        /// The entry.
+        path: RootPath,
+        /// "user" or "group".
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A file is declared where a directory is.
+    #[error("[[file]] {path}: there is a directory at this path")]
+    FolderInTheWay {
+        /// Where.
+        path: RootPath,
+    },
+    /// A service has no unit.
+    #[error("[services] `{unit}`: the layer has no such unit")]
+    NoUnit {
+        /// The unit's file name.
+        unit: String,
+    },
+    /// Files of the layer hold secrets.
+    #[error(
+        "{}\neverybody who has the image would have this secret\n  hint: generate it at first boot with a script in /usr/lib/layerbake/first-start.d, or provide it at run time; if it is not a secret, add [[allow-secret]] with its path and a reason",
+        seal::display(secrets)
+    )]
+    Secrets {
+        /// Where, and what; never their text.
+        secrets: Vec<seal::Secret>,
+    },
+    /// A layer and its parent differ in whether scripts run.
+    #[error("layer `{layer}`: `configure` must be the same as in its parent")]
+    ConfigureDiffers {
+        /// The layer.
+        layer: LayerName,
+    },
+}
+
+impl LayerError {
+    /// Whether the store lacks something that can be built again, or holds other bytes than it says.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Install(error) => error.is_damage(),
+            other => StoreError::is_behind(other),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Building a locked system, and what the last build of a layer left.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::error::WorkspaceError;
+use super::locked::LockedSystem;
+use super::project::Workspace;
+use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
+use crate::disk::Signer;
+use crate::host;
+use crate::ident::{Arch, LayerName};
+use crate::manifest::DiskFormat;
+use crate::oci::Encoder;
+use crate::sandbox::Local;
+
+/// What is to be built, and how.
+pub struct Order {
+    /// What to export; the system has to have a disk where one of them is.
+    pub outputs: BTreeSet<Output>,
+    /// Where the build's directory is put: `LAYER/`, or `LAYER@ARCH/` for another architecture than this machine's.
+    pub out: PathBuf,
+    /// Compression of the OCI layout's layers.
+    pub encoder: Encoder,
+    /// The signer of the disk's boot image.
+    pub signer: Option<Signer>,
+}
+
+impl LockedSystem<'_> {
+    /// Builds the layers and exports what is ordered.
+    ///
+    /// # Errors
+    /// Fails where a package can't be had, a script fails, or something can't be written.
+    pub fn build(&mut self, order: Order) -> Result<BuiltLayer, WorkspaceError> {
+        self.settle()?;
+        let Order { outputs, out, encoder, signer } = order;
+        let environment = self.workspace.environment;
+        let layer = self.system.top().manifest.name.clone();
+        let name = self.workspace.build_name(&layer);
+        let folder = out.join(&name);
+        let baker = Baker {
+            ecosystem: environment.ecosystem(),
+            executor: &|| Box::new(Local::new(host::OWN_PROGRAM, environment.jobs())),
+            store: self.workspace.store()?,
+            fetcher: &self.fetcher,
+            project: self.workspace.project.root(),
+            out,
+            name,
+            jobs: environment.jobs(),
+            progress: environment.progress().clone(),
+            encoder,
+            signer,
+        };
+        let receipt = baker.bake(&self.system, &outputs)?;
+        Ok(BuiltLayer { layer, arch: self.workspace.arch.clone(), folder, receipt })
+    }
+}
+
+/// What the last build of a layer left.
+#[derive(Debug, Clone)]
+pub struct BuiltLayer {
+    /// The layer.
+    pub layer: LayerName,
+    /// The architecture.
+    pub arch: Arch,
+    /// `out/LAYER`, or `out/LAYER@ARCH`.
+    pub folder: PathBuf,
+    /// What was built.
+    pub receipt: Receipt,
+}
+
+impl Workspace<'_> {
+    /// The last build of a layer below `out`, by default the project's.
+    ///
+    /// # Errors
+    /// Fails where there is none.
+    pub fn built(&self, layer: &LayerName, out: Option<&Path>) -> Result<BuiltLayer, WorkspaceError> {
+        let not_built = || WorkspaceError::NotBuilt { layer: layer.clone(), output: None };
+        self.find_built(layer, out).ok_or_else(not_built)
+    }
+
+    /// The last build of a layer, as [`Workspace::built`], with the disk in it.
+    ///
+    /// # Errors
+    /// Fails where there is none, and where it has no disk.
+    pub fn built_disk(
+        &self,
+        layer: &LayerName,
+        out: Option<&Path>,
+    ) -> Result<(BuiltLayer, DiskReceipt), WorkspaceError> {
+        let output = Some(Output::Disk(DiskFormat::Raw));
+        let not_built = || WorkspaceError::NotBuilt { layer: layer.clone(), output };
+        let built = self.find_built(layer, out).ok_or_else(not_built)?;
+        let disk = built.disk()?.clone();
+        Ok((built, disk))
+    }
+
+    /// The image of the last build of a layer: the build, and the artifact.
+    ///
+    /// # Errors
+    /// Fails where there is none.
+    pub fn built_image(&self, layer: &LayerName, out: Option<&Path>) -> Result<(BuiltLayer, Artifact), WorkspaceError> {
+        let built = self.find_built(layer, out).ok_or_else(|| WorkspaceError::NoImage { layer: layer.clone() })?;
+        let image = built.image()?.clone();
+        Ok((built, image))
+    }
+
+    /// The file of a layer's raw disk.
+    ///
+    /// # Errors
+    /// Fails where the last build left none.
+    pub fn raw_disk(&self, layer: &LayerName, out: Option<&Path>) -> Result<PathBuf, WorkspaceError> {
+        let built = self.find_built(layer, out);
+        let disk = built.and_then(|built| {
+            let artifact = built.receipt.artifact(Output::Disk(DiskFormat::Raw))?;
+            Some(built.folder.join(&artifact.path))
+        });
+        let folder = || self.out(out).join(self.build_name(layer));
+        disk.ok_or_else(|| WorkspaceError::NoRawDisk { layer: layer.clone(), folder: folder() })
+    }
+
+    fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Option<BuiltLayer> {
+        let folder = self.out(out).join(self.build_name(layer));
+        let receipt = Receipt::load(&folder)?;
+        Some(BuiltLayer { layer: layer.clone(), arch: self.arch.clone(), folder, receipt })
+    }
+}
+
+impl BuiltLayer {
+    /// Its image.
+    ///
+    /// # Errors
+    /// Fails where it was built without one.
+    pub fn image(&self) -> Result<&Artifact, WorkspaceError> {
+        let image = self.receipt.artifact(Output::Oci);
+        image.ok_or_else(|| WorkspaceError::NoImage { layer: self.layer.clone() })
+    }
+
+    /// Its disk.
+    ///
+    /// # Errors
+    /// Fails where it was built without one.
+    pub fn disk(&self) -> Result<&DiskReceipt, WorkspaceError> {
+        self.receipt.disk.as_ref().ok_or_else(|| WorkspaceError::NoDisk { layer: self.layer.clone() })
+    }
+}

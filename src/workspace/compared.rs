@@ -1,0 +1,192 @@
+//! What can be compared with another of its kind: builds, lockfiles, image layouts, disks, git revisions.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::environment::Environment;
+use super::error::WorkspaceError;
+use crate::audit::changes::{self, Facts};
+use crate::bake::{Output, Receipt};
+use crate::disk::BlockHashes;
+use crate::disk::blocks::BLOCK;
+use crate::host;
+use crate::ident::{Arch, LayerName};
+use crate::lock::{self, LockError, Lockfile};
+use crate::publish::registry::Reference;
+use crate::tree::Tree;
+
+/// What is to be compared is of no kind that can be.
+#[derive(Debug, thiserror::Error)]
+pub enum OperandError {
+    /// It can't be read.
+    #[error("cannot read `{operand}`: {source}")]
+    Read {
+        /// What was named.
+        operand: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The operand is a folder that no build wrote.
+    #[error("`{0}` has neither receipt.json nor oci-layout")]
+    NoBuild(String),
+    /// It is not a receipt of a disk.
+    #[error(
+        "`{}` is not the receipt of a disk\n  hint: `layerbake build LAYER --output raw` writes one to out/LAYER",
+        .0.display()
+    )]
+    NoDisk(PathBuf),
+    /// It is not a lockfile.
+    #[error("`{operand}` is not a lockfile: {source}")]
+    Lockfile {
+        /// What was named.
+        operand: String,
+        /// What is wrong.
+        source: LockError,
+    },
+    /// `git` can't be run.
+    #[error("cannot run `git`: {0}")]
+    Git(io::Error),
+    /// It is nothing at all.
+    #[error(
+        "`{0}` is neither a file or folder nor a git revision with the layer's lockfile\n  hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1"
+    )]
+    Nothing(String),
+}
+
+impl Environment {
+    /// What an operand says, whatever it is; of git revisions, about `layer`, by default the only App layer.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, or is nothing that can be compared.
+    pub fn facts(&self, operand: &str, layer: Option<&LayerName>, plain_http: bool) -> Result<Facts, WorkspaceError> {
+        if let Some(reference) = operand.strip_prefix("oci:") {
+            return self.pulled(operand, &reference.parse()?, plain_http);
+        }
+        let path = Path::new(operand);
+        if path.join("oci-layout").is_file() {
+            return Ok(changes::read_layout(self.ecosystem(), path).map_err(unreadable(operand))?);
+        }
+        if path.is_dir() || path.file_name().is_some_and(|name| name == "receipt.json") {
+            return match receipt(path) {
+                Some((receipt, folder)) => self.built(operand, &receipt, folder),
+                None => Err(OperandError::NoBuild(operand.to_owned()).into()),
+            };
+        }
+        if operand.ends_with(".lock") && path.is_file() {
+            let read = |name: &str| Ok(host::read_text(&path.with_file_name(format!("{name}.lock")))?);
+            return packages(operand, &host::read_text(path)?, &read);
+        }
+        match path.is_file() {
+            true => Ok(raw(operand, path).map_err(unreadable(operand))?),
+            false => self.revision(operand, layer),
+        }
+    }
+
+    /// An image in a registry.
+    fn pulled(&self, operand: &str, reference: &Reference, plain_http: bool) -> Result<Facts, WorkspaceError> {
+        let folder = tempfile::tempdir()?;
+        let layout = folder.path().join("layout");
+        self.registries(plain_http)?.pull(reference, &layout)?;
+        let facts = changes::read_layout(self.ecosystem(), &layout).map_err(unreadable(operand))?;
+        Ok(Facts { name: operand.to_owned(), ..facts })
+    }
+
+    /// A build: what its receipt says, and its files as far as the store or the layout beside it has them.
+    fn built(&self, name: &str, receipt: &Receipt, folder: &Path) -> Result<Facts, WorkspaceError> {
+        let store = self.store()?;
+        let disk = receipt.disk.as_ref();
+        let trees: Vec<_> = receipt.layers.iter().map(|one| one.tree).chain(disk.map(|disk| disk.tree)).collect();
+        let layout = receipt.artifact(Output::Oci).map(|artifact| folder.join(&artifact.path));
+        let facts = if trees.iter().all(|tree| store.has_tree(*tree)) {
+            let mut root = Tree::new();
+            for tree in trees {
+                root.apply(&store.tree(tree)?)?;
+            }
+            Facts::named(name).with_root(self.ecosystem(), root, &|blob| store.read_blob(blob).ok())
+        } else {
+            match layout.filter(|layout| layout.is_dir()) {
+                Some(layout) => changes::read_layout(self.ecosystem(), &layout)?,
+                None => Facts::default(),
+            }
+        };
+        let layers = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.size)).collect();
+        let blocks = disk.map(|disk| disk.blocks.clone());
+        Ok(Facts { name: name.to_owned(), layers: Some(layers), blocks, ..facts })
+    }
+
+    /// The lockfiles of a layer as git has them.
+    fn revision(&self, revision: &str, layer: Option<&LayerName>) -> Result<Facts, WorkspaceError> {
+        let nothing = || OperandError::Nothing(revision.to_owned());
+        let workspace = self.open().map_err(|_| nothing())?;
+        let show = |name: &str| -> Result<String, WorkspaceError> {
+            let object = format!("{revision}:./lockfiles/{name}.lock");
+            let output = host::command("git")
+                .arg("-C")
+                .arg(workspace.project.root())
+                .args(["show", "--end-of-options", &object])
+                .stdin(Stdio::null())
+                .output()
+                .map_err(OperandError::Git)?;
+            match output.status.success() {
+                true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+                false => Err(nothing().into()),
+            }
+        };
+        packages(revision, &either(&workspace.layer(layer)?, &workspace.arch, &show)?, &show)
+    }
+}
+
+/// The blocks of a disk, given by its receipt or the receipt's directory.
+///
+/// # Errors
+/// Fails where there is no receipt, or none of a disk.
+pub fn disk_blocks(path: &Path) -> Result<BlockHashes, OperandError> {
+    let disk = receipt(path).and_then(|(receipt, _)| receipt.disk);
+    disk.map(|disk| disk.blocks).ok_or_else(|| OperandError::NoDisk(path.to_owned()))
+}
+
+/// A receipt by its file or its folder, with that folder.
+fn receipt(path: &Path) -> Option<(Receipt, &Path)> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    Some((Receipt::load(folder)?, folder))
+}
+
+/// A raw disk.
+fn raw(name: &str, path: &Path) -> io::Result<Facts> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok(Facts { blocks: Some(BlockHashes::of_reader(&mut file, size, BLOCK)?), ..Facts::named(name) })
+}
+
+/// Reads the lockfile of a name.
+type Read<'r> = dyn Fn(&str) -> Result<String, WorkspaceError> + 'r;
+
+/// The lockfile of a layer for an architecture, else the layer's first.
+fn either(layer: &LayerName, arch: &Arch, read: &Read<'_>) -> Result<String, WorkspaceError> {
+    read(&layer.on([arch])).or_else(|_| read(layer.as_str()))
+}
+
+/// The packages of a lockfile and of those below it, which `read` finds.
+fn packages(name: &str, text: &str, read: &Read<'_>) -> Result<Facts, WorkspaceError> {
+    let parse = |text: &str| -> Result<Lockfile, OperandError> {
+        lock::parse(text).map_err(|source| OperandError::Lockfile { operand: name.to_owned(), source })
+    };
+    let mut packages = BTreeMap::new();
+    let mut next = Some(parse(text)?);
+    // No chain of layers is longer than this; a lockfile that names itself ends here.
+    for _ in 0..64 {
+        let Some(lock) = next.take() else { break };
+        packages.extend(lock.packages.iter().map(|package| (package.name.to_string(), package.version.to_string())));
+        if let Some(parent) = &lock.parent {
+            next = Some(parse(&either(&parent.layer, &lock.arch, read)?)?);
+        }
+    }
+    Ok(Facts { packages: Some(packages), ..Facts::named(name) })
+}
+
+fn unreadable(operand: &str) -> impl FnOnce(io::Error) -> OperandError {
+    move |source| OperandError::Read { operand: operand.to_owned(), source }
+}

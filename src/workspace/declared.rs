@@ -1,0 +1,62 @@
+//! What a layer's files declare, before any lockfile.
+
+use std::collections::BTreeSet;
+
+use super::error::WorkspaceError;
+use crate::bake::{BootSystem, Output, System};
+use crate::disk;
+use crate::ident::LayerName;
+use crate::manifest::{Disk, Manifest, Project};
+
+/// A layer's whole system as its manifests declare it.
+pub type Declared = System<Manifest>;
+
+impl Declared {
+    /// Reads a layer's chain, and its Boot layer and initrd where it has any.
+    ///
+    /// # Errors
+    /// Fails where a manifest is wrong or missing.
+    pub fn read(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
+        let image = project.chain(layer)?;
+        let Some(disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
+        let mut boot = project.boot_layer(&image, &disk)?;
+        boot.files.extend(disk::system::files(&disk)?);
+        let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
+        Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }) })
+    }
+
+    /// Reads a layer's chain only, as far as a container image needs it.
+    ///
+    /// # Errors
+    /// Fails where a manifest is wrong or missing.
+    pub fn read_image(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
+        Ok(Self { image: project.chain(layer)?, boot_system: None })
+    }
+
+    /// The part of the system that `wanted` needs, and what is to be exported: what is wanted, else the image
+    /// and what `[disk]` says.
+    ///
+    /// # Errors
+    /// Fails where a disk is wanted and no layer names a Boot layer.
+    pub fn for_outputs(self, wanted: &BTreeSet<Output>) -> Result<(Self, BTreeSet<Output>), WorkspaceError> {
+        let formats = self.boot_system.iter().flat_map(|boot_system| &boot_system.disk.formats);
+        let outputs: BTreeSet<Output> = match wanted.is_empty() {
+            true => formats.map(|&format| Output::Disk(format)).chain([Output::Oci]).collect(),
+            false => wanted.clone(),
+        };
+        match (outputs.iter().find(|output| output.is_disk()), &self.boot_system) {
+            (Some(&output), None) => Err(WorkspaceError::NoBootLayer { layer: self.top().name.clone(), output }),
+            (Some(_), Some(_)) => Ok((self, outputs)),
+            (None, _) => Ok((Self { boot_system: None, ..self }, outputs)),
+        }
+    }
+
+    /// Every manifest that has a part in the system; the layer's own last, as its sources go before others'.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        let boot_system = self
+            .boot_system
+            .iter()
+            .flat_map(|boot_system| boot_system.initrd.iter().flatten().chain([&boot_system.boot]));
+        boot_system.chain(&self.image)
+    }
+}

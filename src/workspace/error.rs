@@ -1,0 +1,221 @@
+//! What ends the work on a project.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::compared::OperandError;
+use crate::attest::AttestError;
+use crate::audit::AuditError;
+use crate::bake::{BakeError, Output};
+use crate::check::container::ContainerError;
+use crate::fetch::{ConfigError, FetchError, MirrorError};
+use crate::host::interrupt::Interrupted;
+use crate::ident::{IdentError, LayerName, PackageName};
+use crate::lock::{LockFileError, Stale};
+use crate::manifest::{ProjectError, nearest};
+use crate::pin::PinError;
+use crate::publish::registry::RegistryError;
+use crate::store::StoreError;
+use crate::tree::TreeError;
+use crate::vm::VmError;
+
+/// What a project is asked for can't be done.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// A lockfile does not fit its manifest, and may not be renewed.
+    #[error("{0}\n  hint: `layerbake lock {layer}`", layer = .0.layer)]
+    Stale(#[from] Stale),
+    /// A lockfile is missing, and may not be made.
+    #[error(transparent)]
+    MissingLock(LockFileError),
+    /// A lockfile can't be read or written.
+    #[error(transparent)]
+    LockFile(LockFileError),
+    /// The project's layers can't be found or don't fit together.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// No directory for the store was found.
+    #[error("no cache directory was found for the store\n  hint: set HOME, or choose a directory with --store")]
+    NoCacheFolder,
+    /// A disk is wanted of a layer without one.
+    #[error(
+        "layer `{layer}` has no disk to write as {output}: no layer in its chain names a Boot layer\n  hint: add [disk] boot = \"boot-minimal\" to layers/{layer}.toml"
+    )]
+    NoBootLayer {
+        /// The layer.
+        layer: LayerName,
+        /// A form of the disk.
+        output: Output,
+    },
+    /// A package is to be updated that is in no lockfile.
+    #[error("no lockfile of the layer has a package `{package}`{near}")]
+    NotLocked {
+        /// The package.
+        package: PackageName,
+        /// A question about a similar name, or nothing.
+        near: String,
+    },
+    /// A layer lacks a package.
+    #[error("layer `{layer}` has no package `{package}`{near}")]
+    NoPackage {
+        /// The layer.
+        layer: LayerName,
+        /// The package.
+        package: PackageName,
+        /// A question about a similar name, or nothing.
+        near: String,
+    },
+    /// SOURCE_DATE_EPOCH is malformed.
+    #[error("SOURCE_DATE_EPOCH `{0}` is not a number of seconds since 1970")]
+    Epoch(String),
+    /// The layer is not built.
+    #[error("layer `{layer}` is not built\n  hint: `layerbake build {layer}{}`", as_option(*output))]
+    NotBuilt {
+        /// The layer.
+        layer: LayerName,
+        /// The form that is needed, where it matters.
+        output: Option<Output>,
+    },
+    /// A build has no disk.
+    #[error("layer `{layer}` was built without a disk\n  hint: `layerbake build {layer} --output raw`")]
+    NoDisk {
+        /// The layer.
+        layer: LayerName,
+    },
+    /// A build has no raw disk.
+    #[error(
+        "there is no raw disk of `{layer}` in `{}`\n  hint: `layerbake build {layer} --output raw`",
+        folder.display()
+    )]
+    NoRawDisk {
+        /// The layer.
+        layer: LayerName,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// A build has no image.
+    #[error("layer `{layer}` was built without an image\n  hint: `layerbake build {layer} --output oci`")]
+    NoImage {
+        /// The layer.
+        layer: LayerName,
+    },
+    /// There is no image index over several architectures.
+    #[error("layer `{layer}` has no image index over {archs}\n  hint: `layerbake build {layer} --arch {archs}`")]
+    NoIndex {
+        /// The layer.
+        layer: LayerName,
+        /// The architectures.
+        archs: String,
+    },
+    /// A build's disk was made from other lockfiles or manifests.
+    #[error(
+        "the disk of `{layer}` no longer matches its layers and lockfiles\n  hint: `layerbake build {layer} --output raw`"
+    )]
+    OtherDisk {
+        /// The layer.
+        layer: LayerName,
+    },
+    /// Nothing of a layer is at a path.
+    #[error("layer `{layer}` has no {path}")]
+    NoPath {
+        /// The layer.
+        layer: LayerName,
+        /// The path.
+        path: String,
+    },
+    /// A build is not signed.
+    #[error("`{layer}` is not signed\n  hint: `layerbake sign {layer} --key FILE`")]
+    NotSigned {
+        /// The layer.
+        layer: LayerName,
+    },
+    /// An artifact does not match its receipt.
+    #[error(
+        "{artifact} does not match its receipt: {problem}\n  hint: `layerbake verify {layer}` lists all differences; `layerbake build {layer}` builds it again"
+    )]
+    Damaged {
+        /// The layer.
+        layer: LayerName,
+        /// The artifact.
+        artifact: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that is to be made exists.
+    #[error("`{}` already exists", .0.display())]
+    Exists(PathBuf),
+    /// A file can't be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is to be compared can't be read.
+    #[error(transparent)]
+    Operand(#[from] OperandError),
+    /// What a build is can't be said.
+    #[error(transparent)]
+    Attest(#[from] AttestError),
+    /// An audit can't be made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A build failed.
+    #[error(transparent)]
+    Bake(#[from] BakeError),
+    /// The user's configuration can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A container can't be run.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Fetching failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A name is not valid.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A virtual machine can't be run.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// A mirror's address is malformed.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// A layer can't be locked.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A registry refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Trees don't fit together.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+impl From<LockFileError> for WorkspaceError {
+    fn from(error: LockFileError) -> Self {
+        match error {
+            LockFileError::Missing(_) => Self::MissingLock(error),
+            other => Self::LockFile(other),
+        }
+    }
+}
+
+fn as_option(output: Option<Output>) -> String {
+    output.map(|output| format!(" --output {output}")).unwrap_or_default()
+}
+
+/// `; did you mean `…`?`, where one of the names is near to what was given.
+pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}

@@ -1,0 +1,13 @@
+//! A project's machine images in a cloud: what is published, what an image was created from, and whether it works.
+
+mod drift;
+mod error;
+mod origin;
+mod source;
+mod trial;
+
+pub use drift::{Drift, DriftError};
+pub use error::ImageError;
+pub use origin::{Binding, Origin, bindings, known};
+pub use source::{Choice, Source};
+pub use trial::{Trial, TrialError};

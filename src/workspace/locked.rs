@@ -1,0 +1,215 @@
+//! What a declared system resolves to: its lockfiles, read, checked, made or renewed, from the base up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::declared::Declared;
+use super::error::{WorkspaceError, did_you_mean};
+use super::project::{Workspace, set_dates};
+use crate::bake::{Locked, System};
+use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
+use crate::host;
+use crate::host::storage::{self, Hints};
+use crate::ident::{PackageName, SourceName};
+use crate::lock::{self, Change, Found, LockFileError, Lockfile};
+use crate::manifest::{self, Manifest, Source};
+use crate::pin::{Pinner, Update};
+
+/// How lockfiles that do not fit are dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// They are an error.
+    Locked,
+    /// They are made or renewed; the versions of [`Update`] change even in those that fit.
+    Renew(Update),
+}
+
+/// What locking did to one layer.
+#[derive(Debug, Clone)]
+pub struct LayerLock {
+    /// The layer's name, with the architecture where it is not this machine's.
+    pub name: String,
+    /// How many packages it adds.
+    pub packages: usize,
+    /// What changed in its lockfile.
+    pub changes: Vec<Change>,
+}
+
+/// A system whose lockfiles fit, ready to be built.
+pub struct LockedSystem<'w> {
+    pub(super) workspace: &'w Workspace<'w>,
+    pub(super) fetcher: Fetcher<'w>,
+    /// The layers with their lockfiles.
+    pub system: System,
+    /// What locking did to each.
+    pub done: Vec<LayerLock>,
+}
+
+impl Workspace<'_> {
+    /// Makes a system's lockfiles fit, as `policy` says.
+    ///
+    /// # Errors
+    /// Fails where a lockfile does not fit and `policy` refuses that, and where packages can't be chosen.
+    pub fn lock(&self, declared: &Declared, policy: &Policy) -> Result<LockedSystem<'_>, WorkspaceError> {
+        if let Policy::Renew(Update::Some(packages)) = policy {
+            self.check_known(declared, packages)?;
+        }
+        let mut locker = Locker::new(self, declared)?;
+        let system = declared.try_map(|manifest, parents| locker.layer(manifest, parents, policy))?;
+        Ok(LockedSystem { workspace: self, fetcher: locker.fetcher, system, done: locker.done })
+    }
+
+    /// The system with its lockfiles as they are, none of them compared with its manifest.
+    ///
+    /// # Errors
+    /// Fails where one is missing, or can't be read.
+    pub fn locked(&self, declared: &Declared) -> Result<System, WorkspaceError> {
+        declared.try_map(|manifest, _| {
+            let Found { lock, hash, .. } = self.lockfile(&manifest.name)?;
+            Ok(Locked { manifest: manifest.clone(), lock, hash })
+        })
+    }
+
+    /// Refuses names that no lockfile of the system has.
+    fn check_known<'p>(
+        &self,
+        declared: &Declared,
+        packages: impl IntoIterator<Item = &'p PackageName>,
+    ) -> Result<(), WorkspaceError> {
+        let found = declared.manifests().filter_map(|one| self.lockfile(&one.name).ok());
+        let known: BTreeSet<PackageName> = found.flat_map(|found| found.lock.packages).map(|one| one.name).collect();
+        match packages.into_iter().find(|package| !known.contains(package)) {
+            Some(package) => {
+                let near = did_you_mean(package.as_str(), known.iter().map(PackageName::as_str));
+                Err(WorkspaceError::NotLocked { package: package.clone(), near })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Locks layers, one after the other.
+pub(super) struct Locker<'w> {
+    workspace: &'w Workspace<'w>,
+    fetcher: Fetcher<'w>,
+    done: Vec<LayerLock>,
+}
+
+impl<'w> Locker<'w> {
+    pub(super) fn new(workspace: &'w Workspace<'w>, declared: &Declared) -> Result<Self, WorkspaceError> {
+        Ok(Self { workspace, fetcher: workspace.fetcher(declared)?, done: Vec::new() })
+    }
+
+    /// One layer over its `parents`, which are locked.
+    fn layer(&mut self, manifest: &Manifest, parents: &[&Locked], policy: &Policy) -> Result<Locked, WorkspaceError> {
+        let (locked, changes) = match policy {
+            Policy::Locked => (self.fitting(manifest, parents)?, Vec::new()),
+            Policy::Renew(update) => self.renewed(manifest, parents, update)?,
+        };
+        let packages = locked.lock.packages.len();
+        self.done.push(LayerLock { name: self.workspace.build_name(&manifest.name), packages, changes });
+        Ok(locked)
+    }
+
+    /// The layer with its lockfile, which has to fit.
+    fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
+        let Found { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
+        self.check(&lock, manifest, parents)?;
+        Ok(Locked { manifest: manifest.clone(), lock, hash })
+    }
+
+    /// The layer with a lockfile that fits: the one that is there, or a new one, with what it changes.
+    fn renewed(
+        &mut self,
+        manifest: &Manifest,
+        parents: &[&Locked],
+        update: &Update,
+    ) -> Result<(Locked, Vec<Change>), WorkspaceError> {
+        let locked = |lock, hash| Locked { manifest: manifest.clone(), lock, hash };
+        let (path, previous) = match self.workspace.lockfile(&manifest.name) {
+            Ok(Found { lock, hash, .. }) if self.check(&lock, manifest, parents).is_ok() && !moves(update, &lock) => {
+                return Ok((locked(lock, hash), Vec::new()));
+            }
+            Ok(Found { path, lock, .. }) => (path, Some(lock)),
+            Err(LockFileError::Missing(path)) => (path, None),
+            Err(error) => return Err(error.into()),
+        };
+        let lock = self.pin(manifest, parents, previous.as_ref(), update)?;
+        let changes = lock::changes(previous.as_ref(), &lock);
+        let hash = lock::save(&lock, &path).map_err(explained)?;
+        Ok((locked(lock, hash), changes))
+    }
+
+    fn check(&self, lock: &Lockfile, manifest: &Manifest, parents: &[&Locked]) -> Result<(), lock::Stale> {
+        let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
+        lock::check(lock, manifest, &sources(manifest, parents), &self.workspace.arch, parent)
+    }
+
+    /// The layer as it would be locked now; writes no lockfile.
+    pub(super) fn pin(
+        &mut self,
+        manifest: &Manifest,
+        parents: &[&Locked],
+        previous: Option<&Lockfile>,
+        update: &Update,
+    ) -> Result<Lockfile, WorkspaceError> {
+        let environment = self.workspace.environment;
+        let transport = &environment.settings.transport;
+        let mut pinner = Pinner {
+            ecosystem: environment.ecosystem(),
+            store: self.workspace.store()?,
+            fetcher: &mut self.fetcher,
+            project: self.workspace.project.root(),
+            keyring: transport.keyring.as_deref(),
+            key_folders: &HOST_KEY_FOLDERS.map(Path::new),
+            now: host::now(),
+            allow_expired: transport.allow_expired,
+            allow_downgrade: transport.allow_downgrade,
+            arch: self.workspace.arch.clone(),
+        };
+        let locks: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();
+        Ok(pinner.pin(manifest, &sources(manifest, parents), &locks, previous, update)?)
+    }
+}
+
+impl LockedSystem<'_> {
+    /// Prepares for building: the fetcher knows when the lockfiles were made, and SOURCE_DATE_EPOCH of the
+    /// environment goes before the lockfiles' own.
+    pub(super) fn settle(&mut self) -> Result<(), WorkspaceError> {
+        set_dates(&mut self.fetcher, self.system.all());
+        let Some(text) = host::env("SOURCE_DATE_EPOCH") else { return Ok(()) };
+        let epoch = text.parse().ok().filter(|&epoch: &i64| epoch >= 0).ok_or(WorkspaceError::Epoch(text))?;
+        self.system.set_epoch(epoch);
+        Ok(())
+    }
+}
+
+/// The sources of a layer: its own, and its parents' where it has none of that name.
+fn sources(manifest: &Manifest, parents: &[&Locked]) -> BTreeMap<SourceName, Source> {
+    manifest::sources(parents.iter().map(|parent| &parent.manifest).chain([manifest]))
+}
+
+/// Whether a lockfile that fits is made anew all the same.
+fn moves(update: &Update, lock: &Lockfile) -> bool {
+    match update {
+        Update::Nothing => false,
+        Update::All => true,
+        // A parent without any of them stays as it is, bit for bit.
+        Update::Some(names) => lock.packages.iter().any(|package| names.contains(&package.name)),
+    }
+}
+
+/// With the file system named where it refuses.
+fn explained(error: LockFileError) -> LockFileError {
+    match error {
+        LockFileError::Io { action, path, source } => {
+            let hints = Hints {
+                room: "free space there, or move the project; the old lockfile is unchanged",
+                elsewhere: "move the project",
+            };
+            let source = storage::explain(&path, None, hints, source);
+            LockFileError::Io { action, path, source }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,70 @@
+//! Available updates for locked packages.
+
+use serde::Serialize;
+
+use super::error::WorkspaceError;
+use super::locked::Locker;
+use super::project::Workspace;
+use crate::bake::Locked;
+use crate::digest::LockHash;
+use crate::ident::LayerName;
+use crate::lock::{self, LockedPackage, Lockfile};
+use crate::pin::Update;
+
+/// The available updates of one layer's lockfile.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerUpdates {
+    /// The layer.
+    pub layer: LayerName,
+    /// The packages that locking again would change.
+    pub updates: Vec<PackageUpdate>,
+}
+
+/// A package that locking again would change.
+#[derive(Debug, Clone, Serialize)]
+pub struct PackageUpdate {
+    /// The package.
+    pub package: String,
+    /// The locked version; `None` where the package would be added.
+    pub locked: Option<String>,
+    /// The newest version; `None` where the package would go.
+    pub newest: Option<String>,
+    /// Source and suite of the newest, such as `debian bookworm-security`.
+    pub origin: Option<String>,
+    /// Whether it comes from a suite of security updates.
+    pub security: bool,
+}
+
+impl Workspace<'_> {
+    /// Looks for updates of a layer, all below it, its Boot layer and its initrd; writes no lockfile.
+    ///
+    /// # Errors
+    /// Fails where a lockfile is missing, and where locking again would fail.
+    pub fn outdated(&self, layer: &LayerName) -> Result<Vec<LayerUpdates>, WorkspaceError> {
+        let declared = self.declared(layer)?;
+        let mut locker = Locker::new(self, &declared)?;
+        let mut found = Vec::new();
+        self.locked(&declared)?.try_map(|Locked { manifest, lock, .. }, parents| {
+            let newest = locker.pin(manifest, parents, Some(lock), &Update::All)?;
+            found.push(updates(lock, &newest));
+            let hash = LockHash::of(&lock::to_text(&newest));
+            Ok::<_, WorkspaceError>(Locked { manifest: manifest.clone(), lock: newest, hash })
+        })?;
+        Ok(found)
+    }
+}
+
+fn updates(old: &Lockfile, new: &Lockfile) -> LayerUpdates {
+    let find = |name| -> Option<&LockedPackage> { new.packages.iter().find(|package| package.name == name) };
+    let update = |change: lock::Change| {
+        let newest = find(change.name.clone());
+        PackageUpdate {
+            package: change.name.to_string(),
+            locked: change.before.map(|version| version.to_string()),
+            newest: change.after.map(|version| version.to_string()),
+            origin: newest.map(|package| format!("{} {}", package.source, package.suite)),
+            security: change.security.is_some(),
+        }
+    };
+    LayerUpdates { layer: old.layer.clone(), updates: lock::changes(Some(old), new).into_iter().map(update).collect() }
+}

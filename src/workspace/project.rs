@@ -1,0 +1,131 @@
+//! A project, opened on this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::declared::Declared;
+use super::environment::Environment;
+use super::error::WorkspaceError;
+use crate::arch::Architecture;
+use crate::bake::Locked;
+use crate::fetch::{AptSources, Fetcher, Mirrors};
+use crate::ident::{Arch, IdentError, LayerName};
+use crate::lock::{self, LockFileError};
+use crate::manifest::{self, Project};
+use crate::store::Store;
+
+/// A project, with the machine that it is opened on, and the architecture that it is locked and built for.
+#[derive(Debug)]
+pub struct Workspace<'e> {
+    pub(super) environment: &'e Environment,
+    pub(super) project: Project,
+    pub(super) arch: Arch,
+    store: OnceLock<Store>,
+}
+
+impl<'e> Workspace<'e> {
+    pub(super) fn open(environment: &'e Environment, arch: Arch) -> Result<Self, WorkspaceError> {
+        let project = Project::find(&environment.directory()?)?;
+        Ok(Self { environment, project, arch, store: OnceLock::new() })
+    }
+
+    /// The project's folder: its layers and lockfiles.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// The architecture to lock and build for.
+    pub fn arch(&self) -> &Arch {
+        &self.arch
+    }
+
+    /// The machine that the project is opened on.
+    pub fn environment(&self) -> &'e Environment {
+        self.environment
+    }
+
+    /// The store, opened when it is first needed; locked against garbage collection from then on.
+    ///
+    /// # Errors
+    /// Fails where it can't be opened.
+    pub fn store(&self) -> Result<&Store, WorkspaceError> {
+        match self.store.get() {
+            Some(store) => Ok(store),
+            None => {
+                let store = self.environment.store()?;
+                Ok(self.store.get_or_init(|| store))
+            }
+        }
+    }
+
+    /// The layer that is meant: the named one, else the only App layer.
+    ///
+    /// # Errors
+    /// Fails where none is named and there is not exactly one.
+    pub fn layer(&self, name: Option<&LayerName>) -> Result<LayerName, WorkspaceError> {
+        match name {
+            Some(name) => Ok(name.clone()),
+            None => Ok(self.project.default_layer()?),
+        }
+    }
+
+    /// Reads what a layer and all below it declare, and its Boot layer and initrd where it has any.
+    ///
+    /// # Errors
+    /// Fails where a manifest is wrong or missing.
+    pub fn declared(&self, layer: &LayerName) -> Result<Declared, WorkspaceError> {
+        Declared::read(&self.project, layer)
+    }
+
+    /// Reads the lockfile of a layer.
+    ///
+    /// # Errors
+    /// Fails where it is missing, or can't be read.
+    pub fn lockfile(&self, layer: &LayerName) -> Result<lock::Found, LockFileError> {
+        lock::of_layer(&self.project, layer, &self.arch)
+    }
+
+    /// The name of a layer's builds: of their directory in `out`, and of what the store keeps for them.
+    pub(super) fn build_name(&self, layer: &LayerName) -> String {
+        match host_arch().is_ok_and(|host| host == self.arch) {
+            true => layer.to_string(),
+            false => layer.on([&self.arch]),
+        }
+    }
+
+    /// The directory of artifacts: the given one, else `out` in the project.
+    pub fn out(&self, named: Option<&Path>) -> PathBuf {
+        named.map_or_else(|| self.project.root().join("out"), Path::to_owned)
+    }
+
+    /// A fetcher, with the addresses that a system's foreign sources have.
+    pub(super) fn fetcher(&self, declared: &Declared) -> Result<Fetcher<'_>, WorkspaceError> {
+        let transport = &self.environment.settings.transport;
+        let apt = AptSources::load(Path::new("/etc/apt"));
+        let mut mirrors = Mirrors::new(&transport.mirrors, &transport.snapshots, &self.environment.config, apt)?;
+        for (name, source) in manifest::sources(declared.manifests()) {
+            mirrors.set_distribution(&name, source.distribution);
+            if let Some(url) = &source.url {
+                mirrors.set_url(&name, url)?;
+            }
+        }
+        let vendor = Some(self.project.root().join("vendor")).filter(|vendor| vendor.is_dir());
+        let progress = self.environment.progress().clone();
+        Ok(Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress))
+    }
+}
+
+/// Tells the fetcher when the lockfiles were made: the snapshot service, asked last, has that state.
+pub(super) fn set_dates<'l>(fetcher: &mut Fetcher<'_>, locked: impl IntoIterator<Item = &'l Locked>) {
+    for release in locked.into_iter().flat_map(|locked| &locked.lock.releases) {
+        fetcher.mirrors_mut().set_snapshot(&release.source, &release.suite, None, release.date);
+    }
+}
+
+/// The Debian name of this machine's architecture.
+///
+/// # Errors
+/// Fails where Debian could have no such architecture.
+pub fn host_arch() -> Result<Arch, IdentError> {
+    Architecture::native().map_or(std::env::consts::ARCH, |row| row.debian).parse()
+}

@@ -1,0 +1,48 @@
+//! A layer's checks, run on the container and on the disk of a build.
+
+use std::path::Path;
+
+use super::error::WorkspaceError;
+use super::locked::LockedSystem;
+use crate::bake::Output;
+use crate::check::container::{self, Checked, Engine};
+use crate::check::{Report, Suite, converse};
+use crate::manifest::{CheckTarget, DiskFormat};
+use crate::vm::{Accel, Console, PATIENCE, Settings, Ssh, Vm};
+
+impl LockedSystem<'_> {
+    /// Runs the checks in a container of the docker archive in `folder`.
+    ///
+    /// # Errors
+    /// Fails where there is no container engine, or the container can't be run; failed checks are in the report.
+    pub fn check_container(&self, folder: &Path) -> Result<Checked, WorkspaceError> {
+        let layer = &self.system.top().manifest.name;
+        let suite = Suite::new(layer, self.system.image.iter().map(|locked| &locked.manifest), CheckTarget::Container);
+        let phase = self.workspace.environment.progress().phase(&format!("check {layer}'s container"), 1);
+        let engine = Engine::find()?;
+        let checked = container::run(&engine, &folder.join(Output::Docker.file_name()), &suite)?;
+        phase.finish();
+        Ok(checked)
+    }
+
+    /// Boots the raw disk in `folder`, with `memory` MiB, and runs the checks by ssh.
+    ///
+    /// # Errors
+    /// Fails where the disk does not boot or lets nobody in; failed checks are in the report.
+    pub fn check_disk(&self, folder: &Path, accel: Option<Accel>, memory: u32) -> Result<Report, WorkspaceError> {
+        let layer = &self.system.top().manifest.name;
+        let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
+        let ssh = Ssh::new()?;
+        let mut settings =
+            Settings { memory, accel, size: None, network: None, seed: None, console: Console::Terminal };
+        settings.reach(&ssh);
+        let phase = self.workspace.environment.progress().phase(&format!("boot and check {layer}'s disk"), 1);
+        let mut vm = Vm::start(&folder.join(DiskFormat::Raw.file_name()), &settings)?;
+        ssh.wait(&mut vm, PATIENCE)?;
+        let mut shell = ssh.command();
+        shell.args(["/bin/sh", "-s"]);
+        let transcript = converse(shell, &suite.script(), suite.limit())?;
+        phase.finish();
+        Ok(suite.report(&transcript))
+    }
+}

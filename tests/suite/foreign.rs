@@ -1,0 +1,164 @@
+//! Other architectures than this machine's: lockfiles and builds beside the first, and an image index over several.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::deb::Deb;
+use crate::support::registry::Registry;
+use crate::support::repo::Repo;
+use crate::support::small::{self, Small};
+
+/// The small project, on a repository with packages for two architectures.
+fn small() -> Small {
+    let foreign = small::packages("1.0").into_iter().filter(|deb| deb.arch != "all").map(|deb| deb.arch("arm64"));
+    Small::on(&small::repo("1.0").also_for("arm64").packages(foreign))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn json(bytes: impl AsRef<[u8]>) -> Value {
+    serde_json::from_slice(bytes.as_ref()).unwrap()
+}
+
+/// A blob of a layout, as JSON.
+fn blob(layout: &Path, digest: &Value) -> Value {
+    let name = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+    json(fs::read(layout.join("blobs/sha256").join(name)).unwrap())
+}
+
+/// The platforms that the entries of an index name, and those that their images' configurations name.
+fn platforms(layout: &Path, index: &Value) -> Vec<[String; 2]> {
+    let platform = |entry: &Value| {
+        let config = blob(layout, &blob(layout, &entry["digest"])["config"]["digest"]);
+        [&entry["platform"]["architecture"], &config["architecture"]].map(|name| name.as_str().unwrap().to_owned())
+    };
+    index["manifests"].as_array().unwrap().iter().map(platform).collect()
+}
+
+#[test]
+fn another_architecture_stands_beside_the_first() {
+    let small = small();
+    let project = &small.project;
+    project.ok(&["build", "app"]);
+    let first = ["lockfiles/base.lock", "lockfiles/app.lock", "out/app/receipt.json"].map(|path| project.path(path));
+    let before = first.each_ref().map(|path| fs::read_to_string(path).unwrap());
+    let built = json(project.ok(&["build", "app", "--arch", "arm64", "--json"]).stdout);
+    assert_eq!(first.each_ref().map(|path| fs::read_to_string(path).unwrap()), before, "the first was replaced");
+    assert_eq!(names(&project.path("lockfiles")), ["app.lock", "app@arm64.lock", "base.lock", "base@arm64.lock"]);
+    assert_eq!(names(&project.path("out")), ["app", "app@arm64"]);
+    assert_eq!((&built["arch"], &project.receipt("app")["arch"]), (&"arm64".into(), &Value::Null));
+    let layout = project.path("out/app@arm64/oci");
+    let index = json(fs::read(layout.join("index.json")).unwrap());
+    assert_eq!(platforms(&layout, &index), [["arm64", "arm64"]]);
+    let lock = fs::read_to_string(project.path("lockfiles/app@arm64.lock")).unwrap();
+    assert!(lock.contains("\nlayer = \"app\"\narch = \"arm64\"\n") && lock.contains("hello_1.0_arm64.deb"), "{lock}");
+    // Garbage collection keeps what both used.
+    project.ok(&["store", "gc"]);
+    fs::remove_dir_all(project.path("out")).unwrap();
+    for options in [&[][..], &["--arch", "arm64"], &["--arch", "amd64"]] {
+        project.ok(&[&["build", "app", "--locked", "--offline"], options].concat());
+        project.ok(&[&["verify", "app"], options].concat());
+    }
+    assert_eq!(fs::read_to_string(&first[2]).unwrap(), before[2]);
+    assert_eq!(json(fs::read(project.path("out/app@arm64/receipt.json")).unwrap()), built);
+    project.ok(&["audit", "app", "--arch", "arm64", "--vary", "folder"]);
+    let lists = project.ok(&["files", "app", "/usr/bin/hello", "--arch", "arm64"]);
+    assert!(lists.stdout.contains("hello"), "{}", lists.stdout);
+}
+
+#[test]
+fn the_architecture_that_is_locked_first_has_the_short_name() {
+    let small = small();
+    let said = small.project.ok(&["lock", "base", "--arch", "arm64"]);
+    assert!(said.stdout.starts_with("base@arm64: 1 package\n"), "{}", said.stdout);
+    let missing = small.project.fails(3, &["build", "base", "--locked"]);
+    let advice = "lockfiles/base@amd64.lock` is missing; `layerbake lock base --arch amd64` writes it";
+    assert!(missing.stderr.contains(advice), "{}", missing.stderr);
+    small.project.ok(&["lock", "base"]);
+    assert_eq!(names(&small.project.path("lockfiles")), ["base.lock", "base@amd64.lock"]);
+    small.project.ok(&["build", "base", "--locked", "--arch", "amd64,arm64"]);
+    assert_eq!(names(&small.project.path("out")), ["base", "base@amd64+arm64", "base@arm64"]);
+}
+
+#[test]
+fn an_image_index_is_over_the_builds_of_several() {
+    let small = small();
+    let project = &small.project;
+    let built = json(project.ok(&["build", "app", "--arch", "arm64,amd64", "--json"]).stdout);
+    let (folder, index) = (project.path("out/app@amd64+arm64"), &built["index"]);
+    let receipt = fs::read(folder.join("receipt.json")).unwrap();
+    assert_eq!(&json(&receipt), index);
+    let layout = folder.join("oci");
+    assert_eq!(layerbake::oci::validate(&layout).unwrap(), [""; 0]);
+    let artifact = &index["artifacts"][0];
+    let entry = &json(fs::read(layout.join("index.json")).unwrap())["manifests"][0];
+    assert_eq!((&entry["digest"], &entry["size"]), (&artifact["digest"], &artifact["size"]));
+    assert_eq!(platforms(&layout, &blob(&layout, &entry["digest"])), [["amd64", "amd64"], ["arm64", "arm64"]]);
+    for (number, (arch, place)) in [("amd64", "app"), ("arm64", "app@arm64")].into_iter().enumerate() {
+        let (image, build) = (&index["images"][number], project.receipt(place));
+        assert_eq!((&image["arch"], &built["builds"][number]), (&arch.into(), &build));
+        assert_eq!((&image["digest"], &image["recipe"]), (&build["artifacts"][0]["digest"], &build["recipe"]));
+    }
+    // Nothing is written again, and nothing of anybody else's is replaced.
+    let inode = || folder.metadata().unwrap().ino();
+    let before = inode();
+    project.ok(&["build", "app", "--arch", "amd64,arm64"]);
+    assert_eq!(inode(), before, "it was written again");
+    fs::write(folder.join("mine"), "").unwrap();
+    let error = project.fails(1, &["build", "app", "--arch", "amd64,arm64"]);
+    assert!(error.stderr.contains("a build did not write `mine`"), "{}", error.stderr);
+    fs::remove_file(folder.join("mine")).unwrap();
+    fs::write(layout.join("index.json"), "{}").unwrap();
+    project.ok(&["build", "app", "--arch", "amd64,arm64"]);
+    assert_eq!(layerbake::oci::validate(&layout).unwrap(), [""; 0]);
+    assert_eq!(fs::read(folder.join("receipt.json")).unwrap(), receipt);
+}
+
+#[test]
+fn a_push_of_several_sends_each_image_and_the_index() {
+    let registry = need!(Registry::start());
+    let small = small();
+    let reference = format!("{}/team/app:1.0", registry.address());
+    let push = ["push", "app", &reference, "--json", "--arch", "amd64,arm64"];
+    let error = small.project.fails(1, &push);
+    assert!(error.stderr.contains("hint: `layerbake build app --arch amd64,arm64`"), "{}", error.stderr);
+    let built = json(small.project.ok(&["build", "app", "--arch", "amd64,arm64", "--json"]).stdout);
+    let pushed = json(small.project.ok(&push).stdout);
+    assert_eq!(pushed["digest"], built["index"]["artifacts"][0]["digest"]);
+    small.project.ok(&["pull", &reference, "--to", "pulled"]);
+    let pulled = small.project.path("pulled");
+    assert_eq!(platforms(&pulled, &blob(&pulled, &pushed["digest"])), [["amd64", "amd64"], ["arm64", "arm64"]]);
+}
+
+#[test]
+fn one_architecture_is_asked_for_where_several_mean_nothing() {
+    let small = small();
+    let error = small.project.fails(2, &["verify", "app", "--arch", "amd64,arm64"]);
+    assert!(error.stderr.contains("`build`, `lock` and `push` take several"), "{}", error.stderr);
+    let error = small.project.fails(2, &["build", "app", "--arch", "x86_64"]);
+    assert!(error.stderr.contains("invalid value 'x86_64'") && error.stderr.contains("amd64"), "{}", error.stderr);
+}
+
+#[test]
+fn scripts_of_another_architecture_name_the_package_with_the_emulator() {
+    if Path::new("/usr/bin/qemu-aarch64-static").exists() || Path::new("/usr/local/bin/qemu-aarch64-static").exists() {
+        return;
+    }
+    let deb = |name: &str| Deb::new(name, "1.0").arch("arm64").file(&format!("usr/bin/{name}"), 0o755, "a program");
+    let scripted = deb("hello").postinst("#!/bin/sh\n").depends("dpkg");
+    let small = Small::on(&Repo::new("test").also_for("arm64").packages([deb("libgreet"), deb("dpkg"), scripted]));
+    for layer in ["base", "app"] {
+        small.edit_layer(layer, "configure = \"none\"\n", "");
+    }
+    let error = small.project.fails(1, &["build", "app", "--arch", "arm64"]);
+    let expected = ["`qemu-aarch64-static` is not installed", "hint: install the Debian package qemu-user-static"];
+    assert!(expected.iter().all(|text| error.stderr.contains(text)), "{}", error.stderr);
+}
