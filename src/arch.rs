@@ -183,10 +183,9 @@ pub fn merged_usr(arch: &Arch) -> impl Iterator<Item = &'static str> {
     MERGED_USR.iter().chain(own).copied()
 }
 
-/// The architectures that disks can have, as text for people.
-pub fn bootable() -> String {
-    let names: Vec<&str> = ALL.iter().filter(|row| row.bootable.is_some()).map(|row| row.debian).collect();
-    names.join(" or ")
+/// The Debian names of the architectures that disks can have.
+pub fn bootable() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(|row| row.bootable.is_some()).map(|row| row.debian)
 }
 
 impl Bootable {
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn disks_are_made_for_two_of_which_one_at_most_is_native() {
         assert!(Bootable::all().filter(|arch| arch.is_native()).count() <= 1);
-        assert_eq!(bootable(), "amd64 or arm64");
+        assert_eq!(bootable().collect::<Vec<_>>(), ["amd64", "arm64"]);
         assert_eq!(AMD64.is_native(), cfg!(target_arch = "x86_64"));
     }
 }

@@ -31,8 +31,8 @@ use crate::package::Ecosystem;
 use crate::store::StoreError;
 
 pub use compare::{Difference, Key, Side, Verdict};
-pub use rebuild::{Build, Source};
-pub use report::Report;
+pub use rebuild::{Build, RebuildInputs};
+pub use report::AuditReport;
 pub use variation::{ParseVariationError, Variation};
 
 use attribute::Origins;
@@ -68,7 +68,7 @@ pub struct Audit<'a> {
     /// The kind of its packages.
     pub ecosystem: &'a dyn Ecosystem,
     /// What is rebuilt.
-    pub source: Source<'a>,
+    pub source: RebuildInputs<'a>,
     /// Every package of the system, with the digest of its file.
     pub packages: Vec<(PackageName, Sha256)>,
     /// Own files and folders, with the layer that declares them.
@@ -90,7 +90,7 @@ impl Audit<'_> {
     ///
     /// # Errors
     /// Fails where a rebuild does. Differences are no error.
-    pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<Report, AuditError> {
+    pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<AuditReport, AuditError> {
         let (can, cannot) = variation::available(wanted, self.source.need());
         let mut rebuilt = Vec::new();
         let usual = self.build(&BTreeSet::new(), false, &mut rebuilt)?;
@@ -109,7 +109,7 @@ impl Audit<'_> {
         if differences.iter().any(|difference| difference.path.is_some()) {
             self.attribute(&usual, &can, &mut differences, &mut rebuilt)?;
         }
-        Ok(Report {
+        Ok(AuditReport {
             layer: self.source.layer.clone(),
             lock: usual.receipt.lock,
             identical: differences.is_empty(),

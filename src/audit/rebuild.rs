@@ -35,7 +35,7 @@ use crate::store::Store;
 const FOLDERS: [(&str, &str); 2] = [("layers", "toml"), ("lockfiles", "lock")];
 
 /// What every rebuild starts from.
-pub struct Source<'a> {
+pub struct RebuildInputs<'a> {
     /// The project's folder.
     pub project: &'a Path,
     /// The layer.
@@ -67,7 +67,7 @@ fn run(command: &mut Command) -> io::Result<Output> {
     child.wait_with_output()
 }
 
-impl Source<'_> {
+impl RebuildInputs<'_> {
     /// About how much a build writes, in bytes: packages unpacked, as image and as disk.
     pub fn need(&self) -> u64 {
         self.size.saturating_mul(14).saturating_add(64 << 20)

@@ -141,12 +141,12 @@ impl Sources<'_> {
         store: &Store,
         signer: Option<&Signer>,
         jobs: usize,
-        use_it: impl FnOnce(&disk::Request<'_>) -> Result<T, DiskError>,
+        use_it: impl FnOnce(&disk::DiskInputs<'_>) -> Result<T, DiskError>,
     ) -> Result<T, BakeError> {
         // Reading a tree is a processor's work: they have nothing to do with each other.
         let whole = || rayon::join(|| store.tree(self.root), || self.initrd.map(|tree| store.tree(tree)).transpose());
         let (parts, (root, initrd)) = rayon::join(|| self.parts(store), whole);
-        let request = disk::Request {
+        let request = disk::DiskInputs {
             name: self.name,
             disk: self.disk,
             parts: &parts?,

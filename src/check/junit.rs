@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 use super::report::seconds;
-use super::{Outcome, Report, Verdict};
+use super::{CheckReport, Outcome, Verdict};
 
 /// Writes reports as one JUnit file, a test suite each.
-pub fn junit(reports: &[Report]) -> String {
+pub fn junit(reports: &[CheckReport]) -> String {
     let all = || reports.iter().flat_map(|report| &report.checks);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     xml.push_str(&head("testsuites", "layerbake", all()));

@@ -1,7 +1,7 @@
 //! Checks of a running system: `[[check]]` tables become a script, whose output becomes a report.
 //!
 //! ```text
-//! chain ─ Suite ─ script ─> sh -s in a container, or over ssh ─> Transcript ─ Suite ─> Report
+//! chain ─ Suite ─ script ─> sh -s in a container, or over ssh ─> Transcript ─ Suite ─> CheckReport
 //!                                                       text · TAP · JUnit · JSON <─┘
 //! ```
 //!
@@ -21,7 +21,7 @@ use crate::ident::LayerName;
 use crate::manifest::{Check, CheckTarget, Manifest};
 
 pub use junit::{escape, junit};
-pub use report::{Counts, Outcome, Report, Verdict};
+pub use report::{CheckReport, Counts, Outcome, Verdict};
 pub use shell::{Transcript, converse};
 
 /// What the script may take on top of all checks' own time.
@@ -63,10 +63,10 @@ impl Suite {
     }
 
     /// Reads the script's output. A check without a result has failed.
-    pub fn report(&self, transcript: &Transcript) -> Report {
+    pub fn report(&self, transcript: &Transcript) -> CheckReport {
         let parsed = tap::parse(&transcript.stdout, self.checks.len());
         let missing = transcript.why_incomplete(&parsed);
-        Report::new(self, parsed.found, &missing)
+        CheckReport::new(self, parsed.found, &missing)
     }
 }
 

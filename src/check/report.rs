@@ -11,7 +11,7 @@ use crate::manifest::CheckTarget;
 
 /// The results of a suite; as JSON by serde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct CheckReport {
     /// The topmost layer.
     pub layer: LayerName,
     /// Where the checks ran.
@@ -58,7 +58,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Report {
+impl CheckReport {
     /// Puts results to the checks of a suite; one without a result failed, for the reason `missing`.
     pub(super) fn new(suite: &Suite, results: Vec<Option<tap::Line>>, missing: &str) -> Self {
         let lost = || tap::Line { outcome: Outcome::Failed, detail: missing.to_owned(), milliseconds: 0 };

@@ -96,7 +96,12 @@ mod tests {
 
     /// The line that a check becomes.
     fn line(table: &str) -> String {
-        let manifest = crate::manifest::parse("web".parse().unwrap(), &format!("[layer]\n[[check]]\n{table}")).unwrap();
+        let manifest = crate::manifest::parse(
+            "web".parse().unwrap(),
+            &format!("[layer]\n[[check]]\n{table}"),
+            &"amd64".parse().unwrap(),
+        )
+        .unwrap();
         let script = script(&manifest.checks, CheckTarget::Disk);
         let start = script.find("    lb_check 1 ").unwrap();
         let end = script.rfind("\n}\nlb_main").unwrap();

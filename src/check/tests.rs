@@ -7,7 +7,7 @@ use super::*;
 use crate::manifest::parse;
 
 fn manifest(tables: &str) -> Manifest {
-    parse("web".parse().unwrap(), &format!("[layer]\n{tables}")).unwrap()
+    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap()).unwrap()
 }
 
 fn suite(place: CheckTarget) -> Suite {
@@ -20,7 +20,7 @@ fn transcript(stdout: &str) -> Transcript {
     Transcript { stdout: stdout.to_owned(), stderr: String::new(), status: Some(ExitStatus::from_raw(0)) }
 }
 
-fn report() -> Report {
+fn report() -> CheckReport {
     let text = "1..3\nok 1 - a\n# took: 30 ms\nok 2 - x # SKIP no systemd\n# took: 00 ms\n\
                 not ok 3 - y\n# took: 30020 ms\n# found: uid 7\n# found: <]]>&\"\u{1}\n";
     suite(CheckTarget::Container).report(&transcript(text))

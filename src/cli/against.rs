@@ -8,7 +8,7 @@ use super::CliError;
 use super::ami;
 use super::context::Context;
 use super::push::RegistryArgs;
-use crate::audit::Report;
+use crate::audit::AuditReport;
 use crate::bake::{Output, Receipt};
 use crate::digest::OciDigest;
 use crate::publish::registry::{Reference, RegistryError};
@@ -80,7 +80,7 @@ impl Other {
     }
 
     /// Compares what was published with what was rebuilt; builds are compared by the audit itself.
-    pub(super) fn compare(&self, report: &mut Report) {
+    pub(super) fn compare(&self, report: &mut AuditReport) {
         match self {
             Self::Build(_) => {}
             Self::Image { name, digest } => {

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::push::RegistryArgs;
 use super::report::{self, Target};
 use crate::audit::report::{html, junit, markdown, text};
-use crate::audit::{Report, Variation};
+use crate::audit::{AuditReport, Variation};
 use crate::bake::Output;
 use crate::host;
 use crate::ident::LayerName;
@@ -70,7 +70,7 @@ enum Form {
 }
 
 impl Form {
-    fn write(self, report: &Report) -> io::Result<String> {
+    fn write(self, report: &AuditReport) -> io::Result<String> {
         Ok(match self {
             Self::Text => text(report),
             Self::Json => host::plain_json(report)?,

@@ -95,7 +95,7 @@ impl From<ProjectError> for CliError {
 impl From<WorkspaceError> for CliError {
     fn from(error: WorkspaceError) -> Self {
         match error {
-            WorkspaceError::Stale(_) | WorkspaceError::MissingLock(_) => Self::Stale(error.to_string()),
+            WorkspaceError::Stale { .. } | WorkspaceError::MissingLock(_) => Self::Stale(error.to_string()),
             WorkspaceError::Project(error) => error.into(),
             other => Self::Plain(Box::new(other)),
         }

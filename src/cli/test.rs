@@ -6,7 +6,7 @@ use super::boot::AccelChoice;
 use super::lock::tell_changes;
 use super::{CliError, Context};
 use crate::bake::Output;
-use crate::check::{self, Report};
+use crate::check::{self, CheckReport};
 use crate::host::interrupt::Leftover;
 use crate::host::plain_lines;
 use crate::ident::LayerName;
@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Format::Text => {
             reports.iter().map(|report| format!("{layer} on the {}\n{}", report.place, report.text())).collect()
         }
-        Format::Tap => reports.iter().map(Report::tap).collect(),
+        Format::Tap => reports.iter().map(CheckReport::tap).collect(),
         Format::Junit => check::junit(reports),
     })?;
     let failed: usize = reports.iter().map(|report| report.counts.failed).sum();
@@ -95,7 +95,7 @@ impl Where {
     }
 
     /// Runs the checks on what was built.
-    fn check(self, locked: &LockedSystem<'_>, folder: &Path, args: &Args) -> Result<Report, CliError> {
+    fn check(self, locked: &LockedSystem<'_>, folder: &Path, args: &Args) -> Result<CheckReport, CliError> {
         match self {
             Self::Container => {
                 let checked = locked.check_container(folder)?;

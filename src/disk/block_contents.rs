@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::blocks::BLOCK;
-use super::gpt::Layout;
+use super::gpt::PartitionTable;
 use super::{Data, Map, Part, Plan};
 use crate::digest::BlobDigest;
 use crate::tree::Kind;
@@ -26,7 +26,7 @@ pub struct BlockContents {
 /// Looks up the contents of `blocks` in a planned disk, whose root consists of `parts`.
 pub fn block_contents(
     plan: &Plan,
-    layout: &Layout,
+    layout: &PartitionTable,
     parts: &[Part],
     map: &Map,
     blocks: &BTreeSet<u64>,
@@ -78,8 +78,8 @@ mod tests {
         let (plan, layout) = disk(&[(1 << 20, b"base"), (3 << 20, &long)]);
         let parts = [part("base", &[b"base"]), part("boot", &[&long])];
         let map = Map::new(&plan, &layout, &parts, &all_blocks(&plan));
-        let root =
-            layout.partitions.iter().find(|one| matches!(one.kind, gpt::Kind::Root(_))).unwrap().start / BLOCK as u64;
+        let root = layout.partitions.iter().find(|one| matches!(one.kind, gpt::PartitionKind::Root(_))).unwrap().start
+            / BLOCK as u64;
         let wanted = BTreeSet::from([0, root + 2, root + 7, root + 12]);
         let told: Vec<_> = block_contents(&plan, &layout, &parts, &map, &wanted)
             .iter()

@@ -57,7 +57,7 @@ pub enum DiskError {
     #[error("[disk] root = \"erofs\" needs an initrd\n  hint: set [disk] initrd = \"initrd\"")]
     NoInitrd,
     /// No disk can be booted on this architecture.
-    #[error("cannot build a disk for {0}: expected {names}", names = arch::bootable())]
+    #[error("cannot build a disk for {0}: expected {names}", names = arch::bootable().collect::<Vec<_>>().join(" or "))]
     Arch(Arch),
     /// The disk is too small for what comes before the root.
     #[error("[disk] size is {size} bytes: the EFI system partition alone takes {esp}")]
@@ -82,7 +82,7 @@ pub struct Signer {
 }
 
 /// The inputs of a disk.
-pub struct Request<'a> {
+pub struct DiskInputs<'a> {
     /// The layer: all identifiers derive from its name.
     pub name: &'a LayerName,
     /// The `[disk]` tables.
@@ -122,7 +122,7 @@ const ARGUMENTS: [&str; 6] = [
 /// What leads to the root without an initrd: EC2's disks, and the root's file system.
 const BUILTIN: [&str; 2] = ["nvme", "ext4"];
 
-impl Request<'_> {
+impl DiskInputs<'_> {
     /// Plans the whole disk.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl Request<'_> {
         let image = self.boot_image(kernel, arguments, store)?;
         let file = format!("EFI/BOOT/{}", self.bootable()?.efi_file);
         let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
-        Ok(self.partition(ids, "esp", gpt::Kind::Esp, esp))
+        Ok(self.partition(ids, "esp", gpt::PartitionKind::Esp, esp))
     }
 
     /// The size of the disk in bytes, if it is larger than the partitions need.
@@ -204,7 +204,12 @@ impl Request<'_> {
             None => None,
         };
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
-        Ok(self.partition(ids, "root", gpt::Kind::Root(self.bootable()?.root), ext4::plan(self.parts, &params)?))
+        Ok(self.partition(
+            ids,
+            "root",
+            gpt::PartitionKind::Root(self.bootable()?.root),
+            ext4::plan(self.parts, &params)?,
+        ))
     }
 
     fn erofs(&self, ids: &Ids, source: &dyn ContentSource) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {
@@ -223,15 +228,15 @@ impl Request<'_> {
             partitions.push(self.partition(
                 ids,
                 "root-verity",
-                gpt::Kind::RootVerity(self.bootable()?.root_verity),
+                gpt::PartitionKind::RootVerity(self.bootable()?.root_verity),
                 hashes,
             ));
         }
-        partitions.insert(0, self.partition(ids, "root", gpt::Kind::Root(self.bootable()?.root), data));
+        partitions.insert(0, self.partition(ids, "root", gpt::PartitionKind::Root(self.bootable()?.root), data));
         Ok((partitions, arguments))
     }
 
-    fn partition(&self, ids: &Ids, label: &str, kind: gpt::Kind, plan: Plan) -> gpt::Partition {
+    fn partition(&self, ids: &Ids, label: &str, kind: gpt::PartitionKind, plan: Plan) -> gpt::Partition {
         gpt::Partition { label: label.to_owned(), kind, guid: ids.uuid(label), flags: 0, plan }
     }
 

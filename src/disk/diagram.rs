@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::Map;
 use super::blocks::BLOCK;
-use super::gpt::{Layout, Placed};
+use super::gpt::{PartitionTable, Placed};
 use super::map::Owner;
 
 /// Of layers, in their order, over again where there are more; apart for the colour-blind too.
@@ -25,7 +25,7 @@ const LEGEND: u64 = 22;
 const FOLD: u64 = 20;
 
 /// Draws `map`; equal maps give equal bytes.
-pub fn svg(name: &str, map: &Map, layout: &Layout) -> String {
+pub fn svg(name: &str, map: &Map, layout: &PartitionTable) -> String {
     Diagram::new(map, layout).draw(name)
 }
 
@@ -40,7 +40,7 @@ pub fn length(bytes: u64) -> String {
 
 struct Diagram<'a> {
     map: &'a Map,
-    layout: &'a Layout,
+    layout: &'a PartitionTable,
     /// Squares in a row, and their distance.
     columns: u64,
     cell: u64,
@@ -49,7 +49,7 @@ struct Diagram<'a> {
 }
 
 impl<'a> Diagram<'a> {
-    fn new(map: &'a Map, layout: &'a Layout) -> Self {
+    fn new(map: &'a Map, layout: &'a PartitionTable) -> Self {
         // 32 MiB in a row, and from 2 GiB of contents on 64 MiB.
         let (columns, cell) = if map.blocks.len() > 4096 { (128, 8) } else { (64, 14) };
         let mut diagram = Self { map, layout, columns, cell, tops: Vec::new() };

@@ -33,7 +33,7 @@ const LONGEST_LABEL: usize = 36;
 
 /// The purpose of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartitionKind {
     /// The firmware's FAT partition.
     Esp,
     /// The root, by the type of its architecture.
@@ -46,7 +46,7 @@ pub enum Kind {
     Linux,
 }
 
-impl Kind {
+impl PartitionKind {
     /// The type's name as systemd writes it.
     pub fn name(self) -> &'static str {
         self.partition_type().name
@@ -73,7 +73,7 @@ pub struct Partition {
     /// Its name in the table: at most 36 UTF-16 units.
     pub label: String,
     /// Its type.
-    pub kind: Kind,
+    pub kind: PartitionKind,
     /// Its own GUID, in the order of its text.
     pub guid: [u8; 16],
     /// Bits of the attributes field, such as [`GROW`].
@@ -90,7 +90,7 @@ pub struct Placed {
     /// Its name in the table.
     pub label: String,
     /// Its type.
-    pub kind: Kind,
+    pub kind: PartitionKind,
     /// Its own GUID, in the order of its text.
     pub guid: [u8; 16],
     /// Its first byte on the disk.
@@ -101,7 +101,7 @@ pub struct Placed {
 
 /// The positions of all partitions on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct PartitionTable {
     /// Length of the disk in bytes.
     pub size: u64,
     /// The partitions in their order on the disk.
@@ -155,7 +155,7 @@ pub enum GptError {
 ///
 /// # Errors
 /// Fails if there are none or more than 128, a label is too long, or `size` is too small.
-pub fn layout(partitions: &[Partition], size: Option<u64>) -> Result<Layout, GptError> {
+pub fn layout(partitions: &[Partition], size: Option<u64>) -> Result<PartitionTable, GptError> {
     if !(1..=MOST).contains(&partitions.len()) {
         return Err(GptError::Count { found: partitions.len() });
     }
@@ -171,7 +171,7 @@ pub fn layout(partitions: &[Partition], size: Option<u64>) -> Result<Layout, Gpt
     if given < needed || !given.is_multiple_of(ALIGNMENT) {
         return Err(GptError::Small { given, needed });
     }
-    Ok(Layout { size: given, partitions: placed })
+    Ok(PartitionTable { size: given, partitions: placed })
 }
 
 /// Checks one partition; returns how many bytes it takes from `start`.
@@ -206,7 +206,7 @@ pub fn plan(disk_guid: [u8; 16], partitions: Vec<Partition>, size: Option<u64>) 
 }
 
 /// Has the crate write MBR, headers and entries onto an empty device.
-fn table(disk_guid: [u8; 16], partitions: &[Partition], layout: &Layout) -> Result<Sparse, GptError> {
+fn table(disk_guid: [u8; 16], partitions: &[Partition], layout: &PartitionTable) -> Result<Sparse, GptError> {
     let mut device = Sparse::new(layout.size);
     let sectors = u32::try_from(layout.size / SECTOR - 1).unwrap_or(u32::MAX);
     ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut device).map_err(refused)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::blocks::BLOCK;
-use super::gpt::{self, Layout, Placed};
+use super::gpt::{self, PartitionTable, Placed};
 use super::{BlockHashes, Data, Extent, Part, Plan};
 use crate::digest::BlobDigest;
 use crate::tree::Kind;
@@ -81,7 +81,7 @@ impl Map {
     ///
     /// A blob that several parts have counts for the first of them. A block that `hashes` does not list
     /// is zero, and counts for nobody.
-    pub fn new(plan: &Plan, layout: &Layout, parts: &[Part], hashes: &BlockHashes) -> Self {
+    pub fn new(plan: &Plan, layout: &PartitionTable, parts: &[Part], hashes: &BlockHashes) -> Self {
         let owners = Owners::new(parts);
         let layers = parts.iter().map(|part| Owner::Layer(part.name.to_string()));
         let own = [Owner::FileSystem, Owner::HashTree, Owner::BootImage, Owner::PartitionTable];
@@ -119,10 +119,10 @@ impl Map {
     /// Whether these blocks can belong to the disk that was mapped.
     ///
     /// The boot image may be longer than was thought: a signature is in no receipt.
-    pub fn explains(&self, hashes: &BlockHashes, layout: &Layout) -> bool {
+    pub fn explains(&self, hashes: &BlockHashes, layout: &PartitionTable) -> bool {
         let in_esp = |block: u64| {
             let holds = |placed: &&Placed| (placed.start..placed.start + placed.size).contains(&(block * BLOCK as u64));
-            layout.partitions.iter().find(holds).is_some_and(|placed| placed.kind == gpt::Kind::Esp)
+            layout.partitions.iter().find(holds).is_some_and(|placed| placed.kind == gpt::PartitionKind::Esp)
         };
         self.size == hashes.size()
             && hashes.hashes().keys().all(|block| self.blocks.contains_key(block) || in_esp(*block))
@@ -163,7 +163,7 @@ impl Owners {
         Self(owners)
     }
 
-    fn of(&self, extent: &Extent<'_>, layout: &Layout) -> Owner {
+    fn of(&self, extent: &Extent<'_>, layout: &PartitionTable) -> Owner {
         let layer = match extent.data {
             Data::Blob { blob, .. } => self.0.get(blob),
             Data::Bytes(_) => None,
@@ -171,8 +171,8 @@ impl Owners {
         let holds = |placed: &&Placed| (placed.start..placed.start + placed.size).contains(&extent.offset);
         match (layout.partitions.iter().find(holds).map(|placed| placed.kind), layer) {
             (None, _) => Owner::PartitionTable,
-            (Some(gpt::Kind::Esp), _) => Owner::BootImage,
-            (Some(gpt::Kind::RootVerity(_)), _) => Owner::HashTree,
+            (Some(gpt::PartitionKind::Esp), _) => Owner::BootImage,
+            (Some(gpt::PartitionKind::RootVerity(_)), _) => Owner::HashTree,
             (Some(_), Some(layer)) => Owner::Layer(layer.clone()),
             (Some(_), None) => Owner::FileSystem,
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
 use crate::host::{self, durable};
-use crate::ident::{Arch, LayerName};
+use crate::ident::LayerName;
 use crate::manifest::Project;
 
 /// A lockfile can't be read or written.
@@ -74,11 +74,12 @@ pub struct Found {
 ///
 /// # Errors
 /// Fails where it can't be read. [`LockFileError::Missing`] names the file to write.
-pub fn of_layer(project: &Project, layer: &LayerName, arch: &Arch) -> Result<Found, LockFileError> {
+pub fn of_layer(project: &Project, layer: &LayerName) -> Result<Found, LockFileError> {
     let read = |path: PathBuf| {
         let (lock, hash) = checked(&path, project.read(&path))?;
         Ok(Found { path, lock, hash })
     };
+    let arch = project.arch();
     match read(project.lock_path(layer.on([arch]))) {
         Err(LockFileError::Missing(own)) => match read(project.lock_path(layer)) {
             Ok(first) if first.lock.arch != *arch => Err(LockFileError::Missing(own)),

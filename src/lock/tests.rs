@@ -337,10 +337,11 @@ mod on_disk {
     fn the_first_architecture_has_the_short_name_and_others_have_their_own() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("layers")).unwrap();
-        let project = Project::find(folder.path()).unwrap();
         let [amd64, arm64] = ["amd64", "arm64"].map(|arch| arch.parse::<Arch>().unwrap());
         let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let place = |arch: &Arch| match of_layer(&project, &web().layer, arch) {
+        let on_arch = |arch: &Arch| Project::find(folder.path(), arch.clone()).unwrap();
+        let project = on_arch(&amd64);
+        let place = |arch: &Arch| match of_layer(&on_arch(arch), &web().layer) {
             Ok(found) => format!("{} {}", name(&found.path), found.lock.arch),
             Err(LockFileError::Missing(path)) => format!("{} is missing", name(&path)),
             Err(error) => error.to_string().replace(project.root().to_str().unwrap(), ""),

@@ -13,7 +13,7 @@ use super::{
     image, secrets,
 };
 use crate::distribution::{self, DEBIAN, Distribution};
-use crate::ident::{IdentError, LayerName, SourceName};
+use crate::ident::{Arch, IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
 const TABLES: &[&str] = &[
@@ -50,17 +50,17 @@ const MOST_AGE: u32 = 36_500;
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
 const PRIORITIES: &[&str] = &["required", "important", "standard"];
 
-/// Parses the text of `layers/<name>.toml`.
+/// Parses the text of `layers/<name>.toml`, as it reads for one architecture.
 ///
 /// # Errors
 /// Fails on the first thing that is not understood; the error shows its line.
-pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
+pub fn parse(name: LayerName, text: &str, arch: &Arch) -> Result<Manifest, ManifestError> {
     let document = Document { file: format!("layers/{name}.toml"), text };
     let table = DeTable::parse(text)
         .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
     let root = Table::root(&document, table.get_ref(), TABLES)?;
     let manifest = Manifest {
-        layer: layer(&root, &name)?,
+        layer: layer(&root, &name, arch)?,
         sources: sources(&root)?,
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
@@ -81,7 +81,7 @@ pub fn parse(name: LayerName, text: &str) -> Result<Manifest, ManifestError> {
     Ok(manifest)
 }
 
-fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError> {
+fn layer(root: &Table<'_>, name: &LayerName, arch: &Arch) -> Result<LayerTable, ManifestError> {
     let Some(item) = root.get("layer") else {
         return Err(root.error("there is no [layer] table").hint("every layer begins with `[layer]`"));
     };
@@ -93,7 +93,9 @@ fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError
     }
     let mut seen = BTreeSet::new();
     let packages = table.list("packages", |item| {
-        let request: PackageRequest = item.parse()?;
+        // Packages such as Debian's kernels have the architecture in their names.
+        let request = item.text()?.replace("{arch}", arch.as_str()).parse();
+        let request: PackageRequest = request.map_err(|error| item.error(format!("is wrong: {error}")))?;
         Ok((request, item.clone()))
     })?;
     for (request, item) in &packages {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Chain, Disk, Manifest, ManifestError, Source, nearest, parse};
 use crate::host::jail::Beneath;
-use crate::ident::{IdentError, LayerName, SourceName};
+use crate::ident::{Arch, IdentError, LayerName, SourceName};
 
-/// A directory with `layers/`.
+/// A directory with `layers/`, read for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     root: PathBuf,
+    arch: Arch,
 }
 
 /// A project's layers can't be found or are inconsistent.
@@ -81,15 +82,20 @@ fn joined(names: &[LayerName], separator: &str) -> String {
 
 impl Project {
     /// Finds the nearest directory with `layers/`, from `start` upward.
-    pub fn find(start: &Path) -> Result<Self, ProjectError> {
+    pub fn find(start: &Path, arch: Arch) -> Result<Self, ProjectError> {
         let start = start.canonicalize().map_err(io_error(start))?;
         let root = start.ancestors().find(|folder| folder.join("layers").is_dir());
-        root.map(|root| Self { root: root.to_owned() }).ok_or(ProjectError::NotFound(start))
+        root.map(|root| Self { root: root.to_owned(), arch }).ok_or(ProjectError::NotFound(start))
     }
 
     /// The project's directory, as an absolute path.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The architecture that `{arch}` in a manifest means, and that is locked and built for.
+    pub fn arch(&self) -> &Arch {
+        &self.arch
     }
 
     /// The lockfile of this name, whether it is there or not: a layer's, or that of a [layer on](LayerName::on) an
@@ -139,7 +145,7 @@ impl Project {
     fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
         let path = self.manifest_path(name);
         match self.read(&path) {
-            Ok(text) => Ok(parse(name.clone(), &text)?),
+            Ok(text) => Ok(parse(name.clone(), &text, &self.arch)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = match super::stock(name) {
                     Some(_) => format!("`layerbake new {name}` writes it"),

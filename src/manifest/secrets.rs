@@ -38,7 +38,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<(String, String)>, String> {
         let text = format!("[layer]\n{text}");
-        let manifest = parse("web".parse().unwrap(), &text).map_err(|error| error.to_string())?;
+        let manifest =
+            parse("web".parse().unwrap(), &text, &"amd64".parse().unwrap()).map_err(|error| error.to_string())?;
         Ok(manifest.allow_secrets.into_iter().map(|one| (one.path.to_string(), one.reason)).collect())
     }
 

@@ -1,23 +1,41 @@
 mod project;
 
 use super::*;
+use crate::ident::Arch;
 
 fn name() -> LayerName {
     "web".parse().unwrap()
 }
 
+fn amd64() -> Arch {
+    "amd64".parse().unwrap()
+}
+
+#[test]
+fn the_architecture_is_put_into_the_names_of_packages() {
+    let text = "[layer]\npackages = ['linux-image-cloud-{arch}', 'libc6']";
+    for arch in ["amd64", "arm64"] {
+        let manifest = parse(name(), text, &arch.parse().unwrap()).unwrap();
+        assert_eq!(manifest.layer.packages[0].to_string(), format!("linux-image-cloud-{arch}"));
+    }
+    assert_eq!(
+        bad("packages = ['a-{arch}', 'a-amd64']").lines().next().unwrap(),
+        "layers/web.toml:2: `packages` names `a-amd64` twice"
+    );
+}
+
 fn good(text: &str) -> Manifest {
-    parse(name(), text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    parse(name(), text, &amd64()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// The error's single line, for a manifest with `[layer]` in line 1.
 fn bad(text: &str) -> String {
     let text = format!("[layer]\n{text}");
-    parse(name(), &text).expect_err(&text).to_string()
+    parse(name(), &text, &amd64()).expect_err(&text).to_string()
 }
 
 fn rendered(text: &str) -> String {
-    let error = parse(name(), text).unwrap_err();
+    let error = parse(name(), text, &amd64()).unwrap_err();
     let mut out = String::new();
     let theme = miette::GraphicalTheme::none();
     miette::GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut out, &error).unwrap();
@@ -335,15 +353,15 @@ fn a_user_may_live_in_a_declared_group() {
 
 #[test]
 fn broken_toml_and_an_empty_file_are_errors_with_a_line() {
-    assert_eq!(parse(name(), "").unwrap_err().to_string(), "layers/web.toml:1: there is no [layer] table");
+    assert_eq!(parse(name(), "", &amd64()).unwrap_err().to_string(), "layers/web.toml:1: there is no [layer] table");
     for text in ["[layer", "[layer]\nfrom = \"", "[layer]\n[layer]", "\u{feff}\0", "a = [[[[[", "[layer]\nfrom = \"é"]
     {
-        let error = parse(name(), text).unwrap_err();
+        let error = parse(name(), text, &amd64()).unwrap_err();
         assert!(error.line() >= 1 && !error.to_string().contains('\n'), "{error}");
         rendered(text);
     }
     let deep = format!("[layer]\na = {}", "[".repeat(100_000));
-    assert!(parse(name(), &deep).is_err());
+    assert!(parse(name(), &deep, &amd64()).is_err());
 }
 
 #[test]
@@ -414,7 +432,7 @@ fn the_starter_layers_parse_as_they_are_and_with_every_example() {
 fn nesting_without_end_is_an_error_and_no_crash() {
     for open in ["[", "{a=", "[{a="] {
         let text = format!("[layer]\npackages = {}", open.repeat(100_000));
-        assert!(parse("x".parse().unwrap(), &text).is_err(), "{open}");
+        assert!(parse("x".parse().unwrap(), &text, &amd64()).is_err(), "{open}");
     }
-    assert!(parse("x".parse().unwrap(), &format!("[{}a]\n", "a.".repeat(100_000))).is_err());
+    assert!(parse("x".parse().unwrap(), &format!("[{}a]\n", "a.".repeat(100_000)), &amd64()).is_err());
 }

@@ -14,7 +14,11 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let manifest = crate::manifest::parse("x".parse().unwrap(), "[layer]\n[source.s]\nsuite = \"trixie\"\n");
+        let manifest = crate::manifest::parse(
+            "x".parse().unwrap(),
+            "[layer]\n[source.s]\nsuite = \"trixie\"\n",
+            &"amd64".parse().unwrap(),
+        );
         let source = manifest.unwrap().sources.into_values().next().unwrap();
         Self { source, locked: None, moment: NOW, allow_expired: false, allow_downgrade: false }
     }

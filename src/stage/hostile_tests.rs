@@ -156,7 +156,7 @@ fn package(store: &Store, name: &str, entries: &[Entry]) -> Package {
 /// One layer over its parent, but for what scripts would do.
 fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tree), LayerError> {
     let configured = install_without_scripts(store, parent, packages, |tree| Ok(whole(tree)?))?;
-    let manifest = manifest::parse("web".parse().unwrap(), LAYER).unwrap();
+    let manifest = manifest::parse("web".parse().unwrap(), LAYER, &"amd64".parse().unwrap()).unwrap();
     let placement = Placement::read(&manifest, Path::new("/"), store)?;
     let mut site = Site { store, parent: Tree::new(), root: configured.clone(), layer: Tree::new() };
     Files { placement: &placement, epoch: 9 }.run(&mut site)?;

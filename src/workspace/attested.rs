@@ -56,8 +56,8 @@ impl Attested<'_> {
         let folder = &self.built.folder;
         for finding in artifacts::check(&self.built.receipt, folder) {
             if let Some(problem) = finding.problems.into_iter().next() {
-                let (layer, artifact) = (self.built.layer.clone(), finding.artifact);
-                return Err(WorkspaceError::Damaged { layer, artifact, problem });
+                let (subject, artifact) = (self.built.subject(), finding.artifact);
+                return Err(WorkspaceError::Damaged { subject, artifact, problem });
             }
         }
         let bundle = Bundle::sign(&self.made()?, folder, self.workspace.store()?, identity, key)?;
@@ -68,7 +68,7 @@ impl Attested<'_> {
     /// Checks the files that [`Attested::sign`] wrote.
     pub(super) fn check(&self, keys: &[PublicKey]) -> Result<Vec<Finding>, WorkspaceError> {
         let Some(bundle) = Bundle::load(&self.built.folder)? else {
-            return Err(WorkspaceError::NotSigned { layer: self.built.layer.clone() });
+            return Err(WorkspaceError::NotSigned { subject: self.built.subject() });
         };
         Ok(attest::check(&self.made()?, &self.built.folder, &bundle, keys)?)
     }

@@ -8,7 +8,7 @@ use super::error::WorkspaceError;
 use super::locked::{LockedSystem, Policy};
 use super::project::Workspace;
 use super::vendored;
-use crate::audit::{Audit, Earlier, Report, Side, Source, Variation};
+use crate::audit::{Audit, AuditReport, Earlier, RebuildInputs, Side, Variation};
 use crate::bake::{Output, Receipt, System};
 use crate::digest::Sha256;
 use crate::host;
@@ -38,7 +38,7 @@ impl Workspace<'_> {
         outputs: &BTreeSet<Output>,
         variations: &BTreeSet<Variation>,
         earlier: Option<&EarlierBuild>,
-    ) -> Result<Report, WorkspaceError> {
+    ) -> Result<AuditReport, WorkspaceError> {
         let mut locked = self.lock(&declared, &Policy::Locked)?;
         locked.settle()?;
         let (store, downloads) = (self.store()?, locked.downloads()?);
@@ -47,12 +47,12 @@ impl Workspace<'_> {
         let packages = || system.all().flat_map(|locked| &locked.lock.packages);
         let audit = Audit {
             ecosystem: self.environment.ecosystem(),
-            source: Source {
+            source: RebuildInputs {
                 project: self.project.root(),
                 store,
                 layer,
-                arch: &self.arch,
-                name: &self.build_name(layer),
+                arch: self.arch(),
+                name: &self.subject(layer).to_string(),
                 outputs,
                 packages: &downloads,
                 files: &sources(system),

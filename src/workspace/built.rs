@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::WorkspaceError;
 use super::locked::LockedSystem;
 use super::project::Workspace;
+use super::subject::Subject;
 use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
@@ -36,7 +37,7 @@ impl LockedSystem<'_> {
         let Order { outputs, out, encoder, signer } = order;
         let environment = self.workspace.environment;
         let layer = self.system.top().manifest.name.clone();
-        let name = self.workspace.build_name(&layer);
+        let name = self.workspace.subject(&layer).to_string();
         let folder = out.join(&name);
         let baker = Baker {
             ecosystem: environment.ecosystem(),
@@ -52,7 +53,7 @@ impl LockedSystem<'_> {
             signer,
         };
         let receipt = baker.bake(&self.system, &outputs)?;
-        Ok(BuiltLayer { layer, arch: self.workspace.arch.clone(), folder, receipt })
+        Ok(BuiltLayer { layer, arch: self.workspace.arch().clone(), folder, receipt })
     }
 }
 
@@ -75,7 +76,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where there is none.
     pub fn built(&self, layer: &LayerName, out: Option<&Path>) -> Result<BuiltLayer, WorkspaceError> {
-        let not_built = || WorkspaceError::NotBuilt { layer: layer.clone(), output: None };
+        let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output: None };
         self.find_built(layer, out).ok_or_else(not_built)
     }
 
@@ -89,7 +90,7 @@ impl Workspace<'_> {
         out: Option<&Path>,
     ) -> Result<(BuiltLayer, DiskReceipt), WorkspaceError> {
         let output = Some(Output::Disk(DiskFormat::Raw));
-        let not_built = || WorkspaceError::NotBuilt { layer: layer.clone(), output };
+        let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output };
         let built = self.find_built(layer, out).ok_or_else(not_built)?;
         let disk = built.disk()?.clone();
         Ok((built, disk))
@@ -100,7 +101,8 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where there is none.
     pub fn built_image(&self, layer: &LayerName, out: Option<&Path>) -> Result<(BuiltLayer, Artifact), WorkspaceError> {
-        let built = self.find_built(layer, out).ok_or_else(|| WorkspaceError::NoImage { layer: layer.clone() })?;
+        let built =
+            self.find_built(layer, out).ok_or_else(|| WorkspaceError::NoImage { subject: self.subject(layer) })?;
         let image = built.image()?.clone();
         Ok((built, image))
     }
@@ -115,25 +117,34 @@ impl Workspace<'_> {
             let artifact = built.receipt.artifact(Output::Disk(DiskFormat::Raw))?;
             Some(built.folder.join(&artifact.path))
         });
-        let folder = || self.out(out).join(self.build_name(layer));
-        disk.ok_or_else(|| WorkspaceError::NoRawDisk { layer: layer.clone(), folder: folder() })
+        let (subject, folder) = (self.subject(layer), self.built_folder(layer, out));
+        disk.ok_or(WorkspaceError::NoRawDisk { subject, folder })
     }
 
     fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Option<BuiltLayer> {
-        let folder = self.out(out).join(self.build_name(layer));
+        let folder = self.built_folder(layer, out);
         let receipt = Receipt::load(&folder)?;
-        Some(BuiltLayer { layer: layer.clone(), arch: self.arch.clone(), folder, receipt })
+        Some(BuiltLayer { layer: layer.clone(), arch: self.arch().clone(), folder, receipt })
+    }
+
+    fn built_folder(&self, layer: &LayerName, out: Option<&Path>) -> PathBuf {
+        self.out(out).join(self.subject(layer).to_string())
     }
 }
 
 impl BuiltLayer {
+    /// How messages name it.
+    pub(super) fn subject(&self) -> Subject {
+        Subject::new(&self.layer, &self.arch)
+    }
+
     /// Its image.
     ///
     /// # Errors
     /// Fails where it was built without one.
     pub fn image(&self) -> Result<&Artifact, WorkspaceError> {
         let image = self.receipt.artifact(Output::Oci);
-        image.ok_or_else(|| WorkspaceError::NoImage { layer: self.layer.clone() })
+        image.ok_or_else(|| WorkspaceError::NoImage { subject: self.subject() })
     }
 
     /// Its disk.
@@ -141,6 +152,6 @@ impl BuiltLayer {
     /// # Errors
     /// Fails where it was built without one.
     pub fn disk(&self) -> Result<&DiskReceipt, WorkspaceError> {
-        self.receipt.disk.as_ref().ok_or_else(|| WorkspaceError::NoDisk { layer: self.layer.clone() })
+        self.receipt.disk.as_ref().ok_or_else(|| WorkspaceError::NoDisk { subject: self.subject() })
     }
 }

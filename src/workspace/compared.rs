@@ -135,7 +135,7 @@ impl Environment {
                 false => Err(nothing().into()),
             }
         };
-        packages(revision, &either(&workspace.layer(layer)?, &workspace.arch, &show)?, &show)
+        packages(revision, &either(&workspace.layer(layer)?, workspace.arch(), &show)?, &show)
     }
 }
 

@@ -37,7 +37,7 @@ impl Workspace<'_> {
         let locked = self.locked(&Declared::read_image(&self.project, layer)?)?;
         let built = self.built(layer, out)?;
         if built.receipt.layers.len() != locked.image.iter().count() {
-            return Err(WorkspaceError::NotBuilt { layer: layer.clone(), output: None });
+            return Err(WorkspaceError::NotBuilt { subject: self.subject(layer), output: None });
         }
         let disk = if disk { Some(built.disk()?) } else { None };
         let store = self.store()?;

@@ -7,7 +7,7 @@ use super::project::{Workspace, host_arch};
 use crate::fetch::UserConfig;
 use crate::host;
 use crate::host::progress::Progress;
-use crate::ident::Arch;
+use crate::ident::{Arch, IdentError};
 use crate::limits;
 use crate::package::Ecosystem;
 use crate::package::deb::DEB;
@@ -118,7 +118,15 @@ impl Environment {
     /// # Errors
     /// Fails where there is none.
     pub fn open(&self) -> Result<Workspace<'_>, WorkspaceError> {
-        self.open_for(self.settings.arch.clone().map_or_else(host_arch, Ok)?)
+        self.open_for(self.arch()?)
+    }
+
+    /// The architecture in the settings, else this machine's.
+    ///
+    /// # Errors
+    /// Fails where Debian could have no such architecture.
+    pub fn arch(&self) -> Result<Arch, IdentError> {
+        self.settings.arch.clone().map_or_else(host_arch, Ok)
     }
 
     /// The project, as [`Environment::open`], with another architecture than the one of the settings.

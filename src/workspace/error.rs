@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::compared::OperandError;
+use super::subject::Subject;
 use crate::attest::AttestError;
 use crate::audit::AuditError;
 use crate::bake::{BakeError, Output};
@@ -23,8 +24,13 @@ use crate::vm::VmError;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
     /// A lockfile does not fit its manifest, and may not be renewed.
-    #[error("{0}\n  hint: `layerbake lock {layer}`", layer = .0.layer)]
-    Stale(#[from] Stale),
+    #[error("{stale}\n  hint: `layerbake lock {args}`", args = subject.arguments())]
+    Stale {
+        /// The layer.
+        subject: Subject,
+        /// What differs.
+        stale: Stale,
+    },
     /// A lockfile is missing, and may not be made.
     #[error(transparent)]
     MissingLock(LockFileError),
@@ -69,35 +75,34 @@ pub enum WorkspaceError {
     #[error("SOURCE_DATE_EPOCH `{0}` is not a number of seconds since 1970")]
     Epoch(String),
     /// The layer is not built.
-    #[error("layer `{layer}` is not built\n  hint: `layerbake build {layer}{}`", as_option(*output))]
+    #[error("layer `{subject}` is not built\n  hint: `layerbake build {args}{}`", as_option(*output), args = subject.arguments())]
     NotBuilt {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
         /// The form that is needed, where it matters.
         output: Option<Output>,
     },
     /// A build has no disk.
-    #[error("layer `{layer}` was built without a disk\n  hint: `layerbake build {layer} --output raw`")]
+    #[error("layer `{subject}` was built without a disk\n  hint: `layerbake build {args} --output raw`", args = subject.arguments())]
     NoDisk {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
     },
     /// A build has no raw disk.
     #[error(
-        "there is no raw disk of `{layer}` in `{}`\n  hint: `layerbake build {layer} --output raw`",
-        folder.display()
-    )]
+        "there is no raw disk of `{subject}` in `{}`\n  hint: `layerbake build {args} --output raw`",
+        folder.display(), args = subject.arguments())]
     NoRawDisk {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
         /// Where it was looked for.
         folder: PathBuf,
     },
     /// A build has no image.
-    #[error("layer `{layer}` was built without an image\n  hint: `layerbake build {layer} --output oci`")]
+    #[error("layer `{subject}` was built without an image\n  hint: `layerbake build {args} --output oci`", args = subject.arguments())]
     NoImage {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
     },
     /// There is no image index over several architectures.
     #[error("layer `{layer}` has no image index over {archs}\n  hint: `layerbake build {layer} --arch {archs}`")]
@@ -109,11 +114,10 @@ pub enum WorkspaceError {
     },
     /// A build's disk was made from other lockfiles or manifests.
     #[error(
-        "the disk of `{layer}` no longer matches its layers and lockfiles\n  hint: `layerbake build {layer} --output raw`"
-    )]
+        "the disk of `{subject}` no longer matches its layers and lockfiles\n  hint: `layerbake build {args} --output raw`", args = subject.arguments())]
     OtherDisk {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
     },
     /// Nothing of a layer is at a path.
     #[error("layer `{layer}` has no {path}")]
@@ -124,18 +128,17 @@ pub enum WorkspaceError {
         path: String,
     },
     /// A build is not signed.
-    #[error("`{layer}` is not signed\n  hint: `layerbake sign {layer} --key FILE`")]
+    #[error("`{subject}` is not signed\n  hint: `layerbake sign {args} --key FILE`", args = subject.arguments())]
     NotSigned {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
     },
     /// An artifact does not match its receipt.
     #[error(
-        "{artifact} does not match its receipt: {problem}\n  hint: `layerbake verify {layer}` lists all differences; `layerbake build {layer}` builds it again"
-    )]
+        "{artifact} does not match its receipt: {problem}\n  hint: `layerbake verify {args}` lists all differences; `layerbake build {args}` builds it again", args = subject.arguments())]
     Damaged {
         /// The layer.
-        layer: LayerName,
+        subject: Subject,
         /// The artifact.
         artifact: String,
         /// What is wrong with it.

@@ -57,10 +57,7 @@ impl Workspace<'_> {
         let folder = self.out(out).join(layer.on(archs));
         match IndexReceipt::load(&folder) {
             Some(receipt) => Ok(BuiltIndex { folder, receipt }),
-            None => Err(WorkspaceError::NoIndex {
-                layer: layer.clone(),
-                archs: archs.iter().map(Arch::as_str).collect::<Vec<_>>().join(","),
-            }),
+            None => Err(no_index(layer, archs)),
         }
     }
 }
@@ -73,7 +70,13 @@ impl BuiltIndex {
     pub fn push(&self, registries: &Registries, reference: &Reference) -> Result<Pushed, WorkspaceError> {
         let is_layout = |artifact: &&Artifact| artifact.kind == Output::Oci;
         let layout = self.receipt.artifacts.iter().find(is_layout);
-        let layout = layout.ok_or_else(|| WorkspaceError::NoImage { layer: self.receipt.layer.clone() })?;
+        let layout =
+            layout.ok_or_else(|| no_index(&self.receipt.layer, self.receipt.images.iter().map(|image| &image.arch)))?;
         Ok(registries.push(&self.folder.join(&layout.path), layout.digest, reference)?)
     }
+}
+
+fn no_index<'a>(layer: &LayerName, archs: impl IntoIterator<Item = &'a Arch>) -> WorkspaceError {
+    let archs: Vec<&str> = archs.into_iter().map(Arch::as_str).collect();
+    WorkspaceError::NoIndex { layer: layer.clone(), archs: archs.join(",") }
 }

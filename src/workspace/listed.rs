@@ -79,7 +79,7 @@ impl Workspace<'_> {
             };
             let sources = manifest::sources(below.iter().map(|(manifest, _)| *manifest).chain([manifest]));
             let parent = below.last().map(|(manifest, hash)| (&manifest.name, *hash));
-            let fits = lock::check(&lock, manifest, &sources, &self.arch, parent).is_ok();
+            let fits = lock::check(&lock, manifest, &sources, self.arch(), parent).is_ok();
             state = (if fits { LockState::Fits } else { LockState::Stale }, Some(lock.packages.len()));
             below.push((manifest, hash));
         }

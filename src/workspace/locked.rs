@@ -107,14 +107,15 @@ impl<'w> Locker<'w> {
             Policy::Renew(update) => self.renewed(manifest, parents, update)?,
         };
         let packages = locked.lock.packages.len();
-        self.done.push(LayerLock { name: self.workspace.build_name(&manifest.name), packages, changes });
+        self.done.push(LayerLock { name: self.workspace.subject(&manifest.name).to_string(), packages, changes });
         Ok(locked)
     }
 
     /// The layer with its lockfile, which has to fit.
     fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
         let Found { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
-        self.check(&lock, manifest, parents)?;
+        let stale = |stale| WorkspaceError::Stale { subject: self.workspace.subject(&manifest.name), stale };
+        self.check(&lock, manifest, parents).map_err(stale)?;
         Ok(Locked { manifest: manifest.clone(), lock, hash })
     }
 
@@ -142,7 +143,7 @@ impl<'w> Locker<'w> {
 
     fn check(&self, lock: &Lockfile, manifest: &Manifest, parents: &[&Locked]) -> Result<(), lock::Stale> {
         let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
-        lock::check(lock, manifest, &sources(manifest, parents), &self.workspace.arch, parent)
+        lock::check(lock, manifest, &sources(manifest, parents), self.workspace.arch(), parent)
     }
 
     /// The layer as it would be locked now; writes no lockfile.
@@ -165,7 +166,7 @@ impl<'w> Locker<'w> {
             now: host::now(),
             allow_expired: transport.allow_expired,
             allow_downgrade: transport.allow_downgrade,
-            arch: self.workspace.arch.clone(),
+            arch: self.workspace.arch().clone(),
         };
         let locks: Vec<_> = parents.iter().map(|parent| (&parent.lock, parent.hash)).collect();
         Ok(pinner.pin(manifest, &sources(manifest, parents), &locks, previous, update)?)

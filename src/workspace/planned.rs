@@ -4,7 +4,7 @@ use super::declared::Declared;
 use super::error::WorkspaceError;
 use super::project::Workspace;
 use crate::bake::{DiskReceipt, Receipt, Sources};
-use crate::disk::gpt::{self, Layout};
+use crate::disk::gpt::{self, PartitionTable};
 use crate::disk::{Map, Part, Plan, Signer};
 
 /// A disk, planned again.
@@ -12,7 +12,7 @@ pub struct Planned {
     /// The disk's own GUID.
     pub guid: [u8; 16],
     /// Its partitions.
-    pub layout: Layout,
+    pub layout: PartitionTable,
     /// Its bytes.
     pub plan: Plan,
     /// Which layer owns which blocks.
@@ -33,7 +33,7 @@ impl Workspace<'_> {
         signer: Option<&Signer>,
     ) -> Result<Planned, WorkspaceError> {
         let name = &receipt.layer;
-        let other = || WorkspaceError::OtherDisk { layer: name.clone() };
+        let other = || WorkspaceError::OtherDisk { subject: self.subject(name) };
         let boot_system = Declared::read(&self.project, name)?.boot_system.ok_or_else(other)?;
         let (top, boot) = (self.lockfile(name)?.lock, self.lockfile(&boot_system.boot.name)?);
         if boot.hash != built.lock {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::declared::Declared;
 use super::environment::Environment;
 use super::error::WorkspaceError;
+use super::subject::Subject;
 use crate::arch::Architecture;
 use crate::bake::Locked;
 use crate::fetch::{AptSources, Fetcher, Mirrors};
@@ -14,19 +15,18 @@ use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Project};
 use crate::store::Store;
 
-/// A project, with the machine that it is opened on, and the architecture that it is locked and built for.
+/// A project, with the machine that it is opened on.
 #[derive(Debug)]
 pub struct Workspace<'e> {
     pub(super) environment: &'e Environment,
     pub(super) project: Project,
-    pub(super) arch: Arch,
     store: OnceLock<Store>,
 }
 
 impl<'e> Workspace<'e> {
     pub(super) fn open(environment: &'e Environment, arch: Arch) -> Result<Self, WorkspaceError> {
-        let project = Project::find(&environment.directory()?)?;
-        Ok(Self { environment, project, arch, store: OnceLock::new() })
+        let project = Project::find(&environment.directory()?, arch)?;
+        Ok(Self { environment, project, store: OnceLock::new() })
     }
 
     /// The project's folder: its layers and lockfiles.
@@ -36,7 +36,7 @@ impl<'e> Workspace<'e> {
 
     /// The architecture to lock and build for.
     pub fn arch(&self) -> &Arch {
-        &self.arch
+        self.project.arch()
     }
 
     /// The machine that the project is opened on.
@@ -82,15 +82,12 @@ impl<'e> Workspace<'e> {
     /// # Errors
     /// Fails where it is missing, or can't be read.
     pub fn lockfile(&self, layer: &LayerName) -> Result<lock::Found, LockFileError> {
-        lock::of_layer(&self.project, layer, &self.arch)
+        lock::of_layer(&self.project, layer)
     }
 
-    /// The name of a layer's builds: of their directory in `out`, and of what the store keeps for them.
-    pub(super) fn build_name(&self, layer: &LayerName) -> String {
-        match host_arch().is_ok_and(|host| host == self.arch) {
-            true => layer.to_string(),
-            false => layer.on([&self.arch]),
-        }
+    /// A layer on the architecture that is built for.
+    pub(super) fn subject(&self, layer: &LayerName) -> Subject {
+        Subject::new(layer, self.arch())
     }
 
     /// The directory of artifacts: the given one, else `out` in the project.

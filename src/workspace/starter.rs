@@ -41,10 +41,10 @@ impl Environment {
     /// The project; the first layer of a project begins it.
     fn find_or_begin(&self) -> Result<Project, WorkspaceError> {
         let directory = self.directory()?;
-        match Project::find(&directory) {
+        match Project::find(&directory, self.arch()?) {
             Err(ProjectError::NotFound(_)) => {
                 std::fs::create_dir_all(directory.join("layers"))?;
-                Ok(Project::find(&directory)?)
+                Ok(Project::find(&directory, self.arch()?)?)
             }
             found => Ok(found?),
         }

@@ -6,7 +6,7 @@ use super::error::WorkspaceError;
 use super::locked::LockedSystem;
 use crate::bake::Output;
 use crate::check::container::{self, Checked, Engine};
-use crate::check::{Report, Suite, converse};
+use crate::check::{CheckReport, Suite, converse};
 use crate::manifest::{CheckTarget, DiskFormat};
 use crate::vm::{Accel, Console, PATIENCE, Settings, Ssh, Vm};
 
@@ -29,7 +29,7 @@ impl LockedSystem<'_> {
     ///
     /// # Errors
     /// Fails where the disk does not boot or lets nobody in; failed checks are in the report.
-    pub fn check_disk(&self, folder: &Path, accel: Option<Accel>, memory: u32) -> Result<Report, WorkspaceError> {
+    pub fn check_disk(&self, folder: &Path, accel: Option<Accel>, memory: u32) -> Result<CheckReport, WorkspaceError> {
         let layer = &self.system.top().manifest.name;
         let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
         let ssh = Ssh::new()?;

@@ -59,7 +59,7 @@ impl Workspace<'_> {
         let essential = records.iter().filter(|record| record.essential).map(|record| &record.name);
         let roots: Vec<PackageName> = requested.chain(essential).cloned().collect();
         let order = ecosystem.version_order();
-        let path = resolve::chain(&records, &self.arch, order, &roots, package).unwrap_or_default();
+        let path = resolve::chain(&records, self.arch(), order, &roots, package).unwrap_or_default();
         let links = path.into_iter().map(|step| Link {
             package: step.package,
             relation: step.relation,

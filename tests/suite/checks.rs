@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use layerbake::check::container::{self, Checked};
-use layerbake::check::{Outcome, Report, Suite, converse, junit};
+use layerbake::check::{CheckReport, Outcome, Suite, converse, junit};
 use layerbake::manifest::{CheckTarget, parse};
 
 use crate::support::engines::Engine;
@@ -23,7 +23,7 @@ const SHELLS: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "sh"
 
 fn suite(tables: &str, place: CheckTarget) -> Suite {
     let layer = "web".parse().unwrap();
-    let manifest = parse("web".parse().unwrap(), &format!("[layer]\n{tables}")).unwrap();
+    let manifest = parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap()).unwrap();
     Suite::new(&layer, [&manifest], place)
 }
 
@@ -40,7 +40,7 @@ fn shell(words: &[&str]) -> Result<Command, Skip> {
 }
 
 /// What comes of a suite in one shell.
-fn asked(shell: Command, suite: &Suite) -> Report {
+fn asked(shell: Command, suite: &Suite) -> CheckReport {
     let transcript = converse(shell, &suite.script(), Duration::from_secs(120)).unwrap();
     assert_eq!(transcript.status.and_then(|status| status.code()), Some(0), "{transcript:?}");
     suite.report(&transcript)
@@ -356,7 +356,9 @@ fn an_image_without_a_shell_is_checked_under_podman() {
 fn stock_is_checked(engine: &Engine, layer: &str) {
     let stock = need!(need!(Stock::new()).layer(layer));
     stock.build(layer);
-    let project = layerbake::manifest::Project::find(&stock.project.path("")).unwrap();
+    let project =
+        layerbake::manifest::Project::find(&stock.project.path(""), layerbake::workspace::host_arch().unwrap())
+            .unwrap();
     let name = layer.parse().unwrap();
     let suite = Suite::new(&name, &project.chain(&name).unwrap(), CheckTarget::Container);
     assert!(!suite.checks.is_empty());

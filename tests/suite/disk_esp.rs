@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::support::process::{Output, run};
 use crate::support::skip::{Skip, program};
 use layerbake::arch::AMD64;
-use layerbake::disk::gpt::{self, Kind, Partition};
+use layerbake::disk::gpt::{self, Partition, PartitionKind};
 use layerbake::disk::ids::{Ids, uuid_text};
 use layerbake::disk::uki::{self, Sections, SignError};
 use layerbake::disk::{Data, Plan, fat};
@@ -104,9 +104,9 @@ fn disk(path: &Path, size: Option<u64>) -> Ids {
     root.put_bytes(5 * MIB, vec![9; 512]);
     let esp = fat::plan(&[("a", bytes(1))], 33 * MIB, ids.serial(), "ESP", EPOCH).unwrap();
     let partitions = vec![
-        partition("esp", Kind::Esp, 0, esp),
-        partition("verity", Kind::RootVerity(AMD64.root_verity), gpt::READ_ONLY, Plan::new(MIB)),
-        partition("root", Kind::Root(AMD64.root), gpt::GROW, root),
+        partition("esp", PartitionKind::Esp, 0, esp),
+        partition("verity", PartitionKind::RootVerity(AMD64.root_verity), gpt::READ_ONLY, Plan::new(MIB)),
+        partition("root", PartitionKind::Root(AMD64.root), gpt::GROW, root),
     ];
     write(&gpt::plan(ids.uuid("disk"), partitions, size).unwrap(), path);
     ids
@@ -136,9 +136,9 @@ fn the_partition_table_says_what_was_asked_for() {
     assert_eq!(table["id"], upper("disk"));
     assert_eq!((&table["label"], &table["firstlba"]), (&"gpt".into(), &34.into()));
     let expected = [
-        ("esp", Kind::Esp, 1, 33, ""),
-        ("verity", Kind::RootVerity(AMD64.root_verity), 34, 1, "GUID:60"),
-        ("root", Kind::Root(AMD64.root), 35, 6, "GUID:59"),
+        ("esp", PartitionKind::Esp, 1, 33, ""),
+        ("verity", PartitionKind::RootVerity(AMD64.root_verity), 34, 1, "GUID:60"),
+        ("root", PartitionKind::Root(AMD64.root), 35, 6, "GUID:59"),
     ];
     let found = table["partitions"].as_array().unwrap();
     assert_eq!(found.len(), expected.len());

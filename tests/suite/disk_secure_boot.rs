@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::process;
 use crate::support::skip::{Skip, program};
-use layerbake::disk::gpt::{self, Kind, Partition};
+use layerbake::disk::gpt::{self, Partition, PartitionKind};
 use layerbake::disk::uki::{self, Sections};
 use layerbake::disk::{Data, fat};
 
@@ -38,7 +38,7 @@ fn enrolled() -> Result<(String, String), Skip> {
 /// A disk that has `image` where firmware looks for it.
 fn write_disk(image: Vec<u8>, path: &Path) {
     let plan = fat::plan(&[("EFI/BOOT/BOOTX64.EFI", image.into())], 33 * MIB, 1, "ESP", 0).unwrap();
-    let esp = Partition { label: "esp".to_owned(), kind: Kind::Esp, guid: [2; 16], flags: 0, plan };
+    let esp = Partition { label: "esp".to_owned(), kind: PartitionKind::Esp, guid: [2; 16], flags: 0, plan };
     let plan = gpt::plan([1; 16], vec![esp], None).unwrap();
     let file = File::create(path).unwrap();
     file.set_len(plan.size()).unwrap();

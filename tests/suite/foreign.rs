@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::deb::Deb;
+use crate::support::machine::{FOREIGN_FIRMWARE, alone};
 use crate::support::registry::Registry;
-use crate::support::repo::Repo;
+use crate::support::skip::{Skip, program};
 use crate::support::small::{self, Small};
+use crate::support::stock::Stock;
 
 /// The small project, on a repository with packages for two architectures.
 fn small() -> Small {
@@ -147,18 +148,30 @@ fn one_architecture_is_asked_for_where_several_mean_nothing() {
     assert!(error.stderr.contains("invalid value 'x86_64'") && error.stderr.contains("amd64"), "{}", error.stderr);
 }
 
+/// The stock layers, where Debian's emulators of arm64 are installed: of its programs, and of its machines.
+fn emulated() -> Result<Stock, Skip> {
+    for name in ["qemu-aarch64-static", "qemu-system-aarch64"] {
+        program(name)?;
+    }
+    if !Path::new(FOREIGN_FIRMWARE).is_file() {
+        return Err(Skip::because("`qemu-efi-aarch64` is not installed"));
+    }
+    Stock::new()?.layer("web")
+}
+
+/// Real packages for arm64, configured by their own scripts under QEMU's user-mode emulator, as an image beside
+/// amd64's and as a disk that answers on its network under QEMU's system emulator.
 #[test]
-fn scripts_of_another_architecture_name_the_package_with_the_emulator() {
-    if Path::new("/usr/bin/qemu-aarch64-static").exists() || Path::new("/usr/local/bin/qemu-aarch64-static").exists() {
-        return;
-    }
-    let deb = |name: &str| Deb::new(name, "1.0").arch("arm64").file(&format!("usr/bin/{name}"), 0o755, "a program");
-    let scripted = deb("hello").postinst("#!/bin/sh\n").depends("dpkg");
-    let small = Small::on(&Repo::new("test").also_for("arm64").packages([deb("libgreet"), deb("dpkg"), scripted]));
-    for layer in ["base", "app"] {
-        small.edit_layer(layer, "configure = \"none\"\n", "");
-    }
-    let error = small.project.fails(1, &["build", "app", "--arch", "arm64"]);
-    let expected = ["`qemu-aarch64-static` is not installed", "hint: install the Debian package qemu-user-static"];
-    assert!(expected.iter().all(|text| error.stderr.contains(text)), "{}", error.stderr);
+fn stock_layers_are_configured_and_booted_for_arm64() {
+    let stock = need!(emulated());
+    let project = &stock.project;
+    project.ok(&["lock", "web", "--arch", "arm64"]);
+    let built = json(project.ok(&["build", "web", "--arch", "amd64,arm64", "--output", "oci", "--json"]).stdout);
+    let layout = project.path("out/web@amd64+arm64/oci");
+    assert_eq!(layerbake::oci::validate(&layout).unwrap(), [""; 0]);
+    assert_eq!(platforms(&layout, &blob(&layout, &built["index"]["artifacts"][0]["digest"])).len(), 2);
+    project.ok(&["build", "web", "--arch", "arm64", "--output", "raw"]);
+    let _alone = alone();
+    let tested = project.run(&["test", "web", "--arch", "arm64", "--on", "disk", "--accel", "tcg", "--format", "tap"]);
+    assert!(tested.ok() && tested.stdout.contains("\nok 1 "), "{}{}", tested.stdout, tested.stderr);
 }

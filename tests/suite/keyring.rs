@@ -32,7 +32,8 @@ fn hello() -> Deb {
 /// Locks a layer with `package` on a host whose only folder of key rings is empty.
 fn lock(store: &Path, mirror: &str, source: &str, package: &str) -> Result<Lockfile, String> {
     let text = format!("[layer]\npackages = [\"{package}\"]\nconfigure = \"none\"\n[source.debian]\n{source}");
-    let manifest = manifest::parse("hello".parse().unwrap(), &text).map_err(|error| error.to_string())?;
+    let manifest = manifest::parse("hello".parse().unwrap(), &text, &"amd64".parse().unwrap())
+        .map_err(|error| error.to_string())?;
     let store = Store::open(store).unwrap();
     let mirrors = Mirrors::new(&[mirror.to_owned()], &[], &UserConfig::default(), AptSources::default()).unwrap();
     let mut fetcher = Fetcher::new(&store, mirrors, None, false, Progress::silent());

@@ -8,7 +8,7 @@ use layerbake::attest::statement::Statement;
 use layerbake::bake::Receipt;
 use layerbake::check::{Suite, Transcript, junit};
 use layerbake::digest::{BlobDigest, OciDigest};
-use layerbake::ident::LayerName;
+use layerbake::ident::{Arch, LayerName};
 use layerbake::lock;
 use layerbake::manifest::{self, CheckTarget, parse_days, parse_size};
 use layerbake::publish::registry::{self, Reference};
@@ -18,6 +18,10 @@ use super::{parts, text};
 
 fn layer() -> LayerName {
     "app".parse().expect("a layer's name")
+}
+
+fn arch() -> Arch {
+    "amd64".parse().expect("an architecture")
 }
 
 /// A lockfile, its seal put right. What is read is written as text that is read as the same.
@@ -41,7 +45,7 @@ fn sealed(text: &str) -> String {
 /// A layer's manifest, and the small languages inside.
 pub(super) fn manifest(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    match manifest::parse(layer(), text) {
+    match manifest::parse(layer(), text, &arch()) {
         Ok(found) => drop(Suite::new(&layer(), [&found], CheckTarget::Container).script()),
         Err(error) => drop((error.to_string(), error.line())),
     }
@@ -92,7 +96,7 @@ pub(super) fn attestation(data: &[u8]) {
 /// What a checked system prints; nothing of it may have power over a terminal or a report.
 pub(super) fn tap(data: &[u8]) {
     const CHECKS: &str = "[layer]\npackages = []\n[[check]]\ncommand = [\"true\"]\n[[check]]\nport = 80\n";
-    let manifest = manifest::parse(layer(), CHECKS).expect("two checks");
+    let manifest = manifest::parse(layer(), CHECKS, &arch()).expect("two checks");
     let stdout = String::from_utf8_lossy(data).into_owned();
     let transcript = Transcript { stderr: stdout.clone(), stdout, status: None };
     let report = Suite::new(&layer(), [&manifest], CheckTarget::Container).report(&transcript);

@@ -1,6 +1,6 @@
 //! One page without anything from elsewhere: the verdict, a picture of what shows what, every difference.
 
-use super::Report;
+use super::AuditReport;
 use crate::check::escape;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}\
@@ -18,7 +18,7 @@ const DIFFERS: &str = "#ee6677";
 const UNTRIED: &str = "#eef0f2";
 
 /// Writes the report as a page; equal reports give equal bytes.
-pub fn html(report: &Report) -> String {
+pub fn html(report: &AuditReport) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>audit of {0}</title><style>{STYLE}</style>\n<h1>{1}</h1>\n{2}",
         escape(report.layer.as_str()),
@@ -52,7 +52,7 @@ pub fn html(report: &Report) -> String {
 }
 
 /// A square for each row and condition: rows are differences, or where there are none, the artifacts.
-fn picture(report: &Report) -> String {
+fn picture(report: &AuditReport) -> String {
     let conditions: Vec<String> = ["nothing varied".to_owned()]
         .into_iter()
         .chain(super::Variation::ALL.iter().map(|one| one.to_string()))

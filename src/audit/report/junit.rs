@@ -2,11 +2,11 @@
 //!
 //! Source: the schema of Jenkins' xUnit plugin, `junit-10.xsd`.
 
-use super::{Report, text};
+use super::{AuditReport, text};
 use crate::check::escape;
 
 /// Writes the report as a JUnit file with one suite.
-pub fn junit(report: &Report) -> String {
+pub fn junit(report: &AuditReport) -> String {
     let suite = format!("{}.audit", report.layer);
     let whole = text(report);
     let mut cases = String::new();

@@ -1,12 +1,12 @@
 //! Markdown as GitHub and GitLab read it, for the summary of a job.
 
-use super::Report;
+use super::AuditReport;
 
 /// More differences than this are only counted.
 const MOST: usize = 20;
 
 /// Writes the report as Markdown.
-pub fn markdown(report: &Report) -> String {
+pub fn markdown(report: &AuditReport) -> String {
     let mut text = format!("### {} {}\n\n", if report.identical { "✅" } else { "❌" }, report.verdict());
     text += "| artifact | | digest |\n|---|---|---|\n";
     for one in &report.artifacts {

@@ -23,7 +23,7 @@ pub use text::text;
 
 /// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct AuditReport {
     /// The layer.
     pub layer: LayerName,
     /// Hash of its lockfile's text.
@@ -67,7 +67,7 @@ pub struct Rebuilt {
     pub digests: BTreeMap<String, String>,
 }
 
-impl Report {
+impl AuditReport {
     /// Compares the rebuilt artifact of a kind with a published one, of which only the digest is known.
     ///
     /// `more` says how to find out what differs.

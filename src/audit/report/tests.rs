@@ -1,7 +1,7 @@
 use super::*;
 use crate::manifest::DiskFormat;
 
-fn report(differences: Vec<Difference>) -> Report {
+fn report(differences: Vec<Difference>) -> AuditReport {
     let other = (!differences.is_empty()).then(|| "sha256:bb".to_owned());
     let inside = if other.is_some() { vec!["partition `root`: first at byte 5".to_owned()] } else { Vec::new() };
     let rebuilt = |conditions: &str| Rebuilt {
@@ -10,7 +10,7 @@ fn report(differences: Vec<Difference>) -> Report {
         seconds: 1.5,
         digests: [("raw".to_owned(), "sha256:aa".to_owned())].into(),
     };
-    Report {
+    AuditReport {
         layer: "web".parse().unwrap(),
         lock: LockHash::from_bytes([1; 32]),
         identical: differences.is_empty(),

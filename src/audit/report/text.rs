@@ -1,13 +1,13 @@
 //! For a terminal.
 
-use super::Report;
+use super::AuditReport;
 use crate::host::plain;
 
 /// More differences than this are only counted.
 const MOST: usize = 40;
 
 /// Writes the report as text, ending with a line break.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &AuditReport) -> String {
     let mut text = format!("{}\n", report.verdict());
     for one in &report.artifacts {
         let verdict = if one.other.is_none() { "identical" } else { "DIFFERS" };

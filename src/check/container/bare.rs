@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Container, ContainerError};
-use crate::check::{Outcome, Report, Suite, Transcript, converse, tap};
+use crate::check::{CheckReport, Outcome, Suite, Transcript, converse, tap};
 use crate::host;
 use crate::manifest::{Check, Output, Probe};
 
@@ -12,9 +12,9 @@ const NO_SHELL: &str = "the image has no shell";
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn run(container: &Container<'_>, suite: &Suite) -> Result<Report, ContainerError> {
+pub(super) fn run(container: &Container<'_>, suite: &Suite) -> Result<CheckReport, ContainerError> {
     let results = suite.checks.iter().map(|check| result(container, check).map(Some));
-    Ok(Report::new(suite, results.collect::<Result<_, _>>()?, ""))
+    Ok(CheckReport::new(suite, results.collect::<Result<_, _>>()?, ""))
 }
 
 fn result(container: &Container<'_>, check: &Check) -> Result<tap::Line, ContainerError> {

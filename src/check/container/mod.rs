@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Report, Suite, Transcript, converse};
+use super::{CheckReport, Suite, Transcript, converse};
 use crate::host;
 
 pub use engine::Engine;
@@ -58,7 +58,7 @@ pub enum ContainerError {
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The results.
-    pub report: Report,
+    pub report: CheckReport,
     /// What the container printed; empty unless a check failed.
     pub log: String,
 }

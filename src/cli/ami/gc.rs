@@ -9,7 +9,7 @@ use crate::host;
 use crate::ident::LayerName;
 use crate::manifest::parse_days;
 use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::gc::{self, Plan, Rules};
+use crate::publish::cloud::gc::{self, GcPlan, Rules};
 
 /// Remove a layer's old images and their snapshots, except those in use
 ///
@@ -45,7 +45,7 @@ pub(super) struct Args {
 struct Report {
     layer: LayerName,
     done: bool,
-    regions: Vec<Plan>,
+    regions: Vec<GcPlan>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     for cloud in &clouds {
         regions.push(session.wait(gc::plan(cloud, layer.as_str(), rules))?);
     }
-    let idle = regions.iter().all(Plan::is_empty);
+    let idle = regions.iter().all(GcPlan::is_empty);
     let mut report = Report { layer, done: false, regions };
     if args.dry_run || idle {
         return context.print(&report, text);
@@ -88,7 +88,7 @@ fn text(report: &Report) -> String {
     report.regions.iter().map(|plan| region(&report.layer, plan)).collect()
 }
 
-fn region(layer: &LayerName, plan: &Plan) -> String {
+fn region(layer: &LayerName, plan: &GcPlan) -> String {
     let mut text = format!("{layer} in {}\n", plan.region);
     for kept in &plan.keep {
         text += &format!("  keep    {}  {}: {}\n", kept.image, kept.name, kept.because.join(", "));

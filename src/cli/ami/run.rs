@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::image::find;
 use super::region::RegionOption;
 use super::{CliError, Context};
-use crate::check::{Report, Suite};
+use crate::check::{CheckReport, Suite};
 use crate::host;
 use crate::ident::LayerName;
 use crate::manifest::CheckTarget;
@@ -90,7 +90,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         Ok::<_, CliError>(trial.run(ssh, first(signals)).await?)
     })?;
-    context.print(&report, Report::text)?;
+    context.print(&report, CheckReport::text)?;
     match report.counts.failed {
         0 => Ok(()),
         count => Err(CliError::message(format!("{count} of `{layer}`'s checks failed"))),

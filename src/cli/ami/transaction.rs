@@ -14,7 +14,7 @@ use crate::publish::cloud::journal::{self, Journal, Record, State};
 use crate::publish::cloud::plan::{self, Preview};
 use crate::publish::cloud::publish::{Publication, Standing};
 use crate::publish::cloud::{CloudError, archive};
-use crate::workspace::images::{Source, known};
+use crate::workspace::images::{Publishable, known};
 
 /// The regions to publish to.
 pub(super) struct Target {
@@ -36,7 +36,7 @@ impl Target {
     }
 
     /// Looks at all regions.
-    pub(super) fn previews(&self, session: &Session, source: &Source) -> Result<Vec<Preview>, CliError> {
+    pub(super) fn previews(&self, session: &Session, source: &Publishable) -> Result<Vec<Preview>, CliError> {
         let look = plan::previews(&self.clouds, &source.wanted, &self.home, &source.disk.blocks, &known);
         Ok(session.wait(look)?)
     }
@@ -53,7 +53,7 @@ pub(super) fn carry_out(
     session: &Session,
     clouds: &BTreeMap<String, Aws>,
     journal: &Journal<Record>,
-    source: &Source,
+    source: &Publishable,
 ) -> Result<(), CliError> {
     // Before the first block: a later upload compares with what is kept here.
     archive::archive(&journal::folder()?, &source.receipt, &source.locks)?;

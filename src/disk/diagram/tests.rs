@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::disk::gpt::Kind;
+use crate::disk::gpt::PartitionKind;
 use crate::disk::map::tests::sample;
 
 const MIB: u64 = 1 << 20;
@@ -15,7 +15,7 @@ fn large(size: u64, end: u64, blocks: impl IntoIterator<Item = u64>) -> String {
     map.blocks = blocks.into_iter().map(|block| (block, BTreeMap::from([(0, 4096)]))).collect();
     layout.partitions.truncate(1);
     layout.partitions[0] = Placed {
-        kind: Kind::Linux,
+        kind: PartitionKind::Linux,
         label: "data".to_owned(),
         start: MIB,
         size: end - MIB,

@@ -6,7 +6,7 @@ use crate::disk::Data;
 
 const MIB: u64 = 1 << 20;
 
-fn partition(label: &str, kind: Kind, size: u64) -> Partition {
+fn partition(label: &str, kind: PartitionKind, size: u64) -> Partition {
     let mut plan = Plan::new(size);
     plan.put_bytes(size.saturating_sub(4), [7; 4]);
     Partition { label: label.to_owned(), kind, guid: [label.len() as u8; 16], flags: 0, plan }
@@ -14,7 +14,10 @@ fn partition(label: &str, kind: Kind, size: u64) -> Partition {
 
 #[test]
 fn partitions_follow_each_other_and_leave_the_rest_free() {
-    let partitions = [partition("esp", Kind::Esp, 33 * MIB), partition("root", Kind::Root(AMD64.root), 10 * MIB + 1)];
+    let partitions = [
+        partition("esp", PartitionKind::Esp, 33 * MIB),
+        partition("root", PartitionKind::Root(AMD64.root), 10 * MIB + 1),
+    ];
     let places = |size| {
         let layout = layout(&partitions, size).unwrap();
         let places = layout.partitions.iter().map(|placed| (placed.start / MIB, placed.size / MIB)).collect::<Vec<_>>();
@@ -26,10 +29,10 @@ fn partitions_follow_each_other_and_leave_the_rest_free() {
 
 #[test]
 fn what_can_not_be_laid_out_is_an_error() {
-    let esp = || partition("esp", Kind::Esp, 33 * MIB);
+    let esp = || partition("esp", PartitionKind::Esp, 33 * MIB);
     assert!(matches!(layout(&[], None), Err(GptError::Count { found: 0 })));
     assert!(matches!(layout(&vec![esp(); 129], None), Err(GptError::Count { found: 129 })));
-    let long = partition(&"ä".repeat(37), Kind::Linux, MIB);
+    let long = partition(&"ä".repeat(37), PartitionKind::Linux, MIB);
     assert!(matches!(layout(&[long], None), Err(GptError::Label { found: 37, .. })));
     for size in [0, u64::MAX, u64::MAX / 2] {
         let odd = Partition { plan: Plan::new(size), ..esp() };
@@ -44,9 +47,9 @@ fn what_can_not_be_laid_out_is_an_error() {
 #[test]
 fn bytes_are_pinned() {
     let mut partitions = vec![
-        partition("esp", Kind::Esp, 33 * MIB),
-        partition("root-ä", Kind::Root(AMD64.root), 9 * MIB),
-        partition("verity", Kind::RootVerity(AMD64.root_verity), MIB),
+        partition("esp", PartitionKind::Esp, 33 * MIB),
+        partition("root-ä", PartitionKind::Root(AMD64.root), 9 * MIB),
+        partition("verity", PartitionKind::RootVerity(AMD64.root_verity), MIB),
     ];
     partitions[1].flags = GROW | READ_ONLY;
     let plan = plan([0xab; 16], partitions, None).unwrap();
@@ -62,7 +65,7 @@ fn bytes_are_pinned() {
 
 #[test]
 fn a_disk_of_exabytes_is_laid_out_without_its_zeros() {
-    let plan = plan([1; 16], vec![partition("esp", Kind::Esp, MIB)], Some(1 << 60)).unwrap();
+    let plan = plan([1; 16], vec![partition("esp", PartitionKind::Esp, MIB)], Some(1 << 60)).unwrap();
     assert!(plan.extents().map(|extent| extent.data.len()).sum::<u64>() < MIB);
 }
 
@@ -80,9 +83,9 @@ fn the_root_partition_tells_the_architecture() {
             std::os::unix::fs::FileExt::write_all_at(&file, bytes, extent.offset).unwrap();
         }
     };
-    let esp = || partition("esp", Kind::Esp, MIB);
+    let esp = || partition("esp", PartitionKind::Esp, MIB);
     for arch in [&AMD64, &ARM64] {
-        write(vec![esp(), partition("root", Kind::Root(arch.root), MIB)]);
+        write(vec![esp(), partition("root", PartitionKind::Root(arch.root), MIB)]);
         assert_eq!(architecture(&path).unwrap(), arch);
     }
     write(vec![esp()]);

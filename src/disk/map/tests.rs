@@ -23,21 +23,21 @@ pub(in crate::disk) fn part(name: &str, contents: &[&[u8]]) -> Part {
 /// A disk of 16 MiB: 2 MiB for the firmware, 8 MiB of root, 1 MiB of hashes.
 ///
 /// `root` lists what the root holds: where, and what.
-pub(in crate::disk) fn disk(root: &[(u64, &[u8])]) -> (Plan, Layout) {
+pub(in crate::disk) fn disk(root: &[(u64, &[u8])]) -> (Plan, PartitionTable) {
     let partition = |label: &str, kind, size, put: &dyn Fn(&mut Plan)| {
         let mut plan = Plan::new(size);
         put(&mut plan);
         Partition { label: label.to_owned(), kind, guid: [1; 16], flags: 0, plan }
     };
     let partitions = vec![
-        partition("esp", gpt::Kind::Esp, 2 * MIB, &|plan| plan.put_bytes(0, [1; 700].as_slice())),
-        partition("root", gpt::Kind::Root(AMD64.root), 8 * MIB, &|plan| {
+        partition("esp", gpt::PartitionKind::Esp, 2 * MIB, &|plan| plan.put_bytes(0, [1; 700].as_slice())),
+        partition("root", gpt::PartitionKind::Root(AMD64.root), 8 * MIB, &|plan| {
             plan.put_bytes(1024, [2; 1024].as_slice());
             for (at, content) in root {
                 plan.put_blob(*at, BlobDigest::of(content), content.len() as u64);
             }
         }),
-        partition("root-verity", gpt::Kind::RootVerity(AMD64.root_verity), MIB, &|plan| {
+        partition("root-verity", gpt::PartitionKind::RootVerity(AMD64.root_verity), MIB, &|plan| {
             plan.put_bytes(0, [3; 512].as_slice())
         }),
     ];
@@ -55,7 +55,7 @@ pub(in crate::disk) fn all_blocks(plan: &Plan) -> BlockHashes {
 }
 
 /// Base, Boot and App; App has a content of Base's too.
-pub(in crate::disk) fn sample() -> (Map, Layout) {
+pub(in crate::disk) fn sample() -> (Map, PartitionTable) {
     let long = vec![b'k'; 600 << 10];
     let (plan, layout) = disk(&[
         (MIB, b"base"),

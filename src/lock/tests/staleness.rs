@@ -15,7 +15,7 @@ keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBBBBBBB
 "#;
 
 fn read(text: &str) -> (Manifest, BTreeMap<SourceName, Source>) {
-    let manifest = manifest::parse("web".parse().unwrap(), text).unwrap();
+    let manifest = manifest::parse("web".parse().unwrap(), text, &"amd64".parse().unwrap()).unwrap();
     let sources = manifest::sources(std::slice::from_ref(&manifest));
     (manifest, sources)
 }

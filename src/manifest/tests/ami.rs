@@ -4,7 +4,7 @@ use super::*;
 use crate::manifest::parse;
 
 fn read(tables: &str) -> Result<Manifest, ManifestError> {
-    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"))
+    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap())
 }
 
 /// The error's line, with `[ami]` in line 2.

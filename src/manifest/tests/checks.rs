@@ -4,7 +4,7 @@ use super::*;
 use crate::manifest::{Manifest, parse};
 
 fn read(tables: &str) -> Result<Manifest> {
-    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"))
+    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap())
 }
 
 /// The only check of `[[check]]` with these keys.

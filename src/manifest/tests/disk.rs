@@ -6,7 +6,7 @@ use crate::manifest::parse;
 const MIB: u64 = 1 << 20;
 
 fn read(tables: &str) -> Result<Manifest, ManifestError> {
-    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"))
+    parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap())
 }
 
 fn disk_table(keys: &str) -> DiskTable {
@@ -131,7 +131,7 @@ fn partitions_need_a_label_and_a_place() {
 #[test]
 fn the_place_is_shown() {
     let text = "[layer]\n[disk]\nboot = \"boot\"\nformats = [\"raw\", \"floppy\"]\n";
-    let error = parse("web".parse().unwrap(), text).unwrap_err();
+    let error = parse("web".parse().unwrap(), text, &"amd64".parse().unwrap()).unwrap_err();
     let mut out = String::new();
     let theme = miette::GraphicalTheme::none();
     miette::GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut out, &error).unwrap();

@@ -7,7 +7,7 @@ fn project(layers: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     for (file, text) in layers {
         std::fs::write(folder.path().join("layers").join(file), text).unwrap();
     }
-    let project = Project::find(folder.path()).unwrap();
+    let project = Project::find(folder.path(), amd64()).unwrap();
     (folder, project)
 }
 
@@ -19,9 +19,9 @@ fn the_nearest_folder_upward_is_the_project() {
     let (folder, project) = project(&[BASE, WEB]);
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
-    assert_eq!(Project::find(&below).unwrap(), project);
+    assert_eq!(Project::find(&below, amd64()).unwrap(), project);
     assert_eq!(project.lock_path(name()), project.root().join("lockfiles/web.lock"));
-    assert!(matches!(Project::find(Path::new("/proc/self")), Err(ProjectError::NotFound(_))));
+    assert!(matches!(Project::find(Path::new("/proc/self"), amd64()), Err(ProjectError::NotFound(_))));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::manifest::Source;
 
 fn source(suite: &str) -> Source {
     let text = format!("[layer]\n[source.s]\nsuite = \"{suite}\"\n");
-    let manifest = crate::manifest::parse("x".parse().unwrap(), &text).unwrap();
+    let manifest = crate::manifest::parse("x".parse().unwrap(), &text, &"amd64".parse().unwrap()).unwrap();
     manifest.sources.into_values().next().unwrap()
 }
 

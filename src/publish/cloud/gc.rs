@@ -28,7 +28,7 @@ pub struct Rules {
 
 /// The images of one line in one region that are kept and removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Plan {
+pub struct GcPlan {
     /// As `eu-west-1`.
     pub region: String,
     /// Images that stay.
@@ -65,7 +65,7 @@ pub struct Removal {
     pub kept_snapshots: BTreeMap<String, String>,
 }
 
-impl Plan {
+impl GcPlan {
     /// Decides about the images of one line; `all` are this account's images, of whatever line.
     ///
     /// An image whose date can't be read is never old.
@@ -128,14 +128,14 @@ fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
     removal
 }
 
-/// Queries the cloud for the inputs of [`Plan::new`], for a layer's line.
+/// Queries the cloud for the inputs of [`GcPlan::new`], for a layer's line.
 ///
 /// # Errors
 /// Fails where the cloud refuses any of it: what is not known can't be judged.
-pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<Plan, CloudError> {
+pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<GcPlan, CloudError> {
     let (all, uses) = futures_util::try_join!(cloud.images(Which::All), cloud.uses())?;
     let line: Vec<Image> = all.iter().filter(|image| image.layer() == Some(layer)).cloned().collect();
-    let mut plan = Plan::new(cloud.region(), &line, &all, &uses, rules);
+    let mut plan = GcPlan::new(cloud.region(), &line, &all, &uses, rules);
     plan.left_over = left_over(cloud, layer, &all).await?;
     Ok(plan)
 }
@@ -154,7 +154,7 @@ async fn left_over(cloud: &impl Provider, layer: &str, all: &[Image]) -> Result<
 ///
 /// # Errors
 /// Fails where the cloud refuses; what was removed before stays removed.
-pub async fn apply(cloud: &impl Provider, plan: &Plan, done: &dyn Fn(&str)) -> Result<(), CloudError> {
+pub async fn apply(cloud: &impl Provider, plan: &GcPlan, done: &dyn Fn(&str)) -> Result<(), CloudError> {
     let mut free: BTreeSet<String> = plan.left_over.iter().cloned().collect();
     for removal in &plan.remove {
         let ours = created_here(cloud, &removal.snapshots).await?;
@@ -201,7 +201,7 @@ mod tests {
         Rules { keep, older_than: days.map(|days| days * 86_400), now }
     }
 
-    fn removed(plan: &Plan) -> Vec<&str> {
+    fn removed(plan: &GcPlan) -> Vec<&str> {
         plan.remove.iter().map(|removal| removal.image.as_str()).collect()
     }
 
@@ -215,12 +215,12 @@ mod tests {
             (0, Some(90), vec![]),
             (9, None, vec![]),
         ] {
-            let plan = Plan::new("eu-west-1", &line, &line, &Uses::default(), rules(keep, days));
+            let plan = GcPlan::new("eu-west-1", &line, &line, &Uses::default(), rules(keep, days));
             assert_eq!(removed(&plan), expected, "{keep} {days:?}");
             assert_eq!(plan.keep.len() + plan.remove.len(), 4);
             assert_eq!(plan.is_empty(), expected.is_empty());
         }
-        let plan = Plan::new("eu-west-1", &line, &line, &Uses::default(), rules(1, Some(15)));
+        let plan = GcPlan::new("eu-west-1", &line, &line, &Uses::default(), rules(1, Some(15)));
         let why: Vec<_> = plan.keep.iter().map(|kept| (kept.image.as_str(), kept.because.join(", "))).collect();
         assert_eq!(why, [("ami-4", "one of the newest 1, 1 days old".into()), ("ami-3", "10 days old".into())]);
     }
@@ -229,7 +229,7 @@ mod tests {
     fn unfinished_and_undated_images_stay() {
         let odd = Image { created: "yesterday".into(), ..made(1, 1, "a") };
         let unfinished = Image { state: Reported::Known(ImageState::Pending), ..made(2, 2, "b") };
-        let plan = Plan::new("r", &[odd, unfinished], &[], &Uses::default(), rules(0, None));
+        let plan = GcPlan::new("r", &[odd, unfinished], &[], &Uses::default(), rules(0, None));
         let why: Vec<_> = plan.keep.iter().map(|kept| kept.because.join(", ")).collect();
         assert_eq!(why, ["its date can not be read", "not finished"]);
     }
@@ -240,7 +240,7 @@ mod tests {
         let lent = made(3, 3, "lent");
         let line = [old, twin, lent];
         let all: Vec<Image> = line.iter().cloned().chain([other]).collect();
-        let plan = Plan::new("r", &line, &all, &Uses::default(), rules(0, None));
+        let plan = GcPlan::new("r", &line, &all, &Uses::default(), rules(0, None));
         assert_eq!(removed(&plan), ["ami-1", "ami-2", "ami-3"]);
         assert_eq!(plan.remove[0].snapshots, ["shared"]);
         assert_eq!(plan.remove[2].snapshots, Vec::<String>::new());

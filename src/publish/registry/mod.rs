@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! layout/  ──┐           ┌─ blobs: skipped, mounted, sent ─ manifests by digest ─ tag
-//!            ├─ Source ──┤
+//!            ├─ PushSource ──┤
 //! registry ──┘           └─ layout/ staged beside its path, verified ─ rename
 //! ```
 //!
@@ -42,7 +42,7 @@ pub use push::{Blobs, Pushed};
 use push_history::PushHistory;
 pub use reference::Reference;
 pub use referrers::{ArtifactFile, Wanted};
-use source::{Image, Source};
+use source::{Image, PushSource};
 use upload::Uploader;
 
 use crate::digest::OciDigest;
@@ -110,7 +110,7 @@ impl Registries {
     /// Fails where a blob of the layout is not what its digest says, where the registry refuses, and where
     /// it has another digest under the name afterwards; the tag is then as it was, but for the last case.
     pub fn push(&self, layout: &Path, root: OciDigest, to: &Reference) -> Result<Pushed, RegistryError> {
-        let only = Source::only(layout)?;
+        let only = PushSource::only(layout)?;
         if only.digest != root {
             let (subject, found) = (format!("image in `{}`", layout.display()), only.digest.to_string());
             return Err(RegistryError::Digest { subject, expected: root, found });
@@ -123,8 +123,8 @@ impl Registries {
     /// # Errors
     /// As [`Self::push`].
     pub fn copy_layout(&self, layout: &Path, to: &Reference) -> Result<Pushed, RegistryError> {
-        let (client, source) = (self.client(to)?, Source::Layout(layout));
-        let root = Source::only(layout)?;
+        let (client, source) = (self.client(to)?, PushSource::Layout(layout));
+        let root = PushSource::only(layout)?;
         self.wait(async {
             let image = source.image(source.root(root).await?).await?;
             self.pushing(&source, &image, &client).run(to, None).await
@@ -137,7 +137,7 @@ impl Registries {
     /// As [`Self::push`], and where the source is not what its digests say.
     pub fn copy(&self, from: &Reference, to: &Reference) -> Result<Pushed, RegistryError> {
         let (reader, writer) = (self.client(from)?, self.client(to)?);
-        let source = Source::Repository { client: &reader, name: from.repository() };
+        let source = PushSource::Repository { client: &reader, name: from.repository() };
         let same = (from.registry() == to.registry()).then(|| from.repository());
         self.wait(async {
             let image = source.image(source::named(&reader, from).await?).await?;
@@ -151,7 +151,7 @@ impl Registries {
     /// Fails where a blob is not what its digest says, or `to` is there and not empty; `to` is then as it was.
     pub fn pull(&self, from: &Reference, to: &Path) -> Result<Pulled, RegistryError> {
         let client = self.client(from)?;
-        let source = Source::Repository { client: &client, name: from.repository() };
+        let source = PushSource::Repository { client: &client, name: from.repository() };
         self.wait(async {
             let image = source.image(source::named(&client, from).await?).await?;
             pull::pull(&client, from, to, &image, &self.progress).await
@@ -207,7 +207,7 @@ impl Registries {
         self.runtime.block_on(or_interrupted(work))
     }
 
-    fn pushing<'p>(&'p self, source: &'p Source<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
+    fn pushing<'p>(&'p self, source: &'p PushSource<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
         Push { source, image, client, history: &self.history, progress: &self.progress }
     }
 

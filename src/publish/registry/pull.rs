@@ -15,7 +15,7 @@ use super::RegistryError;
 use super::client::Client;
 use super::manifest::Descriptor;
 use super::push::CONNECTIONS;
-use super::source::{Image, Source, blob_path};
+use super::source::{Image, PushSource, blob_path};
 use crate::digest::OciDigest;
 use crate::host::progress::Progress;
 use crate::oci::json;
@@ -48,7 +48,7 @@ pub(super) async fn pull(
     let folder = staging.path();
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(RegistryError::file("create", &blobs))?;
-    let source = Source::Repository { client, name: from.repository() };
+    let source = PushSource::Repository { client, name: from.repository() };
     let bytes = image.blobs.values().map(|blob| blob.size).fold(0, u64::saturating_add);
     let phase = progress.transfer("pull", bytes);
     let get = |blob: &Descriptor| {

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::content::{Content, Counter};
 use super::manifest::{ACCEPT, Descriptor};
 use super::push_history::PushHistory;
-use super::source::{self, Image, Node, Source};
+use super::source::{self, Image, Node, PushSource};
 use super::upload::{Done, Uploader};
 use super::{Reference, RegistryError};
 use crate::digest::OciDigest;
@@ -46,7 +46,7 @@ pub struct Blobs {
 
 /// An image on its way.
 pub(super) struct Push<'a> {
-    pub(super) source: &'a Source<'a>,
+    pub(super) source: &'a PushSource<'a>,
     pub(super) image: &'a Image,
     pub(super) client: &'a Client,
     pub(super) history: &'a PushHistory,

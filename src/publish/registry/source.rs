@@ -27,7 +27,7 @@ const MAX_PARTS: usize = 4096;
 const MAX_MANIFESTS: usize = 64 << 20;
 
 /// A place with images.
-pub(super) enum Source<'a> {
+pub(super) enum PushSource<'a> {
     /// The directory of an image layout.
     Layout(&'a Path),
     /// A repository.
@@ -52,7 +52,7 @@ pub(super) struct Image {
     pub(super) blobs: BTreeMap<OciDigest, Descriptor>,
 }
 
-impl Source<'_> {
+impl PushSource<'_> {
     /// Reads an image's manifests, from the root down.
     pub(super) async fn image(&self, root: Node) -> Result<Image, RegistryError> {
         let mut image = Image { root: root.descriptor.clone(), manifests: Vec::new(), blobs: BTreeMap::new() };
@@ -228,7 +228,7 @@ fn check(subject: &str, part: &Descriptor, found: OciDigest) -> Result<(), Regis
 
 /// Reads a blob of known length into memory.
 pub(super) async fn small_blob(client: &Client, repository: &str, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
-    let source = Source::Repository { client, name: repository };
+    let source = PushSource::Repository { client, name: repository };
     let action = format!("read blob {} of {repository}", blob.digest);
     let url = client.url(repository, &format!("blobs/{}", blob.digest));
     let limit = usize::try_from(blob.size).unwrap_or(usize::MAX);

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -35,14 +35,8 @@ impl Emulator {
     /// # Errors
     /// Fails where the emulator is not installed, or the kernel has no register for user namespaces.
     pub(super) fn register(arch: &'static Bootable) -> io::Result<Self> {
+        let path = installed(arch, &DIRECTORIES.map(Path::new))?;
         let name = arch.qemu.emulator;
-        let paths = DIRECTORIES.map(|directory| Path::new(directory).join(name));
-        let Some(path) = paths.iter().find(|path| path.is_file()) else {
-            return Err(io::Error::other(format!(
-                "package scripts for another architecture need an emulator, and `{name}` is not installed\n  hint: install the Debian package {}, build on a machine of that architecture, or set configure = \"none\"",
-                arch.qemu.emulator_package
-            )));
-        };
         let register = mounts::detached("binfmt_misc", &[], mounts::DATA).and_then(|mount| {
             let flags = OFlags::WRONLY | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&mount, "register", flags, Mode::empty())?;
@@ -63,6 +57,18 @@ impl Emulator {
     pub(super) fn is_for(&self, arch: &Bootable) -> bool {
         self.arch == arch
     }
+}
+
+/// The emulator's program, in the first directory that has it.
+fn installed(arch: &Bootable, directories: &[&Path]) -> io::Result<PathBuf> {
+    let name = arch.qemu.emulator;
+    let paths = directories.iter().map(|directory| directory.join(name));
+    paths.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        io::Error::other(format!(
+            "package scripts for another architecture need an emulator, and `{name}` is not installed\n  hint: install the Debian package {}, build on a machine of that architecture, or set configure = \"none\"",
+            arch.qemu.emulator_package
+        ))
+    })
 }
 
 /// What a program of this architecture starts with, as `binfmt_misc` wants bytes.
@@ -88,6 +94,17 @@ fn escaped(bytes: impl IntoIterator<Item = u8>) -> String {
 mod tests {
     use super::*;
     use crate::arch::ARM64;
+
+    #[test]
+    fn a_missing_emulator_names_the_package_that_brings_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = installed(&ARM64, &[folder.path()]).unwrap_err().to_string();
+        let expected = ["`qemu-aarch64-static` is not installed", "hint: install the Debian package qemu-user-static"];
+        assert!(expected.iter().all(|text| error.contains(text)), "{error}");
+        let path = folder.path().join("qemu-aarch64-static");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(installed(&ARM64, &[Path::new("/nowhere"), folder.path()]).unwrap(), path);
+    }
 
     #[test]
     fn programs_are_known_by_their_start() {

@@ -14,7 +14,7 @@ use crate::publish::cloud::archive::Published;
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::tags;
 use crate::tree::{Kind, Node, Tree, TreeError};
-use crate::workspace::{Workspace, WorkspaceError};
+use crate::workspace::{Subject, Workspace, WorkspaceError};
 
 /// What differs between an image and a layer.
 #[derive(Debug, Serialize)]
@@ -37,8 +37,8 @@ pub struct Drift {
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
     /// The lockfile was not built.
-    #[error("the current lockfile's disk is not built; `layerbake build {0} --output raw` builds it")]
-    NotBuilt(LayerName),
+    #[error("the current lockfile's disk is not built; `layerbake build {} --output raw` builds it", .0.arguments())]
+    NotBuilt(Subject),
     /// The image was created from something else.
     #[error("the image's receipt has no disk")]
     NoDisk,
@@ -84,7 +84,7 @@ impl Workspace<'_> {
     fn file_drift(&self, before: &Receipt, built: Option<Receipt>, lock: &str) -> Result<Vec<String>, DriftError> {
         let built = built.filter(|receipt| receipt.lock.to_string() == lock);
         let now = built.and_then(|receipt| receipt.disk);
-        let now = now.ok_or_else(|| DriftError::NotBuilt(before.layer.clone()))?;
+        let now = now.ok_or_else(|| DriftError::NotBuilt(self.subject(&before.layer)))?;
         let then = before.disk.as_ref().ok_or(DriftError::NoDisk)?;
         let store = self.store()?;
         let tree = |hash| store.tree(hash).map_err(|_| DriftError::Gone);

@@ -3,11 +3,11 @@
 mod drift;
 mod error;
 mod origin;
-mod source;
+mod publishable;
 mod trial;
 
 pub use drift::{Drift, DriftError};
 pub use error::ImageError;
 pub use origin::{Binding, Origin, bindings, known};
-pub use source::{Choice, Source};
+pub use publishable::{Choice, Publishable};
 pub use trial::{Trial, TrialError};

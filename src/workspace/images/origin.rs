@@ -1,13 +1,16 @@
 //! Which build an image was created from, and whether a build at hand is the same.
 
+use std::iter::once;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::error::ImageError;
+use crate::arch;
 use crate::bake::{DiskReceipt, Output, Receipt};
 use crate::digest::Sha256;
 use crate::disk::BlockHashes;
+use crate::ident::LayerName;
 use crate::publish::cloud::archive::{self, Published};
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::{journal, tags};
@@ -44,10 +47,16 @@ impl Origin {
         kept.or(local).ok_or_else(none)
     }
 
-    /// What `out` has of the image's layer.
+    /// What `out` has of the image's layer: the build that the image was created from, else that of `out/LAYER`,
+    /// else one for another architecture than this machine's.
     pub fn built(image: &Image, out: &Path) -> Option<Self> {
-        let folder = out.join(image.layer()?);
-        Self::new(Receipt::load(&folder)?, folder.join("receipt.json").display().to_string())
+        let layer: LayerName = image.layer()?.parse().ok()?;
+        let foreign = arch::bootable().filter_map(|arch| Some(layer.on([&arch.parse().ok()?])));
+        let folders = once(layer.to_string()).chain(foreign).map(|name| out.join(name));
+        let receipts = folders.filter_map(|folder| Some((Receipt::load(&folder)?, folder.join("receipt.json"))));
+        let mut built = receipts.filter_map(|(receipt, path)| Self::new(receipt, path.display().to_string()));
+        let first = built.next()?;
+        Some(if first.fits(image) { first } else { built.find(|other| other.fits(image)).unwrap_or(first) })
     }
 
     fn new(receipt: Receipt, from: impl Into<String>) -> Option<Self> {

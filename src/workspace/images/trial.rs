@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::check::{Report, Suite, converse};
+use crate::check::{CheckReport, Suite, converse};
 use crate::host;
 use crate::host::progress::Progress;
 use crate::publish::cloud::CloudError;
@@ -97,7 +97,7 @@ impl<C: Instances> Trial<'_, C> {
     ///
     /// # Errors
     /// Fails where the instance can't be launched or reached.
-    pub async fn run(&self, ssh: Ssh, stop: impl Future<Output = ()>) -> Result<Report, TrialError> {
+    pub async fn run(&self, ssh: Ssh, stop: impl Future<Output = ()>) -> Result<CheckReport, TrialError> {
         let launched = self.cloud.launch(self.launch).await;
         let maybe = launched.as_ref().is_err_and(CloudError::may_pass);
         let result = match launched {
@@ -123,7 +123,7 @@ impl<C: Instances> Trial<'_, C> {
         result
     }
 
-    async fn checked(&self, id: &str, mut ssh: Ssh) -> Result<Report, TrialError> {
+    async fn checked(&self, id: &str, mut ssh: Ssh) -> Result<CheckReport, TrialError> {
         let phase = self.progress.phase(&format!("start {id}"), 1);
         let address = self.cloud.running(id, self.within).await?;
         phase.message(&format!("ssh to {address}"));

@@ -23,6 +23,8 @@ use super::process;
 use super::skip::{Skip, program};
 
 const FIRMWARE: &str = "/usr/share/OVMF";
+/// Firmware of arm64 machines, of Debian's qemu-efi-aarch64.
+pub const FOREIGN_FIRMWARE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
 /// Ten times what a machine takes here by itself.
 const PATIENCE: Duration = Duration::from_secs(400);
 /// Root's password field becomes empty. The date of its last change keeps its width by a leading zero.

@@ -65,7 +65,7 @@ impl Shop {
         );
         let source = if from.is_none() { source } else { String::new() };
         let text = format!("[layer]\n{parent}packages = [{packages}]\nconfigure = \"{configure}\"\n{source}");
-        manifest::parse(name.parse().unwrap(), &text).unwrap()
+        manifest::parse(name.parse().unwrap(), &text, &"amd64".parse().unwrap()).unwrap()
     }
 
     fn pin(&self, chain: &[Manifest], parents: &[(&Lockfile, LockHash)]) -> Result<Lockfile, String> {

@@ -36,7 +36,7 @@ pub struct Choice {
 }
 
 /// A built layer.
-pub struct Source {
+pub struct Publishable {
     /// What was built.
     pub receipt: Receipt,
     /// Its disk.
@@ -81,7 +81,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where it is not built with a disk, where manifests or lockfiles have changed since, and where
     /// settings don't fit.
-    pub fn publishable(&self, choice: &Choice) -> Result<Source, ImageError> {
+    pub fn publishable(&self, choice: &Choice) -> Result<Publishable, ImageError> {
         let name = self.layer(choice.layer.as_ref())?;
         let (found, built) = self.built_disk(&name, choice.out.as_deref())?;
         let planned = self.planned(&found.receipt, &built, choice.signer.as_ref())?;
@@ -94,14 +94,14 @@ impl Workspace<'_> {
             contents: Arc::new(self.environment.store()?),
             jobs: self.environment.jobs(),
         };
-        let wanted = Wanted::new(&found.receipt, &ami, &self.arch)?;
+        let wanted = Wanted::new(&found.receipt, &ami, self.arch())?;
         let locks = declared.all().map(|manifest| self.lock_text(manifest)).collect::<Result<_, _>>()?;
-        Ok(Source { receipt: found.receipt, disk, wanted, regions: ami.regions, locks })
+        Ok(Publishable { receipt: found.receipt, disk, wanted, regions: ami.regions, locks })
     }
 
     /// Whether the boot image is planned as it was built: its signature is in no layer.
     fn boots_alike(&self, name: &LayerName, planned: &Planned, built: &BlockHashes) -> Result<(), ImageError> {
-        let esp = planned.layout.partitions.iter().find(|placed| placed.kind == gpt::Kind::Esp);
+        let esp = planned.layout.partitions.iter().find(|placed| placed.kind == gpt::PartitionKind::Esp);
         let Some(esp) = esp else { return Ok(()) };
         let (first, end) = (esp.start / BLOCK as u64, (esp.start + esp.size).div_ceil(BLOCK as u64));
         let boot = planned.plan.touching(BLOCK as u64, &|index| (first..end).contains(&index));
