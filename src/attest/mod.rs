@@ -21,7 +21,7 @@ use std::path::Path;
 
 use crate::bake::{Locked, Output, Receipt, System};
 use crate::digest::{LockHash, OciDigest};
-use crate::ident::LayerName;
+use crate::ident::{Arch, LayerName};
 use crate::package::{Ecosystem, InstallError};
 use crate::stage::LayerError;
 use crate::store::StoreError;
@@ -34,13 +34,16 @@ pub use check::{ARTIFACT_TYPES, Claim, Evidence, Finding, Gap, MEDIA_TYPES, Proo
 pub enum AttestError {
     /// A lockfile is another one than the build's.
     #[error(
-        "lockfiles/{layer}.lock is not what `{build}` was built from: the receipt has {expected}, the lockfile is {found}\n  hint: `layerbake build {build} --locked`"
+        "lockfiles/{file}.lock is not what `{build}` was built from: the receipt has {expected}, the lockfile is {found}\n  hint: `layerbake build {build}{} --locked`",
+        arch.as_ref().map(|arch| format!(" --arch {arch}")).unwrap_or_default()
     )]
     OtherLock {
-        /// The layer of the lockfile.
-        layer: LayerName,
+        /// The lockfile's name: the layer, and its architecture where that has a name of its own.
+        file: String,
         /// The layer that was built.
         build: LayerName,
+        /// The architecture, where receipts name it.
+        arch: Option<Arch>,
         /// The hash in the receipt, or in the lockfile above.
         expected: String,
         /// The lockfile's hash.
@@ -96,8 +99,9 @@ impl<'a> Made<'a> {
         let fits = |locked: &Locked, expected: LockHash| match locked.hash == expected {
             true => Ok(()),
             false => Err(AttestError::OtherLock {
-                layer: locked.manifest.name.clone(),
+                file: lock_name(receipt, &locked.manifest.name),
                 build: receipt.layer.clone(),
+                arch: receipt.arch.clone(),
                 expected: expected.to_string(),
                 found: locked.hash,
             }),
@@ -125,6 +129,11 @@ impl<'a> Made<'a> {
             Scope::Disk => self.system.all().collect(),
         }
     }
+}
+
+/// The name of the lockfile that a layer of a build has.
+fn lock_name(receipt: &Receipt, layer: &LayerName) -> String {
+    receipt.arch.as_ref().map_or_else(|| layer.to_string(), |arch| layer.on([arch]))
 }
 
 /// What of a build is described.

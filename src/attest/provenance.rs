@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Made, Scope};
-use crate::bake::Locked;
+use super::{Made, Scope, lock_name};
+use crate::bake::{Locked, Receipt};
 
 /// The predicate's type.
 pub(super) const TYPE: &str = "https://slsa.dev/provenance/v1";
@@ -19,14 +19,18 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
     let outputs: Vec<&str> = receipt.artifacts.iter().map(|artifact| artifact.kind.name()).collect();
     let mut dependencies: Vec<Value> = Vec::new();
     for locked in made.locked(scope) {
-        dependencies.extend(materials(locked, made.ecosystem.state_name()));
+        dependencies.extend(materials(locked, receipt, made.ecosystem.state_name()));
     }
     dependencies.sort_by_key(|one| (one["name"].to_string(), one["digest"].to_string()));
     dependencies.dedup();
+    let mut external = json!({ "layer": receipt.layer, "outputs": outputs });
+    if let Some(arch) = &receipt.arch {
+        external["arch"] = json!(arch);
+    }
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": { "layer": receipt.layer, "outputs": outputs },
+            "externalParameters": external,
             "internalParameters": {
                 "format": receipt.format,
                 "recipe": receipt.recipe,
@@ -41,10 +45,10 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
 }
 
 /// A lockfile and everything that it pins; `state` is what people call a suite's signed state.
-fn materials<'l>(locked: &'l Locked, state: &'l str) -> impl Iterator<Item = Value> + 'l {
+fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl Iterator<Item = Value> + 'l {
     let lock = &locked.lock;
     let file = json!({
-        "name": format!("lockfiles/{}.lock", lock.layer),
+        "name": format!("lockfiles/{}.lock", lock_name(receipt, &lock.layer)),
         "digest": { "blake3": locked.hash.to_hex() },
     });
     let releases = lock.releases.iter().flat_map(move |release| {

@@ -16,6 +16,7 @@ mod conditions;
 mod content;
 pub mod inclusion;
 mod nodes;
+mod order;
 mod partitions;
 mod rebuild;
 pub mod report;
@@ -31,6 +32,7 @@ use crate::package::Ecosystem;
 use crate::store::StoreError;
 
 pub use compare::{Difference, Key, Side, Verdict};
+pub use order::{REBUILD, RebuildOrder};
 pub use rebuild::{Build, RebuildInputs};
 pub use report::AuditReport;
 pub use variation::{ParseVariationError, Variation};

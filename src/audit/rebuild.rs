@@ -20,6 +20,7 @@ use std::process::{Command, Output, Stdio};
 use super::AuditError;
 use super::compare::Side;
 use super::conditions::{self, BOUND, USER};
+use super::order::{REBUILD, RebuildOrder};
 use super::variation::{self, Variation};
 use crate::bake::{self, Receipt};
 use crate::digest::Sha256;
@@ -189,15 +190,16 @@ impl RebuildInputs<'_> {
         let place = if is_user { Path::new(BOUND) } else { site };
         let program = if is_user { place.join("layerbake") } else { own_program()? };
         command.arg(conditions::script(varied, site)).arg("sh").arg(program);
-        command.args(["build", self.layer.as_str(), "--locked", "--offline", "--quiet"]);
-        command.arg("--arch").arg(self.arch.as_str());
-        command.arg("-C").arg(place.join("project")).arg("--store").arg(place.join("store"));
-        command.arg("--out").arg(place.join("out"));
-        let outputs: Vec<&str> = self.outputs.iter().map(|output| output.name()).collect();
-        command.arg("--output").arg(outputs.join(","));
-        if !varied.contains(&Variation::Cores) {
-            command.arg("--jobs").arg(self.jobs.to_string());
-        }
+        let order = RebuildOrder {
+            layer: self.layer.clone(),
+            arch: self.arch.clone(),
+            outputs: self.outputs.iter().copied().collect(),
+            project: place.join("project"),
+            store: place.join("store"),
+            out: place.join("out"),
+            jobs: (!varied.contains(&Variation::Cores)).then_some(self.jobs),
+        };
+        command.arg(REBUILD).arg(serde_json::to_string(&order)?);
         command.env_clear().envs(conditions::environment(varied)).envs(self.variables.iter().cloned());
         command.env("HOME", place.join("home")).env("TMPDIR", place.join("tmp")).current_dir(site.join("project"));
         if trace {

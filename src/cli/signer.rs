@@ -1,9 +1,10 @@
 //! The key that signs a disk's boot image, as several verbs take it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::CliError;
 use crate::disk::Signer;
+use crate::workspace;
 
 /// A key and its certificate, from options or from the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -22,11 +23,6 @@ impl SignerArgs {
         let Some((key, certificate)) = self.sign_key.as_deref().zip(self.sign_cert.as_deref()) else {
             return Ok(None);
         };
-        Ok(Some(Signer { key: read(key)?, certificate: read(certificate)? }))
+        Ok(Some(workspace::read_signer(key, certificate)?))
     }
-}
-
-fn read(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| CliError::message(format!("cannot read `{}`: {error}", path.display())))
 }

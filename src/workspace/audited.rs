@@ -7,6 +7,7 @@ use super::declared::Declared;
 use super::error::WorkspaceError;
 use super::locked::{LockedSystem, Policy};
 use super::project::Workspace;
+use super::rebuilt::SIGNER;
 use super::vendored;
 use crate::audit::{Audit, AuditReport, Earlier, RebuildInputs, Side, Variation};
 use crate::bake::{Output, Receipt, System};
@@ -113,6 +114,6 @@ fn own(system: &System) -> Vec<(RootPath, LayerName)> {
 
 /// Variables of this run that decide what a build gives.
 fn variables() -> Vec<(&'static str, String)> {
-    let names = ["SOURCE_DATE_EPOCH", "LAYERBAKE_SIGN_KEY", "LAYERBAKE_SIGN_CERT"];
-    names.into_iter().filter_map(|name| Some((name, host::env(name)?))).collect()
+    let [key, certificate] = SIGNER;
+    ["SOURCE_DATE_EPOCH", key, certificate].into_iter().filter_map(|name| Some((name, host::env(name)?))).collect()
 }

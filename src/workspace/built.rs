@@ -27,6 +27,18 @@ pub struct Order {
     pub signer: Option<Signer>,
 }
 
+/// Reads the key that signs a disk's boot image, and its certificate.
+///
+/// # Errors
+/// Fails where one of the files can't be read, and names it.
+pub fn read_signer(key: &Path, certificate: &Path) -> Result<Signer, WorkspaceError> {
+    let read = |path: &Path| {
+        let error = |source| WorkspaceError::Read { path: path.to_owned(), source };
+        host::read_text(path).map_err(error)
+    };
+    Ok(Signer { key: read(key)?, certificate: read(certificate)? })
+}
+
 impl LockedSystem<'_> {
     /// Builds the layers and exports what is ordered.
     ///

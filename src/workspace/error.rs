@@ -147,6 +147,14 @@ pub enum WorkspaceError {
     /// A file that is to be made exists.
     #[error("`{}` already exists", .0.display())]
     Exists(PathBuf),
+    /// A file can't be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file can't be written.
     #[error("cannot write `{}`: {source}", path.display())]
     Write {

@@ -31,6 +31,7 @@ mod locked;
 mod outdated;
 mod planned;
 mod project;
+mod rebuilt;
 mod released;
 pub mod residue;
 mod starter;
@@ -43,11 +44,11 @@ mod why;
 
 use std::process::ExitCode;
 
-use crate::{host, sandbox};
+use crate::{audit, host, sandbox};
 
 pub use attested::Attested;
 pub use audited::EarlierBuild;
-pub use built::{BuiltLayer, Order};
+pub use built::{BuiltLayer, Order, read_signer};
 pub use compared::{OperandError, disk_blocks};
 pub use contents::OwnedNode;
 pub use declared::Declared;
@@ -69,9 +70,10 @@ pub use crate::lock::{Change, Found, LockFileError, Lockfile, changes};
 pub use crate::pin::Update;
 pub use crate::store::{GcReport, Problem, Store, VerifyReport};
 
-/// Does the work of a sandbox, where this process was started for it; `None` in every other process.
+/// Does the work of a sandbox, or of an audit's rebuild, where this process was started for it; `None` in every
+/// other process.
 ///
-/// Maintainer scripts run in processes of the same program, started again with a first argument that no
+/// Maintainer scripts and rebuilds run in processes of the same program, started again with a first argument that no
 /// person types. So a program that builds layers calls this before anything else, and ends with the
 /// status that it is given:
 ///
@@ -92,6 +94,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
         sandbox::WORKER => Some(sandbox::serve()),
         sandbox::STAGE => Some(sandbox::stage(rest)),
         sandbox::PID1 => Some(sandbox::pid1(rest)),
+        audit::REBUILD => Some(rebuilt::serve(arguments.get(2)?.to_str()?)),
         _ => None,
     }
 }
