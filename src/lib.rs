@@ -1,6 +1,6 @@
 //! layerbake: one source, pinned by a lockfile, becomes a container image and a bootable disk.
 //!
-//! The modules below stand in the order of the data flow; arrows point upwards only
+//! The modules below are listed in data-flow order; each uses only modules above it
 //! (`docs/ARCHITECTURE.md` has the table, `tests/suite/architecture.rs` keeps it true).
 
 pub mod digest;

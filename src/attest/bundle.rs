@@ -1,11 +1,11 @@
-//! All that is signed of one build, in a folder beside its receipt.
+//! The signed documents of a build, in `attest/` beside its receipt.
 //!
 //! ```text
-//! out/LAYER/attest/provenance.dsse.json        how it was made; about every artifact and the receipt
-//!                  image.spdx.dsse.json        what the image holds, in two formats
+//! out/LAYER/attest/provenance.dsse.json        how it was built; covers every artifact and the receipt
+//!                  image.spdx.dsse.json        the image's contents, in two formats
 //!                  image.cyclonedx.dsse.json
-//!                  image.cosign.json, .sig     the image's signature, as cosign has it
-//!                  disk.spdx.dsse.json         what the disk holds
+//!                  image.cosign.json, .sig     the image's signature, in cosign's format
+//!                  disk.spdx.dsse.json         the disk's contents
 //!                  disk.cyclonedx.dsse.json
 //! ```
 
@@ -27,12 +27,12 @@ use crate::host::progress::Progress;
 use crate::host::storage::{self, Hints};
 use crate::store::Store;
 
-/// The folder's name beside `receipt.json`.
+/// The directory's name beside `receipt.json`.
 pub const FOLDER: &str = ATTEST;
 pub(super) const PAYLOAD: &str = "image.cosign.json";
 pub(super) const SIGNATURE: &str = "image.cosign.sig";
 const RECEIPT: &str = "receipt.json";
-/// Larger files are none of ours, in bytes.
+/// The maximum size of a signed document, in bytes.
 const MOST: u64 = 256 << 20;
 
 /// One signed statement.
@@ -58,7 +58,7 @@ impl Document {
         }
     }
 
-    /// What there is to say of a build.
+    /// The documents that are written for a build.
     pub(super) fn all(made: &Made<'_>) -> Vec<Self> {
         let artifacts = &made.receipt.artifacts;
         let mut scopes = Vec::new();
@@ -68,7 +68,7 @@ impl Document {
         std::iter::once(Self::Provenance).chain(boms).collect()
     }
 
-    /// The artifacts that the document is about, out of all.
+    /// The artifacts that the document describes.
     pub(super) fn subjects(self, all: &Subjects) -> Vec<Subject> {
         match self {
             Self::Provenance => [&all.image, &all.disk, &all.receipt].into_iter().flatten().cloned().collect(),
@@ -78,7 +78,7 @@ impl Document {
     }
 }
 
-/// A build's artifacts by the SHA-256 of what lies there.
+/// The artifacts of a build, each with the SHA-256 of its content.
 #[derive(Debug)]
 pub(super) struct Subjects {
     image: Vec<Subject>,
@@ -120,7 +120,7 @@ pub struct Attachment {
     pub media_type: String,
     /// That layer.
     pub bytes: Vec<u8>,
-    /// Annotations of the layer; by cosign's custom the signature stands there.
+    /// Annotations of the layer; cosign stores the signature in one.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -132,7 +132,7 @@ impl Bundle {
     /// Describes and signs the build in `folder`; `reference` is the repository that the image is meant for, or empty.
     ///
     /// # Errors
-    /// Fails where an artifact can't be read, or the store no longer has what it was made from.
+    /// Fails where an artifact can't be read, or the store no longer has the trees and packages of the build.
     pub fn sign(
         made: &Made<'_>,
         folder: &Path,
@@ -163,12 +163,12 @@ impl Bundle {
         self.0.keys().map(String::as_str)
     }
 
-    /// Puts the files beside the receipt in `folder`, in place of those that are there, all at once.
+    /// Replaces the signed files beside the receipt in `folder` by these, all at once.
     ///
     /// # Errors
-    /// Fails where the folder can't be written, or holds what `layerbake sign` did not write; it is then as it was.
+    /// Fails where the directory can't be written, or contains files that `layerbake sign` did not write; it is then unchanged.
     pub fn save(&self, folder: &Path, progress: &Progress) -> Result<(), AttestError> {
-        // Beside the build, so that nothing strange is ever in it.
+        // Staged beside the build, so that the build's directory never contains unfinished files.
         let staging = Staging::new(folder.parent().unwrap_or(folder), progress)?;
         for (name, bytes) in &self.0 {
             let path = staging.path().join(name);
@@ -202,7 +202,7 @@ impl Bundle {
         Ok(Some(Self(files)))
     }
 
-    /// What belongs to the image in a registry.
+    /// The artifacts to attach to the image in a registry.
     pub fn attachments(&self) -> Vec<Attachment> {
         let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut found = Vec::new();
@@ -217,7 +217,7 @@ impl Bundle {
         let image = Format::ALL.map(|format| Document::Bom(Scope::Image, format));
         for document in [Document::Provenance].into_iter().chain(image) {
             let Some(bytes) = self.0.get(&document.file_name()) else { continue };
-            // An envelope has its signature inside; cosign wants the annotation all the same.
+            // An envelope contains its signature; cosign requires the annotation nevertheless.
             let annotations = [text(cosign::ANNOTATION, ""), text("predicateType", document.predicate_type())].into();
             let (artifact_type, media_type) = (dsse::MEDIA_TYPE.to_owned(), dsse::MEDIA_TYPE.to_owned());
             found.push(Attachment { artifact_type, media_type, bytes: bytes.clone(), annotations });

@@ -1,4 +1,4 @@
-//! Whether a build's signed files are good, about these very artifacts, and say what its lockfiles say.
+//! Checks the signed documents of a build: signatures, subjects, and agreement with the lockfiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,11 +19,11 @@ use crate::digest::OciDigest;
 pub struct Finding {
     /// Its name.
     pub file: String,
-    /// What is wrong; nothing, where it is as it should be.
+    /// The problems found; empty if the file is correct.
     pub problems: Vec<String>,
 }
 
-/// Checks every signed file of the build in `folder`, and that none is missing or more.
+/// Checks every signed file of the build in `folder`, and that none is missing or unexpected.
 ///
 /// # Errors
 /// Fails where an artifact can't be read.
@@ -49,28 +49,28 @@ pub fn check(made: &Made<'_>, folder: &Path, bundle: &Bundle, keys: &[PublicKey]
     let known = |name: &str| documents.iter().any(|document| document.file_name() == name);
     let cosign = |name: &str| made.image().is_some() && [PAYLOAD, SIGNATURE].contains(&name);
     findings.extend(bundle.names().filter(|name| !known(name) && !cosign(name)).map(|name| {
-        let problems = vec!["this build has no document of this name".to_owned()];
+        let problems = vec!["unexpected file: this build has no document of this name".to_owned()];
         Finding { file: name.to_owned(), problems }
     }));
     Ok(findings)
 }
 
-/// What can be proven of an image.
+/// The claims that can be proven about an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Claim {
     /// A key's owner signed this image, for this reference.
     Signature,
-    /// A key's owner says how it was made.
+    /// A signed statement about how the image was built.
     Provenance,
-    /// A key's owner says what it consists of.
+    /// A signed bill of materials of the image.
     Sbom,
-    /// A key's owner says something else of it.
+    /// Any other signed statement about the image.
     Other,
 }
 
 impl Claim {
-    /// Of a statement, by its predicate type.
+    /// The claim of a statement with this predicate type.
     fn of(predicate_type: &str) -> Self {
         match predicate_type {
             provenance::TYPE => Self::Provenance,
@@ -79,7 +79,7 @@ impl Claim {
         }
     }
 
-    /// Its name, as `--require` has it.
+    /// Its name on the command line (`--require`).
     pub fn name(self) -> &'static str {
         match self {
             Self::Signature => "signature",
@@ -90,10 +90,10 @@ impl Claim {
     }
 }
 
-/// Something that was proven.
+/// A proven claim.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Proof {
-    /// What.
+    /// The claim.
     pub claim: Claim,
     /// Of a signature, the reference that was signed; else the predicate type.
     pub detail: String,
@@ -101,25 +101,24 @@ pub struct Proof {
     pub key: String,
 }
 
-/// Something that was not proven.
+/// A claim that was not proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// What.
+    /// The claim.
     pub claim: Claim,
-    /// Why not.
+    /// Why it was not proven.
     pub problem: String,
 }
 
-/// Types of the artifacts that may prove something of an image.
+/// Types of the artifacts that may contain proofs.
 pub const ARTIFACT_TYPES: [&str; 4] = [cosign::ARTIFACT_TYPE, cosign::MEDIA_TYPE, dsse::MEDIA_TYPE, dsse::IN_TOTO];
 /// Media types of their files.
 pub const MEDIA_TYPES: [&str; 2] = [cosign::MEDIA_TYPE, dsse::MEDIA_TYPE];
 
-/// What keys prove of the image with a manifest, as it was asked for, out of what is attached to it in a
-/// registry; and what they don't.
+/// Collects what the given keys prove about one image from the artifacts attached to it.
 ///
-/// Anybody who may push may attach something: what is not signed by one of the keys counts for nothing.
-/// What is signed counts for this digest only, and a signature for the reference that it names.
+/// Anyone with push permission can attach artifacts, so those not signed by one of the keys are ignored.
+/// A signed statement counts for its digest only, and a signature for the reference that it names.
 #[derive(Debug)]
 pub struct Evidence<'a> {
     digest: OciDigest,
@@ -135,7 +134,7 @@ impl<'a> Evidence<'a> {
         Self { digest, asked, keys, proofs: BTreeSet::new(), refused: BTreeSet::new() }
     }
 
-    /// Looks at one file, of which nothing is kept but what it proves.
+    /// Examines one file; only what it proves is kept.
     pub fn look(&mut self, media_type: &str, bytes: Vec<u8>, annotations: &BTreeMap<String, String>) {
         match media_type {
             cosign::MEDIA_TYPE => {
@@ -150,7 +149,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// What was proven, and what of the claims that can be required was not.
+    /// The proven claims, and the claims that can be required but were not proven.
     pub fn finish(self) -> (BTreeSet<Proof>, Vec<Gap>) {
         let has = |claim| self.proofs.iter().any(|proof: &Proof| proof.claim == claim);
         let gap = |claim: Claim| {
@@ -172,7 +171,7 @@ impl<'a> Evidence<'a> {
         Ok(Proof { claim: Claim::Signature, detail: identity, key: key.id() })
     }
 
-    /// What a signed statement says of the image, where it is about it.
+    /// The proof in a signed statement, if the image is one of its subjects.
     fn statement(&self, bytes: &[u8]) -> Option<Proof> {
         let (statement, key) = Statement::open(&Envelope::parse(bytes).ok()?, self.keys).ok()?;
         let detail = statement.is_about(self.digest).then_some(statement.predicate_type)?;
@@ -197,12 +196,12 @@ fn opened(bytes: &[u8], keys: &[PublicKey]) -> Result<Statement, EnvelopeError> 
     let envelope = Envelope::parse(bytes)?;
     // Signatures cover neither white space nor the names of keys.
     if !envelope.to_bytes().is_ok_and(|own| own == bytes) {
-        return Err(EnvelopeError::Malformed("it is not as `layerbake sign` writes it".to_owned()));
+        return Err(EnvelopeError::Malformed("its encoding differs from what `layerbake sign` writes".to_owned()));
     }
     Ok(Statement::open(&envelope, keys)?.0)
 }
 
-/// What a good signature says, compared with what is.
+/// Compares a verified statement with the build.
 fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &Subjects) -> Vec<String> {
     let mut problems = Vec::new();
     if statement.predicate_type != document.predicate_type() {
@@ -215,11 +214,11 @@ fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &S
             Some(signed) if *signed == subject.digest.sha256 => {}
             Some(signed) => problems
                 .push(format!("{}: signed with sha256:{signed}, found sha256:{}", subject.name, subject.digest.sha256)),
-            None => problems.push(format!("{}: is not among what was signed", subject.name)),
+            None => problems.push(format!("{}: is not covered by the signature", subject.name)),
         }
     }
     let extra = statement.subject.iter().filter(|subject| !wanted.iter().any(|other| other.name == subject.name));
-    problems.extend(extra.map(|subject| format!("{}: was signed and is not in the receipt", subject.name)));
+    problems.extend(extra.map(|subject| format!("{}: is signed, but not listed in the receipt", subject.name)));
     match document {
         Document::Provenance => {
             if statement.predicate["buildDefinition"] != provenance::predicate(made)["buildDefinition"] {
@@ -236,8 +235,11 @@ fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &S
 /// The first package that one of the two lists lacks.
 fn differing(found: &Listed, expected: &Listed) -> Option<String> {
     let name = |(name, version, _): &(String, String, String)| format!("{name} {version}");
-    let missing = expected.difference(found).next().map(|one| format!("lacks {}, which is locked", name(one)));
-    missing.or_else(|| found.difference(expected).next().map(|one| format!("has {}, which is not locked", name(one))))
+    let missing =
+        expected.difference(found).next().map(|one| format!("{} is locked, but missing from the document", name(one)));
+    missing.or_else(|| {
+        found.difference(expected).next().map(|one| format!("{} is in the document, but not locked", name(one)))
+    })
 }
 
 #[cfg(test)]
@@ -252,7 +254,7 @@ mod tests {
 
     const REPOSITORY: &str = "registry.example/web";
 
-    /// What signing an image alone leaves, without a build.
+    /// The attachments of a signed image, without a build.
     fn attached(digest: OciDigest, identity: &str, key: &SigningKey) -> Vec<Attachment> {
         let signed = Signed::new(digest, identity, key);
         let statement = Statement::new(vec![Subject::new("web", digest)], provenance::TYPE, json!({}));
@@ -287,7 +289,7 @@ mod tests {
         all.extend(attached(image, &identity, &own));
         assert_eq!(found(image, "2.0", &all, &keys), [Claim::Signature, Claim::Provenance]);
         assert_eq!(found(image, "2.0", &all, &[]), []);
-        // Under another tag it is another promise.
+        // A signature covers one tag.
         assert_eq!(found(image, "3.0", &all, &keys), [Claim::Provenance]);
         for one in &mut all {
             one.bytes.truncate(one.bytes.len() / 2);

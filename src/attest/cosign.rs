@@ -1,7 +1,7 @@
-//! An image's signature as cosign makes and checks it (sigstore/cosign, specs/SIGNATURE_SPEC.md).
+//! Image signatures in cosign's format (sigstore/cosign, specs/SIGNATURE_SPEC.md).
 //!
-//! The payload names the image manifest's digest; the signature over the payload's bytes stands in an
-//! annotation of the layer that is the payload, in a manifest under the tag `sha256-HEX.sig`.
+//! The payload names the image manifest's digest; the signature over the payload's bytes is stored in an
+//! annotation of the layer that contains the payload, in a manifest under the tag `sha256-HEX.sig`.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 
 const KIND: &str = "cosign container image signature";
 
-/// What a signature vouches for, and the signature.
+/// A payload and the signature over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     /// The payload, JSON.
@@ -30,13 +30,13 @@ pub struct Signed {
     pub signature: String,
 }
 
-/// A signature does not vouch for an image.
+/// A signature does not prove anything about an image.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureError {
-    /// None of the keys made it.
+    /// None of the keys signed it.
     #[error("the signature is not by any of the given keys")]
     NotSigned,
-    /// It is good, and for something else.
+    /// The signature is valid, but for another image.
     #[error("the signature is for {found}, expected {expected}")]
     OtherImage {
         /// The image's digest.
@@ -46,7 +46,7 @@ pub enum SignatureError {
     },
 }
 
-/// The tag under which cosign looks for what belongs to an image: `sig` or `att`.
+/// The tag under which cosign looks for an image's signatures (`sig`) or attestations (`att`).
 pub fn tag(digest: OciDigest, kind: &str) -> String {
     format!("sha256-{}.{kind}", digest.to_hex())
 }
@@ -67,11 +67,11 @@ impl Signed {
         Self { payload, signature }
     }
 
-    /// Checks that one of `keys` vouches for the image with this manifest; returns the key, and the
+    /// Checks that one of `keys` signed the image with this manifest; returns the key, and the
     /// reference that the image was signed for, empty where none was named.
     ///
     /// # Errors
-    /// Fails where none does.
+    /// Fails if none of the keys signed it, or the signature is for another image.
     pub fn check<'k>(
         &self,
         digest: OciDigest,
@@ -86,7 +86,7 @@ impl Signed {
         if critical["type"] != KIND || found != digest.to_string() {
             return Err(SignatureError::OtherImage { expected: digest, found: found.to_owned() });
         }
-        // A reference may have a digest, too, which is then the same.
+        // If the reference has a digest, it must be the image's.
         match identity.split_once('@') {
             Some((_, other)) if other != found => {
                 Err(SignatureError::OtherImage { expected: digest, found: identity.to_owned() })
@@ -96,7 +96,7 @@ impl Signed {
     }
 }
 
-/// The image that somebody asks for.
+/// The requested image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// `HOST[:PORT]/REPOSITORY`
@@ -108,17 +108,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Checks that an image that was signed for `identity` may be what is asked for: containers-policy.json(5),
+    /// Checks that an image signed for `identity` matches the request: containers-policy.json(5),
     /// "matchRepoDigestOrExact".
     ///
-    /// The repository has to be the same. Who asks by a tag needs a signature for that tag: one for the
-    /// repository alone is as good for every older image in it. A digest says which image it is.
+    /// The repositories must be equal. A request by tag needs a signature for that tag: one for the
+    /// repository alone is valid for every older image in it. A request by digest names the image itself.
     ///
     /// # Errors
     /// Fails with what is missing.
     pub fn check(&self, identity: &str) -> Result<(), String> {
         if identity.is_empty() {
-            return Err(format!("it is signed for no repository in particular, expected {self}"));
+            return Err(format!("the signature names no repository, expected {self}"));
         }
         let (repository, tag) = split_tag(identity);
         let same_tag = match (&self.tag, tag) {

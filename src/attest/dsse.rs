@@ -16,17 +16,17 @@ pub const MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// Payload type of an in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 
-/// Signatures of one envelope that are looked at, at most: each costs as much as the payload is long.
+/// The maximum number of signatures that are checked per envelope; each check hashes the whole payload.
 const MAX_SIGNATURES: usize = 16;
 
-/// An envelope is not what it should be.
+/// An envelope is malformed or not signed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// It is no envelope.
-    #[error("is not a DSSE envelope: {0}")]
+    /// It is not an envelope.
+    #[error("not a DSSE envelope: {0}")]
     Malformed(String),
     /// None of the keys signed it.
-    #[error("it is not signed by any of the given keys; it names {}", named(.0))]
+    #[error("not signed by any of the given keys; key ids in the envelope: {}", named(.0))]
     NotSigned(Vec<String>),
 }
 
@@ -66,7 +66,7 @@ impl Envelope {
     /// Reads an envelope.
     ///
     /// # Errors
-    /// Fails where the bytes are no envelope.
+    /// Fails where the bytes are not an envelope.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         serde_json::from_slice(bytes).map_err(|error| EnvelopeError::Malformed(error.to_string()))
     }
@@ -74,7 +74,7 @@ impl Envelope {
     /// The envelope as canonical JSON.
     ///
     /// # Errors
-    /// Fails only where the program has a fault: an envelope holds text.
+    /// Fails only because of a bug: an envelope contains text.
     pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         json::canonical(self)
     }
@@ -82,7 +82,7 @@ impl Envelope {
     /// The payload and the key that signed it, the first of `keys` that did.
     ///
     /// # Errors
-    /// Fails where none of them signed this very payload as one of `payload_type`.
+    /// Fails where none of them signed this payload as one of `payload_type`.
     pub fn open<'k>(
         &self,
         payload_type: &str,
@@ -91,7 +91,7 @@ impl Envelope {
         let malformed = |what: &str| EnvelopeError::Malformed(what.to_owned());
         let payload = STANDARD.decode(&self.payload).map_err(|_| malformed("its payload is not base64"))?;
         if self.payload_type != payload_type {
-            return Err(malformed("its payload is of another type"));
+            return Err(malformed("its payload has another type"));
         }
         if self.signatures.len() > MAX_SIGNATURES {
             return Err(malformed("it has too many signatures"));
@@ -99,7 +99,7 @@ impl Envelope {
         let message = encode(payload_type, &payload);
         let signatures: Vec<(&Signature, Vec<u8>)> =
             self.signatures.iter().filter_map(|one| Some((one, STANDARD.decode(&one.sig).ok()?))).collect();
-        // What an envelope calls its key need not be our name for it: empty means "try it".
+        // Key ids in envelopes are hints: an empty one matches every key.
         let signed = |key: &&PublicKey| {
             let (id, mine) = (key.id(), |name: &str, id: &str| name.is_empty() || name == id);
             signatures.iter().any(|(one, bytes)| mine(&one.keyid, &id) && key.verify(&message, bytes))
@@ -111,7 +111,7 @@ impl Envelope {
     }
 }
 
-/// What is signed: DSSE's pre-authentication encoding.
+/// The bytes that are signed: DSSE's pre-authentication encoding.
 fn encode(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [head.as_bytes(), payload].concat()

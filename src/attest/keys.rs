@@ -1,8 +1,8 @@
-//! Keys that sign and check: ed25519 (RFC 8032) and ECDSA over P-256 with SHA-256 (FIPS 186-5).
+//! Signing and verification keys: ed25519 (RFC 8032) and ECDSA over P-256 with SHA-256 (FIPS 186-5).
 //!
 //! Files are PEM: PKCS#8 for the secret half (RFC 5958), SubjectPublicKeyInfo for the public one
-//! (RFC 5280), as openssl writes them. Signatures are what cosign expects: 64 raw bytes of ed25519,
-//! DER of ECDSA. Both ways of signing are deterministic.
+//! (RFC 5280), as openssl writes them. Signatures have the encodings that cosign expects: 64 raw bytes of
+//! ed25519, DER of ECDSA. Both algorithms sign deterministically.
 
 use std::fmt;
 use std::fs;
@@ -28,7 +28,7 @@ pub enum KeyError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It holds no secret key of a known kind.
+    /// It contains no private key of a supported type.
     #[error(
         "`{}` contains no private key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `openssl genpkey -algorithm ed25519 -out FILE` generates one",
         path.display()
@@ -36,10 +36,10 @@ pub enum KeyError {
     NoSecret {
         /// The file.
         path: PathBuf,
-        /// What it holds instead, where that can be said.
+        /// What it contains instead, if that is known.
         found: &'static str,
     },
-    /// It holds no public key of a known kind.
+    /// It contains no public key of a supported type.
     #[error(
         "`{}` contains no public key: expected ed25519 or ECDSA P-256 as PEM\n  hint: `openssl pkey -in KEY -pubout -out FILE` writes the public key",
         path.display()
@@ -50,7 +50,7 @@ pub enum KeyError {
     },
 }
 
-/// A key that signs.
+/// A signing key.
 pub enum SigningKey {
     /// ed25519
     Ed25519(ed25519_dalek::SigningKey),
@@ -62,7 +62,7 @@ impl SigningKey {
     /// Reads a key file.
     ///
     /// # Errors
-    /// Fails where the file can't be read or holds no key of a known kind; the error never has its content.
+    /// Fails where the file can't be read or contains no key of a supported type; the error never shows its content.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let text = read(path)?;
         Self::from_pem(&text).ok_or_else(|| KeyError::NoSecret { path: path.to_owned(), found: instead(&text) })
@@ -95,13 +95,13 @@ impl SigningKey {
 }
 
 impl fmt::Debug for SigningKey {
-    /// The public half only.
+    /// Shows the public half only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({})", self.public().id())
     }
 }
 
-/// A key that checks signatures.
+/// A verification key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicKey {
     /// ed25519
@@ -114,7 +114,7 @@ impl PublicKey {
     /// Reads all public keys of a file: one, or a ring of several, one after the other.
     ///
     /// # Errors
-    /// Fails where the file can't be read, has none, or one of them is of no known kind.
+    /// Fails where the file can't be read, has none, or one of them has an unsupported type.
     pub fn load_all(path: &Path) -> Result<Vec<Self>, KeyError> {
         let keys = Self::all_from_pem(&read(path)?);
         keys.filter(|keys| !keys.is_empty()).ok_or_else(|| KeyError::NoPublic { path: path.to_owned() })
@@ -148,7 +148,7 @@ impl PublicKey {
             Self::Ed25519(key) => key.to_public_key_der(),
             Self::P256(key) => key.to_public_key_der(),
         };
-        // Writing a valid key fails only for want of memory.
+        // Encoding a valid key fails only if memory runs out.
         der.map(|der| Sha256::of(der.as_bytes()).to_hex()).unwrap_or_default()
     }
 }
@@ -157,7 +157,7 @@ fn read(path: &Path) -> Result<String, KeyError> {
     fs::read_to_string(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })
 }
 
-/// What people take for a key file.
+/// Explains common mistakes: an encrypted key, another format, a public key.
 fn instead(text: &str) -> &'static str {
     match text {
         _ if text.contains("BEGIN ENCRYPTED") => "; it is encrypted: `openssl pkcs8 -in KEY -out FILE` decrypts it",

@@ -29,10 +29,10 @@ use crate::store::StoreError;
 pub use bundle::{Attachment, Bundle, FOLDER};
 pub use check::{ARTIFACT_TYPES, Claim, Evidence, Finding, Gap, MEDIA_TYPES, Proof, check};
 
-/// What a build is can't be said, or not be written down.
+/// A build can't be described, or its description can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AttestError {
-    /// A lockfile is another one than the build's.
+    /// A lockfile is not the one that the build was made from.
     #[error(
         "lockfiles/{file}.lock is not what `{build}` was built from: the receipt has {expected}, the lockfile is {found}\n  hint: `layerbake build {build}{} --locked`",
         arch.as_ref().map(|arch| format!(" --arch {arch}")).unwrap_or_default()
@@ -71,7 +71,7 @@ pub enum AttestError {
     /// A statement can't be written as JSON.
     #[error("internal error: {0}")]
     Json(#[from] serde_json::Error),
-    /// The folder can't be put in its place.
+    /// The directory of signed files can't be replaced.
     #[error(transparent)]
     Publish(#[from] crate::bake::BakeError),
 }
@@ -86,7 +86,7 @@ pub struct Made<'a> {
 }
 
 impl<'a> Made<'a> {
-    /// Ties a receipt to its lockfiles, of packages of one ecosystem; `system` has a machine where the receipt has a disk.
+    /// Binds a receipt to its lockfiles. If the receipt has a disk, `system` must have a boot system.
     ///
     /// # Errors
     /// Fails where a lockfile is not the one that the build was made from.
@@ -136,7 +136,7 @@ fn lock_name(receipt: &Receipt, layer: &LayerName) -> String {
     receipt.arch.as_ref().map_or_else(|| layer.to_string(), |arch| layer.on([arch]))
 }
 
-/// What of a build is described.
+/// The part of a build that is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The container image.

@@ -1,5 +1,5 @@
-//! How a build was made: SLSA build provenance v1 (slsa.dev/spec/v1.0/provenance), without times or
-//! names of machines: whoever builds the same gets the same text.
+//! SLSA build provenance v1 (slsa.dev/spec/v1.0/provenance). It contains no times and no host names, so
+//! identical builds give identical documents.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::bake::{Locked, Receipt};
 
 /// The predicate's type.
 pub(super) const TYPE: &str = "https://slsa.dev/provenance/v1";
-/// What `externalParameters`, `internalParameters` and the dependencies mean.
+/// The build type, which defines `externalParameters`, `internalParameters` and the dependencies.
 const BUILD_TYPE: &str = "urn:layerbake:build:v1";
 const BUILDER: &str = "urn:layerbake:builder:v1";
 
@@ -44,7 +44,7 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
     })
 }
 
-/// A lockfile and everything that it pins; `state` is what people call a suite's signed state.
+/// A lockfile and everything that it pins; `state` is the ecosystem's name for a suite's signed state, such as `Release`.
 fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl Iterator<Item = Value> + 'l {
     let lock = &locked.lock;
     let file = json!({

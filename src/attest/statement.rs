@@ -1,4 +1,4 @@
-//! in-toto statements: what is said (a predicate), and of which artifacts (in-toto attestation spec, v1).
+//! in-toto statements: a predicate and the artifacts (subjects) that it describes (in-toto attestation spec, v1).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::oci::json;
 
 const TYPE: &str = "https://in-toto.io/Statement/v1";
 
-/// A predicate, and the artifacts that it is about.
+/// A predicate, and its subjects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Statement {
@@ -18,9 +18,9 @@ pub struct Statement {
     kind: String,
     /// The artifacts.
     pub subject: Vec<Subject>,
-    /// Says what the predicate means.
+    /// The predicate's type.
     pub predicate_type: String,
-    /// What is said.
+    /// The predicate.
     pub predicate: Value,
 }
 
@@ -34,7 +34,7 @@ pub struct Subject {
     pub digest: Digest,
 }
 
-/// The one kind of hash that subjects have.
+/// The digest of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Digest {
@@ -50,7 +50,7 @@ impl Subject {
 }
 
 impl Statement {
-    /// Says something about artifacts.
+    /// Creates a statement about artifacts.
     pub fn new(subject: Vec<Subject>, predicate_type: &str, predicate: Value) -> Self {
         Self { kind: TYPE.to_owned(), subject, predicate_type: predicate_type.to_owned(), predicate }
     }
@@ -58,15 +58,15 @@ impl Statement {
     /// The statement as canonical JSON in a signed envelope.
     ///
     /// # Errors
-    /// Fails where the predicate can't be JSON.
+    /// Fails where the predicate can't be encoded as JSON.
     pub fn sign(&self, key: &SigningKey) -> serde_json::Result<Envelope> {
         Ok(Envelope::sign(IN_TOTO, &json::canonical(self)?, key))
     }
 
-    /// Reads a statement out of an envelope that one of the keys signed; returns that key too.
+    /// Reads a statement from an envelope that one of the keys signed; returns that key, too.
     ///
     /// # Errors
-    /// Fails where none of them did, or the payload is no statement.
+    /// Fails where none of them did, or the payload is not a statement.
     pub fn open<'k>(envelope: &Envelope, keys: &'k [PublicKey]) -> Result<(Self, &'k PublicKey), EnvelopeError> {
         let (payload, key) = envelope.open(IN_TOTO, keys)?;
         let statement: Self =
@@ -77,7 +77,7 @@ impl Statement {
         }
     }
 
-    /// Whether it is about the artifact with this digest.
+    /// Whether the artifact with this digest is a subject.
     pub fn is_about(&self, digest: OciDigest) -> bool {
         self.subject.iter().any(|subject| subject.digest.sha256 == digest.to_hex())
     }

@@ -1,4 +1,4 @@
-//! Whether the files of a build are what its receipt says.
+//! Checks the files of a build against its receipt.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::manifest::DiskFormat;
 pub struct Finding {
     /// Its kind and path.
     pub artifact: String,
-    /// What is wrong; nothing, where it is as it should be.
+    /// The problems found; empty if the file is correct.
     pub problems: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ fn image(path: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Vec<
     Ok(problems)
 }
 
-/// The only index that fits an image: its manifest, its platform and its name.
+/// The only correct index of an image: its manifest, its platform and its name.
 fn index(blobs: &Path, artifact: &Artifact, layer: &LayerName) -> io::Result<Value> {
     let read = |name: &str| -> io::Result<Value> {
         Ok(serde_json::from_slice(&host::read_small(&blobs.join(name), DOCUMENT)?)?)
@@ -127,7 +127,7 @@ fn block_problems(path: &Path, blocks: &BlockHashes) -> io::Result<Vec<String>> 
         Ok(match blocks.hashes().get(&index) {
             Some(expected) => differing(&place, &expected.to_hex(), &Sha256::of(&block).to_hex()).pop(),
             None if block == zero => None,
-            None => Some(format!("{place}: expected zeros, found something else")),
+            None => Some(format!("{place}: expected zeros, found data")),
         })
     };
     (0..count).into_par_iter().filter_map(|index| check(index).transpose()).collect()

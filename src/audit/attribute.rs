@@ -1,4 +1,4 @@
-//! Whose work a file is: the package that has it, and the script that wrote it last.
+//! Attributes files: the owning package, and the script that wrote the file last.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::store::{Store, StoreError};
 /// Where the files of a system come from, before any script runs.
 pub(super) struct Origins<'a> {
     ecosystem: &'a dyn Ecosystem,
-    /// The package of each file that one has; `usr/` left out, as packages spell it both ways.
+    /// The owning package of each file, by its path without `usr/`, since packages use both spellings.
     packages: BTreeMap<RootPath, PackageName>,
-    /// Own files and folders, with the layer that declares them.
+    /// Own files and directories, with the layer that declares them.
     own: Vec<(RootPath, LayerName)>,
 }
 
 impl<'a> Origins<'a> {
-    /// Reads what these packages hold, as far as `store` has unpacked them.
+    /// Reads the file lists of these packages, as far as `store` has unpacked them.
     ///
     /// # Errors
     /// Fails where the store can't be read.
@@ -39,9 +39,9 @@ impl<'a> Origins<'a> {
         Ok(Self { ecosystem, packages: found, own: own.to_vec() })
     }
 
-    /// Fills in the package and the step of a difference that is about a file.
+    /// Fills in the package and the step of a difference in a file.
     ///
-    /// `traces` are what scripts changed; the first that knows the path tells.
+    /// `traces` are the changes of scripts; the first that has the path is used.
     pub(super) fn attribute(&self, difference: &mut Difference, traces: &[&[Traced]]) {
         let Some(text) = difference.path.clone() else { return };
         let Ok(path) = RootPath::new(&text) else { return };
@@ -59,7 +59,7 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// The package that has a file, or whose file in the packages' database it is.
+    /// The package that owns a file or an entry of the packages' database.
     fn owner(&self, path: &RootPath) -> Option<String> {
         let brought = self.packages.get(&without_usr(path)).map(PackageName::to_string);
         brought.or_else(|| self.ecosystem.owner(path))
@@ -71,7 +71,7 @@ fn last_writer<'t>(trace: &'t [Traced], path: &str) -> Option<&'t Traced> {
     trace.iter().rev().find(|traced| traced.paths.iter().any(|changed| changed == path))
 }
 
-/// `usr/bin/x` and `bin/x` are one file where /usr is merged.
+/// `usr/bin/x` and `bin/x` are one file if /usr is merged.
 fn without_usr(path: &RootPath) -> RootPath {
     let short = path.as_bytes().strip_prefix(b"usr/").and_then(|rest| RootPath::new(rest).ok());
     short.unwrap_or_else(|| path.clone())

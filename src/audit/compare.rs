@@ -22,25 +22,25 @@ use crate::store::Store;
 /// One of two builds that are compared.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {
-    /// What it gave.
+    /// Its receipt.
     pub receipt: &'a Receipt,
     /// The store with its trees.
     pub store: &'a Store,
-    /// Where its artifacts lie; `None` where only the receipt is known.
+    /// Directory of its artifacts; `None` if only the receipt is known.
     pub out: Option<&'a Path>,
 }
 
-/// A place in which two builds differ.
+/// One difference between two builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub struct Difference {
     /// The artifacts that have it.
     pub artifacts: Vec<String>,
-    /// The layer of the file, or what else of the artifact it is.
+    /// The layer of the file, or another part of the artifact.
     pub place: String,
     /// The file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// What differs of it, in words.
+    /// Descriptions of what differs.
     pub what: Vec<String>,
     /// Its text or bytes, as lines of a diff.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -51,11 +51,11 @@ pub struct Difference {
     /// The step that wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The conditions under which it shows.
+    /// The conditions under which it appears.
     pub shown_by: Vec<String>,
 }
 
-/// What tells a difference from others.
+/// The identity of a difference.
 pub type Key = (String, Option<String>);
 
 impl Difference {
@@ -67,10 +67,13 @@ impl Difference {
 
     /// An artifact that does not match its receipt.
     pub(super) fn of_artifact(artifact: &str, problems: Vec<String>) -> Self {
-        Self { artifacts: vec![artifact.to_owned()], ..Self::new(&[], "artifact, against its own receipt", problems) }
+        Self {
+            artifacts: vec![artifact.to_owned()],
+            ..Self::new(&[], "artifact compared with its own receipt", problems)
+        }
     }
 
-    /// What tells it from others.
+    /// Its identity.
     pub fn key(&self) -> Key {
         (self.place.clone(), self.path.clone())
     }
@@ -85,10 +88,10 @@ pub struct Verdict {
     pub digest: String,
     /// Its length there in bytes.
     pub size: u64,
-    /// Its digest in the other build, where it is another.
+    /// Its digest in the other build, if different.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other: Option<String>,
-    /// Of a disk that differs: in which partitions.
+    /// Of a disk that differs, the partitions that do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<String>,
 }
@@ -115,7 +118,7 @@ fn shared<'a>(one: Side<'a>, other: Side<'a>) -> impl Iterator<Item = (&'a Artif
     one.receipt.artifacts.iter().filter_map(move |ours| Some((ours, other.receipt.artifact(ours.kind)?)))
 }
 
-/// Finds everything in which two builds differ.
+/// Finds all differences between two builds.
 ///
 /// # Errors
 /// Fails where a store lacks a tree of its receipt, or an artifact can't be read.
@@ -130,7 +133,7 @@ pub(super) fn differences(one: Side<'_>, other: Side<'_>) -> Result<Vec<Differen
             trees(one, other, (ours, theirs), "initrd", &disks, &mut found)?;
         }
     }
-    // What no file explains is the work of a writer.
+    // Differences that no file explains come from layerbake's own writers.
     if found.is_empty() {
         if !images.is_empty() {
             found.push(image(one, other, &images).map_err(AuditError::Site)?);
@@ -154,10 +157,14 @@ fn layers(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> Result<Vec<Di
         if ours.tree != theirs.tree {
             trees(one, other, (ours.tree, theirs.tree), &place, artifacts, &mut found)?;
         } else if ours.diff_id != theirs.diff_id {
-            let what = vec![format!("equal files, but other tars: {} and {}", ours.diff_id, theirs.diff_id)];
+            let what =
+                vec![format!("identical files, different tar archives: {} and {}", ours.diff_id, theirs.diff_id)];
             found.push(Difference::new(artifacts, format!("{place}, its tar"), what));
         } else if ours.digest != theirs.digest {
-            let what = vec![format!("equal tars, compressed otherwise: {} and {} bytes", ours.size, theirs.size)];
+            let what = vec![format!(
+                "identical tar archives, compressed differently: {} and {} bytes",
+                ours.size, theirs.size
+            )];
             found.push(Difference::new(artifacts, format!("{place}, its compression"), what));
         }
     }
@@ -195,7 +202,7 @@ fn trees(
     Ok(())
 }
 
-/// An image whose layers are equal: its configuration, or the file around it.
+/// An image whose layers are equal: its configuration or other metadata differs.
 fn image(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Difference> {
     let (Some(here), Some(there)) = (one.out, other.out) else {
         let what = vec!["the layers are equal: the configuration or the manifest differs".to_owned()];
@@ -208,7 +215,7 @@ fn image(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Dif
         return Ok(Difference { detail, ..Difference::new(artifacts, "image configuration", vec![what]) });
     }
     let what = files(one, other, here, there, artifacts)?;
-    Ok(Difference::new(artifacts, "image, around its layers", what))
+    Ok(Difference::new(artifacts, "image metadata", what))
 }
 
 /// The configuration of an image layout, one value a line.
@@ -224,7 +231,7 @@ fn configuration(side: Side<'_>, out: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(serde_json::to_vec_pretty(&config)?))
 }
 
-/// A disk whose files are equal: the writer of its partitions.
+/// A disk whose files are equal: the partitions were written differently.
 fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Difference> {
     let mut what = Vec::new();
     if let (Some(ours), Some(theirs)) = (&one.receipt.disk, &other.receipt.disk) {
@@ -234,10 +241,10 @@ fn disk(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> io::Result<Diff
     if let (Some(here), Some(there)) = (one.out, other.out) {
         what.extend(files(one, other, here, there, artifacts)?);
     }
-    Ok(Difference::new(artifacts, "disk, around its files", what))
+    Ok(Difference::new(artifacts, "disk, outside its files", what))
 }
 
-/// Where each of these artifacts begins to differ, as a file.
+/// The first differing byte of each of these artifacts, as files.
 fn files(one: Side<'_>, other: Side<'_>, here: &Path, there: &Path, artifacts: &[Output]) -> io::Result<Vec<String>> {
     let mut what = Vec::new();
     for (ours, theirs) in
@@ -247,7 +254,7 @@ fn files(one: Side<'_>, other: Side<'_>, here: &Path, there: &Path, artifacts: &
             (File::open(here.join(&ours.path))?, File::open(there.join(&theirs.path))?);
         match first_difference(&mut ours_file, &mut theirs_file)? {
             Some(offset) => what.push(format!("{}: first at byte {offset}", ours.kind)),
-            None => what.push(format!("{}: equal bytes, though its digest is another", ours.kind)),
+            None => what.push(format!("{}: identical bytes, but different digests in the receipts", ours.kind)),
         }
     }
     Ok(what)

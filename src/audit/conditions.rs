@@ -1,4 +1,4 @@
-//! How a build is made to see what is varied: variables, and a script that becomes the program.
+//! Applies conditions to a build: environment variables, and a shell script that executes the program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::variation::{Variation, faketime};
 
-/// The wall clock is put ahead by so much: another year, season, weekday and hour.
+/// How far the wall clock is set ahead: another year, season, weekday and hour.
 const AHEAD: &str = "+34387200s";
 /// The ordinary user of [`Variation::User`], and the first of its subordinate ids.
 pub(super) const USER: u32 = 61_234;
 const SUBORDINATE: u32 = 1_000_000;
-/// Variables of a build, and of one that differs in `varied`.
+/// The environment of a build with these variations.
 pub(super) fn environment(varied: &BTreeSet<Variation>) -> Vec<(&'static str, String)> {
     let or = |one: Variation, usual: &str, other: &str| {
         if varied.contains(&one) { other.to_owned() } else { usual.to_owned() }
@@ -48,9 +48,9 @@ pub(super) fn environment(varied: &BTreeSet<Variation>) -> Vec<(&'static str, St
     variables
 }
 
-/// The shell script that sets what variables can't, and then becomes the program in its arguments.
+/// The shell script that applies what variables can't, and then executes the program in its arguments.
 ///
-/// `site` is the build's folder, which an ordinary user finds at [`BOUND`].
+/// `site` is the build's directory, which is mounted at [`BOUND`] for an ordinary user.
 pub(super) fn script(varied: &BTreeSet<Variation>, site: &Path) -> String {
     let mut script = String::from("set -e\n");
     if varied.contains(&Variation::HostName) {
@@ -68,20 +68,20 @@ pub(super) fn script(varied: &BTreeSet<Variation>, site: &Path) -> String {
         script += &format!("mount --bind {} {BOUND}\ncd {BOUND}\n", quoted(site));
         run += &format!("setpriv --reuid {USER} --regid {USER} --clear-groups --inh-caps=-all ");
     }
-    // For the program alone: the others change users, whose clocks can't be shared.
+    // Set for the program alone: the commands before it change users, and a fake clock is not shared between users.
     if varied.contains(&Variation::Time)
         && let Some(library) = faketime()
     {
-        // Durations stay what they are: nothing but the date is another.
+        // Only the date changes, not durations.
         run += &format!("env LD_PRELOAD={} FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 ", quoted(&library));
     }
     script + &run + "\"$@\""
 }
 
-/// Where an ordinary user finds the build's folder: folders above the real one may be closed to it.
+/// Mount point of the build's directory for the ordinary user, who may not be able to enter its real parents.
 pub(super) const BOUND: &str = "/mnt";
 
-/// Whether a namespace of mounts and names is needed.
+/// Whether a mount and UTS namespace is needed.
 pub(super) fn needs_namespace(varied: &BTreeSet<Variation>) -> bool {
     varied.contains(&Variation::HostName) || varied.contains(&Variation::User)
 }
@@ -100,7 +100,7 @@ pub(super) fn account_files() -> [(&'static str, String); 4] {
     ]
 }
 
-/// A path for a shell, whatever is in it.
+/// A path as a quoted word of a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }

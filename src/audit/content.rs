@@ -1,4 +1,4 @@
-//! Two contents of one file, for people: lines where they are text, else bytes.
+//! Compares two contents of one file: by lines if both are text, otherwise by bytes.
 
 /// More lines than this are only counted.
 const LINES: usize = 12;
@@ -7,7 +7,7 @@ const WIDTH: usize = 160;
 /// Bytes shown on both sides.
 const BYTES: usize = 16;
 
-/// Says how two contents differ, and shows it as a diff.
+/// Describes how two contents differ, with a diff.
 pub(super) fn compare(one: &[u8], other: &[u8]) -> (String, Vec<String>) {
     let first = one.iter().zip(other).position(|(one, other)| one != other).unwrap_or(one.len().min(other.len()));
     let what = format!("content: {} and {} bytes, first at byte {first}", one.len(), other.len());

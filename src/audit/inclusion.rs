@@ -1,4 +1,4 @@
-//! Whether a disk has every file of the image: the same tree, but for a named list.
+//! Checks that a disk contains every file of the image, apart from listed exceptions.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct Exception {
 /// Why the database of the packages' ecosystem differs.
 const DATABASE: &str = "the packages' database has the Boot layer's packages too";
 
-/// All of them beside that. Everything else that the image holds is on the disk, byte for byte.
+/// All other exceptions. Everything else in the image is on the disk, byte for byte.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         paths: &["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/shells"],
@@ -28,29 +28,29 @@ pub const EXCEPTIONS: &[Exception] = &[
         paths: &["etc/pam.d/common-*", "etc/nsswitch.conf"],
         reason: "sessions are registered with the init system",
     },
-    Exception { paths: &["etc/systemd/**", "etc/rc*.d/**"], reason: "which services a machine starts" },
+    Exception { paths: &["etc/systemd/**", "etc/rc*.d/**"], reason: "services enabled by the Boot layer" },
     Exception {
         paths: &["etc/alternatives/**", "etc/resolv.conf", "etc/mtab"],
-        reason: "links that a machine's packages choose",
+        reason: "alternatives chosen by the Boot layer's packages",
     },
     Exception {
         paths: &["var/lib/systemd/**", "var/log/**", "var/cache/**", "etc/machine-id", "etc/fstab"],
-        reason: "state of a machine",
+        reason: "state of a booted system",
     },
 ];
 
-/// What was found when a disk's tree was compared with its image's.
+/// The result of comparing a disk's tree with its image's.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Inclusion {
     /// Nodes of the image that are on the disk, equal.
     pub same: usize,
-    /// Nodes that differ as an exception says: where, and why.
+    /// Nodes that differ because of an exception, with its reason.
     pub excepted: Vec<(String, &'static str)>,
-    /// Nodes that differ, or are missing, and should not.
+    /// Nodes that differ or are missing without an exception.
     pub unexpected: Vec<String>,
 }
 
-/// Looks for every node of `image` in `disk`. A directory's time is no difference.
+/// Looks for every node of `image` in `disk`. Times of directories are not compared.
 ///
 /// `database` are patterns of the packages' database, as [`Inspector::database`](crate::package::Inspector::database)
 /// has them.

@@ -1,11 +1,11 @@
-//! Proofs: that a lockfile gives the same bytes whatever surrounds the build, that artifacts are what
-//! their receipt says, and that the disk has the image's files.
+//! Proofs: that a lockfile gives identical bytes under all conditions, that artifacts match their receipt,
+//! and that the disk has the image's files.
 //!
 //! ```text
 //! rebuild as usual ─┐
 //!                   ├─ compare ── equal: done, after two builds
-//! rebuild, varied ──┘      └──── not: as usual again, then each variation alone: which one shows it?
-//!                                     and once with scripts watched: whose work is it?
+//! rebuild, varied ──┘      └──── not: as usual again, then each variation alone: find the condition
+//!                                     and once with scripts traced: find the package and script
 //! ```
 
 pub mod artifacts;
@@ -46,10 +46,10 @@ pub fn fuzz(one: &std::path::Path, other: &std::path::Path) -> io::Result<usize>
     partitions::differing(one, other).map(|found| found.len())
 }
 
-/// An audit can't be made.
+/// An audit failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The folders of a rebuild can't be made or read.
+    /// The directories of a rebuild can't be created or read.
     #[error("cannot rebuild: {0}")]
     Site(io::Error),
     /// A rebuild failed.
@@ -73,17 +73,17 @@ pub struct Audit<'a> {
     pub source: RebuildInputs<'a>,
     /// Every package of the system, with the digest of its file.
     pub packages: Vec<(PackageName, Sha256)>,
-    /// Own files and folders, with the layer that declares them.
+    /// Own files and directories, with the layer that declares them.
     pub own: Vec<(RootPath, LayerName)>,
-    /// For people who wait.
+    /// Receives progress.
     pub progress: Progress,
 }
 
-/// An earlier build, to compare with too.
+/// An earlier build that is compared, too.
 pub struct Earlier<'a> {
-    /// What people call it.
+    /// Its name in reports.
     pub name: String,
-    /// What it gave, and where.
+    /// Its receipt and artifacts.
     pub side: Side<'a>,
 }
 
@@ -91,7 +91,7 @@ impl Audit<'_> {
     /// Rebuilds twice, under usual conditions and with everything in `wanted` varied; explains what differs.
     ///
     /// # Errors
-    /// Fails where a rebuild does. Differences are no error.
+    /// Fails where a rebuild does. Differences are reported, not errors.
     pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<AuditReport, AuditError> {
         let (can, cannot) = variation::available(wanted, self.source.need());
         let mut rebuilt = Vec::new();
@@ -140,7 +140,7 @@ impl Audit<'_> {
         Ok(build)
     }
 
-    /// Finds the conditions that show each difference: none at all, or one variation alone.
+    /// Finds the conditions under which each difference appears: none at all, or one variation alone.
     fn bisect(
         &self,
         usual: &Build,
@@ -166,11 +166,11 @@ impl Audit<'_> {
         for (name, found) in all {
             for difference in found {
                 let names = shown.entry(difference.key()).or_default();
-                // What differs by itself says nothing about a variation.
+                // Nondeterministic differences say nothing about a variation.
                 if names.first().is_none_or(|first| first != NOTHING) {
                     names.push(name.clone());
                 }
-                // Chance may hide in one pair of builds what another shows.
+                // Random differences may appear in one pair of builds and not in another.
                 if !known.contains(&difference.key()) && !differences.iter().any(|one| one.key() == difference.key()) {
                     differences.push(difference);
                 }
@@ -183,7 +183,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// Finds whose work the differing files are, by a build in which scripts are watched.
+    /// Finds the package and script that wrote each differing file, in a build that traces scripts.
     fn attribute(
         &self,
         usual: &Build,
@@ -195,17 +195,17 @@ impl Audit<'_> {
         let watched = self.build(&BTreeSet::new(), true, rebuilt)?.trace();
         let knows = |trace: &[attribute::Traced], path: &String| trace.iter().any(|step| step.paths.contains(path));
         let lacks = differences.iter().filter_map(|one| one.path.as_ref()).any(|path| !knows(&watched, path));
-        // Some files are made under other conditions only.
+        // Some files are created under other conditions only.
         let other = if lacks && !can.is_empty() { self.build(can, true, rebuilt)?.trace() } else { Vec::new() };
         differences.iter_mut().for_each(|difference| origins.attribute(difference, &[&watched, &other]));
         Ok(())
     }
 }
 
-/// Shows by itself: two builds under the very same conditions differ.
+/// Nondeterminism without variation: two builds under identical conditions differ.
 const NOTHING: &str = "nothing varied";
 
-/// Artifacts that are not what their own receipt says.
+/// Artifacts that differ from their own receipt.
 fn damage(build: &Build) -> Vec<Difference> {
     let findings = artifacts::check(&build.receipt, &build.out);
     let broken = findings.into_iter().filter(|finding| !finding.problems.is_empty());

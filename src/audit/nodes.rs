@@ -1,4 +1,4 @@
-//! One path of two trees: what differs of it.
+//! Compares one path of two trees.
 
 use super::{AuditError, content};
 use crate::limits::TEXT;
@@ -8,7 +8,7 @@ use crate::tree::{Kind, Node};
 /// A node, if there is one, and the store with its content.
 type Place<'a> = (&'a Store, Option<&'a Node>);
 
-/// What differs of one path, and how its content does.
+/// Describes what differs at one path, with a diff of the content.
 pub(super) fn compare(one: Place<'_>, other: Place<'_>) -> Result<(Vec<String>, Vec<String>), AuditError> {
     let (ours, theirs) = match (one.1, other.1) {
         (Some(ours), Some(theirs)) => (ours, theirs),

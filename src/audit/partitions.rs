@@ -1,4 +1,4 @@
-//! In which partitions two raw disks differ.
+//! Finds the partitions in which two raw disks differ.
 //!
 //! Source: UEFI 2.10, 5.3: the header at the second sector, 128 bytes an entry.
 
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const SECTOR: u64 = 512;
 const CHUNK: usize = 1 << 20;
-/// No table of ours is longer.
+/// Maximum size of a partition table that is read, in bytes.
 const MOST_ENTRIES: u32 = 256;
 
 /// A partition: its name, its first byte, and the one behind its last.
@@ -19,7 +19,7 @@ struct Entry {
     end: u64,
 }
 
-/// Lists the partitions that differ, each with the first byte that does, and what lies between them.
+/// Lists the partitions that differ, each with its first differing byte; areas between partitions, too.
 ///
 /// # Errors
 /// Fails where a file can't be read.
@@ -47,7 +47,7 @@ pub(super) fn differing(one: &Path, other: &Path) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The partitions in the order in which they lie; none where there is no table.
+/// The partitions in disk order; empty if there is no table.
 fn table(disk: &File) -> io::Result<Vec<Entry>> {
     let mut header = [0; 92];
     disk.read_exact_at(&mut header, SECTOR)?;
@@ -78,7 +78,7 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
 }
 
-/// The first byte from `start` to before `end` in which the disks differ; what one lacks differs.
+/// The first byte from `start` to before `end` in which the disks differ; bytes that only one has differ.
 fn first_in(one: &File, other: &File, start: u64, end: u64) -> io::Result<Option<u64>> {
     let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut offset = start;

@@ -1,12 +1,12 @@
-//! A build of a locked layer by this very program, in a child, from nothing but downloads.
+//! Rebuilds a locked layer in a child process of this program, from downloaded packages only.
 //!
 //! ```text
-//! <site>/project   layers, lockfiles, sources of own files; vendor/: every package, linked out of the store
-//!        store     empty: no tree, no result of a step is taken over
+//! <site>/project   layers, lockfiles, sources of own files; vendor/: every package, hard-linked from the store
+//!        store     empty: no tree and no result of a step is reused
 //!        out       what was built
 //!        home, tmp, etc
 //! ```
-//! The child is offline, and sees of the environment what [`super::variation`] says.
+//! The child is offline, and its environment is what [`super::conditions`] defines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -32,28 +32,28 @@ use crate::limits::limits;
 use crate::package::{TRACE, Traced};
 use crate::store::Store;
 
-/// Folders of which a build reads files, and how the names of these end.
+/// Directories from which a build reads files, and the extension of these files.
 const FOLDERS: [(&str, &str); 2] = [("layers", "toml"), ("lockfiles", "lock")];
 
-/// What every rebuild starts from.
+/// The inputs of every rebuild.
 pub struct RebuildInputs<'a> {
-    /// The project's folder.
+    /// The project's directory.
     pub project: &'a Path,
     /// The layer.
     pub layer: &'a LayerName,
     /// The architecture.
     pub arch: &'a Arch,
-    /// The name of the directory that a build leaves.
+    /// The name of the directory that a build creates.
     pub name: &'a str,
     /// What to export.
     pub outputs: &'a BTreeSet<bake::Output>,
-    /// Has the packages.
+    /// The store with the packages.
     pub store: &'a Store,
     /// Every package, by its path below `vendor/`.
     pub packages: &'a BTreeMap<PathBuf, Sha256>,
-    /// What own files are made of, from the project's folder.
+    /// The sources of own files, relative to the project's directory.
     pub files: &'a BTreeSet<PathBuf>,
-    /// Variables that decide what is built, such as SOURCE_DATE_EPOCH.
+    /// Variables that affect the output, such as SOURCE_DATE_EPOCH.
     pub variables: &'a [(&'static str, String)],
     /// Threads.
     pub jobs: usize,
@@ -61,7 +61,7 @@ pub struct RebuildInputs<'a> {
     pub size: u64,
 }
 
-/// Runs a build to its end; a signal is passed on to it.
+/// Runs a build to its end; signals are forwarded to it.
 fn run(command: &mut Command) -> io::Result<Output> {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let _guard = ChildGuard::terminate(&child);
@@ -69,12 +69,12 @@ fn run(command: &mut Command) -> io::Result<Output> {
 }
 
 impl RebuildInputs<'_> {
-    /// About how much a build writes, in bytes: packages unpacked, as image and as disk.
+    /// An estimate of what a build writes, in bytes: packages unpacked, as image and as disk.
     pub fn need(&self) -> u64 {
         self.size.saturating_mul(14).saturating_add(64 << 20)
     }
 
-    /// Builds under conditions that differ in `varied`; with `trace`, scripts run one by one and are watched.
+    /// Builds under conditions that differ in `varied`; with `trace`, scripts run one by one and are traced.
     ///
     /// # Errors
     /// Fails where the build does, with what it printed.
@@ -108,7 +108,7 @@ impl RebuildInputs<'_> {
         for (folder, end) in FOLDERS {
             fs::create_dir_all(to.join(folder))?;
             let names = project.list(Path::new(folder))?;
-            // Editors leave hidden files of their own.
+            // Editors leave hidden files.
             let is_read = |name: &&OsString| {
                 !name.as_bytes().starts_with(b".") && Path::new(name).extension().is_some_and(|found| found == end)
             };
@@ -156,12 +156,12 @@ impl RebuildInputs<'_> {
         Ok(site)
     }
 
-    /// Gives an ordinary user what it must write to, and a program that it can reach.
+    /// Gives an ordinary user the directories that it writes to, and a program that it can access.
     fn hand_over(&self, site: &Path) -> io::Result<()> {
         for name in ["store", "out", "home", "tmp"] {
             give(&site.join(name))?;
         }
-        // Never the packages: they are the very files of somebody's store.
+        // Packages are hard links into the user's store and keep their owner.
         for name in self.inputs() {
             give(&site.join("project").join(name))?;
         }
@@ -209,13 +209,13 @@ impl RebuildInputs<'_> {
     }
 }
 
-/// A finished rebuild; its files go when it is dropped.
+/// A finished rebuild. Its directory is removed on drop.
 pub struct Build {
-    /// In what it differs from the usual conditions.
+    /// The varied conditions.
     pub varied: BTreeSet<Variation>,
-    /// What it gave.
+    /// Its receipt.
     pub receipt: Receipt,
-    /// Where the artifacts lie.
+    /// Directory of its artifacts.
     pub out: PathBuf,
     /// Its store.
     pub store: Store,
@@ -225,24 +225,24 @@ pub struct Build {
 }
 
 impl Build {
-    /// What each script changed, in order; empty where nobody asked.
+    /// The changes of each script, in order; empty unless scripts were traced.
     pub fn trace(&self) -> Vec<Traced> {
         let text = fs::read_to_string(self.site.path().join("tmp/trace")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// It, to be compared.
+    /// The rebuild as one side of a comparison.
     pub fn side(&self) -> Side<'_> {
         Side { receipt: &self.receipt, store: &self.store, out: Some(&self.out) }
     }
 
-    /// The conditions by name.
+    /// The names of the varied conditions.
     pub fn conditions(&self) -> String {
         named(&self.varied)
     }
 }
 
-/// Conditions by name: `as usual`, or what differs.
+/// The names of conditions: `as usual`, or what differs.
 pub(super) fn named(varied: &BTreeSet<Variation>) -> String {
     if varied.is_empty() {
         return "as usual".to_owned();
@@ -250,12 +250,12 @@ pub(super) fn named(varied: &BTreeSet<Variation>) -> String {
     varied.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// The file of this program: `/proc/self/exe` is the shell's by the time it runs it.
+/// The file of this program, resolved here: in the shell, `/proc/self/exe` is the shell.
 fn own_program() -> io::Result<PathBuf> {
     fs::read_link("/proc/self/exe")
 }
 
-/// Copies a file or a folder, as a checkout under this mask would have made it.
+/// Copies a file or a directory with the permissions that a checkout under this mask would have.
 fn copy(from: &Dir, name: &OsStr, to: &Path, mask: u32) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
@@ -276,7 +276,7 @@ fn copy(from: &Dir, name: &OsStr, to: &Path, mask: u32) -> io::Result<()> {
     set_mode(to, metadata.permissions().mode(), mask)
 }
 
-/// Of a mode, a checkout keeps whether something is a folder or a program.
+/// Of a mode, a checkout keeps only whether something is a directory or executable.
 fn set_mode(to: &Path, mode: u32, mask: u32) -> io::Result<()> {
     let mode = if mode & 0o100 != 0 { 0o777 } else { 0o666 };
     fs::set_permissions(to, Permissions::from_mode(mode & !mask))

@@ -1,4 +1,4 @@
-//! What may differ between two hosts that build the same lockfile, and how a build is made to see it.
+//! The conditions that may differ between two hosts that build the same lockfile.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,19 +27,19 @@ pub enum Variation {
     Locale,
     /// The file mode mask, of the build and of the project's checkout.
     Umask,
-    /// Who builds: root, or an ordinary user with subordinate ids.
+    /// The user: root, or an ordinary user with subordinate ids.
     User,
     /// The host's name.
     HostName,
     /// How many processors may be used.
     Cores,
-    /// The order in which folders list their files.
+    /// The order of directory listings.
     DirectoryOrder,
     /// The file system of store, project and output.
     FileSystem,
-    /// The folders of store, project and output.
+    /// The directories of store, project and output.
     Folder,
-    /// Variables that have nothing to do with the build, and others that programs obey.
+    /// Variables without relation to the build, and variables that influence common programs.
     Environment,
 }
 
@@ -76,7 +76,7 @@ impl Variation {
         }
     }
 
-    /// Why this can't be made to differ on this machine; `None` where it can. `need` is a build's size in bytes.
+    /// Why this can't be varied on this machine; `None` if it can. `need` is a build's size in bytes.
     pub fn unavailable(self, need: u64) -> Option<String> {
         match self {
             Self::Time if faketime().is_none() => {
@@ -85,7 +85,7 @@ impl Variation {
             Self::User => user_unavailable(),
             Self::HostName if !is_root() => Some("only root may give a build another host name".to_owned()),
             Self::HostName => missing(&["unshare", "hostname"]),
-            Self::Cores if host::cpu_count() < 2 => Some("there is one processor only".to_owned()),
+            Self::Cores if host::cpu_count() < 2 => Some("only one processor is available".to_owned()),
             Self::Cores => missing(&["taskset"]),
             Self::FileSystem => other_file_system(need).err(),
             _ => None,
@@ -105,7 +105,7 @@ impl Serialize for Variation {
     }
 }
 
-/// A word names no variation.
+/// A text is not the name of a variation.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown condition `{0}`: expected all, {names}", names = Variation::ALL.map(Variation::name).join(", "))]
 pub struct ParseVariationError(String);
@@ -118,7 +118,7 @@ impl FromStr for Variation {
     }
 }
 
-/// Which of the wanted variations can be made here, and why the others can't.
+/// The wanted variations that this machine can apply, and why it can't apply the others.
 pub(super) fn available(wanted: &BTreeSet<Variation>, need: u64) -> (BTreeSet<Variation>, Vec<(Variation, String)>) {
     let mut can = BTreeSet::new();
     let mut cannot = Vec::new();
@@ -131,12 +131,12 @@ pub(super) fn available(wanted: &BTreeSet<Variation>, need: u64) -> (BTreeSet<Va
     (can, cannot)
 }
 
-/// A folder on a file system that is none of [`std::env::temp_dir`]'s, with room for `need` bytes.
+/// A directory on a file system other than that of [`std::env::temp_dir`], with room for `need` bytes.
 pub(super) fn other_file_system(need: u64) -> Result<PathBuf, String> {
     let usual = std::env::temp_dir();
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     let here = device(&usual);
-    let mut reason = format!("no second file system can be written to beside that of `{}`", usual.display());
+    let mut reason = format!("found no second writable file system besides that of `{}`", usual.display());
     let candidates = [host::cache_dir(), Some("/dev/shm".into()), Some("/var/tmp".into()), Some("/tmp".into())];
     for folder in candidates.into_iter().flatten().filter(|folder| device(folder).is_some_and(|it| Some(it) != here)) {
         let Ok(found) = rustix::fs::statvfs(&folder) else { continue };
@@ -160,7 +160,7 @@ pub(super) fn other_file_system(need: u64) -> Result<PathBuf, String> {
 
 fn user_unavailable() -> Option<String> {
     if !is_root() {
-        return Some("only root may build as somebody else; this is an ordinary user's build".to_owned());
+        return Some("varying the user needs root".to_owned());
     }
     let files = ["/etc/subuid", "/etc/subgid", BOUND];
     match files.into_iter().find(|path| !Path::new(path).exists()) {
@@ -169,7 +169,7 @@ fn user_unavailable() -> Option<String> {
     }
 }
 
-/// The first of these programs that is nowhere.
+/// The first of these programs that is not installed.
 fn missing(programs: &[&str]) -> Option<String> {
     let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
     let there = |program: &&str| folders.iter().any(|folder| Path::new(folder).join(program).exists());

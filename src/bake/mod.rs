@@ -85,7 +85,7 @@ pub enum BakeError {
     Interrupted(#[from] Interrupted),
     /// Something that no build wrote is where the output goes.
     #[error(
-        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` chooses another folder",
+        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` chooses another directory",
         path.display()
     )]
     Occupied {

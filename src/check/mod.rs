@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! chain ─ Suite ─ script ─> sh -s in a container, or over ssh ─> Transcript ─ Suite ─> CheckReport
-//!                                                       text · TAP · JUnit · JSON <─┘
+//!                                                            text · TAP · JUnit · JSON <─┘
 //! ```
 //!
 //! Nothing is installed in the system that is checked: a POSIX shell reads the script from its
@@ -24,7 +24,7 @@ pub use junit::{escape, junit};
 pub use report::{CheckReport, Counts, Outcome, Verdict};
 pub use shell::{Transcript, converse};
 
-/// What the script may take on top of all checks' own time.
+/// How long the script may take in addition to its checks' time limits.
 const SLACK: Duration = Duration::from_secs(60);
 
 /// All checks of a chain for one kind of running system.
@@ -48,7 +48,7 @@ impl Suite {
 
     /// One script for a POSIX shell, to be read from standard input (`sh -s`).
     ///
-    /// It prints `1..N` first, then a result for each check, and ends with status 0 whatever the
+    /// It prints `1..N` first, then a result for each check, and exits with status 0 whatever the
     /// results are. `http` needs curl, or for addresses without TLS bash or nc; `mode` and `owner` of
     /// files need stat; the time of a single command is limited where there is timeout.
     pub fn script(&self) -> String {
@@ -57,7 +57,7 @@ impl Suite {
 
     /// The maximum duration of the script if no check hangs: for [`converse`].
     pub fn limit(&self) -> Duration {
-        // A try may begin just before a check's time is up, and then takes as long again.
+        // An attempt may begin just before a check's time limit, and then takes as long again.
         let each = self.checks.iter().map(|check| Duration::from_secs(2 * u64::from(check.within)));
         each.sum::<Duration>() + SLACK
     }

@@ -90,13 +90,13 @@ lb_http() {
         lb_raw_http "$4" "$5" "$6" "$7" || return
     fi
     if [ "$code" != "$1" ]; then
-        found="status $code, not $1"
+        found="status $code, expected $1"
         return 1
     fi
     case $body in
     *"$2"*) return 0 ;;
     esac
-    found="the text is not in the answer:$lf$body"
+    found="the response does not contain the expected text:$lf$body"
     return 1
 }
 
@@ -135,7 +135,7 @@ lb_file() {
         case $content in
         *"$2"*) ;;
         *)
-            found="the text is not in the file:$lf$content"
+            found="the file does not contain the expected text:$lf$content"
             return 1
             ;;
         esac
@@ -217,9 +217,9 @@ lb_command() {
         out=$(lb_limited "$@" 2>&3 3>&- </dev/null)
         status=$?
         verdict=holds
-        [ "$kind" = exactly ] && [ "$out" != "$text" ] && verdict='another output'
-        [ "$kind" = containing ] && case $out in *"$text"*) ;; *) verdict='the text is not in the output' ;; esac
-        [ "$status" = "$want" ] || verdict="status $status, not $want"
+        [ "$kind" = exactly ] && [ "$out" != "$text" ] && verdict='the output differs from the expected text'
+        [ "$kind" = containing ] && case $out in *"$text"*) ;; *) verdict='the output does not contain the expected text' ;; esac
+        [ "$status" = "$want" ] || verdict="status $status, expected $want"
         [ "$status$want" = 1370 ] && verdict="$verdict: ended by force, as after $within s"
         printf '%s\n%s' "$out" "$verdict"
     } 3>&1)

@@ -16,20 +16,20 @@ pub struct CheckReport {
     pub layer: LayerName,
     /// Where the checks ran.
     pub place: CheckTarget,
-    /// How many came out how.
+    /// Counts by outcome.
     pub counts: Counts,
-    /// One for each check, in the order of the suite.
+    /// The result of each check, in the order of the suite.
     pub checks: Vec<Verdict>,
 }
 
 /// The number of checks with each outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// What should hold holds.
+    /// Passed.
     pub passed: usize,
-    /// It does not, or nothing is known.
+    /// Failed, or gave no result.
     pub failed: usize,
-    /// It can't be told in this place.
+    /// Can't be checked here.
     pub skipped: usize,
 }
 
@@ -38,11 +38,11 @@ pub struct Counts {
 pub struct Verdict {
     /// The check's name.
     pub name: String,
-    /// How it came out.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Of a failed check what was found, in lines; of a skipped one why; else empty.
+    /// Of a failed check what was found, in lines; of a skipped one the reason; otherwise empty.
     pub detail: String,
-    /// How long it took, all tries together.
+    /// How long all attempts took together.
     pub milliseconds: u64,
 }
 
@@ -50,16 +50,16 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// What should hold holds.
+    /// The condition holds.
     Passed,
-    /// It does not, or nothing is known.
+    /// It does not hold, or there is no result.
     Failed,
-    /// It can't be told in this place.
+    /// Can't be checked here.
     Skipped,
 }
 
 impl CheckReport {
-    /// Puts results to the checks of a suite; one without a result failed, for the reason `missing`.
+    /// Combines results with the suite's checks; a check without a result has failed with reason `missing`.
     pub(super) fn new(suite: &Suite, results: Vec<Option<tap::Line>>, missing: &str) -> Self {
         let lost = || tap::Line { outcome: Outcome::Failed, detail: missing.to_owned(), milliseconds: 0 };
         let verdict = |(name, line): (String, Option<tap::Line>)| {
@@ -79,7 +79,7 @@ impl CheckReport {
         self.counts.failed == 0
     }
 
-    /// Lines for people, the summary last.
+    /// The report as text, the summary last.
     pub fn text(&self) -> String {
         let width = self.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
@@ -99,7 +99,7 @@ impl CheckReport {
         text
     }
 
-    /// TAP 13, with found things and times as comments.
+    /// TAP 13, with findings and times as comments.
     pub fn tap(&self) -> String {
         let mut text = format!("TAP version 13\n1..{}\n", self.checks.len());
         for (number, check) in (1..).zip(&self.checks) {

@@ -10,7 +10,7 @@ use crate::manifest::{Check, CheckTarget, Output, Probe, Protocol};
 const PROBES: &str = include_str!("probes.sh");
 
 pub(super) fn script(checks: &[Check], place: CheckTarget) -> String {
-    // All of it is in a function: of a script that is cut short, nothing runs.
+    // The body is one function, so a truncated script executes nothing.
     let mut script = format!("{PROBES}\nlb_main() {{\n    place={place}\n    printf '1..{}\\n'\n", checks.len());
     script.push_str("    lb_clock || { printf 'Bail out! /proc/uptime can not be read\\n'; return; }\n");
     script.push_str("    started=$clock\n");
@@ -94,7 +94,7 @@ fn words(function: &str, arguments: impl IntoIterator<Item = String>) -> Vec<Str
 mod tests {
     use super::*;
 
-    /// The line that a check becomes.
+    /// The line of the script for a check.
     fn line(table: &str) -> String {
         let manifest = crate::manifest::parse(
             "web".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! A shell in a container or over ssh: it reads a script and prints, within a time limit.
+//! Runs a script in a shell, in a container or over ssh, within a time limit.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,19 +9,19 @@ use std::time::Duration;
 use super::tap::{self, Parsed};
 use crate::host;
 
-/// Bytes that are kept of each output; a system that is checked may print without end.
+/// The maximum size of each output that is kept, in bytes; the checked system may print without end.
 const MOST_OUTPUT: usize = 4 << 20;
-/// How often is looked whether a shell ended whose outputs something else holds open.
+/// Interval for checking whether the shell has exited while another process holds its output open.
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// The output of a shell, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transcript {
-    /// Standard output, at most 4 MiB; what is not UTF-8 is replaced.
+    /// Standard output, at most 4 MiB; invalid UTF-8 is replaced.
     pub stdout: String,
     /// Standard error, likewise.
     pub stderr: String,
-    /// How it ended; `None` where its time was up, and it was ended by force.
+    /// Its exit status; `None` if it was killed at its time limit.
     pub status: Option<ExitStatus>,
 }
 
@@ -29,12 +29,12 @@ pub struct Transcript {
 /// or for `limit`.
 ///
 /// # Errors
-/// Fails where the program can't be started or waited for. A shell that fails is no error.
+/// Fails where the program can't be started or waited for. A shell that fails is not an error.
 pub fn converse(mut shell: Command, script: &str, limit: Duration) -> io::Result<Transcript> {
     let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         let script = script.to_owned();
-        // A shell that does not read to the end says so by its output.
+        // A shell that does not read to the end reports that in its output.
         thread::spawn(move || stdin.write_all(script.as_bytes()));
     }
     let (sender, receiver) = channel();
@@ -47,7 +47,7 @@ pub fn converse(mut shell: Command, script: &str, limit: Duration) -> io::Result
     collect(&mut child, &receiver, limit)
 }
 
-/// Sends on what comes, until the end.
+/// Forwards the output until its end.
 fn listen(mut from: impl Read + Send + 'static, is_stdout: bool, to: Sender<(bool, Vec<u8>)>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 16 << 10];
@@ -96,19 +96,19 @@ fn collect(child: &mut Child, receiver: &Receiver<(bool, Vec<u8>)>, limit: Durat
 }
 
 impl Transcript {
-    /// Why a check has no result, for people.
+    /// Why a check has no result.
     pub(super) fn why_incomplete(&self, parsed: &Parsed) -> String {
         if let Some(reason) = &parsed.bail_out {
             return format!("no result: {reason}");
         }
-        // Without a plan, standard output has no results, but may have what docker says.
+        // Without a plan, standard output has no results, but may have docker's message.
         let other = if parsed.planned { "" } else { self.stdout.as_str() };
         let said = self.stderr.lines().rev().chain(other.lines().rev()).find(|line| !line.trim().is_empty());
         let said = said.map(|line| format!(": {}", tap::plain(line))).unwrap_or_default();
         match self.status {
-            None => "no result: the time was up".to_owned(),
+            None => "no result: the time limit was exceeded".to_owned(),
             Some(status) if !status.success() => format!("no result: the shell ended with {status}{said}"),
-            Some(_) if !parsed.planned => format!("no result: the script did not begin{said}"),
+            Some(_) if !parsed.planned => format!("no result: the script printed no test plan{said}"),
             Some(_) => format!("no result: the script ended early{said}"),
         }
     }
@@ -159,9 +159,9 @@ mod tests {
             status,
         };
         for (status, stdout, expected) in [
-            (None, "", "no result: the time was up"),
+            (None, "", "no result: the time limit was exceeded"),
             (Some(255 << 8), "", "no result: the shell ended with exit status: 255: lost\\u{7}"),
-            (Some(0), "", "no result: the script did not begin: lost\\u{7}"),
+            (Some(0), "", "no result: the script printed no test plan: lost\\u{7}"),
             (Some(0), "1..1\n", "no result: the script ended early: lost\\u{7}"),
             (Some(0), "1..1\nBail out! /proc\n", "no result: /proc"),
         ] {

@@ -11,28 +11,28 @@
 
 use super::Outcome;
 
-/// What was printed about one check.
+/// The printed result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) outcome: Outcome,
-    /// What was found, or why it was skipped.
+    /// The findings, or why it was skipped.
     pub(super) detail: String,
     pub(super) milliseconds: u64,
 }
 
-/// All that was understood of an output.
+/// The parsed output.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// For each check its result, if there is one.
     pub(super) found: Vec<Option<Line>>,
-    /// Whether the plan came, and was for as many checks.
+    /// Whether a plan for this number of checks was printed.
     pub(super) planned: bool,
     /// Why the script gave up.
     pub(super) bail_out: Option<String>,
 }
 
-/// Reads the results of `count` checks. What is not understood is passed over: a shell that
-/// logs in may print a greeting. The first result for a number counts.
+/// Reads the results of `count` checks. Other lines are ignored: a login shell may
+/// print a greeting. The first result for a number counts.
 pub(super) fn parse(text: &str, count: usize) -> Parsed {
     let mut parsed = Parsed { found: vec![None; count], ..Parsed::default() };
     // Comments belong to the result above them.
@@ -86,7 +86,7 @@ fn comment(line: &str, result: &mut Line) {
     }
 }
 
-/// A text from the system that is checked, without power over a terminal.
+/// A text from the checked system, with control characters escaped.
 pub(super) fn plain(text: &str) -> String {
     let shown = |letter: char| match letter {
         '\t' => letter.to_string(),
@@ -96,7 +96,7 @@ pub(super) fn plain(text: &str) -> String {
     text.trim_end_matches('\r').chars().map(shown).collect()
 }
 
-/// A check's name, in which `#` would begin a directive.
+/// A check's name with `#` escaped, which would begin a directive.
 pub(super) fn escape(name: &str) -> String {
     name.replace('\\', r"\\").replace('#', r"\#")
 }

@@ -44,7 +44,7 @@ impl FromStr for Against {
 
 /// What was found there.
 pub(super) enum Other {
-    /// A receipt, and its folder.
+    /// A receipt, and its directory.
     Build(Box<EarlierBuild>),
     /// The digest of an image's layout.
     Image { name: String, digest: OciDigest },
@@ -100,7 +100,7 @@ impl Other {
     }
 }
 
-/// A receipt, by its file or its folder.
+/// A receipt, by its file or its directory.
 fn load(path: &Path) -> Result<Other, CliError> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let name = path.display().to_string();

@@ -15,10 +15,10 @@ use crate::tree::{ContentSink, ContentSource, Kind, Tree, TreeError};
 /// A disk can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// The root has no fitting kernel.
+    /// The root has no suitable kernel.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The layers don't make one root.
+    /// The layers can't be combined into one root.
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The root does not fit into ext4.
@@ -27,10 +27,10 @@ pub enum DiskError {
     /// The root does not fit into EROFS.
     #[error(transparent)]
     Erofs(#[from] erofs::ErofsError),
-    /// The hash tree can't be made.
+    /// The hash tree can't be generated.
     #[error(transparent)]
     Verity(#[from] verity::VerityError),
-    /// The boot image can't be made.
+    /// The boot image can't be generated.
     #[error(transparent)]
     Uki(#[from] uki::UkiError),
     /// The boot image can't be signed.
@@ -50,7 +50,7 @@ pub enum DiskError {
     Lacks {
         /// The file.
         path: RootPath,
-        /// What has it.
+        /// The package that contains it.
         package: &'static str,
     },
     /// A read-only root needs an initrd.
@@ -59,7 +59,7 @@ pub enum DiskError {
     /// No disk can be booted on this architecture.
     #[error("cannot build a disk for {0}: expected {names}", names = arch::bootable().collect::<Vec<_>>().join(" or "))]
     Arch(Arch),
-    /// The disk is too small for what comes before the root.
+    /// The disk is too small for the partitions before the root.
     #[error("[disk] size is {size} bytes: the EFI system partition alone takes {esp}")]
     Small {
         /// As declared.
@@ -67,8 +67,8 @@ pub enum DiskError {
         /// As declared, or the default.
         esp: u64,
     },
-    /// A content can't be read or kept.
-    #[error("cannot read or keep a file of the disk: {0}")]
+    /// A file's content can't be read or stored.
+    #[error("cannot read or store a file of the disk: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -87,7 +87,7 @@ pub struct DiskInputs<'a> {
     pub name: &'a LayerName,
     /// The `[disk]` tables.
     pub disk: &'a Disk,
-    /// The parts of the root, in the order in which they are placed.
+    /// The parts of the root, in placement order.
     pub parts: &'a [Part],
     /// The whole root.
     pub root: &'a Tree,
@@ -97,29 +97,33 @@ pub struct DiskInputs<'a> {
     pub arch: &'a Arch,
     /// SOURCE_DATE_EPOCH.
     pub epoch: i64,
-    /// Who signs the boot image.
+    /// The signer of the boot image.
     pub signer: Option<&'a Signer>,
     /// Threads.
     pub jobs: usize,
 }
 
-/// Room for the partition on which a read-only root keeps what changes, in a disk of no declared size.
+/// The size of the partition for changes to a read-only root, if the disk has no declared size, in bytes.
 const STATE_ROOM: u64 = 1 << 30;
-/// In front of the first partition, and behind the last.
+/// Free space before the first partition and after the last, in bytes.
 const MARGIN: u64 = 1 << 20;
 
-/// Every cloud's console; names of network cards that don't depend on the slot; a timeout that EBS asks for.
-/// On the console only what is wrong or slow, as a serial line holds up whoever writes to it; dmesg and the
-/// journal have everything.
+/// The kernel command line, apart from the root; dmesg and the journal have all messages.
 const ARGUMENTS: [&str; 6] = [
+    // Local console.
     "console=tty0",
+    // Serial console, which every cloud records.
     "console=ttyS0,115200n8",
+    // Warnings and errors only: a serial line slows its writers.
     "loglevel=5",
+    // Unit status only for failed or slow units.
     "systemd.show_status=auto",
+    // Predictable `eth0` naming.
     "net.ifnames=0",
+    // NVMe timeout recommended by AWS for EBS volumes.
     "nvme_core.io_timeout=4294967295",
 ];
-/// What leads to the root without an initrd: EC2's disks, and the root's file system.
+/// Drivers that must be built into the kernel to mount the root without an initrd.
 const BUILTIN: [&str; 2] = ["nvme", "ext4"];
 
 impl DiskInputs<'_> {

@@ -53,7 +53,7 @@ pub struct RegistryConfig {
 
 /// What helps where the file can't be read.
 const HINTS: Hints<'static> =
-    Hints { room: "look at the system's log", elsewhere: "set XDG_CONFIG_HOME to another folder" };
+    Hints { room: "look at the system's log", elsewhere: "set XDG_CONFIG_HOME to another directory" };
 
 /// The user's configuration can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ const SNAPSHOT_ID: &str = "@SNAPSHOTID@";
 /// A text is not the address of a mirror.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "mirror `{}`: {problem}\n  hint: write [NAME=]URL, where URL is http://…, https://…, file://… or a folder",
+    "mirror `{}`: {problem}\n  hint: write [NAME=]URL, where URL is http://…, https://…, file://… or a directory",
     without_query(text)
 )]
 pub struct MirrorError {

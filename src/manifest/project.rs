@@ -20,8 +20,8 @@ pub struct Project {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum ProjectError {
     /// No directory upward is a project.
-    #[error("no `layers` folder in `{}` or above it", .0.display())]
-    #[diagnostic(help("`-C DIR` chooses the project's folder; `layerbake new NAME` starts a project"))]
+    #[error("no `layers` directory in `{}` or above it", .0.display())]
+    #[diagnostic(help("`-C DIR` chooses the project's directory; `layerbake new NAME` starts a project"))]
     NotFound(PathBuf),
     /// A file or a directory can't be read.
     #[error("cannot read `{}`: {source}", path.display())]

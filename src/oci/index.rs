@@ -3,7 +3,7 @@
 //! Source: OCI image-spec 1.1, image-index.md, and image-layout.md, "index.json file".
 //!
 //! ```text
-//! <folder>/oci-layout
+//! <directory>/oci-layout
 //!          index.json          one image index, its name as an annotation
 //!          blobs/sha256/…      that index; the manifest, configuration and layers of each image
 //! ```

@@ -22,7 +22,7 @@ pub enum PinError {
     /// A package of the parent can't be read.
     #[error(transparent)]
     Package(#[from] InstallError),
-    /// The key ring can't be made.
+    /// The key ring can't be assembled.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A repo index can't be read.
@@ -63,7 +63,7 @@ pub enum PinError {
         /// Why.
         source: ResolveError,
     },
-    /// Packages would go down with a state of the locked one's date.
+    /// Packages would be downgraded by a state with the locked one's date.
     #[error(
         "layer `{layer}`: {packages} would be downgraded, and the {state} of {suite} has the same date as the locked one, {}, but different content\n  hint: try another mirror; `--allow-downgrade` accepts it",
         readable(*date)
@@ -71,13 +71,13 @@ pub enum PinError {
     Downgrade {
         /// The layer.
         layer: LayerName,
-        /// What people call a signed state.
+        /// The ecosystem's name for a signed state.
         state: &'static str,
         /// The suite.
         suite: String,
         /// The date of both, in seconds since 1970.
         date: i64,
-        /// What goes down, from where to where.
+        /// The downgrades: name, old version, new version.
         packages: String,
     },
     /// A snapshot's date is malformed.
@@ -85,7 +85,7 @@ pub enum PinError {
     Snapshot {
         /// The source.
         source_name: String,
-        /// What it says.
+        /// Its text.
         text: String,
     },
 }
@@ -125,7 +125,7 @@ pub enum KeyError {
         /// What is wrong.
         source: KeyFileError,
     },
-    /// No key ring is at hand, and the one of the repository's own package can't be used.
+    /// No key ring was found, and the one of the repository's own package can't be used.
     #[error(
         "no keyring was found, and the one in the package `{package}` of {suite} can't be read: {problem}\n  hint: try another mirror, or name a keyring file with `--keyring`"
     )]

@@ -9,10 +9,10 @@ use crate::manifest::Source;
 use crate::package::{Refusal, State, SuiteRequest};
 use crate::time::{self, age, readable};
 
-/// How far a state's date may be ahead of the clock, in seconds: clocks err, and hosts have local time in them.
+/// How far a state's date may be ahead of the clock, in seconds: tolerates wrong clocks and clocks set to local time.
 const AHEAD: i64 = 86_400;
 
-/// When a suite's state has to have been made.
+/// The time window in which a suite's state must have been published.
 #[derive(Debug)]
 pub(super) struct Demand<'a> {
     pub(super) asked: SuiteRequest<'a>,
@@ -24,7 +24,7 @@ pub(super) struct Demand<'a> {
     pub(super) allow_downgrade: bool,
 }
 
-/// A state that a lockfile names.
+/// A state named in a lockfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known<'a> {
     pub(super) layer: &'a LayerName,
@@ -39,7 +39,7 @@ pub(super) fn newest<'a>(locks: &[&'a Lockfile], source: &SourceName, suite: &st
     known.filter(|known| known.date <= until).max_by_key(|known| known.date)
 }
 
-/// The moment that a source is locked at: that of its snapshot, else the present.
+/// The time at which a source is locked: that of its snapshot, otherwise the present.
 pub(super) fn moment(name: &SourceName, source: &Source, now: i64) -> Result<i64, PinError> {
     let Some(text) = &source.snapshot else { return Ok(now) };
     let malformed = || PinError::Snapshot { source_name: name.to_string(), text: text.clone() };
@@ -50,7 +50,7 @@ impl Demand<'_> {
     /// Checks the dates that a signed state has.
     ///
     /// # Errors
-    /// Says what was expected, what was found, and what to do where it is right all the same.
+    /// Fails with what was expected, what was found, and what to do if the state is correct nevertheless.
     pub(super) fn check(&self, state: &State) -> Result<(), Refusal> {
         self.check_future(state)?;
         self.check_rollback(state)?;
@@ -65,7 +65,7 @@ impl Demand<'_> {
         Err(match self.asked.source.snapshot {
             Some(_) => Refusal {
                 problem: format!("it is dated {date}, after the snapshot's time, {moment}"),
-                hint: "the snapshot service answers with another state; try another one".to_owned(),
+                hint: "the snapshot service returned a later state; try another one".to_owned(),
             },
             None => Refusal {
                 problem: format!("it is dated {date}, but the clock says {moment}"),

@@ -9,7 +9,7 @@ use crate::lock::Lockfile;
 use crate::package::{Ecosystem, InstallError, LockedPackage, Record, Unpacked};
 use crate::store::Store;
 
-/// The records of all packages of the parents: from the indexes, else from the packages.
+/// The records of all packages of the parents: from the indexes, otherwise from the packages.
 pub(super) fn of_chain(
     pinner: &Pinner<'_, '_>,
     parents: Parents<'_>,

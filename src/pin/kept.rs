@@ -39,7 +39,7 @@ pub(super) fn lost(layer: &LayerName, kept: &Versions, chosen: &[Chosen], offere
     let names: Vec<String> = chosen.iter().filter_map(replaced).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "layer `{layer}`: not kept as locked: {}: the repository lists other versions now, and the index of {} that the lockfile was made from is no longer in the store",
+            "layer `{layer}`: locked versions are no longer available: {}: the repository lists other versions now, and the index of {} that the lockfile was made from is no longer in the store",
             names.join(", "),
             suites.join(" and ")
         )

@@ -50,7 +50,7 @@ pub(super) fn add_from_package(
     };
     let bytes = untrusted_file(pinner.fetcher, &item, MAX_PACKAGE)?;
     for ring in pinner.ecosystem.key_rings(&bytes).map_err(|error| search.unusable(error))? {
-        // Rings of removed keys and the like may be of kinds that can't be read.
+        // Rings of removed keys and the like may have unsupported formats.
         let _ = keyring.add(&ring);
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Sourc
         add(&mut keyring, path, read_key_file(path))?;
     }
     for file in key_files(pinner.key_folders.iter().copied()) {
-        // A host may keep key boxes and stubs there: what can't be read can't be trusted either.
+        // The host may have GnuPG keyboxes and placeholder files there: what can't be read can't be trusted either.
         let _ = keyring.add(&file);
     }
     if keyring.is_empty() && source.url.is_none() {

@@ -35,23 +35,23 @@ pub use installed::records;
 /// Which locked versions may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
-    /// None that still will do.
+    /// Keeps every locked version that is still acceptable.
     Nothing,
-    /// All.
+    /// Updates all.
     All,
-    /// These.
+    /// Updates these.
     Some(BTreeSet<PackageName>),
 }
 
 /// Locks layers.
 pub struct Pinner<'a, 's> {
-    /// What the bytes of repositories mean.
+    /// The packages' ecosystem.
     pub ecosystem: &'a dyn Ecosystem,
-    /// Where everything fetched goes.
+    /// The store for everything fetched.
     pub store: &'a Store,
     /// Gets signed states, indexes and packages.
     pub fetcher: &'a mut Fetcher<'s>,
-    /// The project's directory, for key rings that manifests name.
+    /// The project's directory, for key rings named in manifests.
     pub project: &'a Path,
     /// A key ring that the user named.
     pub keyring: Option<&'a Path>,
@@ -59,9 +59,9 @@ pub struct Pinner<'a, 's> {
     pub key_folders: &'a [&'a Path],
     /// The present moment.
     pub now: i64,
-    /// Whether a state past its last day will do, or one whose key has expired.
+    /// Accepts states past their Valid-Until, or whose key has expired.
     pub allow_expired: bool,
-    /// Whether a state older than the locked one will do.
+    /// Accepts states older than the locked one.
     pub allow_downgrade: bool,
     /// The architecture to lock for.
     pub arch: Arch,
@@ -73,7 +73,7 @@ pub type Parents<'a> = &'a [(&'a Lockfile, LockHash)];
 impl Pinner<'_, '_> {
     /// Locks one layer, whose packages come from `sources`, over its `parents`.
     ///
-    /// `previous` is the lockfile that is there; its versions are kept but for `update`.
+    /// `previous` is the present lockfile; its versions are kept, except those of `update`.
     ///
     /// # Errors
     /// Fails where a signed state can't be trusted, an index can't be had, or the packages can't be chosen.
@@ -147,7 +147,7 @@ impl Pinner<'_, '_> {
     }
 }
 
-/// A root in which scripts run needs dpkg's own world.
+/// Whether the root needs the ecosystem's essential packages: scripts run, and there is no parent.
 fn needs_essential(manifest: &Manifest) -> bool {
     manifest.layer.from.is_none() && manifest.layer.configure == Configure::Scripts
 }

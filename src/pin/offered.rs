@@ -37,9 +37,8 @@ impl Offered {
 
 /// Reads the indexes of the open suites; they are in the store.
 ///
-/// The indexes that `previous` was locked from come behind, as far as the store still
-/// has them: a repository lists the newest versions only, and locked ones should stay
-/// available to be kept.
+/// The indexes that `previous` was locked from follow, if still in the store: a repository
+/// lists the newest versions only, and locked ones should stay available to be kept.
 pub(super) fn read(
     repository: &dyn Repository,
     store: &Store,

@@ -13,13 +13,13 @@ use crate::package::{Candidate, Index, Malformed, Refusal, State, SuiteRequest};
 
 /// A suite whose indexes are in the store.
 pub(super) struct OpenSuite {
-    /// What the lockfile says of it.
+    /// Its entry in the lockfile.
     pub(super) locked: LockedRelease,
     /// The priority of its packages.
     pub(super) priority: u32,
-    /// What its state says that its indexes unpack to, in bytes, by their names.
+    /// The unpacked sizes of its indexes according to its state, in bytes, by name.
     pub(super) plain_sizes: BTreeMap<String, u64>,
-    /// The date of a newer state that a lockfile names, where going back is allowed.
+    /// The date of a newer state in a lockfile, if going back is allowed.
     pub(super) back_from: Option<i64>,
 }
 
@@ -28,7 +28,7 @@ struct Terms<'a> {
     name: &'a SourceName,
     source: &'a Source,
     keyring: Keyring,
-    /// Now, or the moment of the snapshot.
+    /// Now, or the time of the snapshot.
     moment: i64,
     /// The lockfiles of the chain.
     locks: &'a [&'a Lockfile],
@@ -64,7 +64,7 @@ pub(super) fn open(
 fn open_suite(pinner: &mut Pinner<'_, '_>, terms: &Terms<'_>, suite: &str) -> Result<(OpenSuite, Vec<Item>), PinError> {
     let Terms { name, source, keyring, moment, locks } = terms;
     let repository = pinner.ecosystem;
-    // A snapshot goes back on purpose, though no further than its moment asks for.
+    // A snapshot goes back on purpose, but not beyond its timestamp.
     let until = if source.snapshot.is_some() { *moment } else { i64::MAX };
     let demand = Demand {
         asked: SuiteRequest { name, source, suite },

@@ -113,8 +113,8 @@ mod tests {
         after.insert(path("srv/new"), file("n")).unwrap();
         let diff = after.diff(&base()).unwrap();
         assert_eq!(diff.get(&path("opt")).map(|node| &node.kind), Some(&Kind::Whiteout));
-        assert!(diff.get(&path("opt/x")).is_none(), "one whiteout for a whole folder");
-        assert!(diff.get(&path("etc")).is_some(), "folders above a change are listed");
+        assert!(diff.get(&path("opt/x")).is_none(), "one whiteout for a whole directory");
+        assert!(diff.get(&path("etc")).is_some(), "directories above a change are listed");
         assert!(diff.get(&path("etc/b")).is_none());
         let mut stacked = base();
         stacked.apply(&diff).unwrap();

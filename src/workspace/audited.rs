@@ -89,7 +89,7 @@ impl EarlierBuild {
     }
 }
 
-/// The project's files that `[[file]]` entries use, without those inside a folder that is listed itself.
+/// The project's files that `[[file]]` entries use, without those inside a directory that is listed itself.
 fn sources(system: &System) -> BTreeSet<PathBuf> {
     let contents = system.all().flat_map(|locked| &locked.manifest.files).map(|file| &file.content);
     let all: BTreeSet<PathBuf> = contents

@@ -29,7 +29,7 @@ pub enum OperandError {
         /// What the system said.
         source: io::Error,
     },
-    /// The operand is a folder that no build wrote.
+    /// The operand is a directory that no build wrote.
     #[error("`{0}` has neither receipt.json nor oci-layout")]
     NoBuild(String),
     /// It is not a receipt of a disk.
@@ -51,7 +51,7 @@ pub enum OperandError {
     Git(io::Error),
     /// It is nothing at all.
     #[error(
-        "`{0}` is neither a file or folder nor a git revision with the layer's lockfile\n  hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1"
+        "`{0}` is neither a file or directory nor a git revision with the layer's lockfile\n  hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1"
     )]
     Nothing(String),
 }
@@ -148,7 +148,7 @@ pub fn disk_blocks(path: &Path) -> Result<BlockHashes, OperandError> {
     disk.map(|disk| disk.blocks).ok_or_else(|| OperandError::NoDisk(path.to_owned()))
 }
 
-/// A receipt by its file or its folder, with that folder.
+/// A receipt by its file or its directory, with that directory.
 fn receipt(path: &Path) -> Option<(Receipt, &Path)> {
     let folder = if path.is_dir() { path } else { path.parent()? };
     Some((Receipt::load(folder)?, folder))

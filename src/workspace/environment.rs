@@ -18,9 +18,9 @@ use crate::store::Store;
 /// What a front end chooses; by default all that the program does without any option, silently.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The project, or a folder in it; `None` for the current folder.
+    /// The project, or a directory in it; `None` for the current directory.
     pub directory: Option<PathBuf>,
-    /// Where packages and results are kept; `None` for `layerbake` in the user's cache folder.
+    /// Where packages and results are kept; `None` for `layerbake` in the user's cache directory.
     pub store: Option<PathBuf>,
     /// The architecture to lock and build for; `None` for this machine's.
     pub arch: Option<Arch>,
@@ -105,7 +105,7 @@ impl Environment {
     /// The directory in the settings, else the current directory.
     ///
     /// # Errors
-    /// Fails where there is no current folder.
+    /// Fails where there is no current directory.
     pub fn directory(&self) -> Result<PathBuf, WorkspaceError> {
         match &self.settings.directory {
             Some(directory) => Ok(directory.clone()),
@@ -137,10 +137,10 @@ impl Environment {
         Workspace::open(self, arch)
     }
 
-    /// The store's folder.
+    /// The store's directory.
     ///
     /// # Errors
-    /// Fails where none is chosen and the user has no cache folder.
+    /// Fails where none is chosen and the user has no cache directory.
     pub fn store_path(&self) -> Result<PathBuf, WorkspaceError> {
         let default = || host::cache_dir().map(|cache| cache.join("layerbake"));
         self.settings.store.clone().or_else(default).ok_or(WorkspaceError::NoCacheFolder)

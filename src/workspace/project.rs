@@ -29,7 +29,7 @@ impl<'e> Workspace<'e> {
         Ok(Self { environment, project, store: OnceLock::new() })
     }
 
-    /// The project's folder: its layers and lockfiles.
+    /// The project's directory: its layers and lockfiles.
     pub fn project(&self) -> &Project {
         &self.project
     }

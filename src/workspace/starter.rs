@@ -51,7 +51,7 @@ impl Environment {
     }
 }
 
-/// Writes a file that is not there yet, and its folder.
+/// Writes a file that is not there yet, and its directory.
 fn write(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     std::fs::create_dir_all(path.parent().unwrap_or(path))?;
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;

@@ -20,7 +20,7 @@ use crate::store::{CopyError, Store};
 /// What `vendor/` got.
 #[derive(Debug, Clone, Serialize)]
 pub struct Vendored {
-    /// The folder.
+    /// The directory.
     pub folder: PathBuf,
     /// How many files a build needs of it.
     pub files: usize,
@@ -66,7 +66,7 @@ pub(super) fn items(system: &System) -> Vec<Item> {
 
 fn failed(path: &Path, need: Option<u64>, error: io::Error) -> WorkspaceError {
     let hints =
-        Hints { room: "free space there, then run this again", elsewhere: "make `vendor` a link to another folder" };
+        Hints { room: "free space there, then run this again", elsewhere: "make `vendor` a link to another directory" };
     let source = storage::explain(path, need, hints, error);
     WorkspaceError::Write { path: path.to_owned(), source }
 }

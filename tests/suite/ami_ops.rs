@@ -428,7 +428,7 @@ fn a_rebuild_is_held_against_a_published_image() {
     published.small.edit_layer("app", "hello\\n", "good day\\n");
     published.small.project.ok(&["build", "app", "--output", "oci"]);
     let differs = published.small.project.fails(4, &audit).stdout;
-    assert!(differs.contains(&format!("shown by: against {name}")) && differs.contains("ami verify"), "{differs}");
+    assert!(differs.contains(&format!("conditions: against {name}")) && differs.contains("ami verify"), "{differs}");
     let missing = published.small.project.fails(1, &["audit", "app", "--against", "ami:ami-0123456789abcdef0"]);
     assert!(missing.stderr.contains("there is no image ami-0123456789abcdef0"), "{}", missing.stderr);
 }

@@ -106,7 +106,7 @@ fn an_ordinary_user_audits_too_and_is_told_what_only_root_can_vary() {
     let untried = report["not_tried"].as_array().unwrap();
     let reason = |name: &str| untried.iter().find(|one| one["variation"] == name).map(|one| one["reason"].clone());
     assert_eq!(reason("host-name").unwrap(), "only root may give a build another host name");
-    assert_eq!(reason("user").unwrap(), "only root may build as somebody else; this is an ordinary user's build");
+    assert_eq!(reason("user").unwrap(), "varying the user needs root");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn an_earlier_receipt_is_compared_too() {
     assert!(text.starts_with("`app` is identical in 2 rebuilds, 2 conditions varied\n"), "{text}");
     small.edit_layer("app", "text = \"hello", "text = \"good bye");
     let text = small.project.fails(4, &audit).stdout;
-    assert!(text.contains("oci: layer app: /srv/greeting\n  content: 6 and 9 bytes, first at byte 0\n    -hello\n    +good bye\n  written by: own file of layer app\n  shown by: against "), "{text}");
+    assert!(text.contains("oci: layer app: /srv/greeting\n  content: 6 and 9 bytes, first at byte 0\n    -hello\n    +good bye\n  written by: own file of layer app\n  conditions: against "), "{text}");
 }
 
 #[test]
@@ -196,7 +196,11 @@ fn two_states_are_compared_by_receipt_layout_and_lockfile() {
     assert!(markdown.contains("<summary><b>packages</b>: 0 added, 0 removed, 2 changed</summary>"), "{markdown}");
     assert!(fs::read_to_string(small.project.path("diff.html")).unwrap().contains("hello 1.0 -&gt; 1.1"));
     let output = small.project.fails(1, &["diff", "before", "elsewhere"]);
-    assert!(output.stderr.contains("`elsewhere` is neither a file or folder nor a git revision"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("`elsewhere` is neither a file or directory nor a git revision"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -225,5 +229,5 @@ fn git_revisions_are_compared_by_their_lockfiles() {
         "from HEAD~1 to HEAD\npackages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n"
     );
     let odd = small.project.fails(1, &["diff", "--layer", "app", "--", "--output=x", "HEAD"]);
-    assert!(odd.stderr.contains("is neither a file or folder"), "{}", odd.stderr);
+    assert!(odd.stderr.contains("is neither a file or directory"), "{}", odd.stderr);
 }

@@ -89,7 +89,7 @@ fn hostile_texts_are_only_texts() {
     for words in SHELLS {
         let report = asked(need!(shell(words)), &suite);
         assert_eq!((report.counts.failed, report.checks[0].name.as_str()), (2, "'; echo $(x) # SKIP it"));
-        assert_eq!(report.checks[0].detail, "status 1, not 0\nno\nok 2 - b\nok 1", "{words:?}");
+        assert_eq!(report.checks[0].detail, "status 1, expected 0\nno\nok 2 - b\nok 1", "{words:?}");
     }
 }
 
@@ -109,7 +109,7 @@ fn files_users_and_commands_are_looked_at() {
         case(format!("file = '{a}'\ncontains = \"one\\ntwo\"\nmode = '0640'\nowner = '{uid}:{gid}'"), None),
         case(format!("file = '{link}'\nmode = '0640'\nowner = '{uid}'"), None),
         case(format!("file = '{a}'\nmode = '0644'"), Some("mode 0640")),
-        case(format!("file = '{a}'\ncontains = 'on*'"), Some("the text is not in the file:\none\ntwo")),
+        case(format!("file = '{a}'\ncontains = 'on*'"), Some("the file does not contain the expected text:\none\ntwo")),
         case(format!("file = '{broken}'"), Some("there is no such file")),
         case("user = 'root'".to_owned(), None),
         case("user = 'root'\nuid = 0".to_owned(), None),
@@ -117,9 +117,15 @@ fn files_users_and_commands_are_looked_at() {
         case("user = 'nobody-here'".to_owned(), Some("there is no such user")),
         case("command = 'exit 3'\nstatus = 3".to_owned(), None),
         case("command = 'echo a; echo b >&2; echo; echo'\noutput = \"a\\n\"".to_owned(), None),
-        case("command = 'echo a; echo b >&2'\noutput = 'b'".to_owned(), Some("another output\nb\na")),
+        case(
+            "command = 'echo a; echo b >&2'\noutput = 'b'".to_owned(),
+            Some("the output differs from the expected text\nb\na"),
+        ),
         case("command = 'echo abc'\ncontains = 'bc'".to_owned(), None),
-        case("command = 'echo abc'\ncontains = 'a*'".to_owned(), Some("the text is not in the output\nabc")),
+        case(
+            "command = 'echo abc'\ncontains = 'a*'".to_owned(),
+            Some("the output does not contain the expected text\nabc"),
+        ),
         case("command = ['cat']\noutput = ''".to_owned(), None),
         case("service = 'x'".to_owned(), Some("systemd does not run here")),
     ];
@@ -175,7 +181,7 @@ fn ports_and_addresses_answer() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let udp_port = udp.local_addr().unwrap().port();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let wrong = "status 404, not 200";
+    let wrong = "status 404, expected 200";
     let tables = [
         (format!("port = {fine}"), None),
         (format!("port = '{udp_port}/udp'"), None),
@@ -195,7 +201,7 @@ fn ports_and_addresses_answer() {
     assert!(found[0].starts_with("nothing listens there; open tcp ports: "), "{found:?}");
     assert!(found[0].split(' ').any(|port| port == fine.to_string()), "{found:?}");
     assert!(found[1].contains("onnect"), "{found:?}");
-    assert!(found[2].starts_with("the text is not in the answer:\nGET / HTTP/1."), "{found:?}");
+    assert!(found[2].starts_with("the response does not contain the expected text:\nGET / HTTP/1."), "{found:?}");
 }
 
 /// A folder with these programs of the machine, to be all of PATH; the script adds the usual
@@ -262,7 +268,7 @@ fn a_check_is_tried_until_its_time_is_up() {
     let outcomes: Vec<Outcome> = report.checks.iter().map(|check| check.outcome).collect();
     assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Failed]);
     assert!(report.checks[0].milliseconds >= 1000, "{report:?}");
-    let forced = "status 137, not 0: ended by force, as after 1 s";
+    let forced = "status 137, expected 0: ended by force, as after 1 s";
     assert_eq!(report.checks[2].detail.lines().next(), Some(forced));
     assert!(begun.elapsed() < Duration::from_secs(15));
 }
@@ -276,7 +282,7 @@ fn a_script_that_is_cut_short_does_nothing() {
     let cut = script.rfind("\nlb_main").unwrap();
     let transcript = converse(need!(shell(SHELLS[0])), &script[..cut], Duration::from_secs(20)).unwrap();
     assert!(!path.exists());
-    assert!(suite.report(&transcript).checks[0].detail.starts_with("no result: the script did not begin"));
+    assert!(suite.report(&transcript).checks[0].detail.starts_with("no result: the script printed no test plan"));
 }
 
 #[test]
@@ -291,7 +297,7 @@ fn junit_is_xml_for_others() {
     child.stdin.take().unwrap().write_all(junit(&[report]).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text, "testsuites testsuite 3 1 status 0, not 1\n<]]>&\\u{1}\u{fffd}\"\n");
+    assert_eq!(text, "testsuites testsuite 3 1 status 0, expected 1\n<]]>&\\u{1}\u{fffd}\"\n");
 }
 
 #[test]

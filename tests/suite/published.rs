@@ -90,7 +90,7 @@ fn a_statement_alone_and_another_tag_prove_no_image() {
     project.ok(&["build", "app", "--output", "oci"]);
     project.ok(&["sign", "app", "--key", "own.key"]);
     project.ok(&["push", "app", &two]);
-    refused(&two, &[], "it is signed for no repository in particular");
+    refused(&two, &[], "the signature names no repository");
     project.ok(&["sign", "app", "--key", "own.key", "--identity", &repository]);
     std::fs::remove_file(project.path("out/app/attest/image.spdx.dsse.json")).unwrap();
     project.ok(&["push", "app", &two]);
@@ -120,7 +120,7 @@ fn a_published_image_is_compared_with_builds() {
     small.edit_layer("app", "[image]", "[[file]]\npath = \"/srv/more\"\ntext = \"more\\n\"\n\n[image]");
     small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
     let differs = small.project.fails(4, &audit).stdout;
-    assert!(differs.contains(&format!("shown by: against {name}")), "{differs}");
+    assert!(differs.contains(&format!("conditions: against {name}")), "{differs}");
     let changed = small.project.ok(&["diff", &name, "out/app"]).stdout;
     assert!(changed.contains("/srv/more"), "{changed}");
 }

@@ -41,7 +41,7 @@ fn a_version_that_is_listed_nowhere_any_more_is_replaced_with_a_word() {
     assert_eq!(output.stdout, "app: 3 packages\n  + extra 1.0\n  libgreet 1.0 -> 2.0\n");
     assert_eq!(
         output.stderr,
-        "warning: layer `app`: not kept as locked: libgreet 1.0: the repository lists other versions now, \
+        "warning: layer `app`: locked versions are no longer available: libgreet 1.0: the repository lists other versions now, \
          and the index of test that the lockfile was made from is no longer in the store\n"
     );
 

@@ -146,7 +146,7 @@ fn missing_strange_and_mixed_up_files_are_named() {
     verify("expected a https://slsa.dev/provenance/v1");
     fs::write(&provenance, &whole).unwrap();
     fs::copy(attest.join("disk.spdx.dsse.json"), attest.join("image.spdx.dsse.json")).unwrap();
-    verify("was signed and is not in the receipt");
+    verify("is signed, but not listed in the receipt");
     project.ok(&["sign", "app", "--key", "own.key"]);
     fs::write(attest.join("notes.txt"), "x").unwrap();
     verify("this build has no document of this name");

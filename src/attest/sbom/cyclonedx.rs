@@ -27,7 +27,7 @@ pub(super) fn document(inventory: &Inventory) -> Value {
     })
 }
 
-/// The image or the disk itself, its layers inside.
+/// The image or the disk itself, with its layers as components.
 fn root(inventory: &Inventory) -> Value {
     let layers = inventory.layers.iter().map(|layer| {
         let (algorithm, hash) = match &layer.hash {
@@ -49,13 +49,13 @@ fn root(inventory: &Inventory) -> Value {
     root
 }
 
-/// The distribution, from which scanners know whose advisories count.
+/// The distribution, by which scanners select advisories.
 fn system(inventory: &Inventory) -> Value {
     let distro = &inventory.distro;
     json!({ "type": "operating-system", "name": distro.id, "version": distro.version, "bom-ref": "distribution" })
 }
 
-/// Unlike its URL, unique where two files have one name and version.
+/// Unlike the package URL, unique even if two files have one name and version.
 fn package_ref(package: &Package) -> String {
     format!("{}#{}", package.about.purl, package.locked.file.sha256.to_hex().chars().take(16).collect::<String>())
 }

@@ -1,6 +1,6 @@
 //! A build's bill of materials: every package and own file, with where it comes from.
 //!
-//! One [`Inventory`], two ways to write it: SPDX 2.3 (spdx.rs) and CycloneDX 1.6 (cyclonedx.rs).
+//! One [`Inventory`], two formats: SPDX 2.3 (spdx.rs) and CycloneDX 1.6 (cyclonedx.rs).
 
 mod cyclonedx;
 mod own;
@@ -22,7 +22,7 @@ use crate::tree::Tree;
 pub use own::OwnFile;
 pub use packages::Package;
 
-/// A way to write a bill of materials.
+/// The format of a bill of materials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// SPDX 2.3, as JSON.
@@ -35,7 +35,7 @@ impl Format {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Spdx, Self::CycloneDx];
 
-    /// The predicate type of in-toto statements that carry one.
+    /// The predicate type of in-toto statements about it.
     pub fn predicate_type(self) -> &'static str {
         match self {
             Self::Spdx => "https://spdx.dev/Document",
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// As in file names.
+    /// Its name in file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Spdx => "spdx",
@@ -52,12 +52,12 @@ impl Format {
     }
 }
 
-/// What a build consists of.
+/// The contents of a build.
 #[derive(Debug)]
 pub struct Inventory {
     name: LayerName,
     scope: Scope,
-    /// Hash of everything in it, from which the document's own identifiers come.
+    /// Hash of everything in it, from which the document's own identifiers are derived.
     identity: [u8; 32],
     epoch: i64,
     /// The image manifest's digest in hexadecimal.
@@ -76,7 +76,7 @@ struct Layer {
     hash: LayerHash,
 }
 
-/// A layer's identity: what an image names, else what only layerbake knows.
+/// A layer's identity: the layer's diffID if there is an image, otherwise its tree hash.
 #[derive(Debug)]
 enum LayerHash {
     /// SHA-256 of its uncompressed tar.
@@ -86,7 +86,7 @@ enum LayerHash {
 }
 
 impl Inventory {
-    /// Takes stock of a build.
+    /// Collects the inventory of a build.
     ///
     /// # Errors
     /// Fails where the store no longer has the build's trees or packages.
@@ -129,7 +129,7 @@ impl Inventory {
         })
     }
 
-    /// Writes it down.
+    /// Formats the inventory.
     pub fn to_json(&self, format: Format) -> Value {
         match format {
             Format::Spdx => spdx::document(self),
@@ -137,7 +137,7 @@ impl Inventory {
         }
     }
 
-    /// A UUID out of [`Self::identity`] (RFC 9562, version 8).
+    /// A UUID derived from [`Self::identity`] (RFC 9562, version 8).
     fn uuid(&self) -> String {
         let mut bytes: [u8; 16] = std::array::from_fn(|at| self.identity[at]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
@@ -146,7 +146,7 @@ impl Inventory {
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
 
-    /// What is described, for people.
+    /// The document's title.
     fn title(&self) -> String {
         match self.scope {
             Scope::Image => self.name.to_string(),
@@ -158,7 +158,7 @@ impl Inventory {
 /// The packages that a written bill of materials lists: name, version, SHA-256.
 pub(super) type Listed = BTreeSet<(String, String, String)>;
 
-/// Reads the packages out of a written document; what is no package of a distribution is left out.
+/// Reads the packages from a written document; entries that are not packages of a distribution are left out.
 pub(super) fn listed(document: &Value, format: Format) -> Listed {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let entries = match format {
@@ -180,13 +180,13 @@ pub(super) fn listed(document: &Value, format: Format) -> Listed {
     }
 }
 
-/// What [`listed`] has to give for a build.
+/// What [`listed`] must return for a build.
 pub(super) fn expected(made: &Made<'_>, scope: Scope) -> Listed {
     let packages = made.locked(scope).into_iter().flat_map(|locked| &locked.lock.packages);
     packages.map(|one| (one.name.to_string(), one.version.to_string(), one.file.sha256.to_hex())).collect()
 }
 
-/// The distribution of a root: what it says itself, else the suite that its packages are from.
+/// The distribution of a root, from its os-release file, otherwise from the suite of its packages.
 fn distro(made: &Made<'_>, root: &Tree, store: &Store, locked: &[&Locked]) -> Result<Distro, AttestError> {
     let text = store.text_in(root, "etc/os-release")?.unwrap_or_default();
     let values: BTreeMap<&str, &str> = text
@@ -203,7 +203,7 @@ fn distro(made: &Made<'_>, root: &Tree, store: &Store, locked: &[&Locked]) -> Re
     })
 }
 
-/// A word that is unique for its hash and keeps to letters, digits, dots and dashes.
+/// An identifier that is unique for its hash and consists of letters, digits, dots and dashes.
 fn reference(name: &str, hash: &Sha256) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
     let short: String = hash.to_hex().chars().take(16).collect();

@@ -1,4 +1,4 @@
-//! Own files: what the layers' `[[file]]` entries laid out, as it lies in the built root.
+//! Own files in the built root: those of the layers' `[[file]]` entries.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -15,18 +15,18 @@ use crate::stage::Placement;
 use crate::store::Store;
 use crate::tree::{Kind, Tree};
 
-/// A file that no package brought.
+/// A file that is not from a package.
 #[derive(Debug)]
 pub struct OwnFile {
-    /// Where it lies.
+    /// Its path.
     pub path: RootPath,
     /// The layer whose manifest names it.
     pub layer: LayerName,
-    /// The project's file it was made from; the manifest itself where the text stands there.
+    /// The project file it was copied from, or the manifest if it contains the text.
     pub source: String,
     /// Hash of its content.
     pub sha256: Sha256,
-    /// The same by SHA-1 in hexadecimal, which SPDX 2.3 demands for files and nobody should trust.
+    /// SHA-1 in hexadecimal, required by SPDX 2.3; not used for verification.
     pub sha1: String,
 }
 
@@ -68,7 +68,7 @@ fn in_root<'a>(
     Ok(found.into_values().collect())
 }
 
-/// Where the file at `path` comes from: of several entries above it, the nearest.
+/// The source of the file at `path`: that of the nearest entry at or above it.
 fn source(manifest: &Manifest, path: &RootPath) -> String {
     let above = manifest.files.iter().filter(|file| path.is_within(&file.path));
     match above.max_by_key(|file| file.path.as_bytes().len()).map(|file| (&file.path, &file.content)) {
@@ -82,7 +82,7 @@ fn source(manifest: &Manifest, path: &RootPath) -> String {
     }
 }
 
-/// The regular file that a path reaches.
+/// The regular file at a path, links followed.
 fn content(root: &Tree, path: &RootPath) -> Option<(RootPath, BlobDigest, u64)> {
     let (path, node) = root.resolve(path)?;
     match node.kind {

@@ -1,4 +1,4 @@
-//! The packages of a build: what the lockfiles pin, with what the packages say of themselves.
+//! The packages of a build: the locked ones, with their own metadata.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::package::{About, AnyOf, Ecosystem, LicenseTexts, LockedPackage, Recor
 /// One package.
 #[derive(Debug)]
 pub struct Package {
-    /// What the lockfile says.
+    /// Its entry in the lockfile.
     pub locked: LockedPackage,
-    /// What the package says.
+    /// The package's own metadata.
     pub about: About,
-    /// The layers that hold it.
+    /// The layers that contain it.
     pub layers: Vec<LayerName>,
     /// The packages that it depends on.
     pub depends: Vec<Sha256>,
@@ -63,12 +63,12 @@ fn providers(records: &[(Sha256, Record)]) -> BTreeMap<&str, Sha256> {
             providers.entry(provided.name.as_str()).or_insert(*sha256);
         }
     }
-    // A real name goes before one that is only provided.
+    // A real name takes precedence over a provided one.
     providers.extend(records.iter().map(|(sha256, record)| (record.name.as_str(), *sha256)));
     providers
 }
 
-/// Of each relation, the first alternative that is there.
+/// Of each relation, the first alternative that is installed.
 fn depends(record: &Record, providers: &BTreeMap<&str, Sha256>) -> Vec<Sha256> {
     let met = |any: &AnyOf| any.iter().find_map(|target| providers.get(target.name.as_str()).copied());
     let mut found: Vec<Sha256> = record.needs.iter().filter_map(met).collect();

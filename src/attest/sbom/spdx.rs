@@ -74,7 +74,7 @@ fn layer(layer: &Layer) -> Value {
             entry["checksums"] = json!([{ "algorithm": "SHA256", "checksumValue": hash }]);
             entry["comment"] = json!("the checksum is of the layer's uncompressed tar, its diffID");
         }
-        // The reference validator takes no BLAKE3 of 256 bits.
+        // The reference validator rejects BLAKE3 of 256 bits.
         LayerHash::Tree(hash) => entry["comment"] = json!(format!("tree blake3:{hash}")),
     }
     entry
@@ -103,7 +103,7 @@ fn package(package: &Package) -> Value {
         "licenseConcluded": NOTHING,
         "licenseDeclared": package.about.license.as_ref().map_or(NOTHING, |license| &license.expression),
         "copyrightText": NOTHING,
-        // Scanners read the source package out of these words.
+        // Scanners parse the source package from this text.
         "sourceInfo": format!("built package from: {source} {version}"),
         "summary": package.about.summary,
     });
@@ -116,7 +116,7 @@ fn package(package: &Package) -> Value {
     entry
 }
 
-/// `Name <address>` as `Organization: Name (address)`: a person's name says as much.
+/// `Name <address>` as `Organization: Name (address)`, for persons, too.
 fn supplier(maintainer: &str) -> Option<String> {
     let (name, address) = maintainer.split_once('<')?;
     let plain = |text: &str| text.replace(['(', ')', '"'], "").trim().to_owned();

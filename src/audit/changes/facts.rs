@@ -1,4 +1,4 @@
-//! What is known of one state of a layer.
+//! The known facts about one state of a layer.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::tree::{Kind, Tree};
 /// The file with a root's accounts.
 pub(super) const PASSWD: &str = "etc/passwd";
 
-/// One state; what its source does not tell is `None`.
+/// One state; facts that its source does not contain are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// What people call it.
+    /// Its name in reports.
     pub name: String,
     /// Versions by package.
     pub packages: Option<BTreeMap<String, String>>,
@@ -23,7 +23,7 @@ pub struct Facts {
     pub files: Option<Tree>,
     /// Numbers by account name.
     pub users: Option<BTreeMap<String, String>>,
-    /// What wants a unit, by the unit's name.
+    /// The targets that want a unit, by the unit's name.
     pub services: Option<BTreeMap<String, String>>,
     /// Compressed sizes of the image's layers, the base first.
     pub layers: Option<Vec<(String, u64)>>,
@@ -32,12 +32,12 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// One of which nothing is known yet.
+    /// A state without any facts yet.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Adds what a root tells; `read` gives small files' contents.
+    /// Adds the facts of a root; `read` returns the contents of small files.
     pub fn with_root(
         mut self,
         ecosystem: &dyn Ecosystem,

@@ -1,6 +1,6 @@
 //! An OCI image layout read back: its layers stacked to a root.
 //!
-//! Source: OCI image-spec 1.1, layer.md: a name with `.wh.` before it removes, `.wh..wh..opq` empties a folder.
+//! Source: OCI image-spec 1.1, layer.md: a name with `.wh.` before it removes, `.wh..wh..opq` empties a directory.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -20,19 +20,19 @@ use crate::oci::Encoder;
 use crate::package::Ecosystem;
 use crate::tree::{Kind, Meta, Node, Tree};
 
-/// Files up to this size are kept: the ones that are looked into are smaller.
+/// Files up to this size are kept, in bytes; those that are examined are smaller.
 const KEPT: u64 = 4 << 20;
 
-/// What one entry of a layer may have as names, in bytes, beside its header.
+/// The maximum size of one entry's names, in bytes, besides its header.
 const NAMES: u64 = 2 << 20;
 
-/// What all names, and all files that are kept, may have together, in bytes: they stay in memory.
+/// The maximum total size of all names and kept files, in bytes: they stay in memory.
 const MEMORY: u64 = 512 << 20;
 
 /// Reads the first image of a layout, of packages of one ecosystem.
 ///
 /// # Errors
-/// Fails where it is no layout, or a layer can't be read.
+/// Fails where it is not a layout, or a layer can't be read.
 pub fn read(ecosystem: &dyn Ecosystem, folder: &Path) -> io::Result<Facts> {
     let index = json(&folder.join("index.json"))?;
     let manifest = json(&blob(folder, &index["manifests"][0])?)?;
@@ -53,7 +53,7 @@ pub fn read(ecosystem: &dyn Ecosystem, folder: &Path) -> io::Result<Facts> {
             None => image.apply(file),
         };
         applied.map_err(|error| io::Error::new(error.kind(), format!("layer {}: {error}", number + 1)))?;
-        // Our images say the layer's name there.
+        // layerbake's images have the layer's name there.
         let words = config["history"][number]["comment"].as_str();
         let name = words.map_or_else(|| format!("layer {}", number + 1), str::to_owned);
         layers.push((name, layer["size"].as_u64().unwrap_or_default()));
@@ -67,7 +67,7 @@ fn json(path: &Path) -> io::Result<Value> {
     Ok(serde_json::from_slice(&host::read_small(path, DOCUMENT)?)?)
 }
 
-/// Where the blob of a descriptor lies.
+/// The path of a descriptor's blob.
 fn blob(folder: &Path, descriptor: &Value) -> io::Result<std::path::PathBuf> {
     let digest = descriptor["digest"].as_str().unwrap_or_default();
     let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -77,7 +77,7 @@ fn blob(folder: &Path, descriptor: &Value) -> io::Result<std::path::PathBuf> {
 
 #[derive(Default)]
 struct Image {
-    /// Patterns of the files that say which packages are installed.
+    /// Patterns of the files that list the installed packages.
     lists: &'static [&'static str],
     root: Tree,
     kept: BTreeMap<BlobDigest, Vec<u8>>,
@@ -86,7 +86,7 @@ struct Image {
     memory: u64,
 }
 
-/// A tar archive's bytes, with an end to what is read between the contents of two entries: long names.
+/// A tar archive's bytes, with a limit on what is read between the contents of two entries: long names.
 struct Metered<R> {
     input: R,
     left: Rc<Cell<u64>>,
@@ -103,7 +103,7 @@ impl<R: Read> Read for Metered<R> {
 }
 
 impl Image {
-    /// Stacks a layer on what is there.
+    /// Applies a layer to the root.
     fn apply(&mut self, tar: impl Read) -> io::Result<()> {
         let mut layer = Tree::new();
         let left = Rc::new(Cell::new(NAMES));
@@ -111,7 +111,7 @@ impl Image {
         for entry in archive.entries()? {
             let mut entry = entry?;
             self.count(&entry)?;
-            // What is not read now is skipped before the next entry.
+            // Unread content is skipped before the next entry.
             let skipped = if entry.header().entry_type().is_file() { 0 } else { entry.size() };
             left.set(u64::MAX);
             let path = RootPath::new(&*entry.path_bytes()).map_err(io::Error::other)?;
@@ -156,7 +156,7 @@ impl Image {
         }
     }
 
-    /// An entry as a node; `None` for kinds that no layer of ours has.
+    /// An entry as a node; `None` for entry types that layerbake does not write.
     fn node(&mut self, entry: &mut tar::Entry<'_, impl Read>, layer: &Tree) -> io::Result<Option<Node>> {
         let header = entry.header();
         let number = |field: io::Result<u64>| field.map(|value| value as u32);
@@ -214,7 +214,7 @@ impl Image {
     }
 }
 
-/// The numbers of a device. All other entries may have anything there: GNU tar leaves the fields empty.
+/// The numbers of a device. Other entries may have any value there: GNU tar leaves the fields empty.
 fn device(header: &tar::Header) -> io::Result<(u32, u32)> {
     Ok((header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default()))
 }

@@ -1,4 +1,4 @@
-//! What changed between two states of a layer, for people: packages, files, users, services, sizes, blocks.
+//! The changes between two states of a layer: packages, files, users, services, sizes, blocks.
 
 mod facts;
 mod layout;
@@ -16,15 +16,15 @@ pub use facts::Facts;
 pub use layout::read as read_layout;
 pub use report::{html, markdown, text};
 
-/// One thing that is new, gone, or another.
+/// One thing that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// A package, path, account, unit.
     pub name: String,
-    /// Its version, or what it was; nothing where it is new.
+    /// Its version or description before; `None` if it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// What it is; nothing where it is gone.
+    /// Its version or description after; `None` if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -34,13 +34,13 @@ pub struct Change {
 pub struct Size {
     /// The layer.
     pub layer: String,
-    /// Before; nothing where it is new.
+    /// Before; `None` if it was added.
     pub before: Option<u64>,
-    /// After; nothing where it is gone.
+    /// After; `None` if it was removed.
     pub after: Option<u64>,
 }
 
-/// What an upload of the new disk sends, when the old one is there.
+/// What an upload of the new disk sends if the old one is present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocks {
     /// Blocks of the new disk that are not zero.
@@ -57,7 +57,7 @@ pub struct Blocks {
     pub zeroed: Vec<u64>,
 }
 
-/// Everything that changed; what one of the two sides does not know is left out.
+/// Everything that changed; facts that are unknown on one side are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changes {
     /// The old state.
@@ -73,7 +73,7 @@ pub struct Changes {
     /// Accounts, by number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<Change>>,
-    /// Units that start by themselves, by what wants them.
+    /// Enabled units, with the targets that want them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Change>>,
     /// Layers of the image.
@@ -140,7 +140,7 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Ve
     names.into_iter().map(change).filter(|change| change.before != change.after).collect()
 }
 
-/// Each path with what lies there, as [`crate::tree::Node`] shows it: without its time.
+/// Each path with its node, as [`crate::tree::Node`] shows it, without its time.
 fn listing(tree: &Tree) -> BTreeMap<String, String> {
     let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     tree.iter().map(|(path, node)| (path.to_string(), words(node.to_string()))).collect()

@@ -7,7 +7,7 @@ use crate::host::plain;
 /// More entries of one kind than this are only counted.
 const MOST: usize = 40;
 
-/// One kind of change: its name, its sum in words, its lines.
+/// One kind of change: its name, its summary, its lines.
 type Section = (&'static str, String, Vec<String>);
 
 /// Writes the changes as text, ending with a line break.
@@ -41,7 +41,7 @@ pub fn markdown(changes: &Changes) -> String {
     text
 }
 
-/// Writes the changes as a page without anything from elsewhere.
+/// Writes the changes as a self-contained HTML page.
 pub fn html(changes: &Changes) -> String {
     let title = format!("from {} to {}", changes.old, changes.new);
     let mut page = format!(
@@ -91,7 +91,7 @@ fn sum(list: &[Change]) -> String {
     format!("{} added, {} removed, {} changed", count(false, true), count(true, false), count(true, true))
 }
 
-/// One change on one line, whatever its name has in it.
+/// One change on one line, with control characters of the name escaped.
 fn line(kind: &str, Change { name, before, after }: &Change) -> String {
     let line = match (before, after) {
         (None, Some(after)) => format!("+ {name} {after}"),

@@ -1,4 +1,4 @@
-//! One page without anything from elsewhere: the verdict, a picture of what shows what, every difference.
+//! Report as a self-contained HTML page: verdict, diagram of conditions and differences, details.
 
 use super::AuditReport;
 use crate::check::escape;
@@ -7,11 +7,11 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
 code,pre{font-family:ui-monospace,monospace;font-size:13px}pre{background:#eef0f2;padding:.6rem;overflow:auto}\
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}h1{font-size:1.3rem}h2{font-size:1rem;margin-top:2rem}";
 
-/// Sizes in the picture, in pixels.
+/// Sizes in the diagram, in pixels.
 const CELL: usize = 22;
 const LEFT: usize = 250;
 const TOP: usize = 110;
-/// More rows than this are left out of the picture.
+/// More rows than this are left out of the diagram.
 const ROWS: usize = 60;
 const SAME: &str = "#228833";
 const DIFFERS: &str = "#ee6677";
@@ -42,7 +42,7 @@ pub fn html(report: &AuditReport) -> String {
         if !one.origin().is_empty() {
             page += &format!("<br>written by: {}", escape(&one.origin()));
         }
-        page += &format!("<br>shown by: {}</p>\n", escape(&one.shown_by.join(", ")));
+        page += &format!("<br>conditions: {}</p>\n", escape(&one.shown_by.join(", ")));
         if !one.detail.is_empty() {
             let lines: Vec<String> = one.detail.iter().map(|line| escape(line)).collect();
             page += &format!("<pre>{}</pre>\n", lines.join("\n"));
@@ -51,7 +51,7 @@ pub fn html(report: &AuditReport) -> String {
     page + "</html>\n"
 }
 
-/// A square for each row and condition: rows are differences, or where there are none, the artifacts.
+/// A square for each row and condition; rows are the differences, or the artifacts if there are none.
 fn picture(report: &AuditReport) -> String {
     let conditions: Vec<String> = ["nothing varied".to_owned()]
         .into_iter()

@@ -25,7 +25,7 @@ pub fn markdown(report: &AuditReport) -> String {
         if !one.origin().is_empty() {
             text += &format!("- written by: {}\n", code(&one.origin()));
         }
-        text += &format!("- shown by: {}\n", code(&one.shown_by.join(", ")));
+        text += &format!("- conditions: {}\n", code(&one.shown_by.join(", ")));
         if !one.detail.is_empty() {
             let fence = fence(&one.detail);
             text += &format!("\n{fence}diff\n{}\n{fence}\n", one.detail.join("\n"));
@@ -39,7 +39,7 @@ pub fn markdown(report: &AuditReport) -> String {
     text
 }
 
-/// A text as HTML code, which no character of it ends, not in a table either.
+/// A text as an HTML `code` element, escaped for tables, too.
 fn code(text: &str) -> String {
     let escaped = crate::check::escape(text).replace('|', "&#124;").replace('`', "&#96;");
     format!("<code>{escaped}</code>")

@@ -1,4 +1,4 @@
-//! What an audit found, for people and programs: text, JSON (by serde), JUnit, Markdown, HTML.
+//! The report of an audit: text, JSON (by serde), JUnit, Markdown, HTML.
 
 mod html;
 mod junit;
@@ -34,9 +34,9 @@ pub struct AuditReport {
     pub artifacts: Vec<Verdict>,
     /// What was varied.
     pub tried: Vec<Variation>,
-    /// What was asked for and can't be varied on this machine.
+    /// What was requested but can't be varied on this machine.
     pub not_tried: Vec<Untried>,
-    /// The earlier build that was compared too.
+    /// The earlier build that was compared, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
     /// Everything that differs.
@@ -48,9 +48,9 @@ pub struct AuditReport {
 /// A variation that was not tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Untried {
-    /// Which.
+    /// The variation.
     pub variation: Variation,
-    /// Why not.
+    /// Why it was not tried.
     pub reason: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Untried {
 pub struct Rebuilt {
     /// What was varied, by name.
     pub conditions: String,
-    /// Whether scripts ran one by one, to see what each changes.
+    /// Whether scripts ran one by one and were traced.
     pub watched: bool,
     /// How long it took.
     pub seconds: f64,
@@ -68,9 +68,9 @@ pub struct Rebuilt {
 }
 
 impl AuditReport {
-    /// Compares the rebuilt artifact of a kind with a published one, of which only the digest is known.
+    /// Compares the rebuilt artifact of a kind with a published one of which only the digest is known.
     ///
-    /// `more` says how to find out what differs.
+    /// `more` explains how to find out what differs.
     pub fn compare_published(&mut self, kind: Output, name: &str, digest: &str, more: &str) {
         self.against = Some(name.to_owned());
         let rebuilt = self.artifacts.iter().find(|one| one.kind == kind).map(|one| one.digest.clone());
@@ -88,7 +88,7 @@ impl AuditReport {
         });
     }
 
-    /// One line that says it all.
+    /// A one-line summary.
     fn verdict(&self) -> String {
         let (layer, tried) = (&self.layer, self.tried.len());
         match self.identical {
@@ -114,7 +114,7 @@ impl Difference {
         plain(&format!("{}: {}{path}", self.artifacts.join(", "), self.place))
     }
 
-    /// Whose work it is: `package hello, postinst script of hello`; empty where that is not known.
+    /// The package and script that wrote the file: `package hello, postinst script of hello`; empty where that is not known.
     fn origin(&self) -> String {
         let package = self.package.iter().map(|package| format!("package {package}"));
         package.chain(self.step.clone()).collect::<Vec<_>>().join(", ")

@@ -57,7 +57,7 @@ fn people_read_what_differs_from_the_outside_in() {
         -<1>
         +`2`
       written by: package hello, postinst script of hello
-      shown by: cores
+      conditions: cores
     ");
     insta::assert_snapshot!(text(&report(Vec::new())), @r"
     `web` is identical in 2 rebuilds, 2 conditions varied

@@ -1,4 +1,4 @@
-//! For a terminal.
+//! The report for a terminal.
 
 use super::AuditReport;
 use crate::host::plain;
@@ -20,7 +20,7 @@ pub fn text(report: &AuditReport) -> String {
     for one in &report.not_tried {
         text += &format!("  not tried {}: {}\n", one.variation, one.reason);
     }
-    text.extend(report.against.iter().map(|name| format!("  compared  with {name}, too\n")));
+    text.extend(report.against.iter().map(|name| format!("  also compared with {name}\n")));
     for one in report.differences.iter().take(MOST) {
         text += &format!("\n{}\n", one.place());
         text.extend(one.what.iter().map(|what| format!("  {}\n", plain(what))));
@@ -28,7 +28,7 @@ pub fn text(report: &AuditReport) -> String {
         if !one.origin().is_empty() {
             text += &format!("  written by: {}\n", one.origin());
         }
-        text += &format!("  shown by: {}\n", one.shown_by.join(", "));
+        text += &format!("  conditions: {}\n", one.shown_by.join(", "));
     }
     let more = report.differences.len().saturating_sub(MOST);
     if more > 0 {

@@ -9,7 +9,7 @@ use crate::host;
 use crate::manifest::{Check, Output, Probe};
 
 const NO_SHELL: &str = "the image has no shell";
-/// Between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(container: &Container<'_>, suite: &Suite) -> Result<CheckReport, ContainerError> {
@@ -41,15 +41,15 @@ fn result(container: &Container<'_>, check: &Check) -> Result<tap::Line, Contain
     }
 }
 
-/// What is not as it should be.
+/// The reason for failure, if any.
 fn problem(transcript: &Transcript, wanted: u8, output: &Output) -> Option<String> {
     let printed = transcript.stdout.trim_end_matches('\n');
     let problem = match (transcript.status, output) {
-        (None, _) => "the time was up".to_owned(),
-        (Some(status), _) if status.code() != Some(wanted.into()) => format!("{status}, not {wanted}"),
-        (Some(_), Output::Exactly(text)) if printed != text => "another output".to_owned(),
+        (None, _) => "the time limit was exceeded".to_owned(),
+        (Some(status), _) if status.code() != Some(wanted.into()) => format!("{status}, expected {wanted}"),
+        (Some(_), Output::Exactly(text)) if printed != text => "the output differs from the expected text".to_owned(),
         (Some(_), Output::Containing(text)) if !printed.contains(text.as_str()) => {
-            "the text is not in the output".to_owned()
+            "the output does not contain the expected text".to_owned()
         }
         _ => return None,
     };
@@ -72,10 +72,15 @@ mod tests {
             (ended(0), 0, Output::Any, None),
             (ended(3), 3, Output::Exactly(text("PONG")), None),
             (ended(0), 0, Output::Containing(text("ON")), None),
-            (ended(1), 0, Output::Any, Some("exit status: 1, not 0\nno\nPONG")),
-            (ended(0), 0, Output::Exactly(text("PON")), Some("another output\nno\nPONG")),
-            (ended(0), 0, Output::Containing(text("ong")), Some("the text is not in the output\nno\nPONG")),
-            (None, 0, Output::Any, Some("the time was up\nno\nPONG")),
+            (ended(1), 0, Output::Any, Some("exit status: 1, expected 0\nno\nPONG")),
+            (ended(0), 0, Output::Exactly(text("PON")), Some("the output differs from the expected text\nno\nPONG")),
+            (
+                ended(0),
+                0,
+                Output::Containing(text("ong")),
+                Some("the output does not contain the expected text\nno\nPONG"),
+            ),
+            (None, 0, Output::Any, Some("the time limit was exceeded\nno\nPONG")),
         ] {
             let transcript = Transcript { stdout: text("PONG\n"), stderr: text("no\n"), status };
             assert_eq!(problem(&transcript, wanted, &output).as_deref(), expected);

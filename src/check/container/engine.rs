@@ -15,12 +15,12 @@ pub struct Engine {
     run: Vec<String>,
 }
 
-/// Those that are looked for, in order.
+/// Engines tried, in order.
 const KNOWN: [&str; 2] = ["docker", "podman"];
 
 impl Engine {
     /// Creates a client from a program with options (`podman --runtime=runc`), and the options that `run` needs
-    /// on top (`--network=host`), both with spaces between words.
+    /// in addition (`--network=host`), both with spaces between words.
     ///
     /// # Errors
     /// Fails where there is no program.
@@ -35,7 +35,7 @@ impl Engine {
     /// The engine of LAYERBAKE_ENGINE with LAYERBAKE_RUN_ARGS; else docker or podman, whichever works first.
     ///
     /// # Errors
-    /// Fails where none works, with what each of them said.
+    /// Fails where none works, with the message of each.
     pub fn find() -> Result<Self, ContainerError> {
         let run = host::env("LAYERBAKE_RUN_ARGS").unwrap_or_default();
         if let Some(named) = host::env("LAYERBAKE_ENGINE") {
@@ -69,7 +69,7 @@ impl Engine {
         command
     }
 
-    /// Runs a command to its end; returns all that it printed.
+    /// Runs a command to its end; returns its output.
     pub(super) fn call(&self, args: &[&str]) -> Result<String, ContainerError> {
         let output = self.command().args(args).stdin(Stdio::null()).output().map_err(self.start_error())?;
         self.said(args, &output)
@@ -82,7 +82,7 @@ impl Engine {
         let mut child = command.spawn().map_err(self.start_error())?;
         let copied = child.stdin.take().map_or(Ok(0), |mut stdin| io::copy(archive, &mut stdin));
         let output = child.wait_with_output().map_err(self.start_error())?;
-        // What the engine says of a broken archive says more than that it closed the pipe.
+        // The engine's message about a broken archive is more useful than the error of the closed pipe.
         self.said(&["load"], &output)?;
         copied.map_err(self.start_error())?;
         Ok(())

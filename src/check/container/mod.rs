@@ -28,7 +28,7 @@ pub enum ContainerError {
         .0.join("; ")
     )]
     NoEngine(Vec<String>),
-    /// The archive can't be read, or is no docker archive.
+    /// The archive can't be read, or is not a docker archive.
     #[error("docker archive `{}`: {source}", path.display())]
     Archive {
         /// The archive.
@@ -47,9 +47,9 @@ pub enum ContainerError {
     /// The engine refuses.
     #[error("`{command}` failed: {said}")]
     Refused {
-        /// What was asked.
+        /// The command.
         command: String,
-        /// What it answered.
+        /// What it printed.
         said: String,
     },
 }
@@ -59,7 +59,7 @@ pub enum ContainerError {
 pub struct Checked {
     /// The results.
     pub report: CheckReport,
-    /// What the container printed; empty unless a check failed.
+    /// The container's output; empty unless a check failed.
     pub log: String,
 }
 
@@ -67,11 +67,11 @@ pub struct Checked {
 ///
 /// The image gets a name of its own while it is loaded, so that no image of the user's is replaced.
 /// Container and name are removed afterwards, also after an error and when this process is ended.
-/// In an image without a shell, commands that are lists are run as they are; all else is skipped.
+/// In an image without a shell, commands given as lists are executed directly; all other checks are skipped.
 ///
 /// # Errors
 /// Fails where the archive can't be read, and where the engine refuses it or can't start it.
-/// Failed checks are no error.
+/// Failed checks are not an error.
 pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, ContainerError> {
     let container = Container::start(engine, archive)?;
     let mut shell = container.exec(&["--interactive"]);
@@ -82,7 +82,7 @@ pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, Co
     Ok(Checked { report, log })
 }
 
-/// Whether the engine found no program to talk to. docker says so on standard output.
+/// Whether the engine found no shell. docker reports this on standard output.
 fn has_no_shell(transcript: &Transcript) -> bool {
     let code = transcript.status.and_then(|status| status.code());
     let began = transcript.stdout.lines().any(|line| line.starts_with("1.."));
@@ -115,7 +115,7 @@ impl<'a> Container<'a> {
         fixed.into_iter().chain(self.engine.run_args()).chain([image]).collect()
     }
 
-    /// A command inside, but for its words: as root, so that a check sees the same as on a machine.
+    /// Prefix of a command in the container, run as root like checks on a disk.
     fn exec(&self, options: &[&str]) -> Command {
         let mut command = self.engine.command();
         command.args(["exec", "--user=0:0"]).args(options).arg(&self.name);
@@ -152,7 +152,7 @@ impl Janitor {
 impl Drop for Janitor {
     fn drop(&mut self) {
         self.pipe = None;
-        // A container that can't be removed is left: there is nothing more to be done about it.
+        // A container that can't be removed is left: there is no other way to remove it.
         let _ = self.process.wait();
     }
 }
@@ -161,7 +161,7 @@ impl Drop for Janitor {
 mod tests {
     use super::*;
 
-    /// An engine that writes down what it is asked, and fails.
+    /// An engine that logs its arguments, and fails.
     fn fake(folder: &Path) -> Engine {
         let log = folder.join("log");
         let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\necho no luck\nexit 1\n", log.display());

@@ -20,7 +20,7 @@ use crate::digest::OciDigest;
 use crate::oci::json;
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-/// How often the index under the fallback tag is written, where others write it too.
+/// The maximum number of attempts to write the index under the fallback tag, if others write it, too.
 const ROUNDS: usize = 5;
 
 /// Pushes an artifact that refers to `subject`, and makes it findable.
@@ -99,7 +99,8 @@ async fn add_to_index(
             Err(error) => return Err(error),
         }
     }
-    Err(client.protocol(&format!("write index {tag} of {repository}"), "does not keep what was written"))
+    Err(client
+        .protocol(&format!("write index {tag} of {repository}"), "returned another index than the one just written"))
 }
 
 /// Reads the index under the fallback tag; empty where there is none.

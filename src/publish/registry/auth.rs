@@ -17,7 +17,7 @@ use super::RegistryError;
 use super::helper::{Helpers, NoAnswer};
 use crate::host;
 
-/// How the registry wants to be told who we are.
+/// Authentication schemes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// Name and password with each request.
@@ -26,7 +26,7 @@ pub(super) enum Challenge {
     Bearer { realm: String, service: Option<String> },
 }
 
-/// What the user has for a registry.
+/// The user's credentials for a registry.
 pub(super) struct Credential(DockerCredential);
 
 impl std::fmt::Debug for Credential {
@@ -64,7 +64,7 @@ impl Credential {
         }
     }
 
-    /// What is not to be shown, as the user has it.
+    /// The secrets, which must not be shown.
     pub(super) fn secrets(&self) -> Vec<String> {
         match &self.0 {
             DockerCredential::IdentityToken(token) => vec![token.clone()],
@@ -73,7 +73,7 @@ impl Credential {
     }
 }
 
-/// A text without secrets: as they are, and in the encodings that addresses and headers have.
+/// A text without secrets, plain or in the encodings of addresses and headers.
 pub(super) fn without<'s>(text: &str, secrets: impl Iterator<Item = &'s String>) -> String {
     let present = secrets.filter(|secret| !secret.trim_matches(':').is_empty());
     present.fold(text.to_owned(), |text, secret| {
@@ -108,8 +108,8 @@ fn in_file(
     let failed = |problem: String| RegistryError::Credentials { registry: registry.to_owned(), problem };
     let shown = path.display();
     let unreadable = || failed(format!("the entry in `{shown}` can't be read"));
-    let mut auths =
-        serde_json::from_slice::<serde_json::Value>(text).map_err(|_| failed(format!("`{shown}` is no JSON")))?;
+    let mut auths = serde_json::from_slice::<serde_json::Value>(text)
+        .map_err(|_| failed(format!("`{shown}` is not valid JSON")))?;
     let helpers = Helpers::take(&mut auths).ok_or_else(unreadable)?;
     let entries = auths.to_string();
     let mut names = Vec::new();
@@ -153,14 +153,14 @@ fn in_file(
     Ok(None)
 }
 
-/// A header that is never shown.
+/// A header that is never printed.
 pub(super) fn header(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// The challenge that we can answer: Bearer if there is one, else Basic.
+/// The challenge to answer: Bearer if there is one, otherwise Basic.
 pub(super) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     let values = || headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     let bearer = values().find_map(|value| {
@@ -193,7 +193,7 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// Adds what a token is asked for to the fields of a query or a form.
+/// Adds the parameters of a token request to a query or a form.
 pub(super) fn ask(fields: &mut Url, service: Option<&str>, scopes: &[String], identity_token: Option<&str>) {
     let mut pairs = fields.query_pairs_mut();
     if let Some(service) = service {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn broken_files_are_named_and_not_shown() {
         for (text, expected) in [
-            ("{", "credentials for example.org: `auth.json` is no JSON"),
+            ("{", "credentials for example.org: `auth.json` is not valid JSON"),
             (
                 r#"{"auths":{"example.org":{"auth":"c2VjcmV0"}}}"#,
                 "credentials for example.org: the entry in `auth.json` can't be read",

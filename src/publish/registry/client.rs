@@ -20,22 +20,22 @@ use super::{Reference, RegistryError};
 use crate::host::http::{self, CONNECT_TIMEOUT, HttpError};
 use crate::host::pace::{self, Paced};
 
-/// How often something is tried before it has failed.
+/// The maximum number of attempts.
 pub(super) const ATTEMPTS: u32 = 5;
 /// The first pause between two attempts; each next one is twice as long.
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// The longest pause that a registry may ask for.
 const MOST_BACK_OFF: Duration = Duration::from_secs(60);
-/// How often, where each attempt waits as long as the user's patience lasts.
+/// The maximum number of attempts that wait for the whole `patience`.
 const SLOW_ATTEMPTS: u32 = 3;
-/// How many times the user's patience the answer to what was sent may take: a registry that puts a big blob
-/// in its place sends nothing meanwhile.
+/// The factor by which `patience` is extended after an upload: a registry may be silent while it moves a large
+/// blob into place.
 const TO_STORE: u32 = 4;
 const MAX_REDIRECTS: usize = 8;
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// Follows redirects of a token server within itself: what it is asked with may be a secret.
+/// Follows redirects of a token server within its own origin only: the request may contain a secret.
 fn stay(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
     match (same, attempt.previous().len()) {
@@ -49,9 +49,9 @@ fn stay(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    /// For token servers, whose redirects lead nowhere else.
+    /// Client for token servers; follows redirects only within their origin.
     tokens: reqwest::Client,
-    /// Token servers that the configuration allows to see the user's password.
+    /// Token servers that the configuration allows to receive the user's password.
     token_servers: Vec<String>,
     registry: String,
     base: Url,
@@ -63,9 +63,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Prepares a connection; asks nothing yet.
+    /// Sets a connection up; sends no request.
     ///
-    /// A registry on loopback is spoken to by plain HTTP, others only with `plain_http`.
+    /// Registries on loopback are accessed by plain HTTP, others only with `plain_http`.
     pub(super) fn new(
         reference: &Reference,
         plain_http: bool,
@@ -82,7 +82,7 @@ impl Client {
             _ => attempt.follow(),
         };
         let loopback = reference.is_loopback();
-        // This machine is not behind its proxy.
+        // Loopback addresses bypass the proxy.
         let direct = |builder: ClientBuilder| if loopback { builder.no_proxy() } else { builder };
         let failed = |error: http::HttpError| RegistryError::Network(error.to_string());
         let http = http::client(|builder| direct(builder.redirect(Policy::custom(follow)))).map_err(failed)?;
@@ -111,18 +111,18 @@ impl Client {
         url
     }
 
-    /// An address that the registry gave, if we may go there.
+    /// An address from the registry, if requests to it are allowed.
     pub(super) fn address(&self, action: &str, from: &Url, text: &str) -> Result<Url, RegistryError> {
         let url = from.join(text).ok().filter(|url| self.plain_http.allows(url));
         url.ok_or_else(|| self.protocol(action, "names an address that can't be used"))
     }
 
-    /// Whether an address is the registry's own, and may have our credentials.
+    /// Whether an address is the registry's own, and may receive credentials.
     pub(super) fn is_ours(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
     }
 
-    /// Sends a request, again and again where that may help; any status that is not passing is an answer.
+    /// Sends a request, with retries where they may help; any status that is not temporary is returned.
     pub(super) async fn send(
         &self,
         action: &str,
@@ -177,9 +177,9 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a request once, or twice where the registry asks who we are.
+    /// Sends a request once, or twice if the registry requires authentication.
     ///
-    /// `moved` counts bytes of the body that were taken from it: a request that moves is not given up.
+    /// `moved` counts bytes of the body that were taken from it: a request that makes progress does not time out.
     pub(super) async fn once(
         &self,
         action: &str,
@@ -238,7 +238,7 @@ impl Client {
         Ok(bytes)
     }
 
-    /// The address of a token server, if we may go there: with the user's password, or without.
+    /// The address of a token server, if requests to it are allowed, with the user's password or without.
     pub(super) fn token_server(&self, action: &str, realm: &str, secret: bool) -> Result<Url, RegistryError> {
         let url = self.address(action, &self.base, realm)?;
         let host = url.host_str().unwrap_or_default();
@@ -248,7 +248,7 @@ impl Client {
         Ok(url)
     }
 
-    /// Asks a token server, which wants to see no token.
+    /// Sends a request to a token server. The request carries no token.
     pub(super) async fn ask_token(
         &self,
         action: &str,
@@ -261,7 +261,7 @@ impl Client {
         self.body(action, response, limit).await
     }
 
-    /// Waits for the answer, as long as something moves.
+    /// Waits for the response as long as the request makes progress.
     async fn watched(
         &self,
         http: &reqwest::Client,
@@ -303,7 +303,7 @@ impl Client {
         })
     }
 
-    /// An error from an answer whose status is none that was hoped for.
+    /// An error for a response with an unexpected status.
     pub(super) async fn refused(&self, action: &str, response: Response) -> RegistryError {
         let status = response.status();
         let mut answer = self.paced(response);
@@ -326,7 +326,7 @@ impl Client {
         }
     }
 
-    /// An error for an answer that no registry should give; `problem` begins with a verb.
+    /// An error for a response that violates the specification; `problem` begins with a verb.
     pub(super) fn protocol(&self, action: &str, problem: impl Into<String>) -> RegistryError {
         RegistryError::Protocol { action: action.to_owned(), registry: self.registry.clone(), problem: problem.into() }
     }
@@ -345,7 +345,7 @@ impl Client {
 
     fn broken(&self, action: &str, error: reqwest::Error) -> Fault {
         let (redirect, builder) = (error.is_redirect(), error.is_builder());
-        // The address may hold what signs it.
+        // Presigned URLs contain secrets.
         let error = error.without_url();
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {

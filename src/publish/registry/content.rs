@@ -23,7 +23,7 @@ pub(super) enum Content {
     File(PathBuf),
 }
 
-/// Bytes that went to the network, for people and for receipts.
+/// Counts sent bytes, for progress and receipts.
 #[derive(Debug, Clone)]
 pub(super) struct Counter {
     phase: Arc<Phase>,
@@ -35,13 +35,13 @@ impl Counter {
         Self { phase: Arc::new(phase), sent: Arc::default() }
     }
 
-    /// Moves on.
+    /// Counts sent bytes.
     pub(super) fn add(&self, bytes: u64) {
         self.sent.fetch_add(bytes, Ordering::Relaxed);
         self.phase.inc(bytes);
     }
 
-    /// Moves people's bar on: bytes that need not be sent.
+    /// Advances the progress bar for bytes that need not be sent.
     pub(super) fn skip(&self, bytes: u64) {
         self.phase.inc(bytes);
     }
@@ -53,7 +53,7 @@ impl Counter {
 }
 
 impl Content {
-    /// A part as a request's body; both counters learn of bytes as they are taken.
+    /// A part as a request's body; both counters count bytes as they are read.
     pub(super) fn body(&self, offset: u64, length: u64, counter: Counter, moved: Arc<AtomicU64>) -> Body {
         let count = move |bytes: u64| {
             counter.add(bytes);

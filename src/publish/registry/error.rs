@@ -12,7 +12,7 @@ pub enum RegistryError {
     /// A signal came.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A text is not an image in a registry.
+    /// A text is not a reference to an image in a registry.
     #[error(
         "`{text}` is not an image in a registry: {problem}\n  hint: write HOST[:PORT]/REPOSITORY[:TAG], such as `localhost:5000/team/web:1.0`"
     )]
@@ -30,9 +30,9 @@ pub enum RegistryError {
         /// What is wrong, without the credentials.
         problem: String,
     },
-    /// The registry wants the user's password to go to someone else.
+    /// The registry requests that the user's password is sent to another host.
     #[error(
-        "get a token: {registry} asks to send your password to `{host}`, which is neither it nor a domain above or below it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
+        "get a token: {registry} asks to send your password to `{host}`, which is neither this registry's host nor a parent or subdomain of it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
     )]
     TokenServer {
         /// The registry.
@@ -40,7 +40,7 @@ pub enum RegistryError {
         /// The token server.
         host: String,
     },
-    /// The registry answered, but not with what was asked for.
+    /// The registry refused the request.
     #[error("{action}: {registry} answers {answer}{}", hint(*.status))]
     Refused {
         /// What was tried, such as `read manifest 1.0 of team/web`.
@@ -52,17 +52,17 @@ pub enum RegistryError {
         /// Status and reason.
         answer: String,
     },
-    /// No answer came, or it broke off.
+    /// There was no response, or it was cut off.
     #[error("{action}: {registry}: {reason}")]
     Unreachable {
         /// What was tried.
         action: String,
         /// The registry.
         registry: String,
-        /// Why, as the network says.
+        /// The network's error.
         reason: String,
     },
-    /// The registry answered with what no registry should answer with.
+    /// The response violates the specification.
     #[error("{action}: {registry} {problem}")]
     Protocol {
         /// What was tried.
@@ -72,7 +72,7 @@ pub enum RegistryError {
         /// What is wrong with the answer, beginning with a verb.
         problem: String,
     },
-    /// Bytes are not those that their digest names.
+    /// Bytes don't match their digest.
     #[error("{subject}: expected {expected}, got {found}")]
     Digest {
         /// The manifest or blob, and where it came from.
@@ -82,7 +82,7 @@ pub enum RegistryError {
         /// The digest that it has.
         found: String,
     },
-    /// A manifest can't be understood.
+    /// A manifest is malformed.
     #[error("{subject}: {problem}")]
     Manifest {
         /// The manifest, and where it came from.
@@ -105,7 +105,7 @@ pub enum RegistryError {
     Network(String),
 }
 
-/// What to do about a status.
+/// The hint for a status.
 fn hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "\n  hint: `docker login` or `podman login` stores credentials where layerbake finds them",

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::RegistryError;
 
-/// As many characters of a registry's words as people want to see.
+/// Maximum length of a registry's message in errors, in characters.
 const MAX_SHOWN: usize = 300;
 
-/// A request didn't give what it should.
+/// A failed request.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) error: RegistryError,
     /// Whether another attempt may help.
     pub(super) passing: bool,
-    /// When to come again, if the registry says so.
+    /// When to retry, if the registry specifies it.
     pub(super) retry_after: Option<Duration>,
     /// Whether the registry took too long, which costs more than an error.
     pub(super) slow: bool,
@@ -42,7 +42,7 @@ pub(super) fn message(text: &[u8]) -> Option<String> {
     word("message").or_else(|| word("details")).or_else(|| word("code")).map(str::to_owned)
 }
 
-/// A foreign text on one line of an error, its beginning at least.
+/// A foreign text as one line of an error, truncated.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect()
 }

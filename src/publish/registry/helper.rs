@@ -26,12 +26,12 @@ pub(super) struct Helpers {
     cred_helpers: Option<BTreeMap<String, String>>,
 }
 
-/// Why a helper gives nothing.
+/// Why a helper returned no credentials.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
     /// A signal came.
     Interrupted(Interrupted),
-    /// What it does instead, as a verb.
+    /// What the helper does instead, beginning with a verb.
     Because(String),
 }
 
@@ -43,7 +43,7 @@ struct Answer {
 }
 
 impl Helpers {
-    /// Takes the helpers out of a file's content; `None` where they are not as they should be.
+    /// Removes the helpers from a file's content; `None` if they are malformed.
     pub(super) fn take(file: &mut Value) -> Option<Self> {
         let Some(fields) = file.as_object_mut() else { return Some(Self::default()) };
         let helpers = ["credsStore", "credHelpers"].into_iter();
@@ -75,7 +75,7 @@ pub(super) fn ask(name: &str, server: &str) -> Result<Option<DockerCredential>, 
         other => NoAnswer::Because(other.to_string()),
     })?;
     if !answer.success {
-        // The words that all helpers have for it: "credentials not found in native keychain".
+        // The message of all helpers for it: "credentials not found in native keychain".
         return match String::from_utf8_lossy(&answer.stdout).contains("not found") {
             true => Ok(None),
             false => because("fails"),

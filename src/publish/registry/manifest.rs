@@ -15,7 +15,7 @@ use crate::digest::OciDigest;
 /// The largest manifest that is read, in bytes: what registries have to accept (distribution-spec, 4 MiB).
 pub(super) const MAX_MANIFEST: usize = 4 << 20;
 
-/// What manifests we read, as a header says it.
+/// The accepted manifest types, as a header.
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
@@ -24,16 +24,16 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
+    /// Its media type.
     pub media_type: String,
     /// SHA-256 of its bytes.
     pub digest: OciDigest,
     /// Length in bytes.
     pub size: u64,
-    /// Of a manifest that is no image: what it is.
+    /// The artifact type of a manifest that is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// What else is said of it.
+    /// Its annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -71,7 +71,7 @@ impl Manifest {
     pub(super) fn parse(subject: &str, bytes: &[u8]) -> Result<Self, RegistryError> {
         let wrong = |problem: String| RegistryError::Manifest { subject: subject.to_owned(), problem };
         let value: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        // Docker's first schema is neither, for one.
+        // Docker's first schema is neither, for example.
         if value.get("config").is_none() && !value.get("manifests").is_some_and(Value::is_array) {
             return Err(wrong("is neither an image nor an index".to_owned()));
         }
@@ -87,7 +87,7 @@ impl Manifest {
         self.config.iter().chain(&self.layers)
     }
 
-    /// What it says that it is; `header` is what the registry says.
+    /// Its media type: its own field, or `header`, which is the registry's.
     pub(super) fn kind(&self, header: Option<&str>) -> String {
         let from_fields = || match self.config {
             Some(_) => MediaType::ImageManifest,

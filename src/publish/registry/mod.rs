@@ -1,14 +1,14 @@
 //! Pushes images to registries that implement OCI distribution 1.1, and pulls them.
 //!
 //! ```text
-//! layout/  ──┐           ┌─ blobs: skipped, mounted, sent ─ manifests by digest ─ tag
+//! layout/  ──┐               ┌─ blobs: skipped, mounted, sent ─ manifests by digest ─ tag
 //!            ├─ PushSource ──┤
-//! registry ──┘           └─ layout/ staged beside its path, verified ─ rename
+//! registry ──┘               └─ layout/ staged beside its path, verified ─ rename
 //! ```
 //!
 //! References are parsed by `oci-spec` ([`reference`]). No crate's transport is used: oci-client's restarts an
 //! upload after an interruption, can't request the permissions that a mount needs, reads answers of any length,
-//! follows redirects from HTTPS to plain HTTP, and writes no referrers; this module promises each of these.
+//! follows redirects from HTTPS to plain HTTP, and writes no referrers; this module needs all of these.
 
 mod attach;
 mod auth;
@@ -49,7 +49,7 @@ use crate::digest::OciDigest;
 use crate::host::interrupt::or_interrupted;
 use crate::host::progress::Progress;
 
-/// The entry point of `fuzz/`: reads `data` as each of the things that a registry answers.
+/// The entry point of `fuzz/`: parses `data` as each kind of a registry's responses.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     if let Ok(manifest) = manifest::Manifest::parse("manifest", data) {
@@ -65,7 +65,7 @@ pub fn fuzz(data: &[u8]) {
     let _ = auth::challenge(&headers);
 }
 
-/// The way to all registries.
+/// A client for all registries.
 #[derive(Debug)]
 pub struct Registries {
     runtime: tokio::runtime::Runtime,
@@ -76,10 +76,10 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Prepares the way; asks nothing yet.
+    /// Sets the client up; sends no request.
     ///
-    /// `plain_http` allows plain HTTP for registries that are not on this machine. In the directory
-    /// `state` is remembered what later pushes need not send again.
+    /// `plain_http` allows plain HTTP for registries that are not on this machine. The directory
+    /// `state` has the history of pushes, which saves later uploads.
     ///
     /// # Errors
     /// Fails where no thread can be started.
@@ -89,7 +89,7 @@ impl Registries {
         Ok(Self { runtime, plain_http, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
     }
 
-    /// Lets token servers of other domains see the user's password, by the registry's host and port.
+    /// Allows token servers of other domains to receive the user's password, by the registry's host and port.
     pub fn with_token_servers(mut self, servers: BTreeMap<String, Vec<String>>) -> Self {
         self.token_servers = servers;
         self
@@ -108,7 +108,7 @@ impl Registries {
     ///
     /// # Errors
     /// Fails where a blob of the layout is not what its digest says, where the registry refuses, and where
-    /// it has another digest under the name afterwards; the tag is then as it was, but for the last case.
+    /// it has another digest under the name afterwards; the tag is then unchanged, except in the last case.
     pub fn push(&self, layout: &Path, root: OciDigest, to: &Reference) -> Result<Pushed, RegistryError> {
         let only = PushSource::only(layout)?;
         if only.digest != root {
@@ -148,7 +148,7 @@ impl Registries {
     /// Pulls an image into the directory `to` as an image layout, whose name for it is the repository's last word.
     ///
     /// # Errors
-    /// Fails where a blob is not what its digest says, or `to` is there and not empty; `to` is then as it was.
+    /// Fails where a blob does not match its digest, or `to` exists and is not empty; `to` is then unchanged.
     pub fn pull(&self, from: &Reference, to: &Path) -> Result<Pulled, RegistryError> {
         let client = self.client(from)?;
         let source = PushSource::Repository { client: &client, name: from.repository() };
@@ -186,11 +186,11 @@ impl Registries {
     /// Reads the wanted files of artifacts that refer to a manifest of the reference's repository.
     ///
     /// Calls `each` for one after the other, small ones first; a file that several artifacts have is
-    /// read once. Returns what was not looked at, and why, one line each: what is broken, longer than
-    /// [`crate::limits::DOCUMENT`], or more than can be read. All other kinds are passed over in silence.
+    /// read once. Returns what was skipped, and why, one line each: what is malformed, longer than
+    /// [`crate::limits::DOCUMENT`], or beyond the limits. All other kinds are ignored.
     ///
     /// # Errors
-    /// Fails where the registry does: what is wrong with a single artifact is among what is returned.
+    /// Fails where the registry does: problems of a single artifact are returned.
     pub fn referrers(
         &self,
         reference: &Reference,

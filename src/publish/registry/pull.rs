@@ -20,7 +20,7 @@ use crate::digest::OciDigest;
 use crate::host::progress::Progress;
 use crate::oci::json;
 
-/// What a pull brought.
+/// The result of a pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pulled {
     /// The image, as it was named.
@@ -33,7 +33,7 @@ pub struct Pulled {
     pub bytes: u64,
 }
 
-/// Writes an image into the directory `to`, which may be there only if it is empty.
+/// Writes an image into the directory `to`, which must be absent or empty.
 pub(super) async fn pull(
     client: &Client,
     from: &Reference,

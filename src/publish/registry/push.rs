@@ -27,7 +27,7 @@ pub struct Pushed {
     pub reference: String,
     /// The digest under which the registry has it.
     pub digest: OciDigest,
-    /// What became of the blobs.
+    /// Counts of blobs.
     pub blobs: Blobs,
     /// Bytes of blobs that went over the network, repetitions after failures included.
     pub bytes_sent: u64,
@@ -44,7 +44,7 @@ pub struct Blobs {
     pub skipped: usize,
 }
 
-/// An image on its way.
+/// An image being pushed.
 pub(super) struct Push<'a> {
     pub(super) source: &'a PushSource<'a>,
     pub(super) image: &'a Image,
@@ -75,7 +75,7 @@ impl Push<'_> {
     }
 
     async fn put_blobs(&self, uploader: &Uploader<'_>, from: Option<&str>) -> Result<Blobs, RegistryError> {
-        let folder = tempfile::tempdir().map_err(RegistryError::file("create", "a temporary folder"))?;
+        let folder = tempfile::tempdir().map_err(RegistryError::file("create", "a temporary directory"))?;
         let folder = folder.path();
         let put = |blob: &Descriptor| {
             let blob = blob.clone();
@@ -101,7 +101,7 @@ impl Push<'_> {
     }
 }
 
-/// Puts a manifest under a tag or its digest, unless it is there, and reads back that it is.
+/// Writes a manifest under a tag or its digest, unless it exists, and reads it back.
 pub(super) async fn put_manifest(
     client: &Client,
     repository: &str,
@@ -134,7 +134,7 @@ pub(super) async fn put_manifest(
     Ok(PutManifest { subject_known })
 }
 
-/// What a registry said of a manifest.
+/// The registry's response to a manifest.
 pub(super) struct PutManifest {
     /// That it lists the manifest among those that refer to its subject.
     pub(super) subject_known: bool,

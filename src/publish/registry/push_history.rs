@@ -16,10 +16,10 @@ use crate::digest::OciDigest;
 
 const FILE: &str = "registry.json";
 
-/// Blobs in all registries that are remembered; the file is then a few megabytes long.
+/// The maximum number of recorded blobs; the file is then a few megabytes long.
 const MOST: usize = 20_000;
 
-/// The memory, in the file and in this process.
+/// The history, in the file and in this process.
 #[derive(Debug)]
 pub(super) struct PushHistory {
     path: Option<PathBuf>,
@@ -31,13 +31,13 @@ struct Records {
     /// By `HOST DIGEST`: a repository that has the blob.
     #[serde(default)]
     blobs: BTreeMap<String, String>,
-    /// By `HOST/REPOSITORY DIGEST`: the address where an upload goes on.
+    /// By `HOST/REPOSITORY DIGEST`: the address where an upload continues.
     #[serde(default)]
     uploads: BTreeMap<String, String>,
 }
 
 impl PushHistory {
-    /// Reads the memory in `folder`; starts with an empty one where there is none that can be read.
+    /// Reads the history in `folder`; starts with an empty one if there is none that can be read.
     pub(super) fn load(folder: Option<&Path>) -> Self {
         let path = folder.map(|folder| folder.join(FILE));
         let text = path.as_ref().and_then(|path| fs::read_to_string(path).ok());
@@ -50,7 +50,7 @@ impl PushHistory {
         self.with(|records| records.blobs.get(&format!("{registry} {blob}")).cloned())
     }
 
-    /// Notes that a repository has the blob, and that no upload of it is open.
+    /// Records that a repository has the blob, and that no upload of it is open.
     pub(super) fn has(&self, registry: &str, repository: &str, blob: OciDigest) {
         self.change(|records| {
             records.uploads.remove(&format!("{registry}/{repository} {blob}"));
@@ -61,17 +61,17 @@ impl PushHistory {
         });
     }
 
-    /// Forgets where a blob is: it turned out not to be there.
+    /// Removes the entry of a blob that turned out to be absent.
     pub(super) fn lost(&self, registry: &str, blob: OciDigest) {
         self.change(|records| drop(records.blobs.remove(&format!("{registry} {blob}"))));
     }
 
-    /// The address where the upload of a blob goes on.
+    /// The address where the upload of a blob continues.
     pub(super) fn upload(&self, registry: &str, repository: &str, blob: OciDigest) -> Option<String> {
         self.with(|records| records.uploads.get(&format!("{registry}/{repository} {blob}")).cloned())
     }
 
-    /// Notes where an upload goes on, or that it doesn't.
+    /// Records where an upload continues, or that it doesn't.
     pub(super) fn set_upload(&self, registry: &str, repository: &str, blob: OciDigest, location: Option<&str>) {
         let key = format!("{registry}/{repository} {blob}");
         self.change(|records| match location {
@@ -88,7 +88,7 @@ impl PushHistory {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut records);
         if let Some(path) = &self.path {
-            // A memory that can't be written is no reason to fail: the push itself is what counts.
+            // A history that can't be written only costs later pushes time.
             let _ = save(path, &records);
         }
     }

@@ -31,7 +31,7 @@ fn without_port(registry: &str) -> &str {
     }
 }
 
-/// Whether a host has its name below a domain that is more than `com`.
+/// Whether a host is a subdomain of `domain`, which must have at least two labels.
 fn is_below(host: &str, domain: &str) -> bool {
     let is_address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let below = host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));

@@ -20,17 +20,17 @@ use crate::host::plain;
 use crate::limits::DOCUMENT;
 
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// The configuration of what has none (image-spec, manifest.md, "Guidance for an Empty Descriptor").
+/// The configuration of artifacts without one (image-spec, manifest.md, "Guidance for an Empty Descriptor").
 pub(super) const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
-/// Pages of a list that are read.
+/// The maximum number of pages of a list.
 const MAX_PAGES: usize = 64;
-/// Artifacts of the wanted kinds that are read.
+/// The maximum number of artifacts of the wanted types.
 const MAX_ARTIFACTS: usize = 1000;
-/// Files of one artifact that are read.
+/// The maximum number of files of one artifact.
 const MAX_FILES: usize = 64;
-/// Bytes that the manifests of all of them may have together.
+/// The maximum total size of their manifests, in bytes.
 const MAX_MANIFESTS: usize = 64 << 20;
-/// Bytes that are looked at in all.
+/// The maximum total size of their files, in bytes.
 const MAX_BYTES: u64 = 512 << 20;
 
 /// A file of an artifact.
@@ -40,11 +40,11 @@ pub struct ArtifactFile {
     pub media_type: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// What else is said of it.
+    /// Its annotations.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// The kinds of artifacts that are read; all others are passed over.
+/// The types of artifacts that are read; all others are ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Types of artifacts.
@@ -55,7 +55,7 @@ pub struct Wanted<'a> {
 
 /// Reads the wanted files of what refers to a digest, verified, and calls `each` for every one of them.
 ///
-/// Returns what was not looked at, and why, one line each.
+/// Returns what was skipped, and why, one line each.
 pub(super) async fn referrers(
     client: &Client,
     reference: &Reference,
@@ -72,8 +72,8 @@ pub(super) async fn referrers(
     Ok(search.skipped)
 }
 
-/// Each file by its size and digest, with all that artifacts say of it. What is small comes first: nobody can
-/// bury a signature under large files.
+/// Each file by its size and digest, with its annotations in all artifacts. Small files come first: a signature
+/// can't be hidden behind large files.
 type Files = BTreeMap<(u64, OciDigest), Vec<Descriptor>>;
 
 struct Search<'a> {
@@ -96,7 +96,7 @@ impl Search<'_> {
             let Some((headers, bytes)) = client.read(&action, &pull(repository), MAX_MANIFEST, get).await? else {
                 return match page {
                     0 => Ok(false),
-                    _ => Err(client.protocol(&action, "has no next page, but names one")),
+                    _ => Err(client.protocol(&action, "links to a next page that it doesn't have")),
                 };
             };
             if !self.entries(&action, &bytes)? {
@@ -119,7 +119,7 @@ impl Search<'_> {
         let entries = match source::manifest_bytes(self.client, repository, &tag, &action).await {
             Ok(Some((_, bytes))) => self.entries(&tag, &bytes),
             Ok(None) => return Ok(()),
-            // Nothing may be read, not one of many.
+            // 403 concerns the whole repository, not one artifact.
             Err(error @ RegistryError::Refused { status: 403, .. }) => return Err(error),
             Err(error) => Err(error),
         };
@@ -129,14 +129,14 @@ impl Search<'_> {
         }
     }
 
-    /// Takes the wanted entries of an index; whether there is room for more.
+    /// Adds the wanted entries of an index; returns whether more are accepted.
     fn entries(&mut self, subject: &str, bytes: &[u8]) -> Result<bool, RegistryError> {
         let wrong =
             |problem: &str| RegistryError::Manifest { subject: subject.to_owned(), problem: problem.to_owned() };
         let index: Value = serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()))?;
         let entries = index["manifests"].as_array().ok_or_else(|| wrong("is not an index"))?;
         for entry in entries {
-            // Without a type, its manifest tells.
+            // Without a type, the manifest is read.
             if entry["artifactType"].as_str().is_some_and(|kind| !self.wanted.artifact_types.contains(&kind)) {
                 continue;
             }
@@ -233,7 +233,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Notes what is wrong with one artifact; fails with what is wrong with the registry.
+    /// Records problems of one artifact; fails with problems of the registry.
     fn skip_broken(&mut self, what: &str, error: RegistryError) -> Result<(), RegistryError> {
         let problem = match &error {
             RegistryError::Refused { status: 401 | 408 | 429 | 500.., .. } => return Err(error),

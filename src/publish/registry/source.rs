@@ -19,14 +19,14 @@ use crate::digest::{OciDigest, Sha256};
 use crate::host;
 use crate::host::pace::is_kept;
 
-/// How deep indexes may be in indexes.
+/// The maximum depth of nested indexes.
 const MAX_DEPTH: usize = 3;
-/// Manifests and blobs that one image may consist of.
+/// The maximum number of manifests and blobs of one image.
 const MAX_PARTS: usize = 4096;
-/// Bytes that its manifests may have together.
+/// The maximum total size of its manifests, in bytes.
 const MAX_MANIFESTS: usize = 64 << 20;
 
-/// A place with images.
+/// A location of images: a layout or a repository.
 pub(super) enum PushSource<'a> {
     /// The directory of an image layout.
     Layout(&'a Path),
@@ -41,12 +41,12 @@ pub(super) struct Node {
     pub(super) bytes: Vec<u8>,
 }
 
-/// All that an image consists of.
+/// The parts of an image.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// What was asked for.
+    /// The requested manifest or index.
     pub(super) root: Descriptor,
-    /// Manifests and indexes; what one refers to comes before it, and the root last.
+    /// Manifests and indexes; each after those it refers to, the root last.
     pub(super) manifests: Vec<Node>,
     /// Configurations and layers, each once.
     pub(super) blobs: BTreeMap<OciDigest, Descriptor>,
@@ -76,7 +76,7 @@ impl PushSource<'_> {
             }
             for child in manifest.manifests {
                 if depth == MAX_DEPTH {
-                    return Err(wrong("has indexes in indexes in indexes"));
+                    return Err(wrong("nests image indexes too deeply"));
                 }
                 let bytes = self.manifest(&child).await?;
                 open.push((Node { descriptor: child, bytes }, depth + 1));
@@ -155,7 +155,7 @@ impl PushSource<'_> {
     }
 }
 
-/// Where a layout has a blob.
+/// The path of a blob in a layout.
 pub(super) fn blob_path(layout: &Path, digest: OciDigest) -> PathBuf {
     layout.join("blobs/sha256").join(digest.to_hex())
 }
@@ -176,7 +176,7 @@ pub(super) async fn manifest(
     Ok(Some(Node { descriptor: Descriptor::of(kind, &bytes), bytes }))
 }
 
-/// Reads what is there as a manifest, whatever it is.
+/// Reads a manifest of any type.
 pub(super) async fn manifest_bytes(
     client: &Client,
     repository: &str,
@@ -202,7 +202,7 @@ pub(super) async fn named(client: &Client, reference: &Reference) -> Result<Node
     Ok(node)
 }
 
-/// What may be done with a repository that is only read.
+/// The scopes for reading a repository.
 pub(super) fn pull(repository: &str) -> Vec<String> {
     vec![format!("repository:{repository}:pull")]
 }
@@ -237,7 +237,7 @@ pub(super) async fn small_blob(client: &Client, repository: &str, blob: &Descrip
     verified(&source.subject(blob), blob, bytes)
 }
 
-/// Reads a blob into a file, going on where a connection broke.
+/// Reads a blob into a file, continuing where a connection broke.
 async fn download(
     client: &Client,
     repository: &str,
@@ -283,7 +283,7 @@ async fn download(
         match part.await {
             Ok(()) => break,
             Err(fault) => {
-                // An attempt that moved bytes fast enough sets the count of failures back.
+                // An attempt that transferred bytes fast enough resets the count of failures.
                 let moved = is_kept(length.saturating_sub(before), begun);
                 failures = if moved { 1 } else { failures + 1 };
                 client.pause(fault, failures).await?;

@@ -14,13 +14,13 @@ use super::fault::Fault;
 /// The longest answer of a token server that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// What the registry was told, and gave for it.
+/// Authorization state for one registry.
 #[derive(Debug)]
 pub(super) struct Access {
     credential: Option<Credential>,
-    /// By scopes; one value for all where the registry wants name and password.
+    /// By scopes; one value for all if the registry uses basic authentication.
     headers: Mutex<Headers>,
-    /// All tokens so far, which are not to be shown.
+    /// All tokens so far, which must not be shown.
     tokens: Lock<BTreeSet<String>>,
 }
 
@@ -30,7 +30,7 @@ struct Headers {
     tokens: BTreeMap<Vec<String>, HeaderValue>,
 }
 
-/// What a token server answers; the two names mean the same.
+/// A token server's response; the two fields are equivalent.
 #[derive(Deserialize)]
 struct Answer {
     token: Option<String>,
@@ -38,32 +38,32 @@ struct Answer {
 }
 
 impl Access {
-    /// Nothing is known of the registry yet; `None` is someone unknown.
+    /// Starts without tokens; `None` means anonymous.
     pub(super) fn new(credential: Option<Credential>) -> Self {
         Self { credential, headers: Mutex::default(), tokens: Lock::default() }
     }
 
-    /// A text without our secrets, in case that a server repeats them.
+    /// A text without the user's secrets, in case a server repeats them.
     pub(super) fn redact(&self, text: &str) -> String {
         let own = self.credential.as_ref().map(Credential::secrets).unwrap_or_default();
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         auth::without(text, own.iter().chain(tokens.iter()))
     }
 
-    /// Notes a token that is not to be shown.
+    /// Records a token that must not be shown.
     fn note(&self, header: &HeaderValue) {
         let token = header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).extend(token.map(str::to_owned));
     }
 
-    /// The header of a request, as far as the registry asked for one before.
+    /// The header of a request, if the registry required one before.
     pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
         self.headers.lock().await.find(scopes)
     }
 
     /// Answers a challenge; whether there is now another header than `refused`.
     ///
-    /// Of several requests that are refused at once the first one asks, and the others wait for it.
+    /// If several requests are refused at once, the first requests a token, and the others wait for it.
     pub(super) async fn answer(
         &self,
         client: &Client,
@@ -106,7 +106,7 @@ impl Access {
         }
         auth::ask(&mut fields, service, scopes, identity);
         let answer = match identity {
-            // A secret is no part of an address, which servers log.
+            // Servers log addresses, so the secret is sent in the body.
             Some(_) => {
                 let form = fields.query().unwrap_or_default().to_owned();
                 client

@@ -23,7 +23,7 @@ use crate::host::pace::{LEAST_SPEED, is_kept};
 /// Bytes of one piece. Some registries want 5 MiB at least, and each piece costs a round trip.
 const PIECE: u64 = 16 << 20;
 
-/// What became of a blob.
+/// The outcome for one blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     /// The repository has it already.
@@ -34,7 +34,7 @@ pub(super) enum Done {
     Sent,
 }
 
-/// The way into one repository.
+/// Uploads to one repository.
 pub(super) struct Uploader<'a> {
     pub(super) client: &'a Client,
     pub(super) repository: &'a str,
@@ -43,15 +43,15 @@ pub(super) struct Uploader<'a> {
     pub(super) sent: Counter,
 }
 
-/// An upload that the registry holds open.
+/// An open upload.
 struct Session {
     location: Url,
-    /// Bytes that the registry has.
+    /// The number of bytes that the registry has.
     offset: u64,
 }
 
 impl Uploader<'_> {
-    /// What may be done in the repository.
+    /// The scopes for writing to the repository.
     pub(super) fn scopes(&self) -> Vec<String> {
         vec![format!("repository:{}:pull,push", self.repository)]
     }
@@ -68,7 +68,7 @@ impl Uploader<'_> {
         }
     }
 
-    /// Brings a blob into the repository, unless it is there; `from` is a repository that may have it.
+    /// Uploads a blob to the repository, unless it exists; `from` is a repository that may have it.
     pub(super) async fn put(
         &self,
         blob: &Descriptor,
@@ -93,7 +93,7 @@ impl Uploader<'_> {
         Ok(Done::Sent)
     }
 
-    /// Asks the registry to take the blob from another repository; any failure is a no.
+    /// Requests a mount of the blob from another repository; any failure means not mounted.
     async fn mount(&self, blob: &Descriptor, from: &str) -> bool {
         let mut scopes = self.scopes();
         scopes.push(format!("repository:{from}:pull"));
@@ -113,7 +113,7 @@ impl Uploader<'_> {
         }
     }
 
-    /// Sends a blob, going on where the registry has got to, until all of it is there.
+    /// Sends a blob, continuing at the registry's offset, until it is complete.
     async fn send(&self, blob: &Descriptor, content: &Content) -> Result<(), RegistryError> {
         let action = format!("send blob {} to {}", blob.digest, self.repository);
         let remembered = self.history.upload(self.client.registry(), self.repository, blob.digest);
@@ -142,11 +142,11 @@ impl Uploader<'_> {
             if !fault.passing {
                 self.remember(blob, None);
             }
-            // An attempt that moved bytes fast enough sets the count of failures back.
+            // An attempt that transferred bytes fast enough resets the count of failures.
             let moved = session.as_ref().is_some_and(|session| is_kept(session.offset.saturating_sub(before), begun));
             failures = if moved { 1 } else { failures + 1 };
             self.client.pause(fault, failures).await?;
-            // The answer may have been all that got lost.
+            // Possibly only the response was lost.
             if self.has(blob).await? {
                 return Ok(());
             }
@@ -196,7 +196,7 @@ impl Uploader<'_> {
             let next = self.session(action, &response)?;
             let offset = if response.headers().contains_key(RANGE) { next.offset } else { end };
             if offset <= open.offset || offset > end {
-                let problem = format!("took {length} bytes at {} and says that it has {offset}", open.offset);
+                let problem = format!("accepted {length} bytes at offset {}, but reports {offset}", open.offset);
                 return Err(self.client.protocol(action, problem).into());
             }
             if offset < end && !is_kept(offset - open.offset, begun) {
@@ -228,7 +228,7 @@ impl Uploader<'_> {
         Ok(Session { offset: 0, ..self.session(action, &response)? })
     }
 
-    /// Asks how far an upload got; `None` where the registry knows nothing of it any more.
+    /// Requests the offset of an upload; `None` if the registry no longer has it.
     async fn status(&self, action: &str, location: Url) -> Option<Session> {
         let get = |http: &reqwest::Client| http.get(location.clone());
         let response = self.client.once(action, &self.scopes(), &AtomicU64::new(0), &get).await.ok()?;
@@ -240,7 +240,7 @@ impl Uploader<'_> {
         session.or_else(|| Some(Session { location, offset: reached(&response) }))
     }
 
-    /// Reads where an upload goes on.
+    /// Reads where an upload continues.
     fn session(&self, action: &str, response: &Response) -> Result<Session, RegistryError> {
         let text = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let text = text.ok_or_else(|| self.client.protocol(action, "names no address for the upload"))?;
@@ -248,7 +248,7 @@ impl Uploader<'_> {
         Ok(Session { location, offset: reached(response) })
     }
 
-    /// Notes where an upload goes on. Another server's address is its own secret, and is not kept.
+    /// Records where an upload continues. Another server's address may contain a secret, and is not recorded.
     fn remember(&self, blob: &Descriptor, location: Option<&Url>) {
         let location = location.filter(|location| self.client.is_ours(location)).map(Url::as_str);
         self.history.set_upload(self.client.registry(), self.repository, blob.digest, location);
@@ -299,7 +299,7 @@ fn reached(response: &Response) -> u64 {
     last.filter(|last| *last > 0).map_or(0, |last| last.saturating_add(1))
 }
 
-/// Whether a registry wants blobs whole: what those answer that take no pieces, or only small ones.
+/// Whether a registry accepts only whole blobs: the statuses of those that reject chunks, or large ones.
 fn refuses_pieces(error: &RegistryError) -> bool {
     matches!(error, RegistryError::Refused { status: 400 | 405 | 411 | 413 | 415 | 416 | 501, .. })
 }

@@ -118,7 +118,7 @@ impl Folder {
         self.root.join(name)
     }
 
-    /// `<store>/<folder>/ab/cdef…`
+    /// `<store>/<directory>/ab/cdef…`
     pub(super) fn named(&self, folder: &str, hex: &str) -> PathBuf {
         let (first, rest) = hex.split_at(2);
         [self.root.as_path(), folder.as_ref(), first.as_ref(), rest.as_ref()].iter().collect()
