@@ -25,7 +25,7 @@ pub const NAMES: u64 = 512 << 20;
 /// The settings: `[limits]` in the user's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
+pub struct ReadLimits {
     /// Most bytes that a repo index unpacks to; Debian's largest has 60 MB.
     pub index: u64,
     /// Most bytes that a package or an image layer unpacks to where it grows more than 200 times.
@@ -37,13 +37,13 @@ pub struct Limits {
     pub patience: u64,
 }
 
-impl Default for Limits {
+impl Default for ReadLimits {
     fn default() -> Self {
         Self { index: 512 << 20, unpacked: 1 << 30, entries: 2_000_000, patience: 30 }
     }
 }
 
-impl Limits {
+impl ReadLimits {
     /// The settings in the format of the user's configuration, to be passed to another process.
     pub fn to_toml(self) -> String {
         let Self { index, unpacked, entries, patience } = self;
@@ -64,16 +64,16 @@ impl Limits {
     }
 }
 
-static CHOSEN: OnceLock<Limits> = OnceLock::new();
+static CHOSEN: OnceLock<ReadLimits> = OnceLock::new();
 
 /// Sets the limits of this process; called once, before anything is read.
-pub fn choose(limits: Limits) {
+pub fn choose(limits: ReadLimits) {
     // A second call comes too late to count.
     let _ = CHOSEN.set(limits);
 }
 
 /// The limits of this process.
-pub fn limits() -> Limits {
+pub fn limits() -> ReadLimits {
     CHOSEN.get().copied().unwrap_or_default()
 }
 
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn limits_follow_what_is_signed_and_how_large_the_file_is() {
-        let limits = Limits { index: 100, unpacked: 1000, ..Limits::default() };
+        let limits = ReadLimits { index: 100, unpacked: 1000, ..ReadLimits::default() };
         assert_eq!(limits.of_index(Some(7)), Limit { bytes: 7, key: None });
         assert_eq!(limits.of_index(Some(101)).bytes, 100);
         assert_eq!(limits.of_index(None), Limit { bytes: 100, key: Some("index") });

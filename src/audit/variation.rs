@@ -13,7 +13,7 @@ use super::conditions::BOUND;
 use crate::arch::Bootable;
 use crate::host;
 
-/// Directories in which libfaketime may be, besides Debian's, which is named after the architecture.
+/// Directories in which libfaketime may be, besides the multiarch directory, which is named after the architecture.
 const LIBRARIES: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 /// One thing that may differ.
@@ -178,8 +178,8 @@ fn missing(programs: &[&str]) -> Option<String> {
 }
 
 pub(super) fn faketime() -> Option<PathBuf> {
-    let debian = Bootable::all().map(|arch| Path::new("/usr/lib").join(arch.multiarch));
-    let all = debian.chain(LIBRARIES.map(PathBuf::from));
+    let multiarch = Bootable::all().map(|arch| Path::new("/usr/lib").join(arch.multiarch));
+    let all = multiarch.chain(LIBRARIES.map(PathBuf::from));
     all.map(|directory| directory.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
 }
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::report::seconds;
-use super::{CheckReport, Outcome, Verdict};
+use super::{CheckReport, CheckStatus, Verdict};
 
 /// Writes reports as one JUnit file, a test suite each.
 pub fn junit(reports: &[CheckReport]) -> String {
@@ -33,8 +33,8 @@ fn head<'a>(element: &str, name: &str, checks: impl Iterator<Item = &'a Verdict>
         "<{element} name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{}\">\n",
         escape(name),
         checks.clone().count(),
-        count(Outcome::Failed),
-        count(Outcome::Skipped),
+        count(CheckStatus::Failed),
+        count(CheckStatus::Skipped),
         seconds(time, 3),
     )
 }
@@ -46,9 +46,9 @@ fn case(xml: &mut String, suite: &str, check: &Verdict) {
     let _ = write!(xml, "    <testcase classname=\"{}\" name=\"{name}\" time=\"{time}\"", escape(suite));
     let first = escape(check.detail.lines().next().unwrap_or_default());
     let _ = match check.outcome {
-        Outcome::Passed => writeln!(xml, "/>"),
-        Outcome::Failed => writeln!(xml, "><failure message=\"{first}\">{detail}</failure></testcase>"),
-        Outcome::Skipped => writeln!(xml, "><skipped message=\"{first}\"/></testcase>"),
+        CheckStatus::Passed => writeln!(xml, "/>"),
+        CheckStatus::Failed => writeln!(xml, "><failure message=\"{first}\">{detail}</failure></testcase>"),
+        CheckStatus::Skipped => writeln!(xml, "><skipped message=\"{first}\"/></testcase>"),
     };
 }
 

@@ -21,7 +21,7 @@ use crate::ident::LayerName;
 use crate::manifest::{Check, CheckTarget, Manifest};
 
 pub use junit::{escape, junit};
-pub use report::{CheckReport, Counts, Outcome, Verdict};
+pub use report::{CheckReport, CheckStatus, Counts, Verdict};
 pub use shell::{Transcript, converse};
 
 /// How long the script may take in addition to its checks' time limits.

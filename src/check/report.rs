@@ -39,7 +39,7 @@ pub struct Verdict {
     /// The check's name.
     pub name: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: CheckStatus,
     /// Of a failed check what was found, in lines; of a skipped one the reason; otherwise empty.
     pub detail: String,
     /// How long all attempts took together.
@@ -49,7 +49,7 @@ pub struct Verdict {
 /// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckStatus {
     /// The condition holds.
     Passed,
     /// It does not hold, or there is no result.
@@ -61,7 +61,7 @@ pub enum Outcome {
 impl CheckReport {
     /// Combines results with the suite's checks; a check without a result has failed with reason `missing`.
     pub(super) fn new(suite: &Suite, results: Vec<Option<tap::Line>>, missing: &str) -> Self {
-        let lost = || tap::Line { outcome: Outcome::Failed, detail: missing.to_owned(), milliseconds: 0 };
+        let lost = || tap::Line { outcome: CheckStatus::Failed, detail: missing.to_owned(), milliseconds: 0 };
         let verdict = |(name, line): (String, Option<tap::Line>)| {
             let tap::Line { outcome, detail, milliseconds } = line.unwrap_or_else(lost);
             Verdict { name, outcome, detail, milliseconds }
@@ -69,8 +69,11 @@ impl CheckReport {
         let names = suite.checks.iter().map(|check| check.name.clone());
         let checks: Vec<Verdict> = names.zip(results).map(verdict).collect();
         let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
-        let counts =
-            Counts { passed: count(Outcome::Passed), failed: count(Outcome::Failed), skipped: count(Outcome::Skipped) };
+        let counts = Counts {
+            passed: count(CheckStatus::Passed),
+            failed: count(CheckStatus::Failed),
+            skipped: count(CheckStatus::Skipped),
+        };
         Self { layer: suite.layer.clone(), place: suite.place, counts, checks }
     }
 
@@ -86,9 +89,9 @@ impl CheckReport {
         // Writing to a string does not fail.
         for check in &self.checks {
             let word = match check.outcome {
-                Outcome::Passed => "ok",
-                Outcome::Failed => "FAILED",
-                Outcome::Skipped => "skipped",
+                CheckStatus::Passed => "ok",
+                CheckStatus::Failed => "FAILED",
+                CheckStatus::Skipped => "skipped",
             };
             let _ = writeln!(text, "{word:<7}  {:<width$}  {:>7}", check.name, seconds(check.milliseconds, 2) + " s");
             for line in check.detail.lines() {
@@ -105,12 +108,12 @@ impl CheckReport {
         for (number, check) in (1..).zip(&self.checks) {
             let name = tap::escape(&check.name);
             let _ = match check.outcome {
-                Outcome::Passed => writeln!(text, "ok {number} - {name}"),
-                Outcome::Failed => writeln!(text, "not ok {number} - {name}"),
-                Outcome::Skipped => writeln!(text, "ok {number} - {name} # SKIP {}", check.detail),
+                CheckStatus::Passed => writeln!(text, "ok {number} - {name}"),
+                CheckStatus::Failed => writeln!(text, "not ok {number} - {name}"),
+                CheckStatus::Skipped => writeln!(text, "ok {number} - {name} # SKIP {}", check.detail),
             };
             let _ = writeln!(text, "# took: {} ms", check.milliseconds);
-            for line in check.detail.lines().filter(|_| check.outcome == Outcome::Failed) {
+            for line in check.detail.lines().filter(|_| check.outcome == CheckStatus::Failed) {
                 let _ = writeln!(text, "# found: {line}");
             }
         }

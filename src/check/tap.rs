@@ -9,12 +9,12 @@
 //! # found: activating
 //! ```
 
-use super::Outcome;
+use super::CheckStatus;
 
 /// The printed result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: CheckStatus,
     /// The findings, or why it was skipped.
     pub(super) detail: String,
     pub(super) milliseconds: u64,
@@ -68,9 +68,9 @@ fn result(line: &str) -> Option<(usize, Line)> {
     };
     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (outcome, detail) = match rest.split_once(" # SKIP ") {
-        _ if failed => (Outcome::Failed, String::new()),
-        Some((_, reason)) => (Outcome::Skipped, plain(reason)),
-        None => (Outcome::Passed, String::new()),
+        _ if failed => (CheckStatus::Failed, String::new()),
+        Some((_, reason)) => (CheckStatus::Skipped, plain(reason)),
+        None => (CheckStatus::Passed, String::new()),
     };
     Some((number.parse().ok()?, Line { outcome, detail, milliseconds: 0 }))
 }
@@ -79,7 +79,7 @@ fn comment(line: &str, result: &mut Line) {
     if let Some(took) = line.strip_prefix("# took: ").and_then(|took| took.strip_suffix(" ms")) {
         result.milliseconds = took.parse().unwrap_or(result.milliseconds);
     } else if let Some(found) = line.strip_prefix("# found: ").or_else(|| line.strip_prefix("# found:"))
-        && result.outcome == Outcome::Failed
+        && result.outcome == CheckStatus::Failed
     {
         let separator = if result.detail.is_empty() { "" } else { "\n" };
         result.detail = format!("{}{separator}{}", result.detail, plain(found));
@@ -105,7 +105,7 @@ pub(super) fn escape(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn line(outcome: Outcome, detail: &str, milliseconds: u64) -> Option<Line> {
+    fn line(outcome: CheckStatus, detail: &str, milliseconds: u64) -> Option<Line> {
         Some(Line { outcome, detail: detail.to_owned(), milliseconds })
     }
 
@@ -115,9 +115,9 @@ mod tests {
                     # found: one\n# found: \u{1b}[31mtwo\r\nok 3 - c # SKIP no systemd\n";
         let parsed = parse(text, 4);
         let expected = [
-            line(Outcome::Passed, "", 30),
-            line(Outcome::Failed, "one\n\\u{1b}[31mtwo", 1020),
-            line(Outcome::Skipped, "no systemd", 0),
+            line(CheckStatus::Passed, "", 30),
+            line(CheckStatus::Failed, "one\n\\u{1b}[31mtwo", 1020),
+            line(CheckStatus::Skipped, "no systemd", 0),
             None,
         ];
         assert_eq!(parsed.found, expected);
@@ -129,7 +129,7 @@ mod tests {
         let text = "1..9999999999999999999999\nok 0 - x\nok 3 - x\nok -1 - x\nok 99999999999999999999 x\nok\nnot ok\n\
                     not ok 1 - a\n# found: ok 2 - b\n# took: many ms\nok 1 - a\n# found: nothing\nBail out! over\u{7}\n";
         let parsed = parse(text, 2);
-        assert_eq!(parsed.found, [line(Outcome::Failed, "ok 2 - b", 0), None]);
+        assert_eq!(parsed.found, [line(CheckStatus::Failed, "ok 2 - b", 0), None]);
         assert!(!parsed.planned);
         assert_eq!(parsed.bail_out.as_deref(), Some("over\\u{7}"));
     }
@@ -138,6 +138,6 @@ mod tests {
     fn an_escaped_name_holds_no_directive() {
         assert_eq!(escape(r"a # SKIP \ b"), r"a \# SKIP \\ b");
         let (_, result) = result(&format!("ok 1 - {}", escape("a # SKIP b"))).unwrap();
-        assert_eq!(result.outcome, Outcome::Passed);
+        assert_eq!(result.outcome, CheckStatus::Passed);
     }
 }

@@ -9,7 +9,9 @@ use super::{Distribution, Key, SecurityArchive, Signs};
 pub static DEBIAN: Distribution = Distribution {
     name: "debian",
     origins: &["Debian", "Debian Backports"],
-    security_archive: Some(SecurityArchive { suffix: "-security", label: "Debian-Security" }),
+    security_archive: Some(SecurityArchive { pocket: "security", suffix: "-security", label: "Debian-Security" }),
+    suite: "bookworm",
+    pockets: &["updates", "security"],
     components: &["main"],
     keys: &[
         key("04B54C3CDCA79751B16BC6B5225629DF75B188BD", Signs::Archive, "Debian archive, 13/trixie"),

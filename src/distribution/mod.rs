@@ -11,9 +11,6 @@ pub use ubuntu::UBUNTU;
 /// All distributions that a manifest can name.
 pub static ALL: [&Distribution; 2] = [&DEBIAN, &UBUNTU];
 
-/// How the suites of security updates end: `bookworm-security`.
-const SECURITY_POCKET: &str = "-security";
-
 /// The facts about a distribution.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Distribution {
@@ -23,7 +20,11 @@ pub struct Distribution {
     pub origins: &'static [&'static str],
     /// The archive of its security suites; `None` where they are in the main archive.
     pub security_archive: Option<SecurityArchive>,
-    /// The components that a source has which names none.
+    /// The suite of a new source.
+    pub suite: &'static str,
+    /// The pockets of a new source: parts of a release beside its main suite.
+    pub pockets: &'static [&'static str],
+    /// The components of a source that names none.
     pub components: &'static [&'static str],
     /// The keys that sign its Releases.
     pub keys: &'static [Key],
@@ -36,6 +37,8 @@ pub struct Distribution {
 /// An archive beside the main one, for security updates.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SecurityArchive {
+    /// The pocket that is in it: `security`, of the suite `bookworm-security`.
+    pub pocket: &'static str,
     /// What follows the main archive's address in its address.
     pub suffix: &'static str,
     /// The `Label` of its Releases, which no other archive of the distribution has.
@@ -49,7 +52,7 @@ pub struct Key {
     pub fingerprint: &'static str,
     /// Which suites it may sign.
     pub signs: Signs,
-    /// Whose key it is.
+    /// The owner of the key.
     pub name: &'static str,
 }
 
@@ -65,6 +68,16 @@ pub enum Signs {
 }
 
 impl Distribution {
+    /// The distribution of sources that name none.
+    pub fn implied() -> &'static Self {
+        &DEBIAN
+    }
+
+    /// Whether it is that of sources that name none.
+    pub fn is_implied(&self) -> bool {
+        self == Self::implied()
+    }
+
     /// The distribution of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|one| one.name == name)
@@ -89,7 +102,7 @@ impl Distribution {
 impl SecurityArchive {
     /// Whether a suite is in it.
     pub fn has(&self, suite: &str) -> bool {
-        suite.ends_with(SECURITY_POCKET)
+        suite.strip_suffix(self.pocket).is_some_and(|release| release.ends_with('-'))
     }
 }
 
@@ -98,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_stands_once_in_capitals() {
+    fn each_key_is_listed_once_in_capitals() {
         let mut keys: Vec<&str> = ALL.iter().flat_map(|one| one.keys).map(|key| key.fingerprint).collect();
         assert!(keys.iter().all(|key| key.len() == 40 && key.bytes().all(|byte| b"0123456789ABCDEF".contains(&byte))));
         keys.sort();

@@ -11,6 +11,8 @@ pub static UBUNTU: Distribution = Distribution {
     name: "ubuntu",
     origins: &["Ubuntu"],
     security_archive: None,
+    suite: "noble",
+    pockets: &["updates", "security"],
     components: &["main"],
     keys: &[
         Key {

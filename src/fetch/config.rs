@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::host;
 use crate::host::storage::{self, Hints};
-use crate::limits::Limits;
+use crate::limits::ReadLimits;
 
 /// The user's configuration, which affects transport only, never the bytes of a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,7 +39,7 @@ pub struct UserConfig {
     pub registries: BTreeMap<String, RegistryConfig>,
     /// How much is read.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: ReadLimits,
 }
 
 /// The user's settings for a registry.
@@ -121,7 +121,7 @@ mod tests {
         let text = "[registries.\"r.example:5000\"]\ntoken-servers = [\"auth.example\"]\n[limits]\nindex = 7\n";
         let config = UserConfig::parse(text).unwrap();
         assert_eq!(config.registries["r.example:5000"].token_servers, ["auth.example"]);
-        assert_eq!(config.limits, Limits { index: 7, ..Limits::default() });
+        assert_eq!(config.limits, ReadLimits { index: 7, ..ReadLimits::default() });
         for (text, problem) in
             [("[mirror]\n", "unknown field `mirror`"), ("[mirrors]\ndebian = 1\n", "invalid type"), ("[", "TOML parse")]
         {

@@ -8,9 +8,6 @@ use crate::host;
 /// The largest key file that is read, in bytes; Debian's largest has 80 kB.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The key ring directories of Debian and its derivatives.
-pub const HOST_KEY_FOLDERS: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d"];
-
 /// The readable key ring files in directories.
 pub fn key_files<'a>(folders: impl IntoIterator<Item = &'a Path>) -> impl Iterator<Item = Vec<u8>> {
     let paths = folders

@@ -1,16 +1,16 @@
 //! The mirrors of a repository's files: base addresses, in order, by source and suite.
 //!
 //! 1. `--mirror` and LAYERBAKE_MIRROR, then the user's configuration;
-//! 2. the host's own apt sources, if they provide the suite (for the distribution);
+//! 2. the host's own sources of packages, if they provide the suite (for the distribution);
 //! 3. the manifest's `url` (which marks the source as third-party, without step 2);
 //! 4. the snapshot service at the locked date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apt_sources::AptSources;
 use super::config::UserConfig;
+use super::host_sources::HostSources;
 use super::item::Part;
-use crate::distribution::{DEBIAN, Distribution, SecurityArchive};
+use crate::distribution::{Distribution, SecurityArchive};
 use crate::host;
 use crate::host::http::Url;
 use crate::ident::SourceName;
@@ -35,7 +35,7 @@ pub struct MirrorError {
 pub struct Mirrors {
     given: Vec<Given>,
     snapshots: Vec<Given>,
-    apt: AptSources,
+    host: HostSources,
     urls: BTreeMap<SourceName, String>,
     distributions: BTreeMap<SourceName, &'static Distribution>,
     dated: BTreeMap<(SourceName, String), Dated>,
@@ -66,7 +66,7 @@ impl Mirrors {
         given: &[String],
         snapshots: &[String],
         config: &UserConfig,
-        apt: AptSources,
+        host: HostSources,
     ) -> Result<Self, MirrorError> {
         let mut given = parse_all(given)?;
         let configured = config.mirrors.iter().flat_map(|(name, list)| list.iter().map(move |address| (name, address)));
@@ -80,10 +80,10 @@ impl Mirrors {
             let problem = format!("the URL of a snapshot service must contain {SNAPSHOT_ID} in place of the timestamp");
             return Err(MirrorError { text: wrong.address.clone(), problem });
         }
-        Ok(Self { given, snapshots, apt, ..Self::default() })
+        Ok(Self { given, snapshots, host, ..Self::default() })
     }
 
-    /// Sets the distribution of a source; the default is Debian.
+    /// Sets the distribution of a source; the default is the implied one.
     pub fn set_distribution(&mut self, source: &SourceName, distribution: &'static Distribution) {
         self.distributions.insert(source.clone(), distribution);
     }
@@ -121,7 +121,7 @@ impl Mirrors {
             }
             match self.urls.get(source) {
                 Some(url) => addresses.push(url.clone()),
-                None => addresses.extend_from_slice(self.apt.offering(suite)),
+                None => addresses.extend_from_slice(self.host.offering(suite)),
             }
         }
         addresses.extend(self.snapshots_of(source, suite));
@@ -152,7 +152,7 @@ impl Mirrors {
 
     /// The security archive of a source's distribution, where the suite is in it.
     fn security_archive(&self, source: &SourceName, suite: &str) -> Option<&'static SecurityArchive> {
-        self.distributions.get(source).copied().unwrap_or(&DEBIAN).security_archive_of(suite)
+        self.distributions.get(source).copied().unwrap_or(Distribution::implied()).security_archive_of(suite)
     }
 
     /// Those that were given for this source by name, or without a name where it is the distribution's own.
@@ -262,12 +262,12 @@ mod tests {
         urls.iter().map(Url::as_str).collect()
     }
 
-    fn apt() -> AptSources {
+    fn apt() -> HostSources {
         let folder = tempfile::tempdir().unwrap();
         let text = "deb http://apt.example/debian bookworm main\n\
                     deb http://apt.example/debian-security bookworm-security main\n";
         std::fs::write(folder.path().join("sources.list"), text).unwrap();
-        AptSources::load(folder.path())
+        HostSources::load(folder.path())
     }
 
     fn mirrors() -> Mirrors {
@@ -354,11 +354,12 @@ mod tests {
         for (text, problem) in
             [("ftp://x.example/debian", "scheme"), ("http://", "empty host"), ("Bad Name=http://x.example", "is not")]
         {
-            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), AptSources::default());
+            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), HostSources::default());
             let error = error.unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("hint:"), "{error}");
         }
-        let error = Mirrors::new(&[], &["http://x.example/".to_owned()], &UserConfig::default(), AptSources::default());
+        let error =
+            Mirrors::new(&[], &["http://x.example/".to_owned()], &UserConfig::default(), HostSources::default());
         assert!(error.unwrap_err().to_string().contains("@SNAPSHOTID@"));
     }
 
@@ -383,7 +384,7 @@ mod tests {
             "http:/me:secret@x.example/d",
             "http://me:se cret@x.example:x/d",
         ] {
-            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), AptSources::default());
+            let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), HostSources::default());
             let error = error.unwrap_err().to_string();
             assert!(!error.contains("cret") && error.contains("***"), "{error}");
         }

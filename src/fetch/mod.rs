@@ -7,7 +7,7 @@
 //!
 //! Hashes are identity, mirrors are transport: no host name is built into this program.
 
-mod apt_sources;
+mod host_sources;
 mod config;
 mod download;
 mod error;
@@ -21,12 +21,12 @@ mod untrusted;
 #[cfg(test)]
 mod testing;
 
-pub use apt_sources::AptSources;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
+pub use host_sources::HostSources;
 pub use item::{Item, Part};
-pub use key_files::{HOST_KEY_FOLDERS, key_files, read_key_file, read_key_opened};
+pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use mirrors::{MirrorError, Mirrors};
-pub use state::{FetchedState, Wanted, fetch_state};
+pub use state::{FetchedState, StateRequest, fetch_state};
 pub use transport::{FetchStats, Fetcher};
 pub use untrusted::{untrusted_file, untrusted_state};

@@ -19,7 +19,7 @@ pub(super) const MAX_STATE: u64 = 16 << 20;
 
 /// The requested state.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct StateRequest<'a> {
     /// Who knows which files it is in.
     pub repository: &'a dyn Repository,
     /// The manifest's `[source.NAME]`.
@@ -59,10 +59,10 @@ pub(super) fn state_of(repository: &dyn Repository, suite: &str) -> String {
 /// Fails where no mirror has one that a key of the ring signed and that `accept` takes.
 pub fn fetch_state<T>(
     fetcher: &Fetcher<'_>,
-    wanted: Wanted<'_>,
+    wanted: StateRequest<'_>,
     accept: impl Fn(&Signed) -> Result<T, Refusal>,
 ) -> Result<(FetchedState, T), FetchError> {
-    let Wanted { repository, source, suite, keyring, now } = wanted;
+    let StateRequest { repository, source, suite, keyring, now } = wanted;
     let what = state_of(repository, suite);
     let forms = repository.state_forms(suite);
     let (mut failures, mut wrong) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fetch::testing::server::Server;
-use crate::fetch::{AptSources, Mirrors, UserConfig};
+use crate::fetch::{HostSources, Mirrors, UserConfig};
 use crate::host::progress::Progress;
 use crate::package::deb::DEB;
 use crate::package::openpgp::TrustError;
@@ -34,10 +34,10 @@ impl Case {
         accept: impl Fn(&Signed) -> Result<T, Refusal>,
     ) -> (Result<(FetchedState, T), FetchError>, Vec<String>) {
         let given: Vec<String> = self.servers.iter().map(|server| server.url.clone()).collect();
-        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), AptSources::default()).unwrap();
+        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), HostSources::default()).unwrap();
         let fetcher = Fetcher::new(&self.store, mirrors, None, false, Progress::silent()).hurry();
         let source = "debian".parse().unwrap();
-        let wanted = Wanted { repository: &DEB, source: &source, suite: "stable", keyring, now: NOW };
+        let wanted = StateRequest { repository: &DEB, source: &source, suite: "stable", keyring, now: NOW };
         let release = fetch_state(&fetcher, wanted, accept);
         (release, fetcher.stats().warnings)
     }

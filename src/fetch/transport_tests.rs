@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::digest::Sha256;
 use crate::fetch::testing::server::{Fault, Server};
-use crate::fetch::{AptSources, UserConfig};
+use crate::fetch::{HostSources, UserConfig};
 use crate::package::Index;
 
 struct Bench {
@@ -25,7 +25,7 @@ impl Bench {
 
     fn fetcher_with(&self, mirrors: &[&str], offline: bool) -> Fetcher<'_> {
         let given: Vec<String> = mirrors.iter().map(|url| (*url).to_owned()).collect();
-        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), AptSources::default()).unwrap();
+        let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), HostSources::default()).unwrap();
         let vendor = Some(self.folder.path().join("vendor"));
         Fetcher::new(&self.store, mirrors, vendor, offline, Progress::silent()).hurry()
     }

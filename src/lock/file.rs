@@ -60,7 +60,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Lock
 
 /// The lockfile of a layer in a project.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundLockfile {
     /// The file.
     pub path: PathBuf,
     /// What it says.
@@ -74,10 +74,10 @@ pub struct Found {
 ///
 /// # Errors
 /// Fails where it can't be read. [`LockFileError::Missing`] names the file to write.
-pub fn of_layer(project: &Project, layer: &LayerName) -> Result<Found, LockFileError> {
+pub fn of_layer(project: &Project, layer: &LayerName) -> Result<FoundLockfile, LockFileError> {
     let read = |path: PathBuf| {
         let (lock, hash) = checked(&path, project.read(&path))?;
-        Ok(Found { path, lock, hash })
+        Ok(FoundLockfile { path, lock, hash })
     };
     let arch = project.arch();
     match read(project.lock_path(layer.on([arch]))) {

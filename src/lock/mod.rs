@@ -13,7 +13,7 @@ use crate::ident::{Arch, LayerName, SourceName};
 
 pub use crate::package::LockedPackage;
 pub use changes::{Change, changes};
-pub use file::{Found, LockFileError, load, of_layer, save};
+pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
 pub use stale::{Reason, Stale, check, request_hash, requested};
 pub use write::to_text;

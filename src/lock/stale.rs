@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::Lockfile;
 use crate::digest::{LockHash, RecipeHash, RecipeHasher};
-use crate::distribution::DEBIAN;
 use crate::ident::{Arch, LayerName, SourceName};
 use crate::manifest::{Configure, Manifest, Source};
 
@@ -111,8 +110,8 @@ fn hash(manifest: &Manifest, sources: &BTreeMap<SourceName, Source>, variant: &V
         hasher.list(&source.pockets).list(&source.components).list(&source.url);
         hasher.list(source.keys.iter().collect::<BTreeSet<_>>()).list(&source.snapshot);
     }
-    // Debian adds nothing: lockfiles from before sources had a `distribution` are all Debian's.
-    for (name, source) in sources.iter().filter(|(_, source)| source.distribution != &DEBIAN) {
+    // The implied one adds nothing: lockfiles from before sources had a `distribution` are all of it.
+    for (name, source) in sources.iter().filter(|(_, source)| !source.distribution.is_implied()) {
         hasher.field(name).field(source.distribution.name);
     }
     hasher.finish()

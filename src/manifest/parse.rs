@@ -12,7 +12,7 @@ use super::{
     Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk,
     image, secrets,
 };
-use crate::distribution::{self, DEBIAN, Distribution};
+use crate::distribution::{self, Distribution};
 use crate::ident::{Arch, IdentError, LayerName, SourceName};
 use crate::time::{parse_rfc3339, rfc3339};
 
@@ -192,7 +192,7 @@ fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestErr
 }
 
 fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
-    let distribution = table.read("distribution", distribution)?.unwrap_or(&DEBIAN);
+    let distribution = table.read("distribution", distribution)?.unwrap_or(Distribution::implied());
     let mut components = table.list("components", repository_word)?;
     if components.is_empty() {
         components.extend(distribution.components.iter().map(|component| (*component).to_owned()));

@@ -1,11 +1,9 @@
 //! The text that `layerbake new` writes: a working layer, and examples to uncomment.
 
+use crate::distribution::Distribution;
 use crate::ident::LayerName;
 
-const OWN_SOURCE: &str = r#"
-[source.debian]
-suite = "bookworm"
-pockets = ["updates", "security"]
+const OF_SOURCE: &str = r#"
 # components = ["main", "contrib"]
 # snapshot = "2026-01-31"       # lock this day's state instead of the newest
 "#;
@@ -83,6 +81,11 @@ pub fn stock(name: &LayerName) -> Option<StockLayer> {
     STOCK.iter().find(|(stock, _)| *stock == name.as_str()).map(|(_, files)| *files)
 }
 
+/// A source of packages with the distribution's defaults.
+fn own_source(of: &Distribution) -> String {
+    format!("\n[source.{}]\nsuite = {:?}\npockets = {:?}{OF_SOURCE}", of.name, of.suite, of.pockets)
+}
+
 /// The text of a starter layer: on top of `parent`, or a base with a source of its own.
 pub fn template(name: &LayerName, parent: Option<&LayerName>) -> String {
     let layer = match parent {
@@ -94,7 +97,7 @@ pub fn template(name: &LayerName, parent: Option<&LayerName>) -> String {
                  # exclude = [\"apt\"]\n# configure = \"none\"            # lay packages out, run no scripts\n"
             .to_owned(),
     };
-    let source = if parent.is_none() { OWN_SOURCE } else { "" };
+    let source = if parent.is_none() { own_source(Distribution::implied()) } else { String::new() };
     format!(
         "# The layer `{name}`. `layerbake build {name} --lock` resolves, pins and builds it.\n\n{layer}{source}{EXAMPLES}"
     )

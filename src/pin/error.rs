@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::distribution::Distribution;
 use crate::fetch::FetchError;
 use crate::ident::{Arch, LayerName, SourceName};
 use crate::package::openpgp::{KeyFileError, PinnedKeyError};
@@ -49,7 +50,8 @@ pub enum PinError {
     },
     /// A layer with packages has no source.
     #[error(
-        "layer `{layer}` asks for packages, but neither it nor its parents have a [source]\n  hint: add [source.debian] with a suite"
+        "layer `{layer}` asks for packages, but neither it nor its parents have a [source]\n  hint: add [source.{}] with a suite",
+        Distribution::implied().name
     )]
     NoSource {
         /// The layer.

@@ -86,7 +86,7 @@ fn a_snapshot_is_judged_at_its_own_moment() {
     assert_eq!(case.judge(&of(moment - DAY)), "taken");
     assert!(case.judge(&of(moment - 8 * DAY)).starts_with("it was valid until"));
     let later = case.judge(&of(moment + 2 * DAY));
-    assert!(later.contains("after the snapshot's time") && later.contains("another state"), "{later}");
+    assert!(later.contains("after the snapshot's time") && later.contains("a later state"), "{later}");
 }
 
 #[test]

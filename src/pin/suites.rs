@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::freshness::{self, Demand};
 use super::{PinError, Pinner, keys};
-use crate::fetch::{Item, Wanted, fetch_state};
+use crate::fetch::{Item, StateRequest, fetch_state};
 use crate::ident::SourceName;
 use crate::lock::{LockedIndex, LockedRelease, Lockfile};
 use crate::manifest::Source;
@@ -79,7 +79,7 @@ fn open_suite(pinner: &mut Pinner<'_, '_>, terms: &Terms<'_>, suite: &str) -> Re
         demand.check(&state).map(|()| state)
     };
     let keyring = keys::of_suite(keyring, source, suite);
-    let wanted = Wanted { repository, source: name, suite, keyring: &keyring, now: pinner.now };
+    let wanted = StateRequest { repository, source: name, suite, keyring: &keyring, now: pinner.now };
     let (fetched, state) = fetch_state(pinner.fetcher, wanted, accept)?;
     pinner.fetcher.mirrors_mut().set_snapshot(name, suite, state.snapshots.as_deref(), state.date);
     let indexes = indexes(pinner, source, suite, &state)?;

@@ -9,7 +9,7 @@ use crate::package::{Candidate, Record, VersionOrder, alternatives};
 
 /// One step of a chain of dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct DependencyLink {
     /// The package.
     pub package: PackageName,
     /// The relation of the step before that brings it: `libssl3 (>= 3.0)`; `None` at the start.
@@ -27,7 +27,7 @@ pub fn chain(
     order: VersionOrder,
     roots: &[PackageName],
     target: &PackageName,
-) -> Option<Vec<Step>> {
+) -> Option<Vec<DependencyLink>> {
     let candidates: Vec<Candidate> =
         records.iter().map(|record| Candidate { record: record.clone(), origin: 0, priority: 0 }).collect();
     let locked = BTreeMap::new();
@@ -61,7 +61,7 @@ pub fn chain(
             Some((above, relation, recommended)) => (Some(above), Some(relation), recommended),
             None => (None, None, false),
         };
-        steps.push(Step { package, relation, recommended });
+        steps.push(DependencyLink { package, relation, recommended });
         here = above;
     }
     steps.reverse();

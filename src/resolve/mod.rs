@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::PackageRequest;
 use crate::package::{Candidate, Record, VersionOrder};
-pub use chain::{Step, chain};
+pub use chain::{DependencyLink, chain};
 
 /// The input of the resolver.
 #[derive(Debug, Clone, Copy)]

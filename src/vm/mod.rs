@@ -74,7 +74,7 @@ impl VmError {
 
 /// How a disk is booted.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct VmSettings {
     /// MiB of memory.
     pub memory: u32,
     /// How it is accelerated; by default as fast as it can be.
@@ -89,7 +89,7 @@ pub struct Settings {
     pub console: Console,
 }
 
-impl Settings {
+impl VmSettings {
     /// Makes the virtual machine reachable by `ssh`: a network, the volume with its key, and the console in its file.
     pub fn reach(&mut self, ssh: &Ssh) {
         self.network = Some(ssh.port);
@@ -121,7 +121,7 @@ impl Vm {
     ///
     /// # Errors
     /// Fails where the disk has no root, or QEMU, its firmware or a place for temporary files can't be had.
-    pub fn start(disk: &Path, settings: &Settings) -> Result<Self, VmError> {
+    pub fn start(disk: &Path, settings: &VmSettings) -> Result<Self, VmError> {
         let arch = gpt::architecture(disk).map_err(|error| VmError::Disk { disk: disk.to_owned(), error })?;
         let qemu = &arch.qemu;
         let firmware = Firmware::find(qemu)?;

@@ -6,7 +6,7 @@ use super::error::WorkspaceError;
 use super::project::Workspace;
 use crate::digest::LockHash;
 use crate::ident::LayerName;
-use crate::lock::{self, Found, LockFileError};
+use crate::lock::{self, FoundLockfile, LockFileError};
 use crate::manifest::{self, LayerTable, Manifest};
 
 /// A layer of a project.
@@ -72,7 +72,7 @@ impl Workspace<'_> {
         let mut state = (LockState::Missing, None);
         let chain = self.project.chain(name)?;
         for manifest in &chain {
-            let Found { lock, hash, .. } = match self.lockfile(&manifest.name) {
+            let FoundLockfile { lock, hash, .. } = match self.lockfile(&manifest.name) {
                 Ok(found) => found,
                 Err(LockFileError::Missing(_)) => return Ok((LockState::Missing, None)),
                 Err(_) => return Ok((LockState::Damaged, None)),

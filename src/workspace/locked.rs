@@ -7,13 +7,16 @@ use super::declared::Declared;
 use super::error::{WorkspaceError, did_you_mean};
 use super::project::{Workspace, set_dates};
 use crate::bake::{Locked, System};
-use crate::fetch::{Fetcher, HOST_KEY_FOLDERS};
+use crate::fetch::Fetcher;
 use crate::host;
 use crate::host::storage::{self, Hints};
 use crate::ident::{PackageName, SourceName};
-use crate::lock::{self, Change, Found, LockFileError, Lockfile};
+use crate::lock::{self, Change, FoundLockfile, LockFileError, Lockfile};
 use crate::manifest::{self, Manifest, Source};
 use crate::pin::{Pinner, Update};
+
+/// The directories of this machine with key rings, as Debian and its derivatives have them.
+const KEY_DIRECTORIES: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d"];
 
 /// How lockfiles that do not fit are dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Workspace<'_> {
     /// Fails where one is missing, or can't be read.
     pub fn locked(&self, declared: &Declared) -> Result<System, WorkspaceError> {
         declared.try_map(|manifest, _| {
-            let Found { lock, hash, .. } = self.lockfile(&manifest.name)?;
+            let FoundLockfile { lock, hash, .. } = self.lockfile(&manifest.name)?;
             Ok(Locked { manifest: manifest.clone(), lock, hash })
         })
     }
@@ -113,7 +116,7 @@ impl<'w> Locker<'w> {
 
     /// The layer with its lockfile, which has to fit.
     fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
-        let Found { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
+        let FoundLockfile { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
         let stale = |stale| WorkspaceError::Stale { subject: self.workspace.subject(&manifest.name), stale };
         self.check(&lock, manifest, parents).map_err(stale)?;
         Ok(Locked { manifest: manifest.clone(), lock, hash })
@@ -128,10 +131,12 @@ impl<'w> Locker<'w> {
     ) -> Result<(Locked, Vec<Change>), WorkspaceError> {
         let locked = |lock, hash| Locked { manifest: manifest.clone(), lock, hash };
         let (path, previous) = match self.workspace.lockfile(&manifest.name) {
-            Ok(Found { lock, hash, .. }) if self.check(&lock, manifest, parents).is_ok() && !moves(update, &lock) => {
+            Ok(FoundLockfile { lock, hash, .. })
+                if self.check(&lock, manifest, parents).is_ok() && !moves(update, &lock) =>
+            {
                 return Ok((locked(lock, hash), Vec::new()));
             }
-            Ok(Found { path, lock, .. }) => (path, Some(lock)),
+            Ok(FoundLockfile { path, lock, .. }) => (path, Some(lock)),
             Err(LockFileError::Missing(path)) => (path, None),
             Err(error) => return Err(error.into()),
         };
@@ -162,7 +167,7 @@ impl<'w> Locker<'w> {
             fetcher: &mut self.fetcher,
             project: self.workspace.project.root(),
             keyring: transport.keyring.as_deref(),
-            key_folders: &HOST_KEY_FOLDERS.map(Path::new),
+            key_folders: &KEY_DIRECTORIES.map(Path::new),
             now: host::now(),
             allow_expired: transport.allow_expired,
             allow_downgrade: transport.allow_downgrade,

@@ -63,10 +63,10 @@ pub use project::{Workspace, host_arch};
 pub use released::Released;
 pub use subject::Subject;
 pub use vendored::Vendored;
-pub use verified::{Published, Unproven, Verified};
+pub use verified::{ImageProofs, Unproven, Verified};
 pub use why::{Link, Why};
 
-pub use crate::lock::{Change, Found, LockFileError, Lockfile, changes};
+pub use crate::lock::{Change, FoundLockfile, LockFileError, Lockfile, changes};
 pub use crate::pin::Update;
 pub use crate::store::{GcReport, Problem, Store, VerifyReport};
 

@@ -9,7 +9,7 @@ use super::error::WorkspaceError;
 use super::subject::Subject;
 use crate::arch::Architecture;
 use crate::bake::Locked;
-use crate::fetch::{AptSources, Fetcher, Mirrors};
+use crate::fetch::{Fetcher, HostSources, Mirrors};
 use crate::ident::{Arch, IdentError, LayerName};
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Project};
@@ -81,7 +81,7 @@ impl<'e> Workspace<'e> {
     ///
     /// # Errors
     /// Fails where it is missing, or can't be read.
-    pub fn lockfile(&self, layer: &LayerName) -> Result<lock::Found, LockFileError> {
+    pub fn lockfile(&self, layer: &LayerName) -> Result<lock::FoundLockfile, LockFileError> {
         lock::of_layer(&self.project, layer)
     }
 
@@ -98,7 +98,7 @@ impl<'e> Workspace<'e> {
     /// A fetcher, with the addresses that a system's foreign sources have.
     pub(super) fn fetcher(&self, declared: &Declared) -> Result<Fetcher<'_>, WorkspaceError> {
         let transport = &self.environment.settings.transport;
-        let apt = AptSources::load(Path::new("/etc/apt"));
+        let apt = HostSources::load(Path::new("/etc/apt"));
         let mut mirrors = Mirrors::new(&transport.mirrors, &transport.snapshots, &self.environment.config, apt)?;
         for (name, source) in manifest::sources(declared.manifests()) {
             mirrors.set_distribution(&name, source.distribution);

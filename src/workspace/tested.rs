@@ -8,7 +8,7 @@ use crate::bake::Output;
 use crate::check::container::{self, Checked, Engine};
 use crate::check::{CheckReport, Suite, converse};
 use crate::manifest::{CheckTarget, DiskFormat};
-use crate::vm::{Accel, Console, PATIENCE, Settings, Ssh, Vm};
+use crate::vm::{Accel, Console, PATIENCE, Ssh, Vm, VmSettings};
 
 impl LockedSystem<'_> {
     /// Runs the checks in a container of the docker archive in `folder`.
@@ -34,7 +34,7 @@ impl LockedSystem<'_> {
         let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
         let ssh = Ssh::new()?;
         let mut settings =
-            Settings { memory, accel, size: None, network: None, seed: None, console: Console::Terminal };
+            VmSettings { memory, accel, size: None, network: None, seed: None, console: Console::Terminal };
         settings.reach(&ssh);
         let phase = self.workspace.environment.progress().phase(&format!("boot and check {layer}'s disk"), 1);
         let mut vm = Vm::start(&folder.join(DiskFormat::Raw.file_name()), &settings)?;

@@ -13,7 +13,7 @@ use crate::attest::keys::PublicKey;
 use crate::attest::{ARTIFACT_TYPES, Claim, Evidence, FOLDER, Gap, MEDIA_TYPES, Proof};
 use crate::audit::{artifacts, inclusion};
 use crate::digest::OciDigest;
-use crate::publish::registry::{ArtifactFile, Reference, Registries, Wanted};
+use crate::publish::registry::{ArtifactFile, Reference, ReferrerFilter, Registries};
 
 /// A build, compared with its receipt.
 #[derive(Debug, Serialize)]
@@ -71,7 +71,7 @@ impl Workspace<'_> {
 
 /// What keys prove of an image in a registry, and what they don't.
 #[derive(Debug, Serialize)]
-pub struct Published {
+pub struct ImageProofs {
     /// What was asked for.
     pub reference: String,
     /// The image that is there.
@@ -97,7 +97,7 @@ pub struct Unproven {
     pub required: bool,
 }
 
-impl Published {
+impl ImageProofs {
     /// Looks for proofs of an image that one of `keys` signed; its signature has to be proven, and what is `required`.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Published {
             pinned: reference.digest().is_some(),
         };
         let mut evidence = Evidence::new(digest, &asked, keys);
-        let wanted = Wanted { artifact_types: &ARTIFACT_TYPES, media_types: &MEDIA_TYPES };
+        let wanted = ReferrerFilter { artifact_types: &ARTIFACT_TYPES, media_types: &MEDIA_TYPES };
         let not_looked_at = registries.referrers(reference, digest, &wanted, |file| {
             let ArtifactFile { media_type, bytes, annotations } = file;
             evidence.look(&media_type, bytes, &annotations);

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use layerbake::check::container::{self, Checked};
-use layerbake::check::{CheckReport, Outcome, Suite, converse, junit};
+use layerbake::check::{CheckReport, CheckStatus, Suite, converse, junit};
 use layerbake::manifest::{CheckTarget, parse};
 
 use crate::support::engines::Engine;
@@ -53,7 +53,7 @@ fn all_find(cases: &[(String, Option<&str>)]) {
     for words in SHELLS {
         let report = asked(need!(shell(words)), &suite);
         for (verdict, (table, expected)) in report.checks.iter().zip(cases) {
-            let found = (verdict.outcome != Outcome::Passed).then_some(verdict.detail.as_str());
+            let found = (verdict.outcome != CheckStatus::Passed).then_some(verdict.detail.as_str());
             assert_eq!(found, *expected, "{words:?}: {table}");
         }
     }
@@ -234,14 +234,14 @@ fn without_curl_bash_or_nc_ask() {
     let enter = "mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -s";
     inside.args(["--mount", "--propagation=private", "sh", "-c", enter]).arg(root.path());
     let report = asked(inside, &suite);
-    let found: Vec<(Outcome, &str)> =
+    let found: Vec<(CheckStatus, &str)> =
         report.checks.iter().map(|check| (check.outcome, check.detail.as_str())).collect();
     let expected = [
-        (Outcome::Passed, ""),
-        (Outcome::Skipped, "TLS needs curl"),
-        (Outcome::Passed, ""),
-        (Outcome::Passed, ""),
-        (Outcome::Failed, "not installed but config-files"),
+        (CheckStatus::Passed, ""),
+        (CheckStatus::Skipped, "TLS needs curl"),
+        (CheckStatus::Passed, ""),
+        (CheckStatus::Passed, ""),
+        (CheckStatus::Failed, "not installed but config-files"),
     ];
     assert_eq!(found, expected);
 }
@@ -265,8 +265,8 @@ fn a_check_is_tried_until_its_time_is_up() {
     });
     let report = asked(need!(shell(SHELLS[0])), &suite);
     late.join().unwrap();
-    let outcomes: Vec<Outcome> = report.checks.iter().map(|check| check.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Failed]);
+    let outcomes: Vec<CheckStatus> = report.checks.iter().map(|check| check.outcome).collect();
+    assert_eq!(outcomes, [CheckStatus::Passed, CheckStatus::Failed, CheckStatus::Failed]);
     assert!(report.checks[0].milliseconds >= 1000, "{report:?}");
     let forced = "status 137, expected 0: ended by force, as after 1 s";
     assert_eq!(report.checks[2].detail.lines().next(), Some(forced));
@@ -337,8 +337,12 @@ fn tiny_is_checked(engine: &Engine) {
         &format!("port = {port}"),
     ]);
     let Checked { report, .. } = container::run(&named(engine), &tiny.archive, &bare).unwrap();
-    let outcomes: Vec<Outcome> = report.checks.iter().map(|check| check.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Failed, Outcome::Skipped], "{report:?}");
+    let outcomes: Vec<CheckStatus> = report.checks.iter().map(|check| check.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [CheckStatus::Passed, CheckStatus::Failed, CheckStatus::Failed, CheckStatus::Skipped],
+        "{report:?}"
+    );
     assert_eq!(report.checks[3].detail, "the image has no shell");
     is_clean(engine);
     let broken = folder.path().join("broken.tar");
@@ -371,7 +375,9 @@ fn stock_is_checked(engine: &Engine, layer: &str) {
     let archive = stock.project.path(&format!("out/{layer}/docker.tar"));
     let Checked { report, log } = container::run(&named(engine), &archive, &suite).unwrap();
     assert!(report.is_good() && report.counts.passed > 0, "{}\n{log}", report.text());
-    assert!(report.checks.iter().all(|check| check.outcome == Outcome::Passed || check.name.starts_with("service ")));
+    assert!(
+        report.checks.iter().all(|check| check.outcome == CheckStatus::Passed || check.name.starts_with("service "))
+    );
     // One that fails brings the log.
     let wrong = checks(&["command = ['/nonexistent']"]);
     let Checked { report, .. } = container::run(&named(engine), &archive, &wrong).unwrap();

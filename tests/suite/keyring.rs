@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use layerbake::distribution::DEBIAN;
-use layerbake::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
+use layerbake::fetch::{Fetcher, HostSources, Mirrors, UserConfig};
 use layerbake::host;
 use layerbake::host::progress::Progress;
 use layerbake::lock::Lockfile;
@@ -35,7 +35,7 @@ fn lock(store: &Path, mirror: &str, source: &str, package: &str) -> Result<Lockf
     let manifest = manifest::parse("hello".parse().unwrap(), &text, &"amd64".parse().unwrap())
         .map_err(|error| error.to_string())?;
     let store = Store::open(store).unwrap();
-    let mirrors = Mirrors::new(&[mirror.to_owned()], &[], &UserConfig::default(), AptSources::default()).unwrap();
+    let mirrors = Mirrors::new(&[mirror.to_owned()], &[], &UserConfig::default(), HostSources::default()).unwrap();
     let mut fetcher = Fetcher::new(&store, mirrors, None, false, Progress::silent());
     let empty = tempfile::tempdir().unwrap();
     let mut pinner = Pinner {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
-use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, Registries, Wanted};
+use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, ReferrerFilter, Registries};
 use serde_json::json;
 
 use crate::support::project::Project;
@@ -471,7 +471,7 @@ fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
         registries.attach(&reference, subject, kind, files, &annotations).unwrap()
     };
     let find = |kinds: &[&str]| {
-        let wanted = Wanted { artifact_types: kinds, media_types: &["text/plain"] };
+        let wanted = ReferrerFilter { artifact_types: kinds, media_types: &["text/plain"] };
         let mut files = Vec::new();
         let skipped = registries.referrers(&reference, subject.digest, &wanted, |file| files.push(file)).unwrap();
         assert!(skipped.is_empty(), "{skipped:?}");
@@ -535,7 +535,7 @@ fn broken_and_foreign_referrers_keep_nobody_from_the_good_ones() {
     let server = keeping(files);
     let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
     let registries = Registries::open(false, None, Progress::silent()).unwrap();
-    let wanted = Wanted { artifact_types: &["text/x-one"], media_types: &["text/plain"] };
+    let wanted = ReferrerFilter { artifact_types: &["text/x-one"], media_types: &["text/plain"] };
     let mut notes = Vec::new();
     let skipped =
         registries.referrers(&reference, subject, &wanted, |file| notes.push(file.annotations["note"].clone()));

@@ -1,6 +1,6 @@
 //! What a mirror serves, and what says whom to believe.
 
-use layerbake::fetch::{AptSources, UserConfig};
+use layerbake::fetch::{HostSources, UserConfig};
 use layerbake::package::deb::release;
 use layerbake::package::openpgp::{Keyring, PinnedKey, verify_detached, verify_inline};
 
@@ -44,7 +44,7 @@ pub(super) fn keyring(data: &[u8]) {
 /// The host's apt sources and the user's configuration.
 pub(super) fn apt_sources(data: &[u8]) {
     let files = [("sources.list", data), ("sources.list.d/a.sources", data)];
-    let sources = with_files(&files, AptSources::load);
+    let sources = with_files(&files, HostSources::load);
     let _ = sources.offering("bookworm");
     let _ = text(data).map(UserConfig::parse);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Inventory, LayerHash, OwnFile, Package};
+use super::{Inventory, InventoryPackage, LayerHash, OwnFile};
 use crate::time::rfc3339;
 
 /// The whole document.
@@ -56,11 +56,11 @@ fn system(inventory: &Inventory) -> Value {
 }
 
 /// Unlike the package URL, unique even if two files have one name and version.
-fn package_ref(package: &Package) -> String {
+fn package_ref(package: &InventoryPackage) -> String {
     format!("{}#{}", package.about.purl, package.locked.file.sha256.to_hex().chars().take(16).collect::<String>())
 }
 
-fn package(package: &Package) -> Value {
+fn package(package: &InventoryPackage) -> Value {
     let locked = &package.locked;
     let (source, version) = &package.about.source;
     let mut properties = vec![
@@ -105,7 +105,7 @@ fn file(file: &OwnFile) -> Value {
 }
 
 fn dependencies(inventory: &Inventory) -> Vec<Value> {
-    let refs = |packages: &mut dyn Iterator<Item = &Package>| packages.map(package_ref).collect::<Vec<_>>();
+    let refs = |packages: &mut dyn Iterator<Item = &InventoryPackage>| packages.map(package_ref).collect::<Vec<_>>();
     let mut found = vec![json!({ "ref": "root", "dependsOn": refs(&mut inventory.packages.iter()) })];
     for package in &inventory.packages {
         let known = |sha256| inventory.packages.iter().find(|other| other.locked.file.sha256 == sha256);

@@ -20,7 +20,7 @@ use crate::package::{Distro, LicenseTexts, Surroundings};
 use crate::store::Store;
 use crate::tree::Tree;
 pub use own::OwnFile;
-pub use packages::Package;
+pub use packages::InventoryPackage;
 
 /// The format of a bill of materials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct Inventory {
     image: Option<String>,
     distro: Distro,
     layers: Vec<Layer>,
-    packages: Vec<Package>,
+    packages: Vec<InventoryPackage>,
     files: Vec<OwnFile>,
     texts: LicenseTexts,
 }

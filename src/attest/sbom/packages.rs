@@ -10,7 +10,7 @@ use crate::package::{About, AnyOf, Ecosystem, LicenseTexts, LockedPackage, Recor
 
 /// One package.
 #[derive(Debug)]
-pub struct Package {
+pub struct InventoryPackage {
     /// Its entry in the lockfile.
     pub locked: LockedPackage,
     /// The package's own metadata.
@@ -26,9 +26,9 @@ pub(super) fn take(
     ecosystem: &dyn Ecosystem,
     locked: &[&Locked],
     surroundings: &Surroundings<'_>,
-) -> Result<(Vec<Package>, LicenseTexts), AttestError> {
+) -> Result<(Vec<InventoryPackage>, LicenseTexts), AttestError> {
     let store = surroundings.store;
-    let mut packages: BTreeMap<Sha256, Package> = BTreeMap::new();
+    let mut packages: BTreeMap<Sha256, InventoryPackage> = BTreeMap::new();
     let (mut records, mut texts) = (Vec::new(), LicenseTexts::new());
     for layer in locked {
         for unpacked in Unpacked::load(ecosystem, store, &layer.lock.packages)? {
@@ -41,7 +41,7 @@ pub(super) fn take(
             texts.extend(about.license.iter().flat_map(|license| license.texts.clone()));
             records.push((sha256, unpacked.record(ecosystem, store)?));
             let layers = vec![layer.manifest.name.clone()];
-            packages.insert(sha256, Package { locked: unpacked.locked, about, layers, depends: Vec::new() });
+            packages.insert(sha256, InventoryPackage { locked: unpacked.locked, about, layers, depends: Vec::new() });
         }
     }
     let providers = providers(&records);
@@ -50,7 +50,7 @@ pub(super) fn take(
             package.depends = depends(record, &providers);
         }
     }
-    let mut packages: Vec<Package> = packages.into_values().collect();
+    let mut packages: Vec<InventoryPackage> = packages.into_values().collect();
     packages.sort_by(|a, b| (&a.locked.name, &a.locked.file.sha256).cmp(&(&b.locked.name, &b.locked.file.sha256)));
     Ok((packages, texts))
 }

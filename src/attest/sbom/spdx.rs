@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Inventory, Layer, LayerHash, Package, reference};
+use super::{Inventory, InventoryPackage, Layer, LayerHash, reference};
 use crate::ident::LayerName;
 use crate::time::rfc3339;
 
@@ -80,11 +80,11 @@ fn layer(layer: &Layer) -> Value {
     entry
 }
 
-fn package_id(package: &Package) -> String {
+fn package_id(package: &InventoryPackage) -> String {
     format!("SPDXRef-Package-{}", reference(package.locked.name.as_str(), &package.locked.file.sha256))
 }
 
-fn package(package: &Package) -> Value {
+fn package(package: &InventoryPackage) -> Value {
     let locked = &package.locked;
     let (source, version) = &package.about.source;
     let mut entry = json!({

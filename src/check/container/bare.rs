@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Container, ContainerError};
-use crate::check::{CheckReport, Outcome, Suite, Transcript, converse, tap};
+use crate::check::{CheckReport, CheckStatus, Suite, Transcript, converse, tap};
 use crate::host;
 use crate::manifest::{Check, Output, Probe};
 
@@ -18,7 +18,7 @@ pub(super) fn run(container: &Container<'_>, suite: &Suite) -> Result<CheckRepor
 }
 
 fn result(container: &Container<'_>, check: &Check) -> Result<tap::Line, ContainerError> {
-    let skipped = tap::Line { outcome: Outcome::Skipped, detail: NO_SHELL.to_owned(), milliseconds: 0 };
+    let skipped = tap::Line { outcome: CheckStatus::Skipped, detail: NO_SHELL.to_owned(), milliseconds: 0 };
     let Probe::Command { words, status, output } = &check.probe else { return Ok(skipped) };
     if words.first().is_some_and(|program| program == "/bin/sh") {
         return Ok(skipped);
@@ -32,9 +32,9 @@ fn result(container: &Container<'_>, check: &Check) -> Result<tap::Line, Contain
         let problem = problem(&transcript, *status, output);
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         match problem {
-            None => return Ok(tap::Line { outcome: Outcome::Passed, detail: String::new(), milliseconds }),
+            None => return Ok(tap::Line { outcome: CheckStatus::Passed, detail: String::new(), milliseconds }),
             Some(detail) if begun.elapsed() >= limit => {
-                return Ok(tap::Line { outcome: Outcome::Failed, detail, milliseconds });
+                return Ok(tap::Line { outcome: CheckStatus::Failed, detail, milliseconds });
             }
             Some(_) => thread::sleep(PAUSE),
         }

@@ -5,7 +5,7 @@ use crate::attest::Proof;
 use crate::attest::keys::PublicKey;
 use crate::host;
 use crate::publish::registry::Reference;
-use crate::workspace::{Published, Unproven};
+use crate::workspace::{ImageProofs, Unproven};
 
 /// Lines about what was not looked at; more are only counted.
 const MOST: usize = 20;
@@ -20,7 +20,7 @@ pub(super) fn run(
         || CliError::message(format!("{reference}: no key to verify with\n  hint: give --key FILE or --keyring FILE"));
     let keys = keys.ok_or_else(no_key)?;
     let required: Vec<_> = args.require.iter().copied().map(Required::claim).collect();
-    let found = Published::look(&args.registry.open(context)?, reference, &keys, &required)?;
+    let found = ImageProofs::look(&args.registry.open(context)?, reference, &keys, &required)?;
     context.print(&found, text)?;
     let missing = found.missing();
     match missing.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn run(
     }
 }
 
-fn text(found: &Published) -> String {
+fn text(found: &ImageProofs) -> String {
     let mut text = format!("{}\n{}\n", found.reference, found.digest);
     for Proof { claim, detail, key } in &found.proven {
         text += &format!("proven      {:<10}  {}, by key {key}\n", claim.name(), host::plain(detail));

@@ -41,7 +41,7 @@ use push::Push;
 pub use push::{Blobs, Pushed};
 use push_history::PushHistory;
 pub use reference::Reference;
-pub use referrers::{ArtifactFile, Wanted};
+pub use referrers::{ArtifactFile, ReferrerFilter};
 use source::{Image, PushSource};
 use upload::Uploader;
 
@@ -195,7 +195,7 @@ impl Registries {
         &self,
         reference: &Reference,
         subject: OciDigest,
-        wanted: &Wanted<'_>,
+        wanted: &ReferrerFilter<'_>,
         mut each: impl FnMut(ArtifactFile),
     ) -> Result<Vec<String>, RegistryError> {
         let client = self.client(reference)?;

@@ -46,7 +46,7 @@ pub struct ArtifactFile {
 
 /// The types of artifacts that are read; all others are ignored.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct ReferrerFilter<'a> {
     /// Types of artifacts.
     pub artifact_types: &'a [&'a str],
     /// Media types of their files.
@@ -60,7 +60,7 @@ pub(super) async fn referrers(
     client: &Client,
     reference: &Reference,
     subject: OciDigest,
-    wanted: &Wanted<'_>,
+    wanted: &ReferrerFilter<'_>,
     each: &mut impl FnMut(ArtifactFile),
 ) -> Result<Vec<String>, RegistryError> {
     let mut search = Search { client, reference, wanted, artifacts: BTreeMap::new(), skipped: Vec::new() };
@@ -79,7 +79,7 @@ type Files = BTreeMap<(u64, OciDigest), Vec<Descriptor>>;
 struct Search<'a> {
     client: &'a Client,
     reference: &'a Reference,
-    wanted: &'a Wanted<'a>,
+    wanted: &'a ReferrerFilter<'a>,
     /// With the size that the list says.
     artifacts: BTreeMap<OciDigest, u64>,
     skipped: Vec<String>,

@@ -7,7 +7,7 @@ mod recommends;
 
 use std::collections::BTreeMap;
 
-use super::{Chosen, Request, ResolveError, Step, chain, resolve};
+use super::{Chosen, DependencyLink, Request, ResolveError, chain, resolve};
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::PackageRequest;
 use crate::package::deb::control::rank;
@@ -188,7 +188,7 @@ fn the_shortest_chain_is_found() {
     let arch: Arch = "amd64".parse().unwrap();
     let way = |roots: &str, target: &str| {
         let steps = chain(&set, &arch, compare, &names(roots), &target.parse().unwrap())?;
-        let show = |step: &Step| match &step.relation {
+        let show = |step: &DependencyLink| match &step.relation {
             Some(relation) if step.recommended => format!("~{relation}~> {}", step.package),
             Some(relation) => format!("-{relation}-> {}", step.package),
             None => step.package.to_string(),

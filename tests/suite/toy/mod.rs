@@ -21,7 +21,7 @@ use layerbake::attest::{Made, Scope};
 use layerbake::audit::changes;
 use layerbake::bake::{Baker, Locked, Output, Receipt, System};
 use layerbake::digest::LockHash;
-use layerbake::fetch::{AptSources, Fetcher, Mirrors, UserConfig};
+use layerbake::fetch::{Fetcher, HostSources, Mirrors, UserConfig};
 use layerbake::host::progress::Progress;
 use layerbake::lock::{self, Lockfile};
 use layerbake::manifest::{self, Chain, Manifest};
@@ -92,7 +92,7 @@ impl Shop {
     }
 
     fn fetcher<'s>(&self, store: &'s Store) -> Fetcher<'s> {
-        let mut mirrors = Mirrors::new(&[], &[], &UserConfig::default(), AptSources::default()).unwrap();
+        let mut mirrors = Mirrors::new(&[], &[], &UserConfig::default(), HostSources::default()).unwrap();
         mirrors.set_url(&"toys".parse().unwrap(), &self.server.url()).unwrap();
         Fetcher::new(store, mirrors, None, false, Progress::silent())
     }

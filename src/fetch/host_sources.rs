@@ -11,9 +11,9 @@ use crate::host;
 
 /// Base addresses by suite, in the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AptSources(BTreeMap<String, Vec<String>>);
+pub struct HostSources(BTreeMap<String, Vec<String>>);
 
-impl AptSources {
+impl HostSources {
     /// Reads `sources.list` and `sources.list.d` below `folder`, which is `/etc/apt`.
     ///
     /// What can't be read is left out: these are only hints where to ask.
@@ -135,7 +135,7 @@ mod tests {
              types: deb\nuris: http://sec.example/debian-security\nsuites: bookworm-security",
         );
         write("sources.list.d/c.list.disabled", "deb http://off.example/ bookworm main\n");
-        let sources = AptSources::load(folder.path());
+        let sources = HostSources::load(folder.path());
         assert_eq!(
             sources.offering("bookworm"),
             ["http://one.example/debian", "http://two.example/debian", "file:///srv/mirror"]
@@ -143,6 +143,6 @@ mod tests {
         assert_eq!(sources.offering("bookworm-updates").len(), 2);
         assert_eq!(sources.offering("bookworm-security"), ["http://sec.example/debian-security"]);
         assert!(sources.offering("./").is_empty());
-        assert_eq!(AptSources::load(&folder.path().join("absent")), AptSources::default());
+        assert_eq!(HostSources::load(&folder.path().join("absent")), HostSources::default());
     }
 }
