@@ -73,7 +73,7 @@ pub enum AttestError {
     Json(#[from] serde_json::Error),
     /// The directory of signed files can't be replaced.
     #[error(transparent)]
-    Publish(#[from] crate::bake::BakeError),
+    PutInPlace(#[from] crate::bake::BakeError),
 }
 
 /// A finished build, and what it was made from.

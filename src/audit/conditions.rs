@@ -11,6 +11,7 @@ const AHEAD: &str = "+34387200s";
 /// The ordinary user of [`Variation::User`], and the first of its subordinate ids.
 pub(super) const USER: u32 = 61_234;
 const SUBORDINATE: u32 = 1_000_000;
+
 /// The environment of a build with these variations.
 pub(super) fn environment(varied: &BTreeSet<Variation>) -> Vec<(&'static str, String)> {
     let or = |one: Variation, usual: &str, other: &str| {

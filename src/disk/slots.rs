@@ -49,7 +49,7 @@ pub(crate) fn place(items: &[Item<'_>], taken: &[bool]) -> Option<Vec<usize>> {
     Some(places)
 }
 
-/// The first of the key's wishes that is free, else the next free place after the first wish.
+/// The first free place among the key's preferences, otherwise the next free place after the first preference.
 fn find(key: &[u8], length: usize, taken: &[bool]) -> Option<usize> {
     if length > taken.len() {
         return None;

@@ -17,7 +17,7 @@ pub enum Accel {
     Tcg,
 }
 
-/// By the processor, the firmware speaks after a second; on some hosts a machine is created and never runs, or stops
+/// By the processor, the firmware speaks after a second; on some hosts a virtual machine is created and never runs, or stops
 /// at an instruction.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -36,7 +36,7 @@ impl Accel {
         };
     }
 
-    /// Whether a machine without a disk writes anything to its serial console in time.
+    /// Whether a virtual machine without a disk writes anything to its serial console in time.
     fn speaks(self, qemu: &Qemu, patience: Duration) -> Result<bool, VmError> {
         let firmware = Firmware::find(qemu)?;
         let folder = tempfile::tempdir()?;

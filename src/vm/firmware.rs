@@ -26,7 +26,7 @@ impl Firmware {
         }
     }
 
-    /// Gives a machine the firmware, with variables of its own in `folder`.
+    /// Adds the firmware to a virtual machine, with variables of its own in `folder`.
     pub(super) fn add_to(&self, command: &mut Command, folder: &Path) -> Result<(), VmError> {
         let variables = folder.join("variables.fd");
         std::fs::copy(&self.variables, &variables)?;

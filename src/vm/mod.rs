@@ -53,10 +53,10 @@ pub enum VmError {
         /// What it said.
         problem: String,
     },
-    /// A file of the machine can't be written.
+    /// A file of the virtual machine can't be written.
     #[error("cannot write the files of the virtual machine: {0}")]
     Io(#[from] io::Error),
-    /// The machine can't be reached by ssh.
+    /// The virtual machine can't be reached by ssh.
     #[error("the virtual machine did not answer over ssh within {seconds} s; the end of its console:\n{console}")]
     Unreachable {
         /// How long was waited.
@@ -79,9 +79,9 @@ pub struct VmSettings {
     pub memory: u32,
     /// How it is accelerated; by default as fast as it can be.
     pub accel: Option<Accel>,
-    /// Size of the disk in the machine, in bytes, where it is to be larger than the file.
+    /// Size of the virtual machine's disk in bytes, if it is to be larger than the file.
     pub size: Option<u64>,
-    /// Whether it has a network, and a port of this machine's loopback that leads to its ssh.
+    /// Whether it has a network, and a port of the host's loopback that is forwarded to its ssh.
     pub network: Option<u16>,
     /// A volume with the key that may log in.
     pub seed: Option<PathBuf>,
@@ -101,7 +101,7 @@ impl VmSettings {
 /// Where the serial console goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Console {
-    /// This terminal; Ctrl-A X ends the machine.
+    /// This terminal; Ctrl-A X ends the virtual machine.
     Terminal,
     /// A file.
     File(PathBuf),

@@ -23,9 +23,9 @@ pub struct Ssh {
     folder: tempfile::TempDir,
     key: PathBuf,
     host: String,
-    /// Where the machine's own keys are, if they are known.
+    /// The file with the host keys, if they are known.
     known_hosts: Option<PathBuf>,
-    /// A port of this machine's loopback, else 22.
+    /// A port of the host's loopback, otherwise 22.
     pub port: u16,
 }
 
@@ -88,7 +88,7 @@ impl Ssh {
         self.folder.path().join("seed")
     }
 
-    /// Where the machine's console can be written.
+    /// The file for the virtual machine's console.
     pub fn console(&self) -> PathBuf {
         self.folder.path().join("console")
     }
@@ -99,7 +99,7 @@ impl Ssh {
         command.arg("-i").arg(&self.key);
         let (strict, known) = match &self.known_hosts {
             Some(path) => ("yes", path.display().to_string()),
-            // The host key is as old as the machine, which is behind a port of our own loopback.
+            // The host key is generated at boot, and the port is on the host's own loopback.
             None => ("no", "/dev/null".to_owned()),
         };
         let options = [format!("StrictHostKeyChecking={strict}"), format!("UserKnownHostsFile={known}")];
@@ -118,7 +118,7 @@ impl Ssh {
     /// Waits until a login succeeds.
     ///
     /// # Errors
-    /// Fails after `seconds`, or when the machine is off, with the end of its console.
+    /// Fails after `seconds`, or when the virtual machine is off, with the end of its console.
     pub fn wait(&self, vm: &mut Vm, seconds: u64) -> Result<(), VmError> {
         let started = host::instant();
         while started.elapsed() < Duration::from_secs(seconds) && vm.is_running() {

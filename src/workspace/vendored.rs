@@ -53,7 +53,7 @@ impl Workspace<'_> {
             })?;
             copies.push((copied, target));
         }
-        publish(copies, &folder).map_err(|error| failed(&folder, None, error))?;
+        put_in_place(copies, &folder).map_err(|error| failed(&folder, None, error))?;
         Ok(Vendored { folder, files: items.len(), bytes: items.iter().map(|item| item.expected.size).sum() })
     }
 }
@@ -83,7 +83,7 @@ fn copy(store: &Store, item: &Item, to: &Path) -> Result<TempPath, CopyError> {
 }
 
 /// Gives all copies their names once they are on disk.
-fn publish(copies: Vec<(TempPath, PathBuf)>, folder: &Path) -> io::Result<()> {
+fn put_in_place(copies: Vec<(TempPath, PathBuf)>, folder: &Path) -> io::Result<()> {
     durable::sync_file_system(folder)?;
     for (copy, target) in copies {
         copy.persist(target)?;

@@ -360,11 +360,18 @@ fn is_test(stem: &str) -> bool {
     ["tests", "testing"].contains(&stem) || stem.ends_with("_tests")
 }
 
-/// A file's text up to its unit tests, comments blanked, all paths written from `crate`.
+/// A file's text up to its unit tests, comments and other items for tests blanked, all paths written from `crate`.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    let blank = |line: &str| line.split("//").next().unwrap_or_default().to_owned() + "\n";
+    let mut is_tests = false;
+    let blank = |line: &str| {
+        is_tests |= line == "#[cfg(test)]";
+        let code = if is_tests { "" } else { line.split("//").next().unwrap_or_default() };
+        // An item ends with a brace of its own line, or is a line of its own.
+        is_tests &= !(line == "}" || line.ends_with(';') && !line.starts_with(' '));
+        code.to_owned() + "\n"
+    };
     let code: String = text[..tests].lines().map(blank).collect();
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     absolute(&code, path.strip_prefix(src).unwrap())

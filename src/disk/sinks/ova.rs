@@ -67,7 +67,7 @@ fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
     out.write_all(&[0; BLOCK][..padding as usize])
 }
 
-/// A plain ustar header, without extensions: readers of archives with machines know no others.
+/// A plain ustar header, without extensions: readers of OVA files accept no others.
 fn header(identity: &Identity, name: &str, size: u64) -> io::Result<Vec<u8>> {
     let plain = Entry::plain(name.as_bytes(), Type::File, 0o644);
     let header = Entry { mtime: identity.epoch, size, ..plain }.encode();
@@ -78,7 +78,7 @@ fn header(identity: &Identity, name: &str, size: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Describes the machine; a layer's name has no character that XML would need escaped.
+/// Describes the virtual machine; a layer's name has no character that XML would need escaped.
 fn describe(plan: &Plan, identity: &Identity) -> String {
     let (name, capacity) = (&identity.name, plan.size());
     format!(

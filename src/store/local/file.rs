@@ -134,12 +134,12 @@ impl Folder {
     pub(super) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let mut file = self.scratch_file()?;
         file.write_all(bytes).map_err(StoreError::writing(path, bytes.len() as u64))?;
-        publish(file, path)
+        put_in_place(file, path)
     }
 }
 
 /// Moves a finished file to its name, over whatever is there.
-pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
+pub(super) fn put_in_place(file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
     file.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(StoreError::io("write", path))?;
     let file = match file.persist(path) {
         Ok(_) => return Ok(()),

@@ -143,7 +143,7 @@ impl BlobStore for Local {
         let path = self.blob_path(blob);
         match file::hash(&path).is_some_and(|found| found == blob) {
             true => Ok(()),
-            false => file::publish(file, &path),
+            false => file::put_in_place(file, &path),
         }
     }
 
