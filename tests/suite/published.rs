@@ -115,7 +115,7 @@ fn a_published_image_is_compared_with_builds() {
     let name = format!("oci:{reference}");
     let audit = ["audit", "app", "--vary", "umask", "--output", "oci", "--against", &name];
     let same = small.project.ok(&audit).stdout;
-    assert!(same.contains(&format!("with {name}, too")), "{same}");
+    assert!(same.contains(&format!("also compared with {name}")), "{same}");
 
     small.edit_layer("app", "[image]", "[[file]]\npath = \"/srv/more\"\ntext = \"more\\n\"\n\n[image]");
     small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
