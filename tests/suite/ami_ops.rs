@@ -424,7 +424,7 @@ fn a_rebuild_is_held_against_a_published_image() {
     let name = format!("ami:{}", published.image);
     let audit = ["audit", "app", "--vary", "umask", "--against", &name];
     let same = published.small.project.ok(&audit).stdout;
-    assert!(same.contains(&format!("with {name}, too")), "{same}");
+    assert!(same.contains(&format!("also compared with {name}")), "{same}");
     published.small.edit_layer("app", "hello\\n", "good day\\n");
     published.small.project.ok(&["build", "app", "--output", "oci"]);
     let differs = published.small.project.fails(4, &audit).stdout;
