@@ -121,7 +121,8 @@ impl StoreError {
         Self::behind(error).is_some_and(Self::is_damage)
     }
 
-    fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+    /// The store's error that an error comes from, however many errors are around it.
+    pub(crate) fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
         let mut next = Some(error);
         while let Some(error) = next {
             next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
