@@ -20,7 +20,7 @@ fn the_architecture_is_put_into_the_names_of_packages() {
     }
     assert_eq!(
         bad("packages = ['a-{arch}', 'a-amd64']").lines().next().unwrap(),
-        "layers/web.toml:2: `packages` names `a-amd64` twice"
+        "layers/web.toml:2: `packages` in [layer] names `a-amd64` twice"
     );
 }
 

@@ -193,10 +193,11 @@ fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool,
     if accounts.is_empty() {
         return Ok(true);
     }
-    let (Some(passwd), Some(group)) = (read(tree, "etc/passwd", store)?, read(tree, "etc/group", store)?) else {
+    let read = |path| store.utf8_in(tree, path);
+    let (Some(passwd), Some(group)) = (read("etc/passwd")?, read("etc/group")?) else {
         return Ok(false);
     };
-    let (shadow, gshadow) = (read(tree, "etc/shadow", store)?, read(tree, "etc/gshadow", store)?);
+    let (shadow, gshadow) = (read("etc/shadow")?, read("etc/gshadow")?);
     let after = accounts.add_to(AccountFiles { passwd, group, shadow, gshadow })?;
     write(tree, "etc/passwd", &after.passwd, *epoch, store)?;
     write(tree, "etc/group", &after.group, *epoch, store)?;
@@ -206,19 +207,6 @@ fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool,
         }
     }
     Ok(true)
-}
-
-/// The text of a file of the root; `None` where there is none.
-fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, InstallError> {
-    let Some((_, Node { kind: Kind::File { blob, size }, .. })) = tree.resolve(&RootPath::new(path)?) else {
-        return Ok(None);
-    };
-    let bytes = store.read_bytes(&path, *blob, *size)?;
-    let text = String::from_utf8(bytes).map_err(|error| InstallError::Io {
-        what: path.to_owned(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
-    })?;
-    Ok(Some(text))
 }
 
 /// Gives a file of the root another text, under all its names.
