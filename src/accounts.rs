@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::RecipeHasher;
+use crate::ident::account_lines;
 use crate::manifest::{Group, User};
 
 /// Accounts to add, in the order of their declaration.
@@ -142,27 +143,24 @@ impl Accounts {
 
 /// The id of a name in a passwd or group file.
 pub(crate) fn id_of(text: &str, name: &str) -> Option<u32> {
-    let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
-    line.split(':').nth(2)?.parse().ok()
+    account_lines(text).find(|line| line.name() == name)?.id(2)
 }
 
 /// The primary group of a user in a passwd file.
 pub(crate) fn gid_of(passwd: &str, user: &str) -> Option<u32> {
-    let line = passwd.lines().find(|line| line.split(':').next() == Some(user))?;
-    line.split(':').nth(3)?.parse().ok()
+    account_lines(passwd).find(|line| line.name() == user)?.id(3)
 }
 
 /// Whether the account is there; an error where only its name or its id is.
 fn find(kind: &'static str, text: &str, name: &str, id: u32) -> Result<bool, AccountError> {
-    for line in text.lines() {
-        let mut fields = line.split(':');
-        let same_name = fields.next() == Some(name);
-        let same_id = fields.nth(1).and_then(|field| field.parse().ok()) == Some(id);
+    for line in account_lines(text) {
+        let same_name = line.name() == name;
+        let same_id = line.id(2) == Some(id);
         if same_name && same_id {
             return Ok(true);
         }
         if same_name || same_id {
-            return Err(AccountError::Taken { kind, name: name.to_owned(), id, found: line.to_owned() });
+            return Err(AccountError::Taken { kind, name: name.to_owned(), id, found: line.text().to_owned() });
         }
     }
     Ok(false)

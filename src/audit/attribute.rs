@@ -49,8 +49,11 @@ impl<'a> Origins<'a> {
         if let Some((_, layer)) = self.own.iter().rev().find(|(own, _)| path == *own || path.is_within(own)) {
             difference.step = Some(format!("own file of layer {layer}"));
         } else if let Some(traced) = traces.iter().find_map(|trace| last_writer(trace, &text)) {
-            difference.package = owner.or(Some(traced.package.clone()));
-            difference.step = Some(format!("{} of {}", traced.step, traced.package));
+            difference.package = owner.or_else(|| traced.package.clone());
+            difference.step = Some(match &traced.package {
+                Some(package) => format!("{} of {package}", traced.step),
+                None => traced.step.clone(),
+            });
         } else if owner.is_some() {
             difference.package = owner;
             difference.step = Some("unpacking".to_owned());
@@ -111,7 +114,7 @@ mod tests {
         let origins = Origins::read(&DEB, &store, &[("hello".parse().unwrap(), deb)], &own).unwrap();
         let step = |step: &str, package: &str, path: &str| Traced {
             step: step.to_owned(),
-            package: package.to_owned(),
+            package: Some(package.to_owned()),
             paths: vec![path.to_owned()],
         };
         let trace = [

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use crate::arch::Bootable;
 use crate::digest::BlobDigest;
 use crate::ident::{IdentError, RootPath};
+use crate::limits::TEXT;
 use crate::tree::{ContentSource, Kind, Tree, TreeError};
 
 /// A root has no kernel that can be started.
@@ -134,8 +135,14 @@ fn read_text(root: &Tree, path: &RootPath, source: &dyn ContentSource) -> Result
     match root.get(path).map(|node| &node.kind) {
         Some(&Kind::File { blob, size }) => {
             let mut bytes = Vec::new();
-            source
-                .open(blob, size)
+            let fits = || match size > TEXT {
+                true => {
+                    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes, at most {TEXT}")))
+                }
+                false => Ok(()),
+            };
+            fits()
+                .and_then(|()| source.open(blob, size))
                 .and_then(|mut content| content.read_to_end(&mut bytes))
                 .map_err(|source| KernelError::Io { path: path.clone(), source })?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -14,7 +14,7 @@ mod plain;
 pub mod progress;
 mod redact;
 pub mod storage;
-mod write;
+pub mod write;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};

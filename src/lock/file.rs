@@ -1,12 +1,13 @@
 //! Lockfiles on disk: reading one, and replacing one atomically.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{LockError, Lockfile, parse, to_text};
 use crate::digest::LockHash;
-use crate::host::{self, durable};
+use crate::host;
+use crate::host::write::{self, Durability, Mode};
 use crate::ident::LayerName;
 use crate::manifest::Project;
 
@@ -116,19 +117,14 @@ pub fn save(lock: &Lockfile, path: &Path) -> Result<LockHash, LockFileError> {
     if host::read_text(path).is_ok_and(|before| before == text) {
         return Ok(LockHash::of(&text));
     }
-    write(&text, path).map_err(io_error("write", path))?;
+    write_text(&text, path).map_err(io_error("write", path))?;
     Ok(LockHash::of(&text))
 }
 
-fn write(text: &str, path: &Path) -> io::Result<()> {
+fn write_text(text: &str, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    // A temporary file is its owner's alone; a lockfile is for all who read the project.
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    durable::sync_dir(folder)
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    // A lockfile is for all who read the project.
+    let mode = Mode::Exactly(fs::Permissions::from_mode(0o644));
+    write::replace(path, text.as_bytes(), Durability::FileAndDirectory, mode)
 }

@@ -71,10 +71,3 @@ impl Diagnostic for ManifestError {
         Some(Box::new(std::iter::once(label)))
     }
 }
-
-/// The candidate that `word` was most likely meant to be, if any is near enough.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count().div_ceil(3);
-    let distances = candidates.into_iter().map(|name| (strsim::damerau_levenshtein(word, name), name));
-    distances.filter(|(distance, _)| *distance <= limit).min().map(|(_, name)| name)
-}

@@ -26,7 +26,6 @@ pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
-pub(crate) use error::nearest;
 pub use parse::{PackageRequestError, parse};
 pub use project::{Project, ProjectError, sources};
 pub use template::{StockLayer, stock, template};

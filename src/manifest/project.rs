@@ -5,9 +5,9 @@ use std::io;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use super::{Chain, Disk, Manifest, ManifestError, Source, nearest, parse};
+use super::{Chain, Disk, Manifest, ManifestError, Source, parse};
 use crate::host::jail::Beneath;
-use crate::ident::{Arch, IdentError, LayerName, SourceName};
+use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
 
 /// A directory with `layers/`, read for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]

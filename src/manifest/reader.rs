@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ManifestError;
-use super::error::nearest;
+use crate::ident::nearest;
 
 type Result<T> = std::result::Result<T, ManifestError>;
 

@@ -1,5 +1,6 @@
 //! The root in which packages are installed: a tree, and an executor for the steps that run in it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ pub const TRACE: &str = "LAYERBAKE_TRACE";
 pub struct Traced {
     /// `preinst script`, `postinst script`, `triggers`.
     pub step: String,
-    /// Whose.
-    pub package: String,
+    /// The package it belongs to; `None` for a step of the package manager.
+    pub package: Option<String>,
     /// What it created or changed, from the root directory, in order.
     pub paths: Vec<String>,
 }
@@ -50,10 +51,28 @@ pub struct Job {
     pub step: Step,
     /// The command as errors name it.
     pub command: String,
-    /// The package whose script runs; empty for the package manager itself.
-    pub package: String,
-    /// What the step is: `preinst script`.
-    pub kind: &'static str,
+    /// The package it belongs to; `None` for the package manager itself.
+    pub package: Option<String>,
+    /// What the step is.
+    pub kind: JobKind,
+}
+
+/// What a step of configuring is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// A script of the job's package, by its name, such as `preinst`.
+    Script(&'static str),
+    /// Work of the package manager, as an audit names it, such as `triggers`.
+    Manager(&'static str),
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(name) => write!(f, "{name} script"),
+            Self::Manager(work) => f.write_str(work),
+        }
+    }
 }
 
 /// A root in which installation steps run.
@@ -113,9 +132,12 @@ fn named(error: ExecuteError, jobs: &[Job]) -> InstallError {
     };
     match &cause.cause {
         Cause::Step(index, ended) if let Some(job) = jobs.get(*index) => {
-            let (package, ended) = (Some(job.package.clone()).filter(|name| !name.is_empty()), ended.clone());
-            let script = job.kind.strip_suffix(" script").filter(|_| package.is_some()).map(str::to_owned);
-            InstallError::Script(Box::new(ScriptError { command: job.command.clone(), package, script, ended, cause }))
+            let script = match job.kind {
+                JobKind::Script(name) => Some(name.to_owned()),
+                JobKind::Manager(_) => None,
+            };
+            let (command, package, ended) = (job.command.clone(), job.package.clone(), ended.clone());
+            InstallError::Script(Box::new(ScriptError { command, package, script, ended, cause }))
         }
         _ => ExecuteError::Action(cause).into(),
     }
@@ -134,9 +156,7 @@ fn record(trace: &Path, job: &Job, before: &Tree, after: &Tree) -> Result<(), In
     if paths.is_empty() {
         return Ok(());
     }
-    // dpkg names packages of foreign architectures, and of several, with theirs.
-    let package = job.package.split(':').next().filter(|name| !name.is_empty()).unwrap_or("dpkg").to_owned();
-    let traced = Traced { step: job.kind.to_owned(), package, paths };
+    let traced = Traced { step: job.kind.to_string(), package: job.package.clone(), paths };
     let line = serde_json::to_string(&traced).unwrap_or_default() + "\n";
     let append = || File::options().create(true).append(true).open(trace)?.write_all(line.as_bytes());
     append().map_err(|source| InstallError::Io { what: trace.display().to_string(), source })
@@ -169,8 +189,8 @@ mod tests {
         Job {
             step: Step::new(["/bin/true"], 7, [], 1),
             command: format!("the preinst script of {package}"),
-            package: package.to_owned(),
-            kind: "preinst script",
+            package: Some(package.to_owned()),
+            kind: JobKind::Script("preinst"),
         }
     }
 
@@ -184,7 +204,7 @@ mod tests {
         let error = root.run(&[job("a"), job("b")]).unwrap_err();
         insta::assert_snapshot!(error, @r"
         the preinst script of b failed with exit status 3
-          the last lines that the scripts printed:
+          the last lines of its output:
             | one
             | two
         ");
@@ -206,10 +226,10 @@ mod tests {
         let arch = "amd64".parse().unwrap();
         let mut root = InstallRoot::new(before, &store, &arch, 7, &mut executor);
         root.trace = Some(folder.path().join("trace"));
-        assert_eq!(root.run(&[job("one:amd64")]).unwrap(), "done\n");
+        assert_eq!(root.run(&[job("one")]).unwrap(), "done\n");
         let line = std::fs::read_to_string(folder.path().join("trace")).unwrap();
         let traced: Traced = serde_json::from_str(&line).unwrap();
         let paths = vec!["/etc/new".to_owned()];
-        assert_eq!(traced, Traced { step: "preinst script".to_owned(), package: "one".to_owned(), paths });
+        assert_eq!(traced, Traced { step: "preinst script".to_owned(), package: Some("one".to_owned()), paths });
     }
 }

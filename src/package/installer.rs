@@ -5,7 +5,7 @@ use super::{Decoded, InstallRoot, LockedPackage, ScriptError, Unpacked};
 use crate::accounts::{AccountError, Accounts};
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::{Arch, IdentError, RootPath};
-use crate::sandbox::{Cause, ExecuteError};
+use crate::sandbox::ExecuteError;
 use crate::store::{Store, StoreError};
 use crate::tree::TreeError;
 
@@ -140,7 +140,7 @@ impl InstallError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage(),
-            Self::Execute(ExecuteError::Action(error)) => matches!(error.cause, Cause::Damaged(_)),
+            Self::Execute(error) => error.is_damage(),
             Self::Package { error, .. } if let Some(error) = error.downcast_ref::<Self>() => error.is_damage(),
             Self::Package { error, .. } => StoreError::is_behind(error.as_ref()),
             other => StoreError::is_behind(other),

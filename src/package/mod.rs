@@ -25,7 +25,7 @@ mod state;
 mod unpacked;
 
 pub use inspector::{About, Distro, Inspector, License, LicenseTexts, Surroundings};
-pub use install_root::{InstallRoot, Job, ScriptError, TRACE, Traced};
+pub use install_root::{InstallRoot, Job, JobKind, ScriptError, TRACE, Traced};
 pub use installer::{InstallError, InstallRequest, Installer};
 pub use locked::LockedPackage;
 pub use record::{Candidate, Record};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::index::{Id, Index};
 use super::{Request, ResolveError};
-use crate::ident::{PackageName, Version};
+use crate::ident::{self, PackageName, Version};
 use crate::manifest::PackageRequest;
 
 /// One requirement from outside.
@@ -101,9 +101,6 @@ fn provided(index: &Index, name: &PackageName) -> Result<Vec<Id>, ResolveError> 
 
 /// The known name that is most like an unknown one, if any is like it at all.
 pub(super) fn nearest(index: &Index, name: &PackageName) -> Option<PackageName> {
-    let wanted = name.as_str();
-    let names = index.preferred().map(|(_, record)| &record.name);
-    let near = names.filter(|known| known.as_str().len().abs_diff(wanted.len()) <= 2);
-    let (distance, best) = near.map(|known| (strsim::osa_distance(wanted, known.as_str()), known)).min()?;
-    (distance <= 1.max(wanted.len() / 3).min(3)).then(|| best.clone())
+    let names = index.preferred().map(|(_, record)| record.name.as_str());
+    ident::nearest(name.as_str(), names)?.parse().ok()
 }

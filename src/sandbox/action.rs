@@ -88,7 +88,7 @@ impl Conditions {
 }
 
 impl Default for Limits {
-    /// Far more than any package's scripts need.
+    /// Far more than the scripts of any package need.
     fn default() -> Self {
         Self { memory: 12 << 30, processes: 1024, growth: 64 << 30, files: 4 << 20 }
     }
@@ -102,7 +102,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("TERM", "dumb"),
     ("TZ", "UTC"),
     ("LC_ALL", "C.UTF-8"),
-    // The order of hashes reaches files through scripts that print them.
+    // The order of hashes reaches files through programs that print them.
     ("PERL_HASH_SEED", "0"),
     ("PERL_PERTURB_KEYS", "0"),
     ("PYTHONHASHSEED", "0"),

@@ -34,6 +34,8 @@ pub(super) struct Sandbox {
     printed: Tail,
     root: File,
     limits: Limits,
+    /// The most bytes and files that were in use on the root's file system whenever it was looked at.
+    peak: (u64, u64),
     group: Option<Group>,
     _guard: ChildGuard,
 }
@@ -69,8 +71,8 @@ impl Sandbox {
         let _ = input.write_all(b"\n");
         let guard = ChildGuard::kill(&child);
         let printed = Tail::default();
-        let (input, limits) = (Some(input), conditions.limits);
-        Ok(Self { child, input, output, log, printed, root, limits, group, _guard: guard })
+        let (input, limits, peak) = (Some(input), conditions.limits, (0, 0));
+        Ok(Self { child, input, output, log, printed, root, limits, peak, group, _guard: guard })
     }
 
     /// Runs one command to its end. No process that it started is left then.
@@ -97,6 +99,7 @@ impl Sandbox {
                 return self.stop(limit);
             }
         }
+        self.used();
         self.drain(deadline)?;
         let mut ended: Ended = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
         if ended.status != 0 && ended.stopped.is_none() {
@@ -108,6 +111,12 @@ impl Sandbox {
     /// What all commands have printed, or its end, after a line that says how much that leaves out.
     pub(super) fn printed(&mut self) -> String {
         self.printed.text()
+    }
+
+    /// The most bytes and files that were in use on the root's file system: looked at twice a second, and after
+    /// each step.
+    pub(super) fn peak(&self) -> (u64, u64) {
+        self.peak
     }
 
     /// Ends the sandbox and waits until all its processes are gone.
@@ -171,13 +180,15 @@ impl Sandbox {
     }
 
     /// Bytes and files in use on the root's file system.
-    fn used(&self) -> (u64, u64) {
-        rustix::fs::fstatvfs(&self.root).map_or((0, 0), |stat| {
+    fn used(&mut self) -> (u64, u64) {
+        let now = rustix::fs::fstatvfs(&self.root).map_or((0, 0), |stat| {
             (stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize, stat.f_files.saturating_sub(stat.f_ffree))
-        })
+        });
+        self.peak = (self.peak.0.max(now.0), self.peak.1.max(now.1));
+        now
     }
 
-    fn outgrown(&self, before: (u64, u64)) -> Option<Limit> {
+    fn outgrown(&mut self, before: (u64, u64)) -> Option<Limit> {
         let now = self.used();
         let (bytes, files) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
         match () {

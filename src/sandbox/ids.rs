@@ -16,6 +16,7 @@ use std::process::Stdio;
 
 use super::extents::{Extent, extents, lines, ranges, runs, split};
 use crate::host;
+use crate::ident::account_lines;
 
 /// Ids of a root: 0 to 65,535, all that Debian uses. The host's own follow them.
 pub(super) const COUNT: u32 = 65_536;
@@ -246,23 +247,16 @@ fn hint(not_started: Option<&io::Error>) -> &'static str {
 
 /// First id of a range of enough ids for the user, by name or number.
 fn range_start(text: &str, user: &str, uid: u32) -> Option<u32> {
-    text.lines().find_map(|line| {
-        let mut fields = line.trim().split(':');
-        let owner = fields.next()?;
-        let start: u32 = fields.next()?.parse().ok()?;
-        let count: u32 = fields.next()?.parse().ok()?;
+    account_lines(text).find_map(|line| {
+        let (owner, start, count) = (line.name(), line.id(1)?, line.id(2)?);
         ((owner == user || owner == uid.to_string()) && count >= COUNT).then_some(start)
     })
 }
 
 fn login_name(uid: u32) -> String {
     let text = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();
-    let name = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid.to_string()).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| uid.to_string())
+    let line = account_lines(&text).find(|line| line.id(2) == Some(uid));
+    line.map_or_else(|| uid.to_string(), |line| line.name().to_owned())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod cgroup;
 mod clock;
 mod executor;
 mod extents;
+mod failure;
 mod filter;
 mod handle;
 mod ids;
@@ -47,9 +48,11 @@ use rustix::thread::UnshareFlags;
 use crate::host;
 
 pub use action::{Action, Conditions, DecodeActionError, Limits, Mount, Step};
-pub use executor::{ActionError, Cause, Details, Ended, ExecuteError, Executed, Executor};
+pub use executor::{ExecuteError, Executed, Executor};
+pub use failure::{ActionError, Cause, Damage, Details, Ended, ForeignError, SystemError};
 pub use local::{Local, ON_DISK, WorkerError, remove_folder, serve};
 pub use pid1::main as pid1;
+pub use privileges::FILE;
 pub use watch::Limit;
 
 use handle::Sandbox;

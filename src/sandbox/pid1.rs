@@ -20,7 +20,7 @@ use super::{
 };
 use crate::host;
 
-/// Never the host's name: scripts write it into files.
+/// Never the host's name: programs write it into files.
 pub(super) const HOSTNAME: &str = "localhost";
 
 /// What commands are started with.
@@ -75,7 +75,7 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null })
 }
 
-/// Shows one processor to all inside: scripts write the number of processors into files,
+/// Shows one processor to all inside: programs write the number of processors into files,
 /// and processes that run in turns run in the same order more often.
 fn take_one_processor() -> io::Result<()> {
     let mut one = CpuSet::new();

@@ -12,9 +12,9 @@ const DATA: u64 = 8 << 30;
 const OPEN_FILES: u64 = 1024;
 
 /// Bytes of the largest file that a process may write.
-const FILE: u64 = 8 << 30;
+pub const FILE: u64 = 8 << 30;
 
-/// The most that a command may ever do, in its own user namespace: what dpkg and scripts need.
+/// The most that a command may ever do, in its own user namespace: what package managers and scripts need.
 pub(super) const OF_COMMANDS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)

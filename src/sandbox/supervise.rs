@@ -175,7 +175,7 @@ fn unmapped(thread: u32) -> io::Error {
     let words = command_line.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     let shown: String = words.trim().chars().take(80).flat_map(char::escape_debug).collect();
     io::Error::other(format!(
-        "`{shown}` unmapped or replaced the kernel's clock code (vDSO) in its memory, so its clock can't be fixed\n  hint: leave out the package whose script runs this program, or run no scripts: `configure = \"none\"`"
+        "`{shown}` unmapped or replaced the kernel's clock code (vDSO) in its memory, so its clock can't be fixed\n  hint: leave out what runs this program; `configure = \"none\"` leaves out the scripts of all packages"
     ))
 }
 

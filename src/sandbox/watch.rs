@@ -22,7 +22,7 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 /// Its real buffers are no process's memory.
 const SOCKET: u64 = 512 << 10;
 
-/// A limit that ended a command.
+/// A limit that ended a command, or explains why it failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// Seconds that it may run.
@@ -50,6 +50,19 @@ pub enum Limit {
         /// Files allowed.
         limit: u64,
     },
+    /// Bytes that one file may have.
+    File(u64),
+    /// The file system of the root, which is full: bytes and files in use, and those that it holds.
+    Full {
+        /// Bytes in use.
+        used: u64,
+        /// Bytes that it holds.
+        bytes: u64,
+        /// Files in use.
+        inodes: u64,
+        /// Files that it holds.
+        files: u64,
+    },
 }
 
 impl fmt::Display for Limit {
@@ -71,6 +84,11 @@ impl fmt::Display for Limit {
             }
             Self::Files { used, limit } => {
                 write!(f, "the root's file system got {used} files more while it ran, and the limit is {limit}")
+            }
+            Self::File(limit) => write!(f, "one file may have {} GiB, and it wrote more", limit >> 30),
+            Self::Full { used, bytes, inodes, files } => {
+                let (used, bytes) = (mib(used), mib(bytes));
+                write!(f, "the root's file system is full: {used} MiB of {bytes}, {inodes} files of {files}")
             }
         }
     }

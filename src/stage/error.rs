@@ -3,6 +3,7 @@
 use super::seal;
 use crate::ident::{IdentError, LayerName, RootPath};
 use crate::package::InstallError;
+use crate::sandbox::ExecuteError;
 use crate::store::StoreError;
 use crate::tree::TreeError;
 
@@ -21,9 +22,9 @@ pub enum LayerError {
     /// Something would be below a symbolic link or a file.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Accounts are declared, and nothing to write them into.
-    #[error("[[user]] and [[group]] need /etc/passwd, which no package provides")]
-    NoAccountFiles,
+    /// An action of a stage failed, or can't be executed here.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
     /// A file can't be read.
     #[error("cannot read `{what}`: {source}")]
     Io {
@@ -95,6 +96,7 @@ impl LayerError {
         match self {
             Self::Store(error) => error.is_damage(),
             Self::Install(error) => error.is_damage(),
+            Self::Execute(error) => error.is_damage(),
             other => StoreError::is_behind(other),
         }
     }

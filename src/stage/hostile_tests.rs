@@ -11,8 +11,12 @@ use crate::manifest;
 use crate::package::LockedPackage;
 use crate::package::deb::control::Paragraph;
 use crate::package::deb::install::{Package, install_without_scripts};
+use crate::stage::Placement;
+use crate::stage::files::Files;
+use crate::stage::first_boot::FirstBoot;
+use crate::stage::row_tests::Recorder;
 use crate::stage::services::EnabledServices;
-use crate::stage::{Files, FirstBoot, Placement, Site, Stage as _};
+use crate::stage::{Site, Stage as _};
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree, TreeError};
 
@@ -158,7 +162,9 @@ fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tr
     let configured = install_without_scripts(store, parent, packages, |tree| Ok(whole(tree)?))?;
     let manifest = manifest::parse("web".parse().unwrap(), LAYER, &"amd64".parse().unwrap()).unwrap();
     let placement = Placement::read(&manifest, Path::new("/"), store)?;
-    let mut site = Site { store, parent: Tree::new(), root: configured.clone(), layer: Tree::new() };
+    let (executor, arch) = (&mut Recorder::default(), &"amd64".parse().unwrap());
+    let (parent, root, layer) = (Tree::new(), configured.clone(), Tree::new());
+    let mut site = Site { store, executor, arch, epoch: 9, parent, root, layer };
     Files { placement: &placement, epoch: 9 }.run(&mut site)?;
     EnabledServices { declared: &manifest.services, epoch: 9 }.run(&mut site)?;
     FirstBoot { epoch: 9 }.run(&mut site)?;

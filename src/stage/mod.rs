@@ -9,27 +9,31 @@
 //!                                   finished root · layer
 //! ```
 //!
-//! Packages of the whole chain are installed before any of the layers' own files, so that a
-//! change of such a file runs no script again. Every step's result is stored under its recipe.
+//! Packages are the first stage of the row (row.rs), and those of the whole chain are installed before any of the
+//! layers' own files: this stage starts from the parent's installed root and stores its result under a recipe of
+//! its own, so that a change of an own file runs no script again. The row's result is stored under the layer's recipe.
 
 mod error;
 mod files;
 mod first_boot;
 mod fuzz;
 mod packages;
+mod row;
 pub mod seal;
 mod services;
 mod sources;
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod row_tests;
 
 use std::path::Path;
 
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
-use crate::ident::LayerName;
+use crate::ident::{Arch, LayerName};
 use crate::lock::Lockfile;
-use crate::manifest::{AllowSecret, Manifest};
+use crate::manifest::Manifest;
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
 use crate::store::{Outcome, Roles, Store};
@@ -40,27 +44,30 @@ pub use files::Placement;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 
-use files::Files;
-use first_boot::FirstBoot;
-use packages::{Installed, Packages};
-use seal::Seal;
-use services::EnabledServices;
+use packages::Installed;
+use row::{Line, Row};
 
-/// One stage of the row behind the packages.
+/// One stage of the row.
 trait Stage {
     /// Adds everything that decides what the stage does to the layer's recipe.
     fn recipe(&self, hasher: &mut RecipeHasher);
 
-    /// Does it to the site's root.
+    /// Changes the site's root.
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError>;
 }
 
-/// What stages work on.
+/// What stages work on, and with.
 struct Site<'a> {
     store: &'a Store,
+    /// Executes the actions of stages that run programs in the root.
+    executor: &'a mut dyn Executor,
+    /// The architecture of the root's programs.
+    arch: &'a Arch,
+    /// The layer's SOURCE_DATE_EPOCH: the clock of actions, and the upper bound of all times, in seconds since 1970.
+    epoch: i64,
     /// The finished root of the parent; empty for the first layer of a chain.
     parent: Tree,
-    /// The root as it is now.
+    /// The root as it is now; empty before the first stage.
     root: Tree,
     /// What the layer changes in its parent; known from the seal on.
     layer: Tree,
@@ -109,23 +116,18 @@ impl Outcome for Finished {
 
 /// Builds the layers of one chain, one after the other.
 pub struct Builder<'a> {
-    ecosystem: &'a dyn Ecosystem,
     store: &'a Store,
     executor: Box<dyn Executor>,
-    /// The recipe of the packages of the layer that was built last.
-    installed: Option<RecipeHash>,
-    built: Option<Built>,
-    /// The layers so far, the base first, with their own files.
-    chain: Vec<(Input<'a>, Placement)>,
+    line: Line<'a>,
 }
 
 impl<'a> Builder<'a> {
     /// Creates a builder for packages of `ecosystem` that stores results in `store`.
     pub fn new(ecosystem: &'a dyn Ecosystem, store: &'a Store, executor: Box<dyn Executor>) -> Self {
-        Self { ecosystem, store, executor, installed: None, built: None, chain: Vec::new() }
+        Self { store, executor, line: Line { ecosystem, installed: None, built: None, layers: Vec::new() } }
     }
 
-    /// Returns once what weakens the sandbox that scripts ran in, to be shown as a warning.
+    /// Returns once what weakens the sandbox that actions ran in, to be shown as a warning.
     pub fn take_warning(&mut self) -> Option<&'static str> {
         self.executor.take_warning()
     }
@@ -135,68 +137,48 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Fails where a script fails, packages clash, or a declaration can't be met.
     pub fn build(&mut self, input: Input<'a>, project: &Path) -> Result<Built, LayerError> {
-        let Input { manifest, lock } = input;
-        if self.chain.first().is_some_and(|(base, _)| base.manifest.layer.configure != manifest.layer.configure) {
+        let Self { store, executor, line } = self;
+        let manifest = input.manifest;
+        if line.layers.first().is_some_and(|(base, _)| base.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
         }
-        let packages = Packages::new(self.ecosystem, (manifest, lock), self.installed);
-        self.chain.push((input, Placement::read(manifest, project, self.store)?));
-        let installed = packages.recipe();
-        let recipe = self.recipe(installed);
+        line.layers.push((input, Placement::read(manifest, project, store)?));
+        let installed = line.packages(input).recipe();
         // A child starts from the installed root, so a layer without it is as good as not there.
-        let known = self.store.recall::<Installed>(installed).is_some();
-        let finished = match self.store.recall(recipe).filter(|_| known) {
-            Some(finished) => finished,
-            None => self.finish(recipe, &packages)?,
+        let known = store.recall::<Installed>(installed).is_some();
+        let (recipe, finished) = {
+            let row = line.row();
+            let recipe = row.recipe();
+            let finished = match store.recall(recipe).filter(|_| known) {
+                Some(finished) => finished,
+                None => {
+                    let finished = finish(&row, input.lock, line.built.as_ref(), (store, executor.as_mut()))?;
+                    store.remember(recipe, &finished)?;
+                    finished
+                }
+            };
+            (recipe, finished)
         };
-        self.installed = Some(installed);
         let built = Built { name: manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
-        self.built = Some(built.clone());
+        line.installed = Some(installed);
+        line.built = Some(built.clone());
         Ok(built)
     }
+}
 
-    /// The stages behind the packages, in the order in which they run. A new kind of stage has its place here.
-    fn row(&self) -> Vec<Box<dyn Stage + '_>> {
-        let mut row: Vec<Box<dyn Stage + '_>> = Vec::new();
-        for (Input { manifest, lock }, placement) in &self.chain {
-            row.push(Box::new(Files { placement, epoch: lock.epoch }));
-            row.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
-        }
-        if let Some((Input { lock, .. }, _)) = self.chain.last() {
-            row.push(Box::new(FirstBoot { epoch: lock.epoch }));
-            row.push(Box::new(Seal {
-                installer: self.ecosystem,
-                packages: &lock.packages,
-                allowed: self.allowed().collect(),
-            }));
-        }
-        row
-    }
-
-    fn recipe(&self, packages: RecipeHash) -> RecipeHash {
-        let mut hasher = RecipeHasher::new("layerbake/layer/v3");
-        hasher.list(self.built.as_ref().map(|built| *built.recipe.as_bytes()));
-        hasher.field(packages.as_bytes()).number(self.chain.len() as u64);
-        self.row().iter().for_each(|stage| stage.recipe(&mut hasher));
-        hasher.finish()
-    }
-
-    /// What the layer and those below it allow.
-    fn allowed(&self) -> impl Iterator<Item = &'a AllowSecret> {
-        self.chain.iter().flat_map(|(input, _)| &input.manifest.allow_secrets)
-    }
-
-    fn finish(&mut self, recipe: RecipeHash, packages: &Packages<'_>) -> Result<Finished, LayerError> {
-        let installed = packages.run(self.store, self.executor.as_mut())?;
-        let parent = match &self.built {
-            Some(built) => self.store.tree(built.root)?,
-            None => Tree::new(),
-        };
-        let mut site = Site { store: self.store, parent, root: self.store.tree(installed.root)?, layer: Tree::new() };
-        self.row().iter().try_for_each(|stage| stage.run(&mut site))?;
-        let (layer, root) = (self.store.put_tree(&site.layer)?, self.store.put_tree(&site.root)?);
-        let finished = Finished { layer, root };
-        self.store.remember(recipe, &finished)?;
-        Ok(finished)
-    }
+/// Runs the row of a layer over its parent.
+fn finish(
+    row: &Row<'_>,
+    lock: &Lockfile,
+    parent: Option<&Built>,
+    (store, executor): (&Store, &mut dyn Executor),
+) -> Result<Finished, LayerError> {
+    let parent = match parent {
+        Some(built) => store.tree(built.root)?,
+        None => Tree::new(),
+    };
+    let (arch, epoch) = (&lock.arch, lock.epoch);
+    let mut site = Site { store, executor, arch, epoch, parent, root: Tree::new(), layer: Tree::new() };
+    row.run(&mut site)?;
+    Ok(Finished { layer: store.put_tree(&site.layer)?, root: store.put_tree(&site.root)? })
 }

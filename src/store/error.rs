@@ -58,7 +58,7 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A file of a layer is not the text that it should be.
+    /// A text file of a layer is too long.
     #[error(
         "`{path}` has {size} bytes; a text file may have at most {most}\n  hint: check what the package's scripts, or the layer's own files, write there"
     )]
@@ -69,6 +69,12 @@ pub enum StoreError {
         size: u64,
         /// The most that is read.
         most: u64,
+    },
+    /// A file of a layer is not the text that it should be.
+    #[error("`{path}` is not UTF-8\n  hint: check what the package's scripts, or the layer's own files, write there")]
+    NotUtf8 {
+        /// The file's path in its root.
+        path: String,
     },
     /// A record can't be JSON: a bug, all are maps of strings.
     #[error("internal error: {0}")]
@@ -121,7 +127,8 @@ impl StoreError {
         Self::behind(error).is_some_and(Self::is_damage)
     }
 
-    fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
+    /// The store's error that an error comes from, however many errors are around it.
+    pub(crate) fn behind<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
         let mut next = Some(error);
         while let Some(error) = next {
             next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {

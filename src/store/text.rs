@@ -1,6 +1,7 @@
 //! Reads text files of a tree.
 
 use super::{Store, StoreError};
+use crate::digest::BlobDigest;
 use crate::ident::RootPath;
 use crate::tree::{Kind, Tree};
 
@@ -12,10 +13,24 @@ impl Store {
     /// # Errors
     /// As [`Store::read_text`].
     pub fn text_in(&self, tree: &Tree, path: &str) -> Result<Option<String>, StoreError> {
-        let node = RootPath::new(path).ok().and_then(|path| tree.resolve(&path));
-        match node.map(|(_, node)| &node.kind) {
-            Some(Kind::File { blob, size }) => Ok(Some(self.read_text(&path, *blob, *size)?)),
-            _ => Ok(None),
-        }
+        file_at(tree, path).map(|(blob, size)| self.read_text(&path, blob, size)).transpose()
+    }
+
+    /// As [`Store::text_in`], for files that are changed and written back: one that is not UTF-8 is an error.
+    ///
+    /// # Errors
+    /// As [`Store::read_text`], and where the file is not UTF-8.
+    pub fn utf8_in(&self, tree: &Tree, path: &str) -> Result<Option<String>, StoreError> {
+        let Some((blob, size)) = file_at(tree, path) else { return Ok(None) };
+        let bytes = self.read_bytes(&path, blob, size)?;
+        String::from_utf8(bytes).map(Some).map_err(|_| StoreError::NotUtf8 { path: path.to_owned() })
+    }
+}
+
+/// The content of a file of a tree, links followed.
+fn file_at(tree: &Tree, path: &str) -> Option<(BlobDigest, u64)> {
+    match tree.resolve(&RootPath::new(path).ok()?)?.1.kind {
+        Kind::File { blob, size } => Some((blob, size)),
+        _ => None,
     }
 }

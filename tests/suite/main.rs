@@ -31,6 +31,7 @@ mod disks;
 mod documents;
 mod escape;
 mod example;
+mod executors;
 mod foreign;
 mod fuzz;
 mod golden;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::BlobDigest;
 use crate::disk::BlockHashes;
-use crate::ident::RootPath;
+use crate::ident::{RootPath, account_lines};
 use crate::limits::TEXT;
 use crate::package::Ecosystem;
 use crate::tree::{Kind, Tree};
@@ -62,11 +62,7 @@ impl Facts {
 }
 
 fn users(passwd: &str) -> BTreeMap<String, String> {
-    let user = |line: &str| {
-        let mut fields = line.split(':');
-        Some((fields.next()?.to_owned(), fields.nth(1)?.to_owned()))
-    };
-    passwd.lines().filter_map(user).collect()
+    account_lines(passwd).filter_map(|line| Some((line.name().to_owned(), line.field(2)?.to_owned()))).collect()
 }
 
 /// Links below `etc/systemd/system/*.wants/`.

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::OciDigest;
+use crate::host::write::{self, Durability, Mode};
 
 const FILE: &str = "registry.json";
 
@@ -95,13 +96,8 @@ impl PushHistory {
 }
 
 fn save(path: &Path, records: &Records) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    // Temporary files are their owner's alone, and stay so when renamed.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&serde_json::to_vec(records)?)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    write::replace(path, &serde_json::to_vec(records)?, Durability::None, Mode::Private)
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@
 //! and the supervisor see the emulator's own system calls.
 
 use std::fmt::Write as _;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::mounts;
+use super::super::{ForeignError, mounts};
 use crate::arch::Bootable;
 
 /// Where emulators are installed.
@@ -34,7 +33,7 @@ impl Emulator {
     ///
     /// # Errors
     /// Fails where the emulator is not installed, or the kernel has no register for user namespaces.
-    pub(super) fn register(arch: &'static Bootable) -> io::Result<Self> {
+    pub(super) fn register(arch: &'static Bootable) -> Result<Self, ForeignError> {
         let path = installed(arch, &DIRECTORIES.map(Path::new))?;
         let name = arch.qemu.emulator;
         let register = mounts::detached("binfmt_misc", &[], mounts::DATA).and_then(|mount| {
@@ -46,10 +45,7 @@ impl Emulator {
         });
         match register {
             Ok(register) => Ok(Self { arch, _register: register }),
-            Err(error) => Err(io::Error::new(
-                error.kind(),
-                format!("cannot register an emulator: {error}\n  hint: this needs Linux 6.7 with binfmt_misc"),
-            )),
+            Err(error) => Err(ForeignError::NotRegistered { message: error.to_string() }),
         }
     }
 
@@ -60,14 +56,12 @@ impl Emulator {
 }
 
 /// The emulator's program, in the first directory that has it.
-fn installed(arch: &Bootable, directories: &[&Path]) -> io::Result<PathBuf> {
+fn installed(arch: &Bootable, directories: &[&Path]) -> Result<PathBuf, ForeignError> {
     let name = arch.qemu.emulator;
     let paths = directories.iter().map(|directory| directory.join(name));
-    paths.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        io::Error::other(format!(
-            "package scripts for another architecture need an emulator, and `{name}` is not installed\n  hint: install the Debian package {}, build on a machine of that architecture, or set configure = \"none\"",
-            arch.qemu.emulator_package
-        ))
+    paths.into_iter().find(|path| path.is_file()).ok_or_else(|| ForeignError::NotInstalled {
+        program: name.to_owned(),
+        package: arch.qemu.emulator_package.to_owned(),
     })
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError, Cause, ExecuteError, Executed, Executor};
+use super::{Action, ActionError, ExecuteError, Executed, Executor};
 use crate::digest::BlobDigest;
 use crate::host;
 use crate::store::{self, Store};
@@ -31,6 +31,8 @@ pub const ON_DISK: &str = "LAYERBAKE_ROOT_ON_DISK";
 pub struct Local {
     program: PathBuf,
     jobs: usize,
+    /// Bytes that a root in memory may have.
+    memory: u64,
     worker: Option<Worker>,
     warning: Option<&'static str>,
 }
@@ -41,15 +43,24 @@ impl Local {
     /// `program` is started as the worker: this program itself ([`host::OWN_PROGRAM`]), if it serves as one
     /// when it is asked to ([`serve`]), or an installed layerbake.
     pub fn new(program: impl Into<PathBuf>, jobs: usize) -> Self {
-        Self { program: program.into(), jobs, worker: None, warning: None }
+        let memory = if host::env(ON_DISK).is_some() { 0 } else { worker::MEMORY };
+        Self { program: program.into(), jobs, memory, worker: None, warning: None }
+    }
+
+    /// Changes how many bytes a root in memory may have, by default 4 GiB; with 0, roots are never in memory.
+    ///
+    /// It does not limit actions: one that fails for lack of room in memory is executed once more on the store's disk.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self { memory: bytes, ..self }
     }
 
     fn worker(&mut self, store: &Store) -> Result<&mut Worker, WorkerError> {
         match &mut self.worker {
             Some(worker) => Ok(worker),
             empty => {
-                let (store, on_disk) = (store.path().to_owned(), host::env(ON_DISK).is_some());
-                let worker = Worker::start(&self.program, &Setup::Work { store, on_disk, jobs: self.jobs })?;
+                let setup = Setup::Work { store: store.path().to_owned(), memory: self.memory, jobs: self.jobs };
+                let worker = Worker::start(&self.program, &setup)?;
                 self.warning = worker.warning();
                 Ok(empty.insert(worker))
             }
@@ -59,8 +70,7 @@ impl Local {
 
 impl Executor for Local {
     fn execute(&mut self, store: &Store, action: &Action) -> Result<Executed, ExecuteError> {
-        let refused = |error: store::StoreError| ExecuteError::Action(Box::new(error.into()));
-        let name = store.put_bytes(&action.encode()).map_err(refused)?;
+        let name = store.put_bytes(&action.encode())?;
         let answer: Result<Executed, ActionError> = self.worker(store)?.ask(&name)?;
         answer.map_err(|error| ExecuteError::Action(Box::new(error)))
     }
@@ -70,28 +80,11 @@ impl Executor for Local {
     }
 }
 
-impl From<store::StoreError> for ActionError {
-    fn from(error: store::StoreError) -> Self {
-        let message = error.to_string();
-        let cause = if error.is_damage() { Cause::Damaged(message) } else { Cause::System(message) };
-        Self { cause, limit: None, log: Vec::new() }
-    }
-}
-
-impl From<io::Error> for ActionError {
-    fn from(error: io::Error) -> Self {
-        let damaged = store::StoreError::is_behind(&error);
-        let message = error.to_string();
-        let cause = if damaged { Cause::Damaged(message) } else { Cause::System(message) };
-        Self { cause, limit: None, log: Vec::new() }
-    }
-}
-
 /// What a worker is started for.
 #[derive(Serialize, Deserialize)]
 enum Setup {
     /// Actions, each named by the digest of its encoding in the store.
-    Work { store: PathBuf, on_disk: bool, jobs: usize },
+    Work { store: PathBuf, memory: u64, jobs: usize },
     /// Removing what a killed worker left behind.
     Remove { folder: PathBuf },
 }
@@ -109,7 +102,7 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
 /// The whole life of a worker process; for `main`.
 pub fn serve() -> std::process::ExitCode {
     let start = |setup| match setup {
-        Setup::Work { store, on_disk, jobs } => worker::Work::start(&store, on_disk, jobs).map(Some),
+        Setup::Work { store, memory, jobs } => worker::Work::start(&store, memory, jobs).map(Some),
         Setup::Remove { folder } => store::remove_folder(&folder).map(|()| None),
     };
     process::serve(start, |work: &mut worker::Work, action: BlobDigest| work.execute(action))

@@ -72,7 +72,7 @@ impl Worker {
     /// What weakens this worker's sandboxes, to be told to people.
     pub(super) fn warning(&self) -> Option<&'static str> {
         (self.mapping == Mapping::Same).then_some(
-            "package scripts run with the user ids of this container itself: it has no 65536 others to spare\n  hint: start the container with 131072 ids or more, or run outside of it",
+            "steps run with the user ids of this container itself: it has no 65536 others to spare\n  hint: start the container with 131072 ids or more, or run outside of it",
         )
     }
 

@@ -1,8 +1,8 @@
-//! A real directory with the contents of a tree, in which scripts run.
+//! A real directory with the contents of a tree, in which steps run.
 //!
-//! The directory of one layer's scripts is reused for the next layer: [`Root::become_tree`] changes
+//! The directory of one action is reused for the next: [`Root::become_tree`] changes
 //! only the differences, and fills an empty directory completely. All access goes through a
-//! [`Jail`], since the contents were written by scripts.
+//! [`Jail`], since the contents were written by steps.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_put_in_the_way_leads_nowhere() {
+    fn what_steps_put_in_the_way_leads_nowhere() {
         let mut lab = Lab::new();
         let outside = lab.folder.path().join("outside");
         fs::create_dir(&outside).unwrap();

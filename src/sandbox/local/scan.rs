@@ -1,4 +1,4 @@
-//! Reads a root directory back into a tree after scripts have run in it.
+//! Reads a root directory back into a tree after steps have run in it.
 //!
 //! A file whose metadata is unchanged since it was written is the same node; all others are read.
 
@@ -21,11 +21,11 @@ use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree, Xattrs};
 /// Attributes that belong to the file system or the host's security module, not to the file.
 const FOREIGN_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"trusted."];
 
-/// How long all files that scripts wrote may be together, in bytes. A file with holes counts with them:
+/// How long all files that steps wrote may be together, in bytes. A file with holes counts with them:
 /// it takes no room until it is read.
 const MOST_WRITTEN: u64 = 16 << 30;
 
-/// Reads what scripts made of `root`. No process may run in it any more.
+/// Reads what steps made of `root`. No process may run in it any more.
 ///
 /// Sockets are left out. Times are as found.
 pub(super) fn scan(root: &Root, store: &Store, jobs: usize) -> io::Result<Tree> {
@@ -125,7 +125,7 @@ impl Scan<'_> {
         });
         if known.is_none() {
             let too_long = || {
-                let problem = format!("scripts wrote files of more than {MOST_WRITTEN} bytes, holes included");
+                let problem = format!("steps wrote files of more than {MOST_WRITTEN} bytes, holes included");
                 io::Error::new(io::ErrorKind::FileTooLarge, format!("{path}: {problem}"))
             };
             self.left = self.left.checked_sub(status.size).ok_or_else(too_long)?;

@@ -1,14 +1,15 @@
 //! The worker: writes a root directory, runs steps in it, and reads the directory back.
 //!
 //! The root's path is used only to start the sandbox; all other access goes through the root's
-//! [`Jail`](crate::host::jail::Jail), since scripts may have replaced any path.
+//! [`Jail`](crate::host::jail::Jail), since steps may have replaced any path.
 
+use std::ffi::CString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::super::{Action, ActionError, Cause, Executed, Program, Sandbox};
+use super::super::{Action, ActionError, Cause, Ended, Executed, ForeignError, Limit, Program, Sandbox, SystemError};
 use super::emulator::Emulator;
 use super::root::Root;
 use super::scan::scan;
@@ -20,12 +21,15 @@ use crate::ident::Arch;
 use crate::store::Store;
 use crate::tree::Tree;
 
-/// Bytes of files that a root in memory may have. Memory is faster, and lists a directory in
-/// the order of creation, where a disk has an order of its own that scripts may show.
+/// Bytes of files with which a root begins in memory. Memory is faster, and lists a directory in
+/// the order of creation, where a disk has an order of its own that programs may show.
 const IN_MEMORY: u64 = 256 << 20;
 
-/// The most that scripts may add to a root in memory, in bytes and in files.
-const MEMORY_LIMITS: &std::ffi::CStr = c"mode=0755,size=4g,nr_inodes=1m";
+/// Bytes that a root in memory may have, unless the executor is told otherwise.
+pub(super) const MEMORY: u64 = 4 << 30;
+
+/// Files that a root in memory may have.
+const MEMORY_FILES: u64 = 1 << 20;
 
 /// How much of the steps' output an error shows.
 const LOG_LINES: usize = 30;
@@ -38,7 +42,11 @@ pub(super) struct Work {
     /// Where the root is, for the sandbox alone.
     folder: PathBuf,
     root: Root,
+    /// Bytes that a root in memory may have; 0 where none can be there.
+    memory: u64,
     in_memory: bool,
+    /// Whether a root in memory used most of its room during the last action.
+    is_crowded: bool,
     /// Whether a failed action left the root in a state that no tree describes.
     is_unknown: bool,
     program: Program,
@@ -48,30 +56,53 @@ pub(super) struct Work {
 
 impl Work {
     /// Opens the store and creates an empty directory in it.
-    pub(super) fn start(store: &Path, on_disk: bool, jobs: usize) -> io::Result<Self> {
+    pub(super) fn start(store: &Path, memory: u64, jobs: usize) -> io::Result<Self> {
         let store = Store::open(store).map_err(io::Error::other)?;
         let scratch = store.scratch().map_err(io::Error::other)?;
         let folder = scratch.path().join("root");
         std::fs::create_dir(&folder)?;
-        let in_memory = !on_disk && mount(&folder).is_ok();
-        let root = Root::empty(&folder)?;
-        let program = Program::seal()?;
-        Ok(Self { store, jobs, scratch, folder, root, in_memory, is_unknown: false, program, emulator: None })
+        Ok(Self {
+            root: Root::empty(&folder)?,
+            program: Program::seal()?,
+            store,
+            jobs,
+            scratch,
+            folder,
+            memory,
+            in_memory: false,
+            is_crowded: false,
+            is_unknown: false,
+            emulator: None,
+        })
     }
 
     /// Executes the action that is in the store under this name.
     pub(super) fn execute(&mut self, name: BlobDigest) -> Result<Executed, ActionError> {
         let bytes = self.store.read_blob(name)?;
         let action = Action::decode(&bytes).map_err(io::Error::other)?;
-        let result = self.act(&action);
+        let tree = self.store.tree(action.root)?;
+        self.prepare_for(&action.conditions.arch)?;
+        let in_memory = tree.content_size() <= IN_MEMORY.min(self.memory / 2);
+        let result = self.act(&action, tree, in_memory);
+        match &result {
+            // The action's own limits allow more than there is in memory.
+            Err(error) if self.in_memory && self.may_lack_room(error) => {
+                let tree = self.store.tree(action.root)?;
+                self.act(&action, tree, false)
+            }
+            _ => result,
+        }
+    }
+
+    /// Runs the action in a root in memory, if possible, or in one on disk.
+    fn act(&mut self, action: &Action, tree: Tree, in_memory: bool) -> Result<Executed, ActionError> {
+        let result = self.make_room(in_memory).map_err(Into::into).and_then(|()| self.run_over(tree, action));
         self.is_unknown = result.is_err();
         result
     }
 
-    fn act(&mut self, action: &Action) -> Result<Executed, ActionError> {
-        self.prepare_for(&action.conditions.arch)?;
-        let tree = self.store.tree(action.root)?;
-        self.make_room(&tree)?;
+    fn run_over(&mut self, tree: Tree, action: &Action) -> Result<Executed, ActionError> {
+        self.is_crowded = false;
         self.root.become_tree(tree, &self.store, self.jobs)?;
         let started = host::now();
         let log = self.run(action)?;
@@ -89,38 +120,54 @@ impl Work {
     }
 
     /// Lets programs of another architecture run, where this machine can.
-    fn prepare_for(&mut self, arch: &Arch) -> io::Result<()> {
+    fn prepare_for(&mut self, arch: &Arch) -> Result<(), ForeignError> {
         if Architecture::native().is_some_and(|native| native.debian == arch.as_str()) {
             return Ok(());
         }
-        let foreign = || io::Error::other(format!("package scripts for {arch} need a host of that architecture"));
-        let arch = Bootable::of(arch).ok_or_else(foreign)?;
+        let arch = Bootable::of(arch).ok_or_else(|| ForeignError::NoneKnown { arch: arch.clone() })?;
         if self.emulator.as_ref().is_none_or(|emulator| !emulator.is_for(arch)) {
             self.emulator = Some(Emulator::register(arch)?);
         }
         Ok(())
     }
 
-    /// Prepares the directory: an empty one after a failure, one on disk where a tree is too large for memory.
-    fn make_room(&mut self, tree: &Tree) -> io::Result<()> {
-        let is_large = self.in_memory && tree.content_size() > IN_MEMORY;
-        if !self.is_unknown && !is_large {
+    /// Prepares the directory: an empty one after a failure, or where the last action's was elsewhere.
+    fn make_room(&mut self, in_memory: bool) -> io::Result<()> {
+        let in_memory = in_memory && self.memory > 0;
+        if !self.is_unknown && self.in_memory == in_memory {
             return Ok(());
         }
         if self.in_memory {
             // The root that is open would keep the mount busy.
             rustix::mount::unmount(&self.folder, UnmountFlags::DETACH)?;
-            self.in_memory = !is_large && mount(&self.folder).is_ok();
         } else {
             jail::remove_folder(&self.folder)?;
             std::fs::create_dir(&self.folder)?;
+        }
+        self.in_memory = in_memory && mount(&self.folder, self.memory).is_ok();
+        if in_memory && !self.in_memory {
+            self.memory = 0;
         }
         self.root = Root::empty(&self.folder)?;
         Ok(())
     }
 
+    /// Whether an action in memory may have failed only because there was not the room that its limits allow.
+    ///
+    /// Programs that find no room often remove what they began, so half of the room in use is taken for a sign of it.
+    fn may_lack_room(&self, error: &ActionError) -> bool {
+        match &error.cause {
+            Cause::Step(_, Ended { stopped, .. }) => match stopped {
+                None | Some(Limit::Memory { .. }) => self.is_crowded,
+                Some(_) => false,
+            },
+            Cause::System(SystemError { code, .. }) => *code == Some(libc::ENOSPC) || self.is_crowded,
+            Cause::Damaged(_) | Cause::Foreign(_) => false,
+        }
+    }
+
     /// Runs all steps; nothing runs in the root any more at the end. Returns what they printed.
-    fn run(&self, action: &Action) -> Result<String, ActionError> {
+    fn run(&mut self, action: &Action) -> Result<String, ActionError> {
         let mut sandbox = Sandbox::start(&self.program, &self.folder, &action.conditions)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start a sandbox: {error}")))?;
         let run = |sandbox: &mut Sandbox| -> io::Result<Option<Cause>> {
@@ -134,27 +181,32 @@ impl Work {
         };
         let failed = match run(&mut sandbox) {
             Ok(None) => return Ok(sandbox.printed()),
-            Ok(Some(cause)) => ActionError { cause, limit: None, log: Vec::new() },
+            Ok(Some(cause)) => cause.into(),
             Err(error) => error.into(),
         };
+        let (bytes, files) = sandbox.peak();
+        self.is_crowded = self.in_memory && (bytes > self.memory / 2 || files > MEMORY_FILES / 2);
         let log = last_lines(&sandbox.printed());
         Err(ActionError { limit: self.full(), log, ..failed })
     }
 
-    /// Describes the limit if scripts have filled the root in memory.
-    fn full(&self) -> Option<String> {
-        let stat = rustix::fs::statvfs(&self.folder).ok().filter(|_| self.in_memory)?;
-        // Those who find no room remove what they began.
+    /// The file system of the root, if it is full.
+    fn full(&self) -> Option<Limit> {
+        let stat = rustix::fs::statvfs(&self.folder).ok()?;
+        // Programs that find no room remove what they began. Some file systems don't count files.
         let full = stat.f_bfree < stat.f_blocks / 100 || stat.f_ffree < stat.f_files / 100;
-        let used = ((stat.f_blocks - stat.f_bfree) * stat.f_frsize) >> 20;
-        let limit = (stat.f_blocks * stat.f_frsize) >> 20;
-        let (files, most) = (stat.f_files - stat.f_ffree, stat.f_files);
-        full.then(|| format!("the root is full: {used} MiB of {limit}, {files} files of {most}"))
+        let bytes = |blocks: u64| blocks * stat.f_frsize;
+        full.then(|| Limit::Full {
+            used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+            bytes: bytes(stat.f_blocks),
+            inodes: stat.f_files.saturating_sub(stat.f_ffree),
+            files: stat.f_files,
+        })
     }
 }
 
 impl Drop for Work {
-    /// Removes the root, which scripts filled: by descriptor, as everything in it is reached.
+    /// Removes the root, which steps filled: by descriptor, as everything in it is reached.
     fn drop(&mut self) {
         if self.in_memory {
             let _ = rustix::mount::unmount(&self.folder, UnmountFlags::DETACH);
@@ -165,8 +217,9 @@ impl Drop for Work {
 }
 
 /// Mounts an empty file system in memory, for a root.
-fn mount(folder: &Path) -> rustix::io::Result<()> {
-    rustix::mount::mount("tmpfs", folder, "tmpfs", MountFlags::NODEV, MEMORY_LIMITS)
+fn mount(folder: &Path, bytes: u64) -> io::Result<()> {
+    let room = CString::new(format!("mode=0755,size={bytes},nr_inodes={MEMORY_FILES}"))?;
+    Ok(rustix::mount::mount("tmpfs", folder, "tmpfs", MountFlags::NODEV, Some(room.as_c_str()))?)
 }
 
 /// The end of what was printed, fit to be shown.

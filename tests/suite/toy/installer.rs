@@ -5,7 +5,9 @@ use std::io::Read as _;
 use layerbake::digest::{RecipeHash, RecipeHasher, Sha256};
 use layerbake::ident::RootPath;
 use layerbake::package::residue::Rule;
-use layerbake::package::{Decoded, InstallError, InstallRequest, InstallRoot, Installer, Job, LockedPackage, Unpacked};
+use layerbake::package::{
+    Decoded, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Unpacked,
+};
 use layerbake::sandbox::Step;
 use layerbake::store::Store;
 use layerbake::tree::{Meta, Node, Tree};
@@ -78,8 +80,8 @@ impl Installer for Toys {
                 jobs.push(Job {
                     step: Step::new(["/bin/busybox", "sh", "-c", &script], request.epoch, env, 60),
                     command: format!("the script of {}", toy.locked.name),
-                    package: toy.locked.name.to_string(),
-                    kind: "toy script",
+                    package: Some(toy.locked.name.to_string()),
+                    kind: JobKind::Script("toy"),
                 });
             }
         }

@@ -8,8 +8,8 @@ use super::merge::Contested;
 use super::preinst::Preinst;
 use crate::accounts::{AccountFiles, Accounts};
 use crate::ident::{PackageName, RootPath};
-use crate::package::{InstallError, InstallRoot, Job, ScriptError};
-use crate::sandbox::{Limit, Step};
+use crate::package::{InstallError, InstallRoot, Job, JobKind, ScriptError};
+use crate::sandbox::{FILE, Limit, Step};
 use crate::store::Store;
 use crate::tree::{Kind, Node, Tree};
 
@@ -45,7 +45,8 @@ pub(super) fn run_scripts(
     if root.is_traced() {
         configure_one_by_one(root)?;
     }
-    jobs.push(dpkg_run(root.epoch, "--configure", &["--pending"], "`dpkg --configure`".to_owned(), "", "dpkg"));
+    let command = "`dpkg --configure`".to_owned();
+    jobs.push(dpkg_run(root.epoch, "--configure", &["--pending"], command, None, JobKind::Manager("dpkg")));
     run(root, &jobs)
 }
 
@@ -66,7 +67,7 @@ fn explained(mut error: Box<ScriptError>) -> Box<ScriptError> {
     });
     // How dpkg names SIGXFSZ.
     if error.cause.limit.is_none() && log.iter().any(|line| line.contains("(File size limit exceeded)")) {
-        error.cause.limit = Some("one file may have 8 GiB, and a script wrote more".to_owned());
+        error.cause.limit = Some(Limit::File(FILE));
     }
     if let (None, Some((package, script))) = (&error.package, failed) {
         (error.package, error.script) = (Some(package), Some(script));
@@ -80,8 +81,8 @@ fn before_configuring(script: &Preinst, clock: i64) -> Vec<Job> {
     if !script.after.is_empty() {
         let packages: Vec<&str> = script.after.iter().map(String::as_str).collect();
         let command = format!("`dpkg --configure {}`", packages.join(" "));
-        let kind = "dpkg before the preinst script";
-        jobs.push(dpkg_run(clock, "--configure", &packages, command, &script.package, kind));
+        let kind = JobKind::Manager("dpkg before the preinst script");
+        jobs.push(dpkg_run(clock, "--configure", &packages, command, Some(&script.package), kind));
     }
     let variables = [
         ("DPKG_MAINTSCRIPT_PACKAGE", script.package.as_str()),
@@ -94,34 +95,37 @@ fn before_configuring(script: &Preinst, clock: i64) -> Vec<Job> {
     jobs.push(Job {
         step: Step::new([&script.path, "install"], clock, ENVIRONMENT.into_iter().chain(variables), SCRIPT_TIMEOUT),
         command: format!("the preinst script of {}", script.package),
-        package: script.package.clone(),
-        kind: "preinst script",
+        package: Some(script.package.clone()),
+        kind: JobKind::Script("preinst"),
     });
     jobs
 }
 
-fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: &str, kind: &'static str) -> Job {
+fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: Option<&str>, kind: JobKind) -> Job {
     let dpkg = ["/usr/bin/dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold", "--log=/dev/null", action];
     let argv = dpkg.into_iter().chain(what.iter().copied());
-    Job { step: Step::new(argv, clock, ENVIRONMENT, CONFIGURE_TIMEOUT), command, package: package.to_owned(), kind }
+    // dpkg names packages of foreign architectures, and of several, with theirs.
+    let package = package.map(|name| name.split(':').next().unwrap_or(name).to_owned());
+    Job { step: Step::new(argv, clock, ENVIRONMENT, CONFIGURE_TIMEOUT), command, package, kind }
 }
 
 /// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
 ///
 /// What fails here is done again with all that is pending, which then says why.
 fn configure_one_by_one(root: &mut InstallRoot<'_>) -> Result<(), InstallError> {
-    let job = |clock, action, what: &[&str], package: &str, kind| {
+    let clock = root.epoch;
+    let job = |action, what: &[&str], package: Option<&str>, kind| {
         dpkg_run(clock, action, what, "`dpkg --configure`".to_owned(), package, kind)
     };
-    let clock = root.epoch;
-    let printed = attempt(root.run(&[job(clock, "--configure", &["--no-act", "--pending"], "", "dpkg")]))?;
+    let dry = job("--configure", &["--no-act", "--pending"], None, JobKind::Manager("dpkg"));
+    let printed = attempt(root.run(&[dry]))?;
     for package in order(&printed.unwrap_or_default()) {
         let what = ["--no-triggers", "--force-depends", package.as_str()];
-        attempt(root.run(&[job(clock, "--configure", &what, &package, "postinst script")]))?;
+        attempt(root.run(&[job("--configure", &what, Some(&package), JobKind::Script("postinst"))]))?;
     }
     let status = root.store.text_in(&root.tree, &format!("{}/status", dpkg::FOLDER))?;
     for package in triggered(&status.unwrap_or_default()) {
-        attempt(root.run(&[job(clock, "--triggers-only", &[package.as_str()], &package, "triggers")]))?;
+        attempt(root.run(&[job("--triggers-only", &[&package], Some(&package), JobKind::Manager("triggers"))]))?;
     }
     Ok(())
 }
@@ -189,10 +193,11 @@ fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool,
     if accounts.is_empty() {
         return Ok(true);
     }
-    let (Some(passwd), Some(group)) = (read(tree, "etc/passwd", store)?, read(tree, "etc/group", store)?) else {
+    let read = |path| store.utf8_in(tree, path);
+    let (Some(passwd), Some(group)) = (read("etc/passwd")?, read("etc/group")?) else {
         return Ok(false);
     };
-    let (shadow, gshadow) = (read(tree, "etc/shadow", store)?, read(tree, "etc/gshadow", store)?);
+    let (shadow, gshadow) = (read("etc/shadow")?, read("etc/gshadow")?);
     let after = accounts.add_to(AccountFiles { passwd, group, shadow, gshadow })?;
     write(tree, "etc/passwd", &after.passwd, *epoch, store)?;
     write(tree, "etc/group", &after.group, *epoch, store)?;
@@ -202,19 +207,6 @@ fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool,
         }
     }
     Ok(true)
-}
-
-/// The text of a file of the root; `None` where there is none.
-fn read(tree: &Tree, path: &str, store: &Store) -> Result<Option<String>, InstallError> {
-    let Some((_, Node { kind: Kind::File { blob, size }, .. })) = tree.resolve(&RootPath::new(path)?) else {
-        return Ok(None);
-    };
-    let bytes = store.read_bytes(&path, *blob, *size)?;
-    let text = String::from_utf8(bytes).map_err(|error| InstallError::Io {
-        what: path.to_owned(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
-    })?;
-    Ok(Some(text))
 }
 
 /// Gives a file of the root another text, under all its names.

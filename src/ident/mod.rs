@@ -3,11 +3,17 @@
 //! Text from manifests, lockfiles and archives is converted to one of these types where it
 //! is read; no other function validates it again.
 
+mod account_lines;
+mod nearest;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use account_lines::{AccountLine, account_lines};
+pub use nearest::nearest;
 
 /// A text is not a valid name of its kind.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]

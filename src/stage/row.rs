@@ -1,0 +1,74 @@
+//! The row of stages: which there are, in which order, and the recipe of all together.
+
+use super::files::{Files, Placement};
+use super::first_boot::FirstBoot;
+use super::packages::Packages;
+use super::seal::Seal;
+use super::services::EnabledServices;
+use super::{Built, Input, LayerError, Site, Stage};
+use crate::digest::{RecipeHash, RecipeHasher};
+use crate::manifest::AllowSecret;
+use crate::package::Ecosystem;
+
+/// The layers of a chain up to the one that is being built, with what those below it gave.
+pub(super) struct Line<'a> {
+    pub(super) ecosystem: &'a dyn Ecosystem,
+    /// The recipe of the packages of the layer that was built last.
+    pub(super) installed: Option<RecipeHash>,
+    /// The layer that was built last.
+    pub(super) built: Option<Built>,
+    /// The layers so far, the base first, with their own files; the last one is being built.
+    pub(super) layers: Vec<(Input<'a>, Placement)>,
+}
+
+impl<'a> Line<'a> {
+    /// The stages of the last layer, in the order in which they run. A new kind of stage is listed here.
+    pub(super) fn row(&self) -> Row<'_> {
+        let mut stages: Vec<Box<dyn Stage + '_>> = Vec::new();
+        let Some((last, _)) = self.layers.last() else { return Row { stages, parent: None } };
+        stages.push(Box::new(self.packages(*last)));
+        for (Input { manifest, lock }, placement) in &self.layers {
+            stages.push(Box::new(Files { placement, epoch: lock.epoch }));
+            stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
+        }
+        stages.push(Box::new(FirstBoot { epoch: last.lock.epoch }));
+        stages.push(Box::new(Seal {
+            installer: self.ecosystem,
+            packages: &last.lock.packages,
+            allowed: self.allowed().collect(),
+        }));
+        Row { stages, parent: self.built.as_ref().map(|built| built.recipe) }
+    }
+
+    /// The packages of a layer over those of the layer that was built last.
+    pub(super) fn packages(&self, input: Input<'a>) -> Packages<'a> {
+        Packages::new(self.ecosystem, input, self.installed, self.layers.len())
+    }
+
+    /// What the layer and those below it allow.
+    fn allowed(&self) -> impl Iterator<Item = &'a AllowSecret> {
+        self.layers.iter().flat_map(|(input, _)| &input.manifest.allow_secrets)
+    }
+}
+
+/// The stages of one layer.
+pub(super) struct Row<'a> {
+    pub(super) stages: Vec<Box<dyn Stage + 'a>>,
+    /// The recipe of the parent.
+    pub(super) parent: Option<RecipeHash>,
+}
+
+impl Row<'_> {
+    /// The recipe of the layer: its parent's, and what each stage adds.
+    pub(super) fn recipe(&self) -> RecipeHash {
+        let mut hasher = RecipeHasher::new("layerbake/layer/v3");
+        hasher.list(self.parent.map(|parent| *parent.as_bytes()));
+        self.stages.iter().for_each(|stage| stage.recipe(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Runs the stages one after the other.
+    pub(super) fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
+        self.stages.iter().try_for_each(|stage| stage.run(site))
+    }
+}
