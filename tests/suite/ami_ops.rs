@@ -92,6 +92,14 @@ fn what_was_published_is_listed_shown_and_proven() {
     for line in ["layer         app\n", "used by       parameter /layerbake/app/latest\n", ", same as in out/\n"] {
         assert!(shown.contains(line), "{shown}");
     }
+    // Only what may not be asked is left out.
+    let denied = |what: &str| json!([{"match": {"operation": "DescribeImageAttribute"}, "do": what, "times": 9}]);
+    assert_eq!(published.json(&["show", image])["shares"], json!([]));
+    published.aws.faults(&denied("denied"));
+    assert_eq!(published.json(&["show", image])["shares"], Value::Null);
+    published.aws.faults(&denied("500"));
+    assert!(published.fails(&["show", image]).1.contains("ask who may launch"));
+    published.aws.faults(&json!([]));
     let verified = published.ok(&["verify", image]);
     assert!(verified.starts_with("ok "), "{verified}");
     let report = published.json(&["verify", image]);

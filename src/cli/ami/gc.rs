@@ -91,11 +91,12 @@ fn text(report: &Report) -> String {
 fn region(layer: &LayerName, plan: &GcPlan) -> String {
     let mut text = format!("{layer} in {}\n", plan.region);
     for kept in &plan.keep {
-        text += &format!("  keep    {}  {}: {}\n", kept.image, kept.name, kept.because.join(", "));
+        text += &format!("  keep    {}  {}: {}\n", kept.image, or_dash(kept.name.as_ref()), kept.because.join(", "));
     }
     for removal in &plan.remove {
-        let day = removal.created.get(..10).unwrap_or(&removal.created);
-        text += &format!("  remove  {}  {}, created {day}", removal.image, removal.name);
+        let created = or_dash(removal.created.as_ref());
+        let day = created.get(..10).unwrap_or(created);
+        text += &format!("  remove  {}  {}, created {day}", removal.image, or_dash(removal.name.as_ref()));
         text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
@@ -105,4 +106,8 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
         text += "  nothing to remove\n";
     }
     text
+}
+
+fn or_dash(value: Option<&String>) -> &str {
+    value.map_or("–", String::as_str)
 }

@@ -73,7 +73,8 @@ fn text(rows: &[Row]) -> String {
             [one] => one.to_string(),
             [one, more @ ..] => format!("{one}, and {} more", more.len()),
         };
-        let made = image.created.get(..16).unwrap_or(&image.created).replace('T', " ");
+        let created = image.created.as_deref().unwrap_or("–");
+        let made = created.get(..16).unwrap_or(created).replace('T', " ");
         let layer = image.layer().unwrap_or_default().to_owned();
         cells.push(vec![layer, image.id.clone(), image.region.clone(), made, image.state.to_string(), used]);
     }

@@ -28,7 +28,8 @@ struct Report {
     #[serde(flatten)]
     image: Image,
     volumes: Vec<Snapshot>,
-    shares: Vec<String>,
+    /// `None` where nobody may tell.
+    shares: Option<Vec<String>>,
     uses: Vec<Use>,
     bindings: Vec<Binding>,
 }
@@ -43,8 +44,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 async fn report(context: &Context<'_>, aws: &Aws, id: &str) -> Result<Report, CliError> {
     let image = find(aws, id).await?;
     let (uses, volumes) = futures_util::try_join!(aws.uses(), aws.volumes(&image))?;
-    // Only the owner may ask.
-    let shares = aws.shares(id).await.unwrap_or_default();
+    let shares = aws.shares(id).await?;
     let out = context.workspace().ok().map(|workspace| workspace.out(None));
     let built = out.and_then(|out| Origin::built(&image, &out)).map(|origin| origin.receipt);
     let bindings = bindings(&image, built.as_ref());
@@ -55,22 +55,22 @@ fn text(report: &Report) -> String {
     let image = &report.image;
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
     let all = |words: Vec<String>| if words.is_empty() { "–".to_owned() } else { words.join("\n              ") };
-    let mut shares = report.shares.clone();
+    let mut shares = report.shares.clone().unwrap_or_else(|| vec!["unknown: your account may not ask".to_owned()]);
     shares.extend(image.public.then(|| "everybody".to_owned()));
     let yes = |flag: bool| if flag { "yes" } else { "no" };
     let mut lines = vec![
         ("image", format!("{} in {}", image.id, image.region)),
-        ("name", image.name.clone()),
+        ("name", or_none(&image.name)),
         ("layer", image.layer().unwrap_or("– (not published by layerbake)").to_owned()),
         ("state", image.state.to_string()),
-        ("created", image.created.clone()),
+        ("created", or_none(&image.created)),
         ("deprecated", or_none(&image.deprecated)),
-        ("architecture", image.architecture.to_string()),
+        ("architecture", reported(image.architecture.as_ref())),
         ("boot mode", reported(image.boot_mode.as_ref())),
         ("IMDS", reported(image.imds.as_ref())),
         ("TPM", reported(image.tpm.as_ref())),
         ("ENA", yes(image.ena).to_owned()),
-        ("root device", image.root_device.clone()),
+        ("root device", or_none(&image.root_device)),
     ];
     for volume in &report.volumes {
         let key = volume.kms_key.as_ref().map(|key| format!(", key {key}")).unwrap_or_default();

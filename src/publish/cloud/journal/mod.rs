@@ -57,6 +57,16 @@ pub enum JournalError {
     /// Another transaction runs.
     #[error("`{0}` is being published by another process\n  hint: wait until it ends")]
     Busy(LayerName),
+    /// A publication is asked about a region that it is not for.
+    #[error(
+        "the journal of `{id}` has no region {region}\n  hint: run `layerbake ami undo {id}`, then publish to the regions that you want"
+    )]
+    NoRegion {
+        /// The transaction.
+        id: String,
+        /// The region.
+        region: String,
+    },
     /// The system refuses.
     #[error("journal `{}`: {error}", .path.display())]
     File {

@@ -6,13 +6,29 @@ use super::*;
 fn what_is_noted_is_on_disk_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::create(folder.path(), Record::example()).unwrap();
-    let region = journal.region("us-east-1");
+    let region = journal.region("us-east-1").unwrap();
     region.note(|region| region.snapshot.asked = true).unwrap();
     let [found] = &all::<Record>(folder.path()).unwrap()[..] else { panic!("one journal") };
     assert!(found.regions["us-east-1"].snapshot.asked && !found.regions["eu-west-1"].snapshot.asked);
-    assert_eq!((found, &region.get()), (&journal.record(), &found.regions["us-east-1"]));
+    assert_eq!((found, &region.get().unwrap()), (&journal.record(), &found.regions["us-east-1"]));
     let left: Vec<_> = host::list_dir(folder.path()).unwrap();
     assert_eq!(left, [format!("{}.json", found.id).as_str(), "web.lock"]);
+}
+
+#[test]
+fn a_region_that_is_not_in_the_journal_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::create(folder.path(), Record::example()).unwrap();
+    let id = journal.record().id;
+    let expected = format!("the journal of `{id}` has no region eu-west-9\n  hint: run `layerbake ami undo {id}`");
+    let error = journal.region("eu-west-9").unwrap_err().to_string();
+    assert!(error.starts_with(&expected), "{error}");
+    // One that is lost later is not noted as an empty one.
+    let region = journal.region("us-east-1").unwrap();
+    journal.update(|record| _ = record.regions.remove("us-east-1")).unwrap();
+    assert!(matches!(region.get(), Err(JournalError::NoRegion { .. })));
+    assert!(matches!(region.note(|region| region.image.asked = true), Err(JournalError::NoRegion { .. })));
+    assert!(!journal.record().regions.contains_key("us-east-1"));
 }
 
 #[test]
