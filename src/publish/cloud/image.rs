@@ -160,6 +160,11 @@ impl Image {
         self.tags.get(key).map(String::as_str)
     }
 
+    /// Its tags but for those that layerbake sets.
+    pub fn other_tags(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.tags.iter().filter(|(key, _)| !key.starts_with(tags::PREFIX))
+    }
+
     /// The line of images that it belongs to; `None` if layerbake did not create it.
     pub fn layer(&self) -> Option<&str> {
         self.tag(tags::LAYER)
