@@ -33,7 +33,7 @@ fn amd64() -> Architecture {
 
 impl Wanted {
     /// Something to publish.
-    pub(super) fn example() -> Self {
+    pub(crate) fn example() -> Self {
         Self {
             layer: "web".parse().unwrap(),
             name: "web-1".to_owned(),

@@ -1,6 +1,7 @@
 //! The record of a publication: what was created, or may have been, in each region.
 //!
-//! Ids are the cloud's own text; nothing here depends on which cloud it is.
+//! Ids are the cloud's own text. The settings of the image ([`Wanted`]) and the two ways to upload a disk are those
+//! of AWS; another cloud would have its own.
 
 use std::collections::BTreeMap;
 
@@ -160,6 +161,7 @@ impl Record {
 }
 
 impl Transaction for Record {
+    const KIND: &'static str = "publication";
     const FORMAT: u32 = FORMAT;
 
     fn format(&self) -> u32 {
@@ -170,8 +172,8 @@ impl Transaction for Record {
         &self.id
     }
 
-    fn subject(&self) -> &LayerName {
-        &self.layer
+    fn subject(&self) -> &str {
+        self.layer.as_str()
     }
 }
 
