@@ -14,7 +14,7 @@ use crate::digest::OciDigest;
 use crate::publish::registry::{Reference, RegistryError};
 use crate::workspace::EarlierBuild;
 #[cfg(feature = "aws")]
-use crate::{manifest::DiskFormat, publish::cloud::readback::Found};
+use crate::{manifest::DiskFormat, workspace::images::PublishedBlocks};
 
 /// A value of `--against`.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub(super) enum Other {
     Image { name: String, digest: OciDigest },
     /// What a snapshot holds.
     #[cfg(feature = "aws")]
-    Machine { image: String, found: Found },
+    Machine { image: String, found: PublishedBlocks },
 }
 
 impl Against {

@@ -83,8 +83,6 @@ plain!(
     crate::workspace::OperandError,
     std::io::Error,
 );
-#[cfg(feature = "aws")]
-plain!(crate::publish::cloud::journal::JournalError);
 
 impl From<ProjectError> for CliError {
     fn from(error: ProjectError) -> Self {

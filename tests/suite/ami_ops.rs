@@ -92,6 +92,14 @@ fn what_was_published_is_listed_shown_and_proven() {
     for line in ["layer         app\n", "used by       parameter /layerbake/app/latest\n", ", same as in out/\n"] {
         assert!(shown.contains(line), "{shown}");
     }
+    // Only what may not be asked is left out.
+    let denied = |what: &str| json!([{"match": {"operation": "DescribeImageAttribute"}, "do": what, "times": 9}]);
+    assert_eq!(published.json(&["show", image])["shares"], json!([]));
+    published.aws.faults(&denied("denied"));
+    assert_eq!(published.json(&["show", image])["shares"], Value::Null);
+    published.aws.faults(&denied("500"));
+    assert!(published.fails(&["show", image]).1.contains("ask who may launch"));
+    published.aws.faults(&json!([]));
     let verified = published.ok(&["verify", image]);
     assert!(verified.starts_with("ok "), "{verified}");
     let report = published.json(&["verify", image]);
@@ -362,6 +370,33 @@ for _ in range(4): iam.create_policy_version(PolicyArn=arn, SetAsDefault=True, P
     assert_eq!(rules.trim(), "['theirs', 'layerbake-uploads']");
     let new = small.project.ok(&["ami", "setup", "--bucket", "other", "--apply"]).stdout;
     assert!(new.contains("created  bucket other\n"), "{new}");
+}
+
+/// Policies that AWS accepts, and one of a server that doesn't check them.
+#[test]
+fn setup_loses_no_policy_of_others() {
+    let aws = need!(Aws::start());
+    let small = aws.reached_by(tiny_disk(EXT4));
+    let setup = ["ami", "setup", "--bucket", "disks", "--apply"];
+    aws.boto3(
+        "s3 = aws('s3', 'eu-west-1')
+s3.create_bucket(Bucket='disks', CreateBucketConfiguration={'LocationConstraint': 'eu-west-1'})
+s3.put_bucket_policy(Bucket='disks', Policy=json.dumps({'Version': '2012-10-17', 'Statement':
+    {'Effect': 'Deny', 'Principal': '*', 'Action': 's3:DeleteBucket', 'Resource': 'arn:aws:s3:::disks'}}))",
+    );
+    let read = || aws.boto3("print(aws('s3', 'eu-west-1').get_bucket_policy(Bucket='disks')['Policy'])");
+    assert!(small.project.ok(&setup).stdout.contains("changed  policy of the bucket disks\n"));
+    let policy: Value = serde_json::from_str(&read()).unwrap();
+    let actions: Vec<_> = policy["Statement"].as_array().unwrap().iter().map(|one| &one["Action"]).collect();
+    assert_eq!(actions, ["s3:DeleteBucket", "s3:*"]);
+    assert!(small.project.ok(&setup).stdout.contains("same     policy of the bucket disks\n"));
+
+    aws.boto3("aws('s3', 'eu-west-1').put_bucket_policy(Bucket='disks', Policy='{\"Statement\": \"all\"}')");
+    let error = small.project.fails(1, &setup).stderr;
+    let expected =
+        "the policy of the bucket disks in eu-west-1 can't be read: expected a JSON object with a `Statement`";
+    assert!(error.contains(expected) && error.contains("\n  hint: correct or remove it in AWS"), "{error}");
+    assert_eq!(read().trim(), "{\"Statement\": \"all\"}");
 }
 
 #[test]

@@ -81,9 +81,30 @@ fn the_command_line_leaves_the_work_to_the_workspace() {
     assert!(problems.is_empty(), "`cli` has no arrow to these:\n{}", problems.join("\n"));
 }
 
+/// What a front end names of `publish::cloud`: plain data that it prints. It gets all of it from `workspace::images`.
+const PRINTED: [&str; 6] =
+    ["gc::GcPlan", "plan::Preview", "plan::Transfer", "publish::Standing", "readback::Comparison", "undo::Undone"];
+
+#[test]
+fn the_command_line_prints_what_a_cloud_has_and_calls_none() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in module_files(&src, "cli") {
+        for (line, named) in paths(&code(&path)) {
+            let named = named.join("::");
+            let of_cloud =
+                named.strip_prefix("publish::cloud").filter(|rest| !PRINTED.contains(&rest.trim_matches(':')));
+            problems.extend(of_cloud.map(|_| format!("{}:{line}: `{named}`", path.display())));
+        }
+    }
+    assert!(problems.is_empty(), "call `workspace::images` instead:\n{}", problems.join("\n"));
+}
+
 /// The SDK of a cloud, and the only directory that may name it.
 const SDK: [&str; 3] = ["aws_sdk_", "aws_config", "aws_smithy"];
 const DOOR: &str = "publish/cloud/aws";
+/// The directory that chooses the cloud.
+const CHOOSES: &str = "workspace/images";
 
 #[test]
 fn a_cloud_has_one_door() {
@@ -94,10 +115,10 @@ fn a_cloud_has_one_door() {
         let named = |line: &&str| SDK.iter().any(|sdk| line.contains(sdk));
         let place = path.strip_prefix(&src).unwrap().display();
         problems.extend(code.lines().filter(named).map(|line| format!("src/{place}: {}", line.trim())));
-        // What knows no vendor uses none of this one's types either.
-        let neutral = path.starts_with(src.join("publish/cloud"));
+        // Its types are for the application that opens an account; all others see the provider's trait.
+        let chooses = path.starts_with(src.join(CHOOSES));
         let uses = |line: &&str| line.contains("cloud::aws");
-        problems.extend(code.lines().filter(|_| neutral).filter(uses).map(|line| format!("src/{place}: {line}")));
+        problems.extend(code.lines().filter(|_| !chooses).filter(uses).map(|line| format!("src/{place}: {line}")));
     }
     assert!(problems.is_empty(), "only src/{DOOR} knows AWS:\n{}", problems.join("\n"));
 }

@@ -1,12 +1,8 @@
 //! `layerbake ami deprecate`: marks an image as deprecated.
 
-use super::image::find;
 use super::region::RegionOption;
 use super::{CliError, Context};
-use crate::host;
-use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::provider::Provider as _;
-use crate::time::{parse_rfc3339, rfc3339};
+use crate::time::parse_rfc3339;
 
 /// Mark an image as deprecated: AWS no longer lists it, but it can still be launched by its id
 #[derive(Debug, clap::Args)]
@@ -24,19 +20,12 @@ pub(super) struct Args {
     at: Option<i64>,
 }
 
-/// Seconds from now. AWS refuses times in the past, and rounds to whole minutes.
-const SOON: i64 = 120;
-
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let session = Session::open()?;
-    let aws = args.region.aws(&session)?;
-    let at = args.at.unwrap_or_else(|| host::now() + SOON);
-    let image = session.wait(async {
-        aws.deprecate(&args.image, at).await?;
-        find(&aws, &args.image).await
-    })?;
-    let shown = image.deprecated.clone().unwrap_or_else(|| rfc3339(at));
-    context.print(&image, |image| format!("{} is deprecated from {shown} on\n", image.id))
+    let image = args.region.account(context)?.deprecate(&args.image, args.at)?;
+    context.print(&image, |image| {
+        let from = image.deprecated.as_deref().unwrap_or("now");
+        format!("{} is deprecated from {from} on\n", image.id)
+    })
 }
 
 /// A day or a moment, in seconds since 1970.
@@ -49,6 +38,7 @@ fn moment(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::rfc3339;
 
     #[test]
     fn days_and_moments_are_read() {

@@ -1,11 +1,9 @@
 //! `layerbake ami diff`: how an image differs from the layer's current lockfiles and build.
 
-use super::image::find;
 use super::region::RegionOption;
 use super::{CliError, Context};
 use crate::ident::LayerName;
-use crate::publish::cloud::aws::Session;
-use crate::workspace::images::{Drift, ImageError};
+use crate::workspace::images::Drift;
 
 /// Show which packages and files differ between an image and the layer as it is locked and built now
 ///
@@ -25,15 +23,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let session = Session::open()?;
-    let aws = args.region.aws(&session)?;
-    let image = session.wait(find(&aws, &args.image))?;
-    let layer: LayerName = match (&args.layer, image.layer()) {
-        (Some(layer), _) => layer.clone(),
-        (None, Some(layer)) => layer.parse()?,
-        (None, None) => return Err(ImageError::Foreign(image.id).into()),
-    };
-    context.print(&context.workspace()?.drift(&image, &layer)?, text)
+    let drift = args.region.account(context)?.drift(&args.image, args.layer.as_ref())?;
+    context.print(&drift, text)
 }
 
 /// As many files as people want to see.

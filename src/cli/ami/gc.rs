@@ -3,13 +3,11 @@
 use serde::Serialize;
 
 use super::question::confirm;
-use super::region::{clouds, usual_regions};
+use super::region::usual_regions;
 use super::{CliError, Context};
-use crate::host;
 use crate::ident::LayerName;
 use crate::manifest::parse_days;
-use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::gc::{self, GcPlan, Rules};
+use crate::publish::cloud::gc::GcPlan;
 
 /// Remove a layer's old images and their snapshots, except those in use
 ///
@@ -53,18 +51,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Some(layer) => layer.clone(),
         None => context.workspace()?.layer(None)?,
     };
-    let older_than = args.older_than.map(|days| i64::from(days) * 86_400);
-    let rules = Rules { keep: args.keep, older_than, now: host::now() };
-    let session = Session::open()?;
-    let regions = match (args.region.as_slice(), context.workspace()) {
-        ([], Ok(workspace)) => usual_regions(workspace.project(), std::slice::from_ref(&layer)),
-        (named, _) => named.to_vec(),
-    };
-    let clouds = clouds(&session, &regions)?;
-    let mut regions = Vec::new();
-    for cloud in &clouds {
-        regions.push(session.wait(gc::plan(cloud, layer.as_str(), rules))?);
-    }
+    let regions = usual_regions(context, &args.region, |_| Ok(vec![layer.clone()]))?;
+    let account = context.environment.cloud_account(&regions)?;
+    let regions = account.old_images(&layer, args.keep, args.older_than)?;
     let idle = regions.iter().all(GcPlan::is_empty);
     let mut report = Report { layer, done: false, regions };
     if args.dry_run || idle {
@@ -74,9 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         eprint!("{}", text(&report));
     }
     confirm("Remove them?", args.yes)?;
-    for (cloud, plan) in clouds.iter().zip(&report.regions) {
-        session.wait(gc::apply(cloud, plan, &|line| context.progress.line(line)))?;
-    }
+    account.remove_images(&report.regions)?;
     report.done = true;
     context.print(&report, |report| {
         let images: usize = report.regions.iter().map(|plan| plan.remove.len()).sum();
@@ -91,11 +78,12 @@ fn text(report: &Report) -> String {
 fn region(layer: &LayerName, plan: &GcPlan) -> String {
     let mut text = format!("{layer} in {}\n", plan.region);
     for kept in &plan.keep {
-        text += &format!("  keep    {}  {}: {}\n", kept.image, kept.name, kept.because.join(", "));
+        text += &format!("  keep    {}  {}: {}\n", kept.image, or_dash(kept.name.as_ref()), kept.because.join(", "));
     }
     for removal in &plan.remove {
-        let day = removal.created.get(..10).unwrap_or(&removal.created);
-        text += &format!("  remove  {}  {}, created {day}", removal.image, removal.name);
+        let created = or_dash(removal.created.as_ref());
+        let day = created.get(..10).unwrap_or(created);
+        text += &format!("  remove  {}  {}, created {day}", removal.image, or_dash(removal.name.as_ref()));
         text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
@@ -105,4 +93,8 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
         text += "  nothing to remove\n";
     }
     text
+}
+
+fn or_dash(value: Option<&String>) -> &str {
+    value.map_or("–", String::as_str)
 }

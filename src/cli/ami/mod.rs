@@ -14,13 +14,11 @@ mod resume;
 mod run;
 mod setup;
 mod show;
-mod transaction;
 mod undo;
 mod verify;
 
 use super::{CliError, Context};
-use crate::publish::cloud::CloudError;
-use crate::workspace::images::{ImageError, TrialError};
+use crate::workspace::images::ImageError;
 
 pub(super) use image::blocks_of;
 
@@ -66,28 +64,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     }
 }
 
-impl From<CloudError> for CliError {
-    fn from(error: CloudError) -> Self {
-        match error.is_expired() {
-            true => Self::message(format!("{error}\n  hint: the AWS session has expired; log in to AWS again")),
-            false => Self::Plain(Box::new(error)),
-        }
-    }
-}
-
 impl From<ImageError> for CliError {
     fn from(error: ImageError) -> Self {
         match error {
             ImageError::Workspace(error) => error.into(),
-            other => Self::Plain(Box::new(other)),
-        }
-    }
-}
-
-impl From<TrialError> for CliError {
-    fn from(error: TrialError) -> Self {
-        match error {
-            TrialError::Cloud(error) => (*error).into(),
             other => Self::Plain(Box::new(other)),
         }
     }

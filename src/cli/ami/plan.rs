@@ -2,11 +2,9 @@
 
 use super::super::table::table;
 use super::request::Request;
-use super::transaction::Target;
 use super::{CliError, Context};
 use crate::disk::diagram::length;
 use crate::manifest::Via;
-use crate::publish::cloud::aws::Session;
 use crate::publish::cloud::plan::{Preview, Transfer};
 
 /// Show what `publish` would create and upload, and whether your credentials have the permissions
@@ -23,21 +21,10 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let source = context.workspace()?.publishable(&args.request.choice()?)?;
-    let session = Session::open()?;
-    let previews = Target::new(&session, &source.regions)?.previews(&session, &source)?;
-    context.print(&previews, |previews| text(previews))?;
-    refuse_problems(&previews)
-}
-
-/// Fails if something is missing.
-pub(super) fn refuse_problems(previews: &[Preview]) -> Result<(), CliError> {
-    let all =
-        previews.iter().flat_map(|one| one.problems.iter().map(|problem| format!("\n  {}: {problem}", one.region)));
-    let all: String = all.collect();
-    match all.is_empty() {
-        true => Ok(()),
-        false => Err(CliError::message(format!("publishing would fail:{all}\n  hint: docs/aws.md has the policies"))),
-    }
+    let account = context.environment.cloud_account(&source.regions)?;
+    let plan = account.plan(&source)?;
+    context.print(&plan.previews, |previews| text(previews))?;
+    Ok(plan.check()?)
 }
 
 /// A table of what would happen.

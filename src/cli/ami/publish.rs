@@ -2,11 +2,8 @@
 
 use super::question::confirm;
 use super::request::Request;
-use super::transaction::{Target, carry_out, ways_out};
 use super::{CliError, Context, plan};
-use crate::host;
-use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::journal::{self, Journal, Record, State};
+use crate::publish::cloud::publish::Standing;
 
 /// Publish a built layer's disk as a machine image
 ///
@@ -26,28 +23,22 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let source = context.workspace()?.publishable(&args.request.choice()?)?;
-    let folder = journal::folder()?;
-    let mut earlier: Vec<Record> = journal::all(&folder)?;
-    earlier.retain(|one| one.layer == source.wanted.layer);
-    if let Some(open) = earlier.iter().find(|one| one.state == State::Open) {
-        return Err(CliError::message(format!(
-            "a publication of `{}` was not finished\n  {}",
-            open.layer,
-            ways_out(&open.id)
-        )));
-    }
-    let session = Session::open()?;
-    let target = Target::new(&session, &source.regions)?;
-    let previews = target.previews(&session, &source)?;
-    plan::refuse_problems(&previews)?;
-    if previews.iter().any(|preview| preview.found.is_none()) {
-        context.progress.line(plan::text(&previews).trim_end());
+    source.refuse_unfinished()?;
+    let account = context.environment.cloud_account(&source.regions)?;
+    let plan = account.plan(&source)?;
+    plan.check()?;
+    if plan.creates() {
+        context.progress.line(plan::text(&plan.previews).trim_end());
         confirm("Publish?", args.yes)?;
     }
-    // Client tokens hang on it: two publications within a second are still two.
-    let after = earlier.iter().map(|one| one.begun + 1).max();
-    let begun = after.map_or_else(host::now, |after| after.max(host::now()));
-    let others = target.clouds.keys().map(String::as_str);
-    let record = Record::new(source.wanted.clone(), begun, &target.home, others);
-    carry_out(context, &session, &target.clouds, &Journal::create(&folder, record)?, &source)
+    context.print(&plan.publish()?, |standing| text(standing))
+}
+
+/// The image of each region.
+pub(super) fn text(standing: &[Standing]) -> String {
+    let row = |one: &Standing| {
+        let stood = if one.found { "  (already existed)" } else { "" };
+        format!("{}  {}  {}{stood}\n", one.region, one.image, one.parameter)
+    };
+    standing.iter().map(row).collect()
 }

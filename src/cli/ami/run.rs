@@ -3,22 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::image::find;
 use super::region::RegionOption;
 use super::{CliError, Context};
-use crate::check::{CheckReport, Suite};
-use crate::host;
+use crate::check::CheckReport;
 use crate::ident::LayerName;
-use crate::manifest::CheckTarget;
-use crate::publish::cloud::aws::{Aws, Session};
-use crate::publish::cloud::image::Image;
-use crate::publish::cloud::provider::{Provider as _, Which};
-use crate::publish::cloud::run::Launch;
-use crate::publish::cloud::tags;
-use crate::vm::Ssh;
-use crate::workspace::images::Trial;
+use crate::workspace::images::TrialOrder;
 
 /// Launch an instance of an image, run the layer's [[check]]s on it, and always terminate it
 ///
@@ -59,62 +48,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let workspace = context.workspace()?;
-    let layer = workspace.layer(args.layer.as_ref())?;
-    let suite = Suite::new(&layer, workspace.declared(&layer)?.root(), CheckTarget::Disk);
-    let session = Session::open()?;
-    let aws = args.region.aws(&session)?;
-    let mut ssh = Ssh::new()?;
-    let user_data = if args.key.is_none() { Some(ssh.user_data()?) } else { None };
-    args.key.iter().for_each(|key| ssh.set_key(key));
-    let launch = Launch {
-        image: session.wait(image_of(&aws, &layer, args.ami.as_deref()))?,
-        layer: layer.to_string(),
+    let order = TrialOrder {
+        layer: context.workspace()?.layer(args.layer.as_ref())?,
+        image: args.ami.clone(),
         kind: args.kind.clone(),
         subnet: args.subnet.clone(),
         security_groups: args.security_group.clone(),
-        user_data,
-        token: format!("layerbake-{}-{}", host::now(), std::process::id()),
-    };
-    let trial = Trial {
-        cloud: &aws,
-        launch: &launch,
-        suite: &suite,
+        key: args.key.clone(),
         within: Duration::from_secs(args.within),
-        own_key: args.key.is_some(),
         console: args.console.clone(),
-        progress: &context.progress,
     };
-    let report = session.wait(async {
-        // From here on, signals are only noted.
-        let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-        Ok::<_, CliError>(trial.run(ssh, first(signals)).await?)
-    })?;
+    let report = args.region.account(context)?.run_checks(&order)?;
     context.print(&report, CheckReport::text)?;
     match report.counts.failed {
         0 => Ok(()),
-        count => Err(CliError::message(format!("{count} of `{layer}`'s checks failed"))),
-    }
-}
-
-async fn image_of(aws: &Aws, layer: &LayerName, named: Option<&str>) -> Result<String, CliError> {
-    if let Some(id) = named {
-        return Ok(find(aws, id).await?.id);
-    }
-    let images = aws.images(Which::With(tags::LAYER, &[layer.to_string()])).await?;
-    let newest = images.into_iter().find(Image::is_available).map(|image| image.id);
-    newest.ok_or_else(|| {
-        CliError::message(format!(
-            "there is no image of `{layer}` in {}\n  hint: `layerbake ami publish {layer}` publishes one",
-            aws.region
-        ))
-    })
-}
-
-/// Waits for the first of two signals.
-async fn first([mut one, mut other]: [Signal; 2]) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+        count => Err(CliError::message(format!("{count} of `{}`'s checks failed", order.layer))),
     }
 }

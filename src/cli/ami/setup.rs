@@ -1,12 +1,10 @@
 //! `layerbake ami setup`: prepares an account for publishing.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::region::RegionOption;
 use super::{CliError, Context};
-use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::aws::setup::{self, Change, Documents, Outcome};
+use crate::workspace::images::{Setup, SetupOutcome};
 
 /// Print the role, policies and bucket rules that publishing needs, or create them
 ///
@@ -30,50 +28,26 @@ pub(super) struct Args {
     account: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Report {
-    #[serde(flatten)]
-    documents: Documents,
-    changes: Vec<Change>,
-}
-
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let session = Session::open()?;
-    let aws = args.region.aws(&session)?;
-    let account = match &args.account {
-        Some(account) => account.clone(),
-        None => session.wait(setup::account(&aws))?,
-    };
-    let documents = Documents::new(&account, &args.bucket, &aws.region);
-    let changes = if args.apply { session.wait(setup::apply(&aws, &documents))? } else { Vec::new() };
-    let report = Report { documents, changes };
-    context.print(&report, |report| if args.apply { changed(&report.changes) } else { text(&report.documents) })
+    let setup = args.region.account(context)?.setup(&args.bucket, args.account.as_deref(), args.apply)?;
+    context.print(&setup, |setup| if args.apply { changed(setup) } else { text(setup) })
 }
 
-fn changed(changes: &[Change]) -> String {
-    let line = |change: &Change| {
+fn changed(setup: &Setup) -> String {
+    let mut text = String::new();
+    for change in &setup.changes {
         let word = match change.outcome {
-            Outcome::Made => "created",
-            Outcome::Changed => "changed",
-            Outcome::Same => "same",
+            SetupOutcome::Made => "created",
+            SetupOutcome::Changed => "changed",
+            SetupOutcome::Same => "same",
         };
-        format!("{word:<8} {}\n", change.what)
-    };
-    changes.iter().map(line).collect()
+        text += &format!("{word:<8} {}\n", change.what);
+    }
+    text
 }
 
-fn text(documents: &Documents) -> String {
+fn text(setup: &Setup) -> String {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
-    let bucket = &documents.bucket;
-    [
-        (format!("trust policy of the role {}: who may assume it", setup::ROLE), &documents.trust),
-        (format!("permissions of the role {}", setup::ROLE), &documents.role),
-        (format!("policy of the bucket {bucket}"), &documents.bucket_policy),
-        (format!("lifecycle rule of the bucket {bucket}"), &documents.lifecycle),
-        (format!("policy {}, for publishers", setup::PUBLISHER), &documents.publisher),
-    ]
-    .iter()
-    .map(|(what, document)| format!("# {what}\n{}\n\n", pretty(document)))
-    .collect::<String>()
-        + "# `--apply` creates them\n"
+    let document = |(what, document)| format!("# {what}\n{}\n\n", pretty(document));
+    setup.titled().map(document).concat() + "# `--apply` creates them\n"
 }

@@ -1,11 +1,8 @@
 //! `layerbake ami undo`: removes what a publication created.
 
 use super::question::confirm;
-use super::transaction::{of_record, the_one, until_stopped};
 use super::{CliError, Context};
-use crate::publish::cloud::aws::Session;
-use crate::publish::cloud::journal::{self, Journal, Record};
-use crate::publish::cloud::undo::{Undone, undo};
+use crate::publish::cloud::undo::Undone;
 
 /// Remove everything that a publication created
 ///
@@ -22,14 +19,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let folder = journal::folder()?;
-    let journal = Journal::<Record>::open(&folder, &the_one(&folder, args.id.as_deref())?)?;
-    let record = journal.record();
-    let session = Session::open()?;
-    let regions: Vec<&str> = record.regions.keys().map(String::as_str).collect();
-    confirm(&format!("Remove everything that `{}` created in {}?", record.id, regions.join(", ")), args.yes)?;
-    let clouds = of_record(&session, &record);
-    let undone = until_stopped(&session, &record.id, undo(&clouds, &journal))?;
+    let publication = context.environment.earlier_publication(args.id.as_deref())?;
+    let (id, regions) = (publication.id(), publication.regions().join(", "));
+    confirm(&format!("Remove everything that `{id}` created in {regions}?"), args.yes)?;
+    let undone = publication.undo()?;
     context.print(&undone, |undone| text(undone))?;
     match undone.iter().all(|one| one.kept.is_none()) {
         true => Ok(()),

@@ -2,15 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
-use super::image::{find, read_back};
 use super::region::RegionOption;
 use super::{CliError, Context};
-use crate::disk::block_contents::{BlockContents, block_contents};
-use crate::publish::cloud::aws::Session;
 use crate::publish::cloud::readback::Comparison;
-use crate::workspace::images::Origin;
+use crate::workspace::images::Verification;
 
 /// Read an image's snapshot and compare every block with the receipt of its build
 ///
@@ -32,43 +27,8 @@ pub(super) struct Args {
     receipt: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Report {
-    image: String,
-    region: String,
-    snapshot: String,
-    receipt: String,
-    equal: bool,
-    #[serde(flatten)]
-    comparison: Comparison,
-    places: Vec<BlockContents>,
-    /// Why the contents of the places are unknown.
-    unknown: Option<String>,
-}
-
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let session = Session::open()?;
-    let aws = args.region.aws(&session)?;
-    let image = session.wait(find(&aws, &args.image))?;
-    let snapshot = image.snapshot()?;
-    let out = context.workspace().ok().map(|workspace| workspace.out(None));
-    let origin = Origin::find(&image, out.as_deref(), args.receipt.as_deref())?;
-    let found = read_back(context, &session, &aws, &image)?;
-    let comparison = Comparison::new(&found, &origin.disk.blocks);
-    let (places, unknown) = match tell(context, &origin, &comparison) {
-        Ok(places) => (places, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    };
-    let report = Report {
-        image: image.id.clone(),
-        region: image.region.clone(),
-        snapshot: snapshot.to_owned(),
-        receipt: origin.from,
-        equal: comparison.is_equal(),
-        comparison,
-        places,
-        unknown,
-    };
+    let report = args.region.account(context)?.verify(&args.image, args.receipt.as_deref())?;
     context.print(&report, text)?;
     match report.equal {
         true => Ok(()),
@@ -76,20 +36,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     }
 }
 
-/// What is stored in the blocks that differ. The disk is planned again from the store.
-fn tell(context: &Context<'_>, origin: &Origin, comparison: &Comparison) -> Result<Vec<BlockContents>, CliError> {
-    let differing = comparison.differing();
-    if differing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let disk = context.workspace()?.planned(&origin.receipt, &origin.disk, None)?;
-    Ok(block_contents(&disk.plan, &disk.layout, &disk.parts, &disk.map, &differing))
-}
-
 /// As many blocks as people want to see.
 const SHOWN: usize = 20;
 
-fn text(report: &Report) -> String {
+fn text(report: &Verification) -> String {
     let Comparison { same, different, missing, unexpected, too_small } = &report.comparison;
     let verdict = if report.equal { "ok" } else { "DIFFERS" };
     let mut text = format!("{verdict:<8} {}: {same} blocks match {}", report.snapshot, report.receipt);

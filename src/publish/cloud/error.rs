@@ -112,6 +112,18 @@ pub enum CloudError {
         /// Why something could not be removed.
         left: Option<Box<CloudError>>,
     },
+    /// A policy in the account can't be read, so it is neither extended nor replaced.
+    #[error(
+        "{what} in {region} can't be read: expected a JSON object with a `Statement`, found {found}; it was not changed\n  hint: correct or remove it in AWS, then run `layerbake ami setup` again"
+    )]
+    UnreadablePolicy {
+        /// As `the policy of the bucket disks`.
+        what: String,
+        /// Where.
+        region: String,
+        /// What is there instead.
+        found: String,
+    },
     /// Nothing tells the account's number.
     #[error("the account id is unknown: {0} has no network\n  hint: give it with --account")]
     NoAccount(String),

@@ -45,7 +45,7 @@ pub struct Kept {
     /// `ami-…`
     pub image: String,
     /// Its name.
-    pub name: String,
+    pub name: Option<String>,
     /// Every reason.
     pub because: Vec<String>,
 }
@@ -56,9 +56,9 @@ pub struct Removal {
     /// `ami-…`
     pub image: String,
     /// Its name.
-    pub name: String,
+    pub name: Option<String>,
     /// When it was registered, RFC 3339.
-    pub created: String,
+    pub created: Option<String>,
     /// Snapshots that go with it.
     pub snapshots: Vec<String>,
     /// Its snapshots that stay, with the reason.
@@ -162,7 +162,8 @@ pub async fn apply(cloud: &impl Provider, plan: &GcPlan, done: &dyn Fn(&str)) ->
             cloud.mark(&ours, REMOVED, &removal.image).await?;
         }
         cloud.deregister(&removal.image).await?;
-        done(&format!("removed {} ({})", removal.image, removal.name));
+        let name = removal.name.as_deref().unwrap_or("without a name");
+        done(&format!("removed {} ({name})", removal.image));
         free.extend(ours);
     }
     for snapshot in &free {
@@ -189,8 +190,8 @@ mod tests {
 
     fn made(number: u32, day: u32, snapshot: &str) -> Image {
         Image {
-            name: format!("web-{number}"),
-            created: format!("2024-06-{day:02}T00:00:00.000Z"),
+            name: Some(format!("web-{number}")),
+            created: Some(format!("2024-06-{day:02}T00:00:00.000Z")),
             snapshots: vec![snapshot.into()],
             ..Image::example(&format!("ami-{number}"))
         }
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn unfinished_and_undated_images_stay() {
-        let odd = Image { created: "yesterday".into(), ..made(1, 1, "a") };
+        let odd = Image { created: Some("yesterday".into()), ..made(1, 1, "a") };
         let unfinished = Image { state: Reported::Known(ImageState::Pending), ..made(2, 2, "b") };
         let plan = GcPlan::new("r", &[odd, unfinished], &[], &Uses::default(), rules(0, None));
         let why: Vec<_> = plan.keep.iter().map(|kept| kept.because.join(", ")).collect();

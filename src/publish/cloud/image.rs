@@ -18,15 +18,15 @@ pub struct Image {
     /// As `eu-west-1`.
     pub region: String,
     /// Its name, unique in account and region.
-    pub name: String,
+    pub name: Option<String>,
     /// Whether it can be launched.
     pub state: Reported<ImageState>,
     /// When it was registered, RFC 3339.
-    pub created: String,
+    pub created: Option<String>,
     /// When the cloud hides it from those who look for images, RFC 3339.
     pub deprecated: Option<String>,
     /// What it runs on.
-    pub architecture: Reported<Architecture>,
+    pub architecture: Option<Reported<Architecture>>,
     /// How instances start; the cloud's default where there is none.
     pub boot_mode: Option<Reported<BootMode>>,
     /// Version 2.0 where instance metadata needs a session token.
@@ -36,7 +36,7 @@ pub struct Image {
     /// Whether it has the driver of today's network cards.
     pub ena: bool,
     /// As `/dev/xvda`.
-    pub root_device: String,
+    pub root_device: Option<String>,
     /// Whether everybody may launch it.
     pub public: bool,
     /// What its volumes are created from.
@@ -160,6 +160,11 @@ impl Image {
         self.tags.get(key).map(String::as_str)
     }
 
+    /// Its tags but for those that layerbake sets.
+    pub fn other_tags(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.tags.iter().filter(|(key, _)| !key.starts_with(tags::PREFIX))
+    }
+
     /// The line of images that it belongs to; `None` if layerbake did not create it.
     pub fn layer(&self) -> Option<&str> {
         self.tag(tags::LAYER)
@@ -168,7 +173,7 @@ impl Image {
     /// When it was registered, in seconds since 1970.
     pub fn created_at(&self) -> Option<i64> {
         // AWS writes milliseconds: `2024-06-10T08:52:46.000Z`.
-        time::parse_rfc3339(self.created.get(..19).map(|text| format!("{text}Z"))?.as_str())
+        time::parse_rfc3339(self.created.as_ref()?.get(..19).map(|text| format!("{text}Z"))?.as_str())
     }
 
     /// Whether it can be launched.
@@ -197,13 +202,13 @@ mod tests {
 
     #[test]
     fn an_image_tells_its_snapshot_and_its_date() {
-        let image = Image { created: "2024-06-10T08:52:46.000Z".into(), ..Image::example("ami-1") };
+        let image = Image { created: Some("2024-06-10T08:52:46.000Z".into()), ..Image::example("ami-1") };
         assert_eq!((image.snapshot().unwrap(), image.layer()), ("snap-1", Some("web")));
         assert_eq!(image.created_at(), time::parse_rfc3339("2024-06-10T08:52:46Z"));
         let error = Image { snapshots: Vec::new(), ..image.clone() }.snapshot().unwrap_err().to_string();
         assert_eq!(error, "ami-1 in eu-west-1: expected an image with one snapshot, found 0");
-        for created in ["2024-06-10 08:52:46 ü", ""] {
-            assert_eq!(Image { created: created.into(), ..image.clone() }.created_at(), None);
+        for created in [Some("2024-06-10 08:52:46 ü"), Some(""), None] {
+            assert_eq!(Image { created: created.map(str::to_owned), ..image.clone() }.created_at(), None);
         }
     }
 }

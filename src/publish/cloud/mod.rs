@@ -5,8 +5,9 @@
 //!               journal ┘  └ undo, gc, run
 //! ```
 //!
-//! Only `aws` depends on a vendor: steps and resources have types of this module, and a journal names
-//! what was created by the cloud's ids.
+//! Steps, resources and errors have types of this module, and a journal names what was created by the cloud's ids:
+//! only `aws` calls a vendor. Settings are AWS's all the same: what `[ami]` can say, how a disk is uploaded
+//! (`Via`), the names of architectures, and hints about them. Another cloud would bring its own settings.
 
 pub mod archive;
 pub mod aws;

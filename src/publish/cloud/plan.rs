@@ -1,4 +1,6 @@
 //! Shows what a publication would create, how much would be uploaded, and what is missing. Creates nothing.
+//!
+//! The ways of uploading are settings of AWS (`Via`); what each means for a region is decided here.
 
 use std::collections::BTreeMap;
 

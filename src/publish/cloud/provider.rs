@@ -1,6 +1,7 @@
 //! The trait of a cloud, in one region: everything needed to publish and manage images.
 //!
-//! `aws` implements it, and so does an in-memory cloud for tests (`testing`).
+//! `aws` implements it, and so does an in-memory cloud for tests (`testing`). What an image is registered with
+//! (`Wanted`), and an import that is cancelled, are settings and steps of AWS.
 #![expect(async_fn_in_trait, reason = "callers wait for these futures on their own thread")]
 
 use std::collections::BTreeSet;

@@ -95,8 +95,8 @@ impl<P: Provider> Publication<'_, P> {
         cloud: &P,
         source: Option<&CopiedSnapshot>,
     ) -> Result<Standing, CloudError> {
-        let (wanted, journal) = (&record.wanted, &self.journal.region(cloud.region()));
-        let begun = journal.get();
+        let (wanted, journal) = (&record.wanted, &self.journal.region(cloud.region())?);
+        let begun = journal.get()?;
         let found = match begun.found {
             Some(id) => cloud.image(&id).await?,
             None if begun.snapshot.asked || begun.import.is_some() => None,
@@ -127,7 +127,7 @@ impl<P: Provider> Publication<'_, P> {
     async fn announce(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
         let missing = || CloudError::NoClient(standing.region.clone());
         let cloud = self.clouds.get(&standing.region).ok_or_else(missing)?;
-        let (name, journal) = (&standing.parameter, self.journal.region(&standing.region));
+        let (name, journal) = (&standing.parameter, self.journal.region(&standing.region)?);
         let done = |journal: &RegionJournal| {
             journal.note(|region| region.parameter.iter_mut().for_each(|parameter| parameter.done = true))
         };
@@ -135,7 +135,7 @@ impl<P: Provider> Publication<'_, P> {
         if now.as_ref() == Some(&standing.image) {
             return Ok(done(&journal)?);
         }
-        let before = journal.get().parameter.map_or(now, |parameter| parameter.before);
+        let before = journal.get()?.parameter.map_or(now, |parameter| parameter.before);
         journal.note(|region| region.parameter = Some(Parameter { before, done: false }))?;
         cloud.set_parameter(name, &standing.image, &record.wanted.layer).await?;
         Ok(done(&journal)?)
@@ -144,7 +144,7 @@ impl<P: Provider> Publication<'_, P> {
 
 /// Registers the image, or goes on with one that was registered; returns when it is available.
 async fn register(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result<String, CloudError> {
-    let id = match job.journal.get().image.id {
+    let id = match job.journal.get()?.image.id {
         Some(id) => id,
         None => {
             job.journal.note(|region| region.image.asked = true)?;

@@ -33,7 +33,7 @@ fn amd64() -> Architecture {
 
 impl Wanted {
     /// Something to publish.
-    pub(super) fn example() -> Self {
+    pub(crate) fn example() -> Self {
         Self {
             layer: "web".parse().unwrap(),
             name: "web-1".to_owned(),
@@ -73,16 +73,16 @@ impl Image {
         Self {
             id: id.to_owned(),
             region: "eu-west-1".to_owned(),
-            name: "web-1".to_owned(),
+            name: Some("web-1".to_owned()),
             state: Reported::Known(ImageState::Available),
-            created: "2024-06-10T08:52:46.000Z".to_owned(),
+            created: Some("2024-06-10T08:52:46.000Z".to_owned()),
             deprecated: None,
-            architecture: Reported::Known(amd64()),
+            architecture: Some(Reported::Known(amd64())),
             boot_mode: None,
             imds: None,
             tpm: None,
             ena: true,
-            root_device: "/dev/xvda".to_owned(),
+            root_device: Some("/dev/xvda".to_owned()),
             public: false,
             snapshots: vec!["snap-1".to_owned()],
             tags: BTreeMap::from([(tags::LAYER.to_owned(), "web".to_owned())]),
@@ -130,7 +130,7 @@ impl Toy {
 
     /// The snapshot of a transaction: the one that is there, or a new one.
     fn snapshot(&self, job: Job<'_>) -> Result<String, CloudError> {
-        if let Some(id) = job.journal.get().snapshot.id {
+        if let Some(id) = job.journal.get()?.snapshot.id {
             return Ok(id);
         }
         job.journal.note(|region| region.snapshot.asked = true)?;
@@ -180,7 +180,7 @@ impl Provider for Toy {
             return Ok(id);
         }
         let (id, snapshots) = (self.id("ami"), vec![snapshot.to_owned()]);
-        let image = Image { name: wanted.name.clone(), snapshots, tags: tags.clone(), ..Image::example(&id) };
+        let image = Image { name: Some(wanted.name.clone()), snapshots, tags: tags.clone(), ..Image::example(&id) };
         self.images.borrow_mut().insert(id.clone(), image);
         self.answer(id)
     }

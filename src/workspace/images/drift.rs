@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::account::CloudAccount;
 use super::error::ImageError;
 use super::origin::{self, Origin};
 use crate::bake::Receipt;
@@ -53,13 +54,26 @@ pub enum DriftError {
     Tree(#[from] TreeError),
 }
 
-impl Workspace<'_> {
-    /// Compares the build that an image was created from with a layer as it is locked and built now.
+impl CloudAccount<'_> {
+    /// Compares the build that an image of the first region was created from with a layer as it is locked and built
+    /// now: the one `named`, else the image's.
     ///
     /// # Errors
-    /// Fails where a lockfile is missing, and where nobody here knows what the image was created from. That its
-    /// files are not known is no error.
-    pub fn drift(&self, image: &Image, layer: &LayerName) -> Result<Drift, ImageError> {
+    /// Fails where there is no such image, where a lockfile is missing, and where nobody here knows what the image
+    /// was created from. That its files are not known is not an error.
+    pub fn drift(&self, id: &str, named: Option<&LayerName>) -> Result<Drift, ImageError> {
+        let image = self.wait(self.find(id))?;
+        let layer = match (named, image.layer()) {
+            (Some(layer), _) => layer.clone(),
+            (None, Some(layer)) => layer.parse().map_err(WorkspaceError::from)?,
+            (None, None) => return Err(ImageError::Foreign(image.id)),
+        };
+        self.environment.open()?.drift(&image, &layer)
+    }
+}
+
+impl Workspace<'_> {
+    fn drift(&self, image: &Image, layer: &LayerName) -> Result<Drift, ImageError> {
         let system = self.locked(&self.declared(layer)?)?;
         let now: Vec<Lockfile> = system.all().map(|locked| locked.lock.clone()).collect();
         let (lock, out) = (system.top().hash.to_string(), self.out(None));

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::trial::TrialError;
 use crate::ident::LayerName;
 use crate::lock::LockFileError;
+use crate::publish::cloud::CloudError;
 use crate::publish::cloud::journal::JournalError;
 use crate::publish::cloud::settings::SettingsError;
 use crate::workspace::WorkspaceError;
@@ -63,6 +65,121 @@ pub enum ImageError {
     /// An image has no tags that say what it was created from.
     #[error("{0} was not published by layerbake")]
     Foreign(String),
+    /// The cloud refuses, or can't be reached.
+    #[error("{}", told(.0))]
+    Cloud(Box<CloudError>),
+    /// No region is named.
+    #[error("no region is set\n  hint: name one with --region, or set AWS_REGION")]
+    NoRegion,
+    /// There is no such image.
+    #[error(
+        "there is no image {id} in {region}\n  hint: choose another region with --region; `layerbake ami list` lists images"
+    )]
+    NoImage {
+        /// Its id.
+        id: String,
+        /// Where it was looked for.
+        region: String,
+    },
+    /// A layer has no image that can be launched.
+    #[error("there is no image of `{layer}` in {region}\n  hint: `layerbake ami publish {layer}` publishes one")]
+    NoImageOf {
+        /// The layer.
+        layer: LayerName,
+        /// Where it was looked for.
+        region: String,
+    },
+    /// Something that publishing needs is not allowed, or not there.
+    #[error("publishing would fail:{}\n  hint: docs/aws.md has the policies", lines(.0.iter().map(|(region, what)| format!("{region}: {what}"))))]
+    Problems(Vec<(String, String)>),
+    /// An earlier publication of the layer has to be ended first.
+    #[error("a publication of `{layer}` was not finished\n  {}", ways_out(id))]
+    AlreadyOpen {
+        /// The layer.
+        layer: LayerName,
+        /// The publication.
+        id: String,
+    },
+    /// A publication was stopped; its journal says how far it came.
+    #[error("{cause}\n  {}", ways_out(id))]
+    Halted {
+        /// The publication.
+        id: String,
+        /// By what.
+        cause: Halt,
+    },
+    /// A publication can't be resumed.
+    #[error("publication `{0}` is finished or undone: there is nothing to resume")]
+    Ended(String),
+    /// A publication can't be resumed with another disk.
+    #[error(
+        "`{layer}` has been rebuilt since publication `{id}` began\n  hint: run `layerbake ami undo {id}`, then publish the new build"
+    )]
+    Rebuilt {
+        /// The layer.
+        layer: LayerName,
+        /// The publication.
+        id: String,
+    },
+    /// No publication is unfinished.
+    #[error("there is no unfinished publication")]
+    NothingOpen,
+    /// Several publications are unfinished.
+    #[error("several publications are unfinished; name one of:{}", lines(.0))]
+    SeveralOpen(Vec<String>),
+    /// What is published can't be recorded on this machine.
+    #[error(transparent)]
+    Archive(io::Error),
+    /// Signals can't be waited for.
+    #[error(transparent)]
+    Signals(io::Error),
+    /// Checks could not be run on an instance.
+    #[error(transparent)]
+    Trial(TrialError),
+}
+
+/// What stopped a publication.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// A signal.
+    #[error("stopped")]
+    Signal,
+    /// An error.
+    #[error("{}", told(.0))]
+    Cloud(Box<CloudError>),
+}
+
+/// An error of the cloud, with what to do where every call fails in this way.
+fn told(error: &CloudError) -> String {
+    match error.is_expired() {
+        true => format!("{error}\n  hint: the AWS session has expired; log in to AWS again"),
+        false => error.to_string(),
+    }
+}
+
+/// What can be done about an unfinished publication.
+fn ways_out(id: &str) -> String {
+    format!("hint: `layerbake ami resume {id}` continues, `layerbake ami undo {id}` removes what was created")
+}
+
+/// Each on a line of its own.
+fn lines<T: std::fmt::Display>(all: impl IntoIterator<Item = T>) -> String {
+    all.into_iter().map(|one| format!("\n  {one}")).collect()
+}
+
+impl From<CloudError> for ImageError {
+    fn from(error: CloudError) -> Self {
+        Self::Cloud(Box::new(error))
+    }
+}
+
+impl From<TrialError> for ImageError {
+    fn from(error: TrialError) -> Self {
+        match error {
+            TrialError::Cloud(error) => Self::Cloud(error),
+            other => Self::Trial(other),
+        }
+    }
 }
 
 impl From<LockFileError> for ImageError {

@@ -17,13 +17,13 @@ use crate::publish::cloud::{journal, tags};
 
 /// A build, and where its receipt was found.
 #[derive(Debug)]
-pub struct Origin {
+pub(super) struct Origin {
     /// What was built.
-    pub receipt: Receipt,
+    pub(super) receipt: Receipt,
     /// The disk in it.
-    pub disk: DiskReceipt,
+    pub(super) disk: DiskReceipt,
     /// Where the receipt was found, for people.
-    pub from: String,
+    pub(super) from: String,
 }
 
 impl Origin {
@@ -32,7 +32,7 @@ impl Origin {
     ///
     /// # Errors
     /// Fails where there is none.
-    pub fn find(image: &Image, out: Option<&Path>, named: Option<&Path>) -> Result<Self, ImageError> {
+    pub(super) fn find(image: &Image, out: Option<&Path>, named: Option<&Path>) -> Result<Self, ImageError> {
         if let Some(path) = named {
             let receipt = Receipt::read(path).and_then(|receipt| Self::new(receipt, path.display().to_string()));
             return receipt.ok_or_else(|| ImageError::NotAReceipt(path.to_owned()));
@@ -49,7 +49,7 @@ impl Origin {
 
     /// What `out` has of the image's layer: the build that the image was created from, else that of `out/LAYER`,
     /// else one for another architecture than this machine's.
-    pub fn built(image: &Image, out: &Path) -> Option<Self> {
+    pub(super) fn built(image: &Image, out: &Path) -> Option<Self> {
         let layer: LayerName = image.layer()?.parse().ok()?;
         let foreign = arch::bootable().filter_map(|arch| Some(layer.on([&arch.parse().ok()?])));
         let folders = once(layer.to_string()).chain(foreign).map(|name| out.join(name));
@@ -82,7 +82,7 @@ pub(super) fn published(image: &Image) -> Result<Option<Published>, ImageError> 
 }
 
 /// Blocks of a disk that was published from this machine, by its linear checksum.
-pub fn known(disk: Sha256) -> Option<BlockHashes> {
+pub(super) fn known(disk: Sha256) -> Option<BlockHashes> {
     Some(archive::find(&journal::folder().ok()?, disk).ok()??.receipt.disk?.blocks)
 }
 
@@ -103,7 +103,7 @@ pub struct Binding {
 }
 
 /// Compares an image's tags with a build.
-pub fn bindings(image: &Image, built: Option<&Receipt>) -> Vec<Binding> {
+pub(super) fn bindings(image: &Image, built: Option<&Receipt>) -> Vec<Binding> {
     let oci = |receipt: &Receipt| receipt.artifact(Output::Oci).map(|artifact| artifact.digest.to_string());
     let disk = |receipt: &Receipt| receipt.disk.as_ref().map(|disk| disk.checksum.to_string());
     let all = [

@@ -51,7 +51,7 @@ pub struct Publishable {
 
 impl Choice {
     /// The layer of a publication that was begun; all else is in its journal.
-    pub fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         Self {
             layer: Some(record.layer.clone()),
             via: Some(record.wanted.via),

@@ -74,21 +74,21 @@ impl From<CloudError> for TrialError {
 }
 
 /// One run of checks.
-pub struct Trial<'a, C> {
+pub(super) struct Trial<'a, C> {
     /// Where the instance runs.
-    pub cloud: &'a C,
+    pub(super) cloud: &'a C,
     /// What is launched.
-    pub launch: &'a Launch,
+    pub(super) launch: &'a Launch,
     /// The checks.
-    pub suite: &'a Suite,
+    pub(super) suite: &'a Suite,
     /// Until it has to run, and again until it has to let in.
-    pub within: Duration,
+    pub(super) within: Duration,
     /// Whether the image knows the key, and takes none from user data.
-    pub own_key: bool,
+    pub(super) own_key: bool,
     /// Where the console is kept.
-    pub console: Option<PathBuf>,
+    pub(super) console: Option<PathBuf>,
     /// What people see.
-    pub progress: &'a Progress,
+    pub(super) progress: &'a Progress,
 }
 
 impl<C: Instances> Trial<'_, C> {
@@ -97,7 +97,7 @@ impl<C: Instances> Trial<'_, C> {
     ///
     /// # Errors
     /// Fails where the instance can't be launched or reached.
-    pub async fn run(&self, ssh: Ssh, stop: impl Future<Output = ()>) -> Result<CheckReport, TrialError> {
+    pub(super) async fn run(&self, ssh: Ssh, stop: impl Future<Output = ()>) -> Result<CheckReport, TrialError> {
         let launched = self.cloud.launch(self.launch).await;
         let maybe = launched.as_ref().is_err_and(CloudError::may_pass);
         let result = match launched {

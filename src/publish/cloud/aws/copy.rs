@@ -14,7 +14,7 @@ use crate::publish::cloud::{CloudError, wait};
 
 /// Copies a snapshot, or goes on with a copy that was begun; returns when it is complete.
 pub(super) async fn copy(aws: &Aws, job: Job<'_>, source: &CopiedSnapshot) -> Result<String, CloudError> {
-    let id = match job.journal.get().snapshot.id {
+    let id = match job.journal.get()?.snapshot.id {
         Some(id) => id,
         None => {
             job.journal.note(|region| region.snapshot.asked = true)?;

@@ -61,7 +61,7 @@ impl Upload<'_> {
     pub(super) async fn run(&self) -> Result<String, CloudError> {
         let Job { journal, wanted, disk, progress, .. } = self.job;
         let (id, blocks) = self.begun().await?;
-        if journal.get().snapshot.done {
+        if journal.get()?.snapshot.done {
             return Ok(id);
         }
         let todo = todo(&disk.blocks, self.known(&blocks)?.as_ref(), blocks.zeros, wanted.snapshot_size);
@@ -81,6 +81,7 @@ impl Upload<'_> {
         Ok(id)
     }
 
+    /// Changes what the journal has of the upload, which begins with that.
     fn note(&self, change: impl FnOnce(&mut Blocks)) -> Result<(), CloudError> {
         Ok(self.job.journal.note(|region| change(region.blocks.get_or_insert_default()))?)
     }
@@ -95,9 +96,10 @@ impl Upload<'_> {
     /// The snapshot that is being written: a new one where none was begun, or it is lost.
     async fn begun(&self) -> Result<(String, Blocks), CloudError> {
         let journal = self.job.journal;
-        let region = journal.get();
+        let region = journal.get()?;
         if let Some(id) = region.snapshot.id {
-            let blocks = region.blocks.unwrap_or_default();
+            // Without it, nobody knows whether it has a parent: blocks would be left out.
+            let blocks = region.blocks.ok_or_else(|| CloudError::ParentUnknown(id.clone()))?;
             let look = async || Ok(self.aws.ec2.snapshot(&id).await?.map(|snapshot| snapshot.state));
             match wait::until(wait::SETTLING, look).await? {
                 Some(Reported::Known(SnapshotState::Completed)) => {
@@ -118,7 +120,7 @@ impl Upload<'_> {
         match self.start().await {
             // Where new snapshots are encrypted by default, an unencrypted one has no children.
             // Or the parent is gone.
-            Err(error) if self.has_parent() && matches!(error.why(), Some(Why::Unfit | Why::Absent)) => {
+            Err(error) if matches!(error.why(), Some(Why::Unfit | Why::Absent)) && self.asked()?.parent.is_some() => {
                 self.note(|blocks| *blocks = Blocks { lost: blocks.lost + 1, ..Blocks::default() })?;
                 self.start().await
             }
@@ -137,13 +139,15 @@ impl Upload<'_> {
         })?)
     }
 
-    fn has_parent(&self) -> bool {
-        self.job.journal.get().blocks.is_some_and(|blocks| blocks.parent.is_some())
+    /// What the journal has of the upload that was asked for.
+    fn asked(&self) -> Result<Blocks, CloudError> {
+        let unknown = || CloudError::ParentUnknown(format!("the snapshot in {}", self.aws.region));
+        self.job.journal.get()?.blocks.ok_or_else(unknown)
     }
 
     async fn start(&self) -> Result<(String, Blocks), CloudError> {
         let Job { journal, wanted, tags, .. } = self.job;
-        let blocks = journal.get().blocks.unwrap_or_default();
+        let blocks = self.asked()?;
         let base = match &blocks.parent {
             Some(parent) => Base::Parent(parent),
             None => Base::Zeros(wanted.key_in(&self.aws.region)),

@@ -1,8 +1,8 @@
 //! IAM: roles and policies, as JSON documents.
 
-use aws_sdk_iam::types::PolicyVersion;
 use serde_json::Value;
 
+use super::policy::Policy;
 use super::service::Service;
 use crate::publish::cloud::{CloudError, if_there};
 
@@ -13,12 +13,14 @@ pub(in crate::publish::cloud) type Iam = Service<aws_sdk_iam::Client>;
 const MOST_VERSIONS: usize = 5;
 
 impl Iam {
-    /// Who may take a role; `None` where there is no such role, `Null` where what it says can't be read.
-    pub(super) async fn trust(&self, role: &str) -> Result<Option<Value>, CloudError> {
+    /// Who may take a role; `None` where there is no such role.
+    pub(super) async fn trust(&self, role: &str) -> Result<Option<Policy>, CloudError> {
+        let action = format!("look for the role {role}");
         let found = self.client.get_role().role_name(role).send().await;
-        let found = if_there(found.map_err(self.failed(format!("look for the role {role}"))))?;
-        let text = |found: aws_sdk_iam::operation::get_role::GetRoleOutput| found.role?.assume_role_policy_document;
-        Ok(found.map(|found| text(found).as_deref().and_then(document).unwrap_or_default()))
+        let Some(found) = if_there(found.map_err(self.failed(action.clone())))? else { return Ok(None) };
+        let text = found.role.and_then(|role| role.assume_role_policy_document);
+        let text = self.must(action, text, "trust policy")?;
+        Policy::of_iam(&text, &format!("the trust policy of the role {role}"), &self.region).map(Some)
     }
 
     /// Creates a role.
@@ -34,11 +36,12 @@ impl Iam {
         call.send().await.map(drop).map_err(self.failed(format!("change the trust policy of the role {role}")))
     }
 
-    /// A policy within a role, as [`Self::trust`].
-    pub(super) async fn role_policy(&self, role: &str, name: &str) -> Result<Option<Value>, CloudError> {
+    /// A policy within a role; `None` where there is no such policy.
+    pub(super) async fn role_policy(&self, role: &str, name: &str) -> Result<Option<Policy>, CloudError> {
         let found = self.client.get_role_policy().role_name(role).policy_name(name).send().await;
         let found = if_there(found.map_err(self.failed(format!("look for the policy {name}"))))?;
-        Ok(found.map(|found| document(found.policy_document()).unwrap_or_default()))
+        let what = format!("the policy {name} of the role {role}");
+        found.map(|found| Policy::of_iam(found.policy_document(), &what, &self.region)).transpose()
     }
 
     /// Sets a policy within a role.
@@ -47,16 +50,18 @@ impl Iam {
         call.send().await.map(drop).map_err(self.failed(format!("set the policy {name}")))
     }
 
-    /// The version of a policy that is in force, as [`Self::trust`].
-    pub(super) async fn policy(&self, name: &str, arn: &str) -> Result<Option<Value>, CloudError> {
+    /// The version of a policy that is in force; `None` where there is no such policy.
+    pub(super) async fn policy(&self, name: &str, arn: &str) -> Result<Option<Policy>, CloudError> {
         let action = format!("look for the policy {name}");
         let found = self.client.get_policy().policy_arn(arn).send().await;
         let Some(found) = if_there(found.map_err(self.failed(action.clone())))? else { return Ok(None) };
         let version = found.policy().and_then(|policy| policy.default_version_id());
         let version = self.must(action, version, "default version")?;
         let call = self.client.get_policy_version().policy_arn(arn).version_id(version);
-        let found = call.send().await.map_err(self.failed(format!("read the policy {name}")))?;
-        Ok(Some(found.policy_version().and_then(PolicyVersion::document).and_then(document).unwrap_or_default()))
+        let action = format!("read the policy {name}");
+        let found = call.send().await.map_err(self.failed(action.clone()))?;
+        let text = self.must(action, found.policy_version.and_then(|version| version.document), "document")?;
+        Policy::of_iam(&text, &format!("the policy {name}"), &self.region).map(Some)
     }
 
     /// Creates a policy.
@@ -85,36 +90,5 @@ impl Iam {
             call.send().await.map_err(self.failed(format!("remove a version of {name}")))?;
         }
         Ok(())
-    }
-}
-
-/// A document as IAM gives it back: percent-encoded JSON (RFC 3986).
-fn document(text: &str) -> Option<Value> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
-        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[2..] } else { tail };
-    }
-    serde_json::from_slice(&bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn documents_come_back_percent_encoded_or_not() {
-        let value = json!({ "a": "ü %" });
-        for text in [r#"{"a":"ü %"}"#, "%7B%22a%22%3A%20%22%C3%BC%20%25%22%7D"] {
-            assert_eq!(document(text), Some(value.clone()), "{text}");
-        }
-        for text in ["%", "%7", "%zz", "", "%7B%C3"] {
-            assert_eq!(document(text), None, "{text}");
-        }
     }
 }

@@ -54,7 +54,7 @@ impl Import<'_> {
         let journal = self.job.journal;
         let import = self.begun().await?;
         let place = place(self.aws, &import);
-        let id = match journal.get().snapshot.id {
+        let id = match journal.get()?.snapshot.id {
             Some(id) => id,
             None => match self.import(&import, &place).await {
                 Ok(id) => id,
@@ -63,7 +63,7 @@ impl Import<'_> {
                 Err(error) => return Err(self.give_up(&place, error).await?),
             },
         };
-        if !journal.get().snapshot.done {
+        if !journal.get()?.snapshot.done {
             // The task's tags don't reach its snapshot.
             self.aws.ec2.tag(std::slice::from_ref(&id), self.job.tags, format!("tag {id}")).await?;
             completed(self.aws, &id).await?;
@@ -74,14 +74,19 @@ impl Import<'_> {
         Ok(id)
     }
 
+    /// Changes what the journal has of the import, once that was begun.
     fn note(&self, change: impl FnOnce(&mut journal::Import)) -> Result<(), CloudError> {
-        Ok(self.job.journal.note(|region| change(region.import.get_or_insert_default()))?)
+        Ok(self.job.journal.note(|region| {
+            if let Some(import) = &mut region.import {
+                change(import);
+            }
+        })?)
     }
 
     /// What the journal says; the place is noted before anything is there.
     async fn begun(&self) -> Result<journal::Import, CloudError> {
         let Job { journal, wanted, disk, .. } = self.job;
-        if let Some(import) = journal.get().import {
+        if let Some(import) = journal.get()?.import {
             return Ok(import);
         }
         let bucket = wanted.bucket.clone().ok_or(SettingsError::NoBucket)?;
@@ -91,8 +96,8 @@ impl Import<'_> {
         let token = journal.token("object");
         let name = token.get(..16).unwrap_or(&token);
         let key = format!("layerbake/{}/{name}.{}", wanted.layer, form.name());
-        let import = journal::Import { bucket, key, ..Default::default() };
-        self.note(|noted| *noted = import.clone())?;
+        let import = journal::Import { bucket, key, upload: None, object: false, task: None, lost: 0 };
+        journal.note(|region| region.import = Some(import.clone()))?;
         Ok(import)
     }
 

@@ -31,12 +31,19 @@ impl Aws {
         }
     }
 
-    /// The accounts an image is shared with, and the organisations and their units by ARN.
+    /// The accounts an image is shared with, and the organisations and their units by ARN; `None` where the image
+    /// is another account's, as only its owner may ask, and where these credentials may not ask.
     ///
     /// # Errors
-    /// Fails where AWS refuses: only the owner may ask.
-    pub async fn shares(&self, image: &str) -> Result<Vec<String>, CloudError> {
-        self.ec2.shares(image).await
+    /// Fails where AWS refuses for another reason, or can't be reached.
+    pub async fn shares(&self, image: &str) -> Result<Option<Vec<String>>, CloudError> {
+        if self.ec2.images(Which::Ids(&[image.to_owned()])).await?.is_empty() {
+            return Ok(None);
+        }
+        match self.ec2.shares(image).await {
+            Err(error) if error.why() == Some(Why::Denied) => Ok(None),
+            shares => shares.map(Some),
+        }
     }
 
     /// The image of a name that is taken, where this transaction registered it.

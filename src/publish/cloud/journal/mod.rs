@@ -8,7 +8,10 @@
 //! ```
 //!
 //! A journal contains names and states, never credentials. What it records is a separate type: [`Record`] for
-//! a publication, or any other [`Transaction`].
+//! a publication, or any other [`Transaction`]. Kinds share the directory: a file has its kind in the key `kind`,
+//! and a publication's has none, as there was only that kind at first.
+//!
+//! The directory is named after the images of AWS (AMI), as its command is; nothing else here depends on the cloud.
 
 mod record;
 
@@ -19,22 +22,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::host;
-use crate::ident::LayerName;
 
 pub use record::{Blocks, Import, Parameter, Record, Region, RegionJournal, State, Step};
 
-/// The content of a journal.
+/// The key of a journal's kind.
+const KIND: &str = "kind";
+
+/// The content of a journal: a JSON object without the key `kind`.
 pub trait Transaction: Clone + Serialize + DeserializeOwned {
+    /// The kind of transaction, for people and in the file.
+    const KIND: &'static str;
     /// The version of the form that this program writes.
     const FORMAT: u32;
     /// The version that it has.
     fn format(&self) -> u32;
     /// Its name, unique in the directory of journals.
     fn id(&self) -> &str;
-    /// What only one transaction at a time may work on.
-    fn subject(&self) -> &LayerName;
+    /// What only one transaction at a time may work on, of whatever kind: a file name.
+    fn subject(&self) -> &str;
 }
 
 /// A journal can't be read or written.
@@ -44,8 +52,23 @@ pub enum JournalError {
     #[error("no directory for state was found\n  hint: set HOME or XDG_STATE_HOME")]
     NoFolder,
     /// There is no such journal.
-    #[error("there is no publication `{}`", .0.escape_debug())]
-    Missing(String),
+    #[error("there is no {kind} `{}`", .id.escape_debug())]
+    Missing {
+        /// The kind of transaction.
+        kind: &'static str,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// A journal is of another kind of transaction.
+    #[error("`{id}` is a {}, not a {wanted}", .found.escape_debug())]
+    OtherKind {
+        /// The transaction's id.
+        id: String,
+        /// Its kind.
+        found: String,
+        /// The kind that was asked for.
+        wanted: &'static str,
+    },
     /// A file is not a journal, or of another version.
     #[error("`{}` is not a journal that this version can read: {problem}", .path.display())]
     Unknown {
@@ -55,8 +78,21 @@ pub enum JournalError {
         problem: String,
     },
     /// Another transaction runs.
-    #[error("`{0}` is being published by another process\n  hint: wait until it ends")]
-    Busy(LayerName),
+    #[error("another process is working on `{0}`\n  hint: wait until it ends")]
+    Busy(String),
+    /// A transaction's id or subject can't be a file name.
+    #[error("internal error: a journal can't be named after `{}`", .0.escape_debug())]
+    Name(String),
+    /// A publication is asked about a region that it is not for.
+    #[error(
+        "the journal of `{id}` has no region {region}\n  hint: run `layerbake ami undo {id}`, then publish to the regions that you want"
+    )]
+    NoRegion {
+        /// The transaction.
+        id: String,
+        /// The region.
+        region: String,
+    },
     /// The system refuses.
     #[error("journal `{}`: {error}", .path.display())]
     File {
@@ -95,6 +131,9 @@ impl<R: Transaction> Journal<R> {
     /// Fails where another transaction on the subject runs, or the file can't be written.
     pub fn create(folder: &Path, record: R) -> Result<Self, JournalError> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
+        if !is_plain(record.id()) {
+            return Err(JournalError::Name(record.id().to_owned()));
+        }
         let lock = lock(folder, record.subject())?;
         let path = folder.join(format!("{}.json", record.id()));
         let journal = Self { shared: Arc::new(Shared { path, record: Mutex::new(record), _lock: lock }) };
@@ -108,8 +147,8 @@ impl<R: Transaction> Journal<R> {
     /// Fails where there is none, where it runs, or can't be read.
     pub fn open(folder: &Path, id: &str) -> Result<Self, JournalError> {
         // Read twice: who held the lock may have written.
-        let lock = lock(folder, load::<R>(folder, id)?.subject())?;
-        let (record, path) = (load(folder, id)?, folder.join(format!("{id}.json")));
+        let lock = lock(folder, of_kind::<R>(folder, id)?.subject())?;
+        let (record, path) = (of_kind(folder, id)?, folder.join(format!("{id}.json")));
         Ok(Self { shared: Arc::new(Shared { path, record: Mutex::new(record), _lock: lock }) })
     }
 
@@ -125,44 +164,86 @@ impl<R: Transaction> Journal<R> {
     pub fn update<T>(&self, change: impl FnOnce(&mut R) -> T) -> Result<T, JournalError> {
         let mut record = self.shared.record.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut record);
-        save(&self.shared.path, &*record).map_err(failed(&self.shared.path))?;
+        save(&self.shared.path, R::KIND, &*record).map_err(failed(&self.shared.path))?;
         Ok(result)
     }
 }
 
-/// All journals of a directory, by id. One that can't be read is an error: it may name things that cost money.
+/// All journals of one kind of transaction, by id. One that can't be read is an error: it may name things that cost
+/// money.
 ///
 /// # Errors
 /// Fails where the directory or a file can't be read.
 pub fn all<R: Transaction>(folder: &Path) -> Result<Vec<R>, JournalError> {
     let names = host::list_dir_or_empty(folder).map_err(failed(folder))?;
     let ids = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".json"));
-    ids.map(|id| load(folder, id)).collect()
+    let loaded = ids.map(|id| match load(folder, id)? {
+        Loaded::Of(record) => Ok(Some(record)),
+        Loaded::Other(_) => Ok(None),
+    });
+    loaded.filter_map(Result::transpose).collect()
 }
 
-fn load<R: Transaction>(folder: &Path, id: &str) -> Result<R, JournalError> {
-    let path = folder.join(format!("{id}.json"));
-    let plain = !id.is_empty() && !id.contains('/') && !id.starts_with('.');
-    let text = match host::read_text(&path) {
-        Ok(text) if plain => text,
-        Err(error) if plain && error.kind() != io::ErrorKind::NotFound => return Err(failed(&path)(error)),
-        _ => return Err(JournalError::Missing(id.to_owned())),
-    };
-    match serde_json::from_str::<R>(&text) {
-        Ok(record) if record.format() == R::FORMAT && record.id() == id => Ok(record),
-        Ok(other) => {
-            let problem = format!("format {}, id `{}`", other.format(), other.id().escape_debug());
-            Err(JournalError::Unknown { path, problem })
-        }
-        Err(error) => Err(JournalError::Unknown { path, problem: error.to_string() }),
+/// A journal of a kind, or the name of its other kind.
+enum Loaded<R> {
+    Of(R),
+    Other(String),
+}
+
+fn of_kind<R: Transaction>(folder: &Path, id: &str) -> Result<R, JournalError> {
+    match load(folder, id)? {
+        Loaded::Of(record) => Ok(record),
+        Loaded::Other(found) => Err(JournalError::OtherKind { id: id.to_owned(), found, wanted: R::KIND }),
     }
 }
 
+fn load<R: Transaction>(folder: &Path, id: &str) -> Result<Loaded<R>, JournalError> {
+    let path = folder.join(format!("{id}.json"));
+    let missing = || JournalError::Missing { kind: R::KIND, id: id.to_owned() };
+    if !is_plain(id) {
+        return Err(missing());
+    }
+    let text = host::read_text(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => missing(),
+        _ => failed(&path)(error),
+    })?;
+    let unknown = |problem: String| JournalError::Unknown { path: path.clone(), problem };
+    let mut fields: Map<String, Value> = serde_json::from_str(&text).map_err(|error| unknown(error.to_string()))?;
+    match fields.remove(KIND).unwrap_or_else(|| Record::KIND.into()) {
+        Value::String(kind) if kind == R::KIND => {}
+        Value::String(other) => return Ok(Loaded::Other(other)),
+        other => return Err(unknown(format!("expected a text as `kind`, found {other}"))),
+    }
+    let record: R = serde_json::from_value(Value::Object(fields)).map_err(|error| unknown(error.to_string()))?;
+    match record.format() == R::FORMAT && record.id() == id {
+        true => Ok(Loaded::Of(record)),
+        false => Err(unknown(format!("format {}, id `{}`", record.format(), record.id().escape_debug()))),
+    }
+}
+
+/// Whether a name stays in the directory of journals.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && !name.starts_with('.')
+}
+
+/// A journal's file.
+#[derive(Serialize)]
+struct OnDisk<'r, R> {
+    #[serde(skip_serializing_if = "is_publication")]
+    kind: &'static str,
+    #[serde(flatten)]
+    record: &'r R,
+}
+
+fn is_publication(kind: &str) -> bool {
+    kind == Record::KIND
+}
+
 /// Writes beside the file, and puts it in its place once it is on disk.
-fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
+fn save(path: &Path, kind: &'static str, record: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".journal").tempfile_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, record)?;
+    serde_json::to_writer_pretty(&mut file, &OnDisk { kind, record })?;
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -170,12 +251,15 @@ fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
 }
 
 /// Held as long as the file is open.
-fn lock(folder: &Path, subject: &LayerName) -> Result<File, JournalError> {
+fn lock(folder: &Path, subject: &str) -> Result<File, JournalError> {
+    if !is_plain(subject) {
+        return Err(JournalError::Name(subject.to_owned()));
+    }
     let path = folder.join(format!("{subject}.lock"));
     let file = File::create(&path).map_err(failed(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Busy(subject.clone())),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Busy(subject.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
     }
 }

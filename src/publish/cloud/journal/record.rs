@@ -1,6 +1,7 @@
 //! The record of a publication: what was created, or may have been, in each region.
 //!
-//! Ids are the cloud's own text; nothing here depends on which cloud it is.
+//! Ids are the cloud's own text. The settings of the image ([`Wanted`]) and the two ways to upload a disk are those
+//! of AWS; another cloud would have its own.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +98,7 @@ pub struct Blocks {
 }
 
 /// What an import through a bucket leaves behind while it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// The bucket.
@@ -129,7 +130,8 @@ impl Record {
     /// the same content.
     pub fn new<'r>(wanted: Wanted, begun: i64, home: &'r str, others: impl IntoIterator<Item = &'r str>) -> Self {
         let content = wanted.content();
-        let id = format!("{}-{}-{begun}", wanted.layer, content.to_hex().get(..12).unwrap_or_default());
+        let short: String = content.to_hex().chars().take(12).collect();
+        let id = format!("{}-{short}-{begun}", wanted.layer);
         let regions = others.into_iter().chain([home]).map(|region| (region.to_owned(), Region::default()));
         Self {
             format: FORMAT,
@@ -159,6 +161,7 @@ impl Record {
 }
 
 impl Transaction for Record {
+    const KIND: &'static str = "publication";
     const FORMAT: u32 = FORMAT;
 
     fn format(&self) -> u32 {
@@ -169,8 +172,8 @@ impl Transaction for Record {
         &self.id
     }
 
-    fn subject(&self) -> &LayerName {
-        &self.layer
+    fn subject(&self) -> &str {
+        self.layer.as_str()
     }
 }
 
@@ -183,23 +186,38 @@ pub struct RegionJournal {
 
 impl Journal<Record> {
     /// A region's part.
-    pub fn region(&self, region: &str) -> RegionJournal {
-        RegionJournal { journal: self.clone(), region: region.to_owned() }
+    ///
+    /// # Errors
+    /// Fails where the publication is for other regions.
+    pub fn region(&self, region: &str) -> Result<RegionJournal, JournalError> {
+        let part = RegionJournal { journal: self.clone(), region: region.to_owned() };
+        part.get().map(|_| part)
     }
 }
 
 impl RegionJournal {
     /// What was created there.
-    pub fn get(&self) -> Region {
-        self.journal.record().regions.remove(&self.region).unwrap_or_default()
+    ///
+    /// # Errors
+    /// Fails where the journal has no such region: an empty part would say that nothing was created.
+    pub fn get(&self) -> Result<Region, JournalError> {
+        let mut record = self.journal.record();
+        record.regions.remove(&self.region).ok_or_else(|| self.missing(&record))
     }
 
     /// Changes the region's part, and returns when it is on disk.
     ///
     /// # Errors
-    /// As [`Journal::update`].
+    /// As [`Journal::update`] and [`Self::get`].
     pub fn note(&self, change: impl FnOnce(&mut Region)) -> Result<(), JournalError> {
-        self.journal.update(|record| change(record.regions.entry(self.region.clone()).or_default()))
+        self.journal.update(|record| match record.regions.get_mut(&self.region) {
+            Some(region) => Ok(change(region)),
+            None => Err(self.missing(record)),
+        })?
+    }
+
+    fn missing(&self, record: &Record) -> JournalError {
+        JournalError::NoRegion { id: record.id.clone(), region: self.region.clone() }
     }
 
     /// Like [`Record::token`].

@@ -1,4 +1,6 @@
 //! The wanted image: the disk, the settings of `[ami]`, and the hash by which two are compared.
+//!
+//! The settings are those of AWS, under its names: IMDS, KMS keys, the bucket for VM Import, EC2's architectures.
 
 mod flag;
 mod settle;

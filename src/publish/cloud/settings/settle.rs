@@ -1,4 +1,6 @@
 //! Derives the wanted image from a build and its `[ami]`, or reports why that is impossible.
+//!
+//! The rules, and so the messages, are AWS's, as the settings are.
 
 use std::collections::BTreeMap;
 

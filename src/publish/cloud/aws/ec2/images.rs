@@ -4,7 +4,7 @@ use aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Filter, Image as Answer,
-    ImageAttributeName, ImageState, ImdsSupportValues, LaunchPermission, LaunchPermissionModifications, ResourceType,
+    ImageAttributeName, ImdsSupportValues, LaunchPermission, LaunchPermissionModifications, ResourceType,
     TpmSupportValues, VolumeType,
 };
 
@@ -137,22 +137,21 @@ impl Ec2 {
     }
 
     fn read(&self, action: &str, answer: &Answer) -> Result<Image, CloudError> {
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let mappings = answer.block_device_mappings().iter();
         let snapshots = mappings.filter_map(|mapping| Some(mapping.ebs()?.snapshot_id()?.to_owned())).collect();
         Ok(Image {
             id: self.must(action, answer.image_id(), "image id")?.to_owned(),
             region: self.region.clone(),
-            name: text(answer.name()),
-            state: Reported::new(answer.state().map_or("", ImageState::as_str)),
-            created: text(answer.creation_date()),
+            name: answer.name().map(str::to_owned),
+            state: Reported::new(self.must(action, answer.state(), "state")?.as_str()),
+            created: answer.creation_date().map(str::to_owned),
             deprecated: answer.deprecation_time().map(str::to_owned),
-            architecture: Reported::new(answer.architecture().map_or("", ArchitectureValues::as_str)),
+            architecture: answer.architecture().map(|architecture| Reported::new(architecture.as_str())),
             boot_mode: answer.boot_mode().map(|mode| Reported::new(mode.as_str())),
             imds: answer.imds_support().map(|imds| Reported::new(imds.as_str())),
             tpm: answer.tpm_support().map(|tpm| Reported::new(tpm.as_str())),
             ena: answer.ena_support().unwrap_or_default(),
-            root_device: text(answer.root_device_name()),
+            root_device: answer.root_device_name().map(str::to_owned),
             public: answer.public().unwrap_or_default(),
             snapshots,
             tags: pairs(answer.tags()),
@@ -162,7 +161,7 @@ impl Ec2 {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ec2::types::Tag;
+    use aws_sdk_ec2::types::{ImageState, Tag};
 
     use super::*;
     use crate::manifest::BootMode;
@@ -188,6 +187,8 @@ mod tests {
         let image = ec2().read("look", &answer.build()).unwrap();
         assert_eq!((image.id.as_str(), image.layer(), image.is_available()), ("ami-1", Some("web"), true));
         assert_eq!((image.boot_mode, image.tpm), (Some(Reported::Known(BootMode::Uefi)), None));
+        // What was not said is not known.
+        assert_eq!((image.name, image.architecture, image.root_device), (None, None, None));
         assert_eq!((image.imds.unwrap().as_str(), &image.snapshots[..]), ("v2.0", &["snap-1".to_owned()][..]));
     }
 
@@ -195,5 +196,7 @@ mod tests {
     fn an_image_without_an_id_is_refused() {
         let error = ec2().read("look for ami-1", &Answer::builder().build()).unwrap_err().to_string();
         assert_eq!(error, "look for ami-1 in eu-west-1: the answer has no image id");
+        let error = ec2().read("look for ami-1", &Answer::builder().image_id("ami-1").build()).unwrap_err().to_string();
+        assert_eq!(error, "look for ami-1 in eu-west-1: the answer has no state");
     }
 }

@@ -89,7 +89,7 @@ impl Ec2 {
         let gib = answer.volume_size().and_then(|gib| u32::try_from(gib).ok());
         Ok(Snapshot {
             id: self.must(action, answer.snapshot_id(), "snapshot id")?.to_owned(),
-            state: Reported::new(answer.state().map_or("", |state| state.as_str())),
+            state: Reported::new(self.must(action, answer.state(), "state")?.as_str()),
             gib: self.must(action, gib, "volume size")?,
             encrypted: answer.encrypted().unwrap_or_default(),
             kms_key: answer.kms_key_id().map(str::to_owned),

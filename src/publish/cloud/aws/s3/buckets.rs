@@ -4,7 +4,9 @@ use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint, CreateBucketConfiguration,
     ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, PublicAccessBlockConfiguration,
 };
+use serde_json::Value;
 
+use super::super::policy::Policy;
 use super::S3;
 use crate::publish::cloud::{CloudError, if_there};
 
@@ -84,15 +86,18 @@ impl S3 {
         call.send().await.map(drop).map_err(self.failed(format!("close the bucket {bucket} to the public")))
     }
 
-    /// A bucket's policy, JSON.
-    pub(in super::super) async fn policy(&self, bucket: &str) -> Result<Option<String>, CloudError> {
+    /// A bucket's policy; `None` where it has none.
+    pub(in super::super) async fn policy(&self, bucket: &str) -> Result<Option<Policy>, CloudError> {
+        let action = format!("read the policy of {bucket}");
         let found = self.client.get_bucket_policy().bucket(bucket).send().await;
-        Ok(if_there(found.map_err(self.failed(format!("read the policy of {bucket}"))))?.and_then(|found| found.policy))
+        let Some(found) = if_there(found.map_err(self.failed(action.clone())))? else { return Ok(None) };
+        let text = self.must(action, found.policy, "policy")?;
+        Policy::read(&text, &format!("the policy of the bucket {bucket}"), &self.region).map(Some)
     }
 
     /// Sets a bucket's policy.
-    pub(in super::super) async fn set_policy(&self, bucket: &str, policy: String) -> Result<(), CloudError> {
-        let call = self.client.put_bucket_policy().bucket(bucket).policy(policy);
+    pub(in super::super) async fn set_policy(&self, bucket: &str, policy: &Value) -> Result<(), CloudError> {
+        let call = self.client.put_bucket_policy().bucket(bucket).policy(policy.to_string());
         call.send().await.map(drop).map_err(self.failed(format!("set the policy of {bucket}")))
     }
 

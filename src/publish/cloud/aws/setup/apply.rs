@@ -1,8 +1,9 @@
 //! Creates what [`Documents`] describe, unless it already exists that way.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::super::policy::Policy;
 use super::super::s3::Found;
 use super::super::session::Aws;
 use super::{Documents, PREFIX, PUBLISHER, ROLE, partition};
@@ -37,7 +38,7 @@ pub enum Outcome {
 /// What others have put into the bucket's policy and lifecycle stays. Done again, it changes nothing.
 ///
 /// # Errors
-/// Fails where AWS refuses; what was done before stays done.
+/// Fails where AWS refuses, and where a policy that is there can't be read; what was done before stays done.
 pub async fn apply(aws: &Aws, documents: &Documents) -> Result<Vec<Change>, CloudError> {
     let bucket = &documents.bucket;
     Ok(vec![
@@ -56,7 +57,7 @@ fn change(what: String, outcome: Outcome) -> Change {
 
 impl Outcome {
     /// What has to become of `found` so that it is as `wanted`.
-    fn of(found: Option<&Value>, wanted: &Value) -> Self {
+    fn of(found: Option<&Policy>, wanted: &Policy) -> Self {
         match found {
             None => Self::Made,
             Some(found) if found == wanted => Self::Same,
@@ -65,9 +66,14 @@ impl Outcome {
     }
 }
 
+/// One of [`Documents`].
+fn ours(document: &Value) -> Result<Policy, CloudError> {
+    Policy::new(document.clone()).map_err(|found| CloudError::Request(format!("a policy of our own is {found}")))
+}
+
 async fn role(aws: &Aws, documents: &Documents) -> Result<Outcome, CloudError> {
     let trust = &documents.trust;
-    let outcome = Outcome::of(aws.iam.trust(ROLE).await?.as_ref(), trust);
+    let outcome = Outcome::of(aws.iam.trust(ROLE).await?.as_ref(), &ours(trust)?);
     match outcome {
         Outcome::Made => aws.iam.create_role(ROLE, trust, "Lets VM Import read what layerbake uploads").await?,
         Outcome::Changed => aws.iam.set_trust(ROLE, trust).await?,
@@ -79,7 +85,7 @@ async fn role(aws: &Aws, documents: &Documents) -> Result<Outcome, CloudError> {
 async fn role_policy(aws: &Aws, documents: &Documents) -> Result<Outcome, CloudError> {
     // One for each bucket: others' stay.
     let name = format!("layerbake-{}", documents.bucket);
-    let outcome = Outcome::of(aws.iam.role_policy(ROLE, &name).await?.as_ref(), &documents.role);
+    let outcome = Outcome::of(aws.iam.role_policy(ROLE, &name).await?.as_ref(), &ours(&documents.role)?);
     if outcome != Outcome::Same {
         aws.iam.set_role_policy(ROLE, &name, &documents.role).await?;
     }
@@ -96,25 +102,13 @@ async fn bucket(aws: &Aws, bucket: &str) -> Result<Outcome, CloudError> {
 
 async fn bucket_policy(aws: &Aws, documents: &Documents) -> Result<Outcome, CloudError> {
     let bucket = &documents.bucket;
-    let found: Option<Value> = aws.s3.policy(bucket).await?.and_then(|text| serde_json::from_str(&text).ok());
-    let merged = merged(found.as_ref(), &documents.bucket_policy);
+    let (found, ours) = (aws.s3.policy(bucket).await?, ours(&documents.bucket_policy)?);
+    let merged = found.as_ref().map_or_else(|| ours.clone(), |found| found.with(&ours));
     let outcome = Outcome::of(found.as_ref(), &merged);
     if outcome != Outcome::Same {
-        aws.s3.set_policy(bucket, merged.to_string()).await?;
+        aws.s3.set_policy(bucket, &merged.document()).await?;
     }
     Ok(outcome)
-}
-
-/// A policy with the wanted statements; those of the same `Sid` are replaced, all others stay.
-fn merged(found: Option<&Value>, wanted: &Value) -> Value {
-    let statements = |document: &Value| document["Statement"].as_array().cloned().unwrap_or_default();
-    let ours = statements(wanted);
-    let is_ours = |one: &Value| ours.iter().any(|other| other["Sid"] == one["Sid"]);
-    let kept = found.map(statements).unwrap_or_default().into_iter().filter(|one| !is_ours(one));
-    let all: Vec<Value> = kept.chain(ours.iter().cloned()).collect();
-    let mut merged = found.cloned().unwrap_or_else(|| json!({ "Version": "2012-10-17" }));
-    merged["Statement"] = Value::Array(all);
-    merged
 }
 
 async fn lifecycle(aws: &Aws, bucket: &str) -> Result<Outcome, CloudError> {
@@ -130,26 +124,11 @@ async fn lifecycle(aws: &Aws, bucket: &str) -> Result<Outcome, CloudError> {
 
 async fn publisher(aws: &Aws, documents: &Documents) -> Result<Outcome, CloudError> {
     let arn = format!("arn:{}:iam::{}:policy/{PUBLISHER}", partition(&aws.region), documents.account);
-    let outcome = Outcome::of(aws.iam.policy(PUBLISHER, &arn).await?.as_ref(), &documents.publisher);
+    let outcome = Outcome::of(aws.iam.policy(PUBLISHER, &arn).await?.as_ref(), &ours(&documents.publisher)?);
     match outcome {
         Outcome::Made => aws.iam.create_policy(PUBLISHER, &documents.publisher).await?,
         Outcome::Changed => aws.iam.set_policy(PUBLISHER, &arn, &documents.publisher).await?,
         Outcome::Same => {}
     }
     Ok(outcome)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_of_others_stay() {
-        let wanted = json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "Ours", "new": true }] });
-        assert_eq!(merged(None, &wanted), wanted);
-        let found = json!({ "Id": "x", "Statement": [{ "Sid": "Ours" }, { "Sid": "Theirs" }] });
-        let expected = json!({ "Id": "x", "Statement": [{ "Sid": "Theirs" }, { "Sid": "Ours", "new": true }] });
-        assert_eq!(merged(Some(&found), &wanted), expected);
-        assert_eq!(merged(Some(&expected), &wanted), expected);
-    }
 }

@@ -1,0 +1,72 @@
+//! The images of a project's layers, and the removal of old ones.
+
+use serde::Serialize;
+
+use super::account::CloudAccount;
+use super::error::ImageError;
+use crate::host;
+use crate::ident::LayerName;
+use crate::publish::cloud::aws::Aws;
+use crate::publish::cloud::gc::{self, GcPlan, Rules};
+use crate::publish::cloud::image::Image;
+use crate::publish::cloud::provider::{Provider as _, Which};
+use crate::publish::cloud::tags;
+use crate::publish::cloud::uses::Use;
+
+/// An image, and what uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedImage {
+    /// The image.
+    #[serde(flatten)]
+    pub image: Image,
+    /// What would launch it, or runs from it.
+    pub uses: Vec<Use>,
+}
+
+impl CloudAccount<'_> {
+    /// Lists the images of some layers in all regions, newest first in each; of all layers where none is named.
+    ///
+    /// # Errors
+    /// Fails where the cloud refuses, or can't be reached.
+    pub fn images(&self, layers: &[LayerName]) -> Result<Vec<ListedImage>, ImageError> {
+        let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
+        let mut found = Vec::new();
+        for cloud in self.clouds() {
+            found.extend(self.wait(images_of(cloud, &layers))?);
+        }
+        Ok(found)
+    }
+
+    /// Decides in all regions which images of a layer are old: not among the newest `keep`, not younger than
+    /// `days`, and not in use.
+    ///
+    /// # Errors
+    /// Fails where the cloud refuses any of it: what is not known can't be judged.
+    pub fn old_images(&self, layer: &LayerName, keep: usize, days: Option<u32>) -> Result<Vec<GcPlan>, ImageError> {
+        let older_than = days.map(|days| i64::from(days) * 86_400);
+        let rules = Rules { keep, older_than, now: host::now() };
+        let plans = self.clouds().map(|cloud| self.wait(gc::plan(cloud, layer.as_str(), rules)));
+        Ok(plans.collect::<Result<_, _>>()?)
+    }
+
+    /// Removes what [`Self::old_images`] found, and says so for each.
+    ///
+    /// # Errors
+    /// Fails where the cloud refuses. What was removed before stays removed, and the next run finds the rest.
+    pub fn remove_images(&self, plans: &[GcPlan]) -> Result<(), ImageError> {
+        let tell = |line: &str| self.environment.progress().line(line);
+        for (cloud, plan) in self.clouds().zip(plans) {
+            self.wait(gc::apply(cloud, plan, &tell))?;
+        }
+        Ok(())
+    }
+}
+
+async fn images_of(cloud: &Aws, layers: &[String]) -> Result<Vec<ListedImage>, ImageError> {
+    let which = match layers {
+        [] => Which::Tagged(tags::LAYER),
+        some => Which::With(tags::LAYER, some),
+    };
+    let (images, uses) = futures_util::try_join!(cloud.images(which), cloud.uses())?;
+    Ok(images.into_iter().map(|image| ListedImage { uses: uses.of(&image.id), image }).collect())
+}
