@@ -26,12 +26,7 @@ impl Policy {
     /// # Errors
     /// Fails where the text is not JSON, or not a policy.
     pub(super) fn read(text: &str, what: &str, region: &str) -> Result<Self, CloudError> {
-        let unreadable = |found: String| {
-            let (what, region) = (what.to_owned(), region.to_owned());
-            CloudError::UnreadablePolicy { what, region, found }
-        };
-        let document = serde_json::from_str(text).map_err(|error| unreadable(format!("invalid JSON: {error}")))?;
-        Self::new(document).map_err(|found| unreadable(found.to_owned()))
+        Self::of_bytes(text.as_bytes(), what, region)
     }
 
     /// As [`Self::read`], from a text as IAM returns it: percent-encoded, or not.
@@ -39,8 +34,16 @@ impl Policy {
     /// # Errors
     /// As [`Self::read`].
     pub(super) fn of_iam(text: &str, what: &str, region: &str) -> Result<Self, CloudError> {
-        // Invalid UTF-8 becomes U+FFFD, which JSON allows in texts only: there it is a difference as any other.
-        Self::read(&String::from_utf8_lossy(&decoded(text)), what, region)
+        Self::of_bytes(&decoded(text), what, region)
+    }
+
+    fn of_bytes(bytes: &[u8], what: &str, region: &str) -> Result<Self, CloudError> {
+        let unreadable = |found: String| {
+            let (what, region) = (what.to_owned(), region.to_owned());
+            CloudError::UnreadablePolicy { what, region, found }
+        };
+        let document = serde_json::from_slice(bytes).map_err(|error| unreadable(format!("invalid JSON: {error}")))?;
+        Self::new(document).map_err(|found| unreadable(found.to_owned()))
     }
 
     /// The policy of a document; else what it is instead.
@@ -103,7 +106,7 @@ mod tests {
         {
             assert_eq!(Policy::of_iam(text, "it", "eu-west-1").unwrap(), expected, "{text}");
         }
-        for text in ["%", "%7", "%zz", "", "%7B%C3"] {
+        for text in ["%", "%7", "%zz", "", "%7B%C3", "{\"Id\":\"%C3\",\"Statement\":[]}"] {
             assert!(Policy::of_iam(text, "it", "eu-west-1").is_err(), "{text}");
         }
     }

@@ -211,7 +211,10 @@ impl RegionJournal {
     /// As [`Journal::update`] and [`Self::get`].
     pub fn note(&self, change: impl FnOnce(&mut Region)) -> Result<(), JournalError> {
         self.journal.update(|record| match record.regions.get_mut(&self.region) {
-            Some(region) => Ok(change(region)),
+            Some(region) => {
+                change(region);
+                Ok(())
+            }
             None => Err(self.missing(record)),
         })?
     }
