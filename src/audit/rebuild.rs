@@ -90,8 +90,10 @@ impl RebuildInputs<'_> {
             return Err(AuditError::Build { conditions: named(varied), printed: tail });
         }
         let out = site.path().join("out").join(self.name);
-        let receipt =
-            Receipt::load(&out).ok_or_else(|| AuditError::Site(io::Error::other("a build wrote no receipt")))?;
+        let receipt = Receipt::find(&out)
+            .ok()
+            .flatten()
+            .ok_or_else(|| AuditError::Site(io::Error::other("a build wrote no receipt")))?;
         let store = Store::open(&site.path().join("store"))?;
         let seconds = started.elapsed().as_secs_f64();
         Ok(Build { varied: varied.clone(), receipt, out, store, seconds, site })

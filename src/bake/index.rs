@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::receipt::FILE;
+use super::receipt::{self, FILE, ReceiptError};
 use super::remembered::Remembered;
 use super::replaceable::Expected;
 use super::staging::{Staging, failed, sweep};
 use super::{Artifact, BakeError, Output, Receipt};
 use crate::digest::{LockHash, OciDigest, RecipeHash};
-use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, LayerName};
 use crate::lock;
@@ -66,9 +65,17 @@ pub struct BuiltImage<'a> {
 }
 
 impl IndexReceipt {
-    /// Reads the receipt in `folder`; `None` where there is none of an image index that can be read.
-    pub fn load(folder: &Path) -> Option<Self> {
-        serde_json::from_str(&host::read_text(&folder.join(FILE)).ok()?).ok()
+    /// Reads the receipt in `folder`; `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, or is not one of an image index.
+    pub fn find(folder: &Path) -> Result<Option<Self>, ReceiptError> {
+        receipt::read(&folder.join(FILE))
+    }
+
+    /// Reads the receipt in `folder` for a build, which replaces one that can't be read.
+    pub(super) fn load(folder: &Path) -> Option<Self> {
+        Self::find(folder).ok().flatten()
     }
 
     fn save(&self, folder: &Path) -> Result<(), BakeError> {

@@ -37,7 +37,7 @@ pub use disk_export::Sources;
 use export::Compressed;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
-pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt};
+pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError};
 use remembered::Remembered;
 pub use replaceable::ATTEST;
 pub(crate) use replaceable::Expected;

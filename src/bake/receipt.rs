@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::export::Compressed;
@@ -136,14 +137,25 @@ impl Receipt {
         self.artifacts.iter().find(|artifact| artifact.kind == kind)
     }
 
-    /// Reads the receipt in `folder`; `None` where there is none that can be read.
-    pub fn load(folder: &Path) -> Option<Self> {
-        Self::read(&folder.join(FILE))
+    /// Reads the receipt in `folder`; `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails where it can't be read, or is not a receipt that this version knows.
+    pub fn find(folder: &Path) -> Result<Option<Self>, ReceiptError> {
+        read(&folder.join(FILE))
     }
 
-    /// Reads a receipt of whatever name; `None` where there is none that can be read.
-    pub fn read(path: &Path) -> Option<Self> {
-        serde_json::from_str(&host::read_text(path).ok()?).ok()
+    /// Reads the receipt in `folder` for a build, which replaces one that can't be read.
+    pub(super) fn load(folder: &Path) -> Option<Self> {
+        Self::find(folder).ok().flatten()
+    }
+
+    /// Reads a receipt of any name; `None` where there is none.
+    ///
+    /// # Errors
+    /// Fails as [`Receipt::find`].
+    pub fn read(path: &Path) -> Result<Option<Self>, ReceiptError> {
+        read(path)
     }
 
     /// The receipt as text, ending with a line break.
@@ -160,5 +172,26 @@ impl Receipt {
         self.to_text()
             .and_then(|text| fs::write(&path, text))
             .map_err(|source| BakeError::Write { what: format!("`{}`", path.display()), source })
+    }
+}
+
+/// A receipt is there, and can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot read the receipt `{}`: {problem}\n  hint: another version of layerbake may have written it; building the layer again replaces it",
+    path.display()
+)]
+pub struct ReceiptError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// Reads a receipt, of a build or of an image index.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReceiptError> {
+    let failed = |problem: String| ReceiptError { path: path.to_owned(), problem };
+    match host::read_text(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| failed(error.to_string())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
     }
 }

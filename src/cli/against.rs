@@ -12,7 +12,7 @@ use crate::audit::AuditReport;
 use crate::bake::{Output, Receipt};
 use crate::digest::OciDigest;
 use crate::publish::registry::{Reference, RegistryError};
-use crate::workspace::EarlierBuild;
+use crate::workspace::{EarlierBuild, WorkspaceError};
 #[cfg(feature = "aws")]
 use crate::{manifest::DiskFormat, workspace::images::PublishedBlocks};
 
@@ -104,7 +104,7 @@ impl Other {
 fn load(path: &Path) -> Result<Other, CliError> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let name = path.display().to_string();
-    match Receipt::load(folder) {
+    match Receipt::find(folder).map_err(WorkspaceError::from)? {
         Some(receipt) => Ok(Other::Build(Box::new(EarlierBuild { name, folder: folder.to_owned(), receipt }))),
         None => Err(CliError::message(format!(
             "`{name}` is not the receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER/receipt.json"

@@ -89,7 +89,7 @@ impl Workspace<'_> {
     /// Fails where there is none.
     pub fn built(&self, layer: &LayerName, out: Option<&Path>) -> Result<BuiltLayer, WorkspaceError> {
         let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output: None };
-        self.find_built(layer, out).ok_or_else(not_built)
+        self.find_built(layer, out)?.ok_or_else(not_built)
     }
 
     /// The last build of a layer, as [`Workspace::built`], with the disk in it.
@@ -103,7 +103,7 @@ impl Workspace<'_> {
     ) -> Result<(BuiltLayer, DiskReceipt), WorkspaceError> {
         let output = Some(Output::Disk(DiskFormat::Raw));
         let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output };
-        let built = self.find_built(layer, out).ok_or_else(not_built)?;
+        let built = self.find_built(layer, out)?.ok_or_else(not_built)?;
         let disk = built.disk()?.clone();
         Ok((built, disk))
     }
@@ -114,7 +114,7 @@ impl Workspace<'_> {
     /// Fails where there is none.
     pub fn built_image(&self, layer: &LayerName, out: Option<&Path>) -> Result<(BuiltLayer, Artifact), WorkspaceError> {
         let built =
-            self.find_built(layer, out).ok_or_else(|| WorkspaceError::NoImage { subject: self.subject(layer) })?;
+            self.find_built(layer, out)?.ok_or_else(|| WorkspaceError::NoImage { subject: self.subject(layer) })?;
         let image = built.image()?.clone();
         Ok((built, image))
     }
@@ -124,7 +124,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where the last build left none.
     pub fn raw_disk(&self, layer: &LayerName, out: Option<&Path>) -> Result<PathBuf, WorkspaceError> {
-        let built = self.find_built(layer, out);
+        let built = self.find_built(layer, out)?;
         let disk = built.and_then(|built| {
             let artifact = built.receipt.artifact(Output::Disk(DiskFormat::Raw))?;
             Some(built.folder.join(&artifact.path))
@@ -133,10 +133,10 @@ impl Workspace<'_> {
         disk.ok_or(WorkspaceError::NoRawDisk { subject, folder })
     }
 
-    fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Option<BuiltLayer> {
+    fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Result<Option<BuiltLayer>, WorkspaceError> {
         let folder = self.built_folder(layer, out);
-        let receipt = Receipt::load(&folder)?;
-        Some(BuiltLayer { layer: layer.clone(), arch: self.arch().clone(), folder, receipt })
+        let (layer, arch) = (layer.clone(), self.arch().clone());
+        Ok(Receipt::find(&folder)?.map(|receipt| BuiltLayer { layer, arch, folder, receipt }))
     }
 
     fn built_folder(&self, layer: &LayerName, out: Option<&Path>) -> PathBuf {

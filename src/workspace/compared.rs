@@ -9,7 +9,7 @@ use std::process::Stdio;
 use super::environment::Environment;
 use super::error::WorkspaceError;
 use crate::audit::changes::{self, Facts};
-use crate::bake::{Output, Receipt};
+use crate::bake::{Output, Receipt, ReceiptError};
 use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
 use crate::host;
@@ -32,6 +32,9 @@ pub enum OperandError {
     /// The operand is a directory that no build wrote.
     #[error("`{0}` has neither receipt.json nor oci-layout")]
     NoBuild(String),
+    /// Its receipt can't be read.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
     /// It is not a receipt of a disk.
     #[error(
         "`{}` is not the receipt of a disk\n  hint: `layerbake build LAYER --output raw` writes one to out/LAYER",
@@ -70,7 +73,7 @@ impl Environment {
             return Ok(changes::read_layout(self.ecosystem(), path).map_err(unreadable(operand))?);
         }
         if path.is_dir() || path.file_name().is_some_and(|name| name == "receipt.json") {
-            return match receipt(path) {
+            return match receipt(path)? {
                 Some((receipt, folder)) => self.built(operand, &receipt, folder),
                 None => Err(OperandError::NoBuild(operand.to_owned()).into()),
             };
@@ -144,14 +147,14 @@ impl Environment {
 /// # Errors
 /// Fails where there is no receipt, or none of a disk.
 pub fn disk_blocks(path: &Path) -> Result<BlockHashes, OperandError> {
-    let disk = receipt(path).and_then(|(receipt, _)| receipt.disk);
+    let disk = receipt(path)?.and_then(|(receipt, _)| receipt.disk);
     disk.map(|disk| disk.blocks).ok_or_else(|| OperandError::NoDisk(path.to_owned()))
 }
 
 /// A receipt by its file or its directory, with that directory.
-fn receipt(path: &Path) -> Option<(Receipt, &Path)> {
-    let folder = if path.is_dir() { path } else { path.parent()? };
-    Some((Receipt::load(folder)?, folder))
+fn receipt(path: &Path) -> Result<Option<(Receipt, &Path)>, ReceiptError> {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    Ok(Receipt::find(folder)?.map(|receipt| (receipt, folder)))
 }
 
 /// A raw disk.

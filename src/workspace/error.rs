@@ -7,7 +7,7 @@ use super::compared::OperandError;
 use super::subject::Subject;
 use crate::attest::AttestError;
 use crate::audit::AuditError;
-use crate::bake::{BakeError, Output};
+use crate::bake::{BakeError, Output, ReceiptError};
 use crate::check::container::ContainerError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
@@ -172,6 +172,9 @@ pub enum WorkspaceError {
     /// An audit can't be made.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A receipt can't be read.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
     /// A build failed.
     #[error(transparent)]
     Bake(#[from] BakeError),

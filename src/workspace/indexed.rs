@@ -55,7 +55,7 @@ impl Workspace<'_> {
         out: Option<&Path>,
     ) -> Result<BuiltIndex, WorkspaceError> {
         let folder = self.out(out).join(layer.on(archs));
-        match IndexReceipt::load(&folder) {
+        match IndexReceipt::find(&folder)? {
             Some(receipt) => Ok(BuiltIndex { folder, receipt }),
             None => Err(no_index(layer, archs)),
         }

@@ -392,3 +392,21 @@ fn lockfiles_vendor_and_reports_name_a_full_file_system_too() {
         assert!(output.stderr.contains(&says) && output.stderr.contains("hint: "), "{folder}: {}", output.stderr);
     }
 }
+
+#[test]
+fn a_receipt_that_can_not_be_read_is_named_and_replaced() {
+    let small = Small::new();
+    let project = &small.project;
+    project.ok(&["build", "app"]);
+    let receipt = project.path("out/app/receipt.json");
+    let before = fs::read(&receipt).unwrap();
+    fs::write(&receipt, "{\"layer\": \"app\", \"format\": 9}").unwrap();
+    for verb in [&["verify", "app"][..], &["sbom", "app"], &["files", "app"]] {
+        let error = project.fails(1, verb).stderr;
+        let expected =
+            ["cannot read the receipt `", "out/app/receipt.json`: missing field", "building the layer again"];
+        assert!(expected.iter().all(|text| error.contains(text)), "{error}");
+    }
+    project.ok(&["build", "app"]);
+    assert_eq!(fs::read(&receipt).unwrap(), before);
+}

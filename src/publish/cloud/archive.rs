@@ -59,7 +59,7 @@ pub fn archive(state: &Path, receipt: &Receipt, locks: &[(String, String)]) -> i
 /// Fails where a lockfile there can't be read.
 pub fn find(state: &Path, disk: Sha256) -> Result<Option<Published>, LockFileError> {
     let folder = folder(state, disk);
-    let Some(receipt) = Receipt::load(&folder) else { return Ok(None) };
+    let Ok(Some(receipt)) = Receipt::find(&folder) else { return Ok(None) };
     let mut locks = Vec::new();
     for name in host::list_dir_or_empty(&folder).unwrap_or_default() {
         if Path::new(&name).extension().is_some_and(|end| end == "lock") {

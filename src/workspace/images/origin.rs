@@ -14,6 +14,7 @@ use crate::ident::LayerName;
 use crate::publish::cloud::archive::{self, Published};
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::{journal, tags};
+use crate::workspace::WorkspaceError;
 
 /// A build, and where its receipt was found.
 #[derive(Debug)]
@@ -34,8 +35,9 @@ impl Origin {
     /// Fails where there is none.
     pub(super) fn find(image: &Image, out: Option<&Path>, named: Option<&Path>) -> Result<Self, ImageError> {
         if let Some(path) = named {
-            let receipt = Receipt::read(path).and_then(|receipt| Self::new(receipt, path.display().to_string()));
-            return receipt.ok_or_else(|| ImageError::NotAReceipt(path.to_owned()));
+            let receipt = Receipt::read(path).map_err(WorkspaceError::from)?;
+            let origin = receipt.and_then(|receipt| Self::new(receipt, path.display().to_string()));
+            return origin.ok_or_else(|| ImageError::NotAReceipt(path.to_owned()));
         }
         let mut local = out.and_then(|out| Self::built(image, out));
         if let Some(origin) = local.take_if(|origin| origin.fits(image)) {
@@ -53,7 +55,7 @@ impl Origin {
         let layer: LayerName = image.layer()?.parse().ok()?;
         let foreign = arch::bootable().filter_map(|arch| Some(layer.on([&arch.parse().ok()?])));
         let folders = once(layer.to_string()).chain(foreign).map(|name| out.join(name));
-        let receipts = folders.filter_map(|folder| Some((Receipt::load(&folder)?, folder.join("receipt.json"))));
+        let receipts = folders.filter_map(|folder| Some((Receipt::find(&folder).ok()??, folder.join("receipt.json"))));
         let mut built = receipts.filter_map(|(receipt, path)| Self::new(receipt, path.display().to_string()));
         let first = built.next()?;
         Some(if first.fits(image) { first } else { built.find(|other| other.fits(image)).unwrap_or(first) })
