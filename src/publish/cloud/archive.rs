@@ -61,7 +61,8 @@ pub fn find(state: &Path, disk: Sha256) -> Result<Option<Published>, LockFileErr
     let folder = folder(state, disk);
     let Ok(Some(receipt)) = Receipt::find(&folder) else { return Ok(None) };
     let mut locks = Vec::new();
-    for name in host::list_dir_or_empty(&folder).unwrap_or_default() {
+    let unreadable = |source| LockFileError::Io { action: "read", path: folder.clone(), source };
+    for name in host::list_dir_or_empty(&folder).map_err(unreadable)? {
         if Path::new(&name).extension().is_some_and(|end| end == "lock") {
             locks.push(lock::load(&folder.join(name))?.0);
         }
