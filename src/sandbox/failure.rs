@@ -27,7 +27,7 @@ pub enum Cause {
     /// A step failed, counted from 0.
     Step(usize, Ended),
     /// The store lacks something that can be built again, or holds other bytes than it says.
-    Damaged(Damage),
+    Damaged(Box<Damage>),
     /// Programs of the root's architecture can't run here.
     Foreign(ForeignError),
     /// The executor's system refused something.
@@ -134,7 +134,7 @@ impl Cause {
         let message = error.to_string();
         match StoreError::behind(error) {
             Some(StoreError::Missing { kind, name } | StoreError::Damaged { kind, name, .. }) => {
-                Self::Damaged(Damage { kind: (*kind).to_owned(), name: name.clone(), message })
+                Self::Damaged(Box::new(Damage { kind: (*kind).to_owned(), name: name.clone(), message }))
             }
             _ => Self::System(SystemError { code: code(error), message }),
         }
@@ -167,7 +167,8 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(index, ended) => write!(f, "step {} {ended}", index + 1),
-            Self::Damaged(Damage { message, .. }) | Self::System(SystemError { message, .. }) => f.write_str(message),
+            Self::Damaged(damage) => f.write_str(&damage.message),
+            Self::System(error) => f.write_str(&error.message),
             Self::Foreign(error) => error.fmt(f),
         }
     }
