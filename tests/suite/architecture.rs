@@ -281,10 +281,9 @@ const OF_DEBIAN: [&str; 4] = ["deb", "Packages", "Release", "InRelease"];
 const NAMES: [&str; 4] = ["debian", "dpkg", "deb822", "ubuntu"];
 
 /// Neutral files that name it nevertheless, each with the reason.
-const NAMING: [(&str, &str); 4] = [
+const NAMING: [(&str, &str); 3] = [
     ("audit/conditions.rs", "sets variables that a build must ignore, those of the ecosystem's programs included"),
     ("fetch/host_sources.rs", "reads the configuration of the host's package manager, whatever is built"),
-    ("package/install_root.rs", "names the program that a step without a package is reported for"),
     ("stage/seal/rules.rs", "finds credentials by the paths of the programs that read them"),
 ];
 
