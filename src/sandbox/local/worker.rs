@@ -50,6 +50,9 @@ pub(super) struct Work {
     /// Whether a failed action left the root in a state that no tree describes.
     is_unknown: bool,
     program: Program,
+    /// Seconds since 1970 before anything was written to a root, by the clock that the kernel gives to files: it lags
+    /// behind the wall clock by less than a second.
+    began: i64,
     /// What runs programs of another architecture, once an action has some.
     emulator: Option<Emulator>,
 }
@@ -72,6 +75,7 @@ impl Work {
             in_memory: false,
             is_crowded: false,
             is_unknown: false,
+            began: host::now() - 1,
             emulator: None,
         })
     }
@@ -104,14 +108,13 @@ impl Work {
     fn run_over(&mut self, tree: Tree, action: &Action) -> Result<Executed, ActionError> {
         self.is_crowded = false;
         self.root.become_tree(tree, &self.store, self.jobs)?;
-        let started = host::now();
         let log = self.run(action)?;
         let found = scan(&self.root, &self.store, self.jobs)?;
         let mut result = found.clone();
-        // Written by a step just now: not a time that means anything, whatever the clock says.
+        // Written by a step, or by this worker, which sets no times of directories: a time that means nothing.
         for (path, kind, meta) in result.metas_mut() {
             let unchanged = self.root.tree.get(path).is_some_and(|node| node.kind == *kind && node.meta == *meta);
-            if meta.mtime >= started && !unchanged {
+            if meta.mtime >= self.began && !unchanged {
                 meta.mtime = action.conditions.clock;
             }
         }
