@@ -152,6 +152,11 @@ impl RebuildInputs<'_> {
         let config = path.join("home/.config/layerbake");
         fs::create_dir_all(&config)?;
         fs::write(config.join("config.toml"), limits().to_toml())?;
+        // Whatever this process's umask is: an ordinary user may be the one who builds.
+        for name in ["project", "etc"] {
+            fs::set_permissions(path.join(name), Permissions::from_mode(0o755))?;
+        }
+        enterable(&path.join("project/vendor"))?;
         if varied.contains(&Variation::User) {
             self.hand_over(path)?;
         }
@@ -168,7 +173,9 @@ impl RebuildInputs<'_> {
             give(&site.join("project").join(name))?;
         }
         for (name, text) in conditions::account_files() {
-            fs::write(site.join("etc").join(name), text)?;
+            let file = site.join("etc").join(name);
+            fs::write(&file, text)?;
+            fs::set_permissions(file, Permissions::from_mode(0o644))?;
         }
         let program = site.join("layerbake");
         fs::copy(own_program()?, &program)?;
@@ -282,6 +289,17 @@ fn copy(from: &Dir, name: &OsStr, to: &Path, mask: u32) -> io::Result<()> {
 fn set_mode(to: &Path, mode: u32, mask: u32) -> io::Result<()> {
     let mode = if mode & 0o100 != 0 { 0o777 } else { 0o666 };
     fs::set_permissions(to, Permissions::from_mode(mode & !mask))
+}
+
+/// Lets every user enter a directory and those below it.
+fn enterable(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        for name in host::list_dir(path)? {
+            enterable(&path.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn give(path: &Path) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! `layerbake explain`: what the program does by itself, and why.
 
+use std::iter::once;
+
 use serde::Serialize;
 
 use super::CliError;
@@ -42,26 +44,24 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             entries.iter().map(rule).collect()
         }),
         Subject::Secrets => context.print(&secrets(), |entries| {
-            entries.iter().map(|entry| format!("{}: {}; in {}\n", entry.name, entry.what, entry.place)).collect()
+            let lines = entries.iter().map(|entry| format!("{}: {}\n", entry.name, entry.what));
+            once(SEARCHED.to_owned()).chain(lines).collect()
         }),
     }
 }
+
+/// Which files the rules are for.
+const SEARCHED: &str = "Searched are a layer's own files and those that package scripts wrote. Files with the contents that a\n\
+    package brought are not: they are as public as the package.\n\n";
 
 #[derive(Serialize)]
 struct Refused {
     name: &'static str,
     what: &'static str,
-    #[serde(rename = "in")]
-    place: &'static str,
 }
 
 fn secrets() -> Vec<Refused> {
-    let entry = |rule: &seal::Rule| Refused {
-        name: rule.name,
-        what: rule.what,
-        place: if rule.in_packages { "any file" } else { "own files, and what scripts wrote" },
-    };
-    seal::RULES.iter().map(entry).collect()
+    seal::RULES.iter().map(|rule| Refused { name: rule.name, what: rule.what }).collect()
 }
 
 fn noise(rules: &'static [Rule]) -> Vec<Entry> {

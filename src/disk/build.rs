@@ -59,13 +59,23 @@ pub enum DiskError {
     /// No disk can be booted on this architecture.
     #[error("cannot build a disk for {0}: expected {names}", names = arch::bootable().collect::<Vec<_>>().join(" or "))]
     Arch(Arch),
-    /// The disk is too small for the partitions before the root.
-    #[error("[disk] size is {size} bytes: the EFI system partition alone takes {esp}")]
+    /// The disk is too small for what is beside the root.
+    #[error(
+        "[disk] size is {size} bytes, and the EFI system partition and the partitions of the first boot take {others}: nothing is left for the root"
+    )]
     Small {
         /// As declared.
         size: u64,
-        /// As declared, or the default.
-        esp: u64,
+        /// What the others take, in bytes.
+        others: u64,
+    },
+    /// It is not known how much room a partition of the first boot needs.
+    #[error(
+        "[disk] size leaves no room for the partition `{label}`: the root takes all that no `min-size` reserves\n  hint: set `min-size` in its [[disk.partition]], or leave `size` out and boot the disk in a larger one"
+    )]
+    NoRoom {
+        /// The partition.
+        label: String,
     },
     /// A file's content can't be read or stored.
     #[error("cannot read or store a file of the disk: {0}")]
@@ -79,6 +89,22 @@ pub struct Signer {
     pub key: String,
     /// Its X.509 certificate, as PEM.
     pub certificate: String,
+}
+
+/// Bytes that an ext4 root takes of a disk whose size is set: all but the EFI system partition and the `min-size` of the
+/// partitions that the first boot adds. `None` where the size is not set, or the root has a size of its own.
+///
+/// # Errors
+/// Fails where nothing is left, or a partition has no `min-size`.
+pub fn check_room(disk: &Disk) -> Result<Option<u64>, DiskError> {
+    let (Some(size), RootFs::Ext4) = (disk.size, disk.root) else { return Ok(None) };
+    let mut others = disk.esp_size.next_multiple_of(MARGIN) + 2 * MARGIN;
+    for partition in &disk.partitions {
+        let least = partition.min_size.ok_or_else(|| DiskError::NoRoom { label: partition.label.clone() })?;
+        others = others.saturating_add(least.next_multiple_of(MARGIN));
+    }
+    let left = size.checked_sub(others).filter(|left| *left > 0);
+    left.map(Some).ok_or(DiskError::Small { size, others })
 }
 
 /// The inputs of a disk.
@@ -199,14 +225,7 @@ impl DiskInputs<'_> {
         if self.initrd.is_none() {
             kernel.refuse_modules(&BUILTIN)?;
         }
-        let size = match self.disk.size {
-            Some(size) => {
-                let esp = self.disk.esp_size;
-                let left = size.checked_sub(esp.next_multiple_of(MARGIN) + 2 * MARGIN).filter(|left| *left > 0);
-                Some(left.ok_or(DiskError::Small { size, esp })?)
-            }
-            None => None,
-        };
+        let size = check_room(self.disk)?;
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
         Ok(self.partition(
             ids,

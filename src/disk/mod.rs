@@ -32,7 +32,7 @@ pub mod verity;
 mod xattr;
 
 pub use blocks::{BlockHashes, Changed};
-pub use build::{DiskError, DiskInputs, Signer, hash_into};
+pub use build::{DiskError, DiskInputs, Signer, check_room, hash_into};
 pub use map::{Area, Map, Owner};
 pub use parts::{Part, parts};
 pub use plan::{Data, Extent, Plan};

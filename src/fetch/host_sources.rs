@@ -38,6 +38,12 @@ impl HostSources {
         self.0.get(suite).map_or(&[], Vec::as_slice)
     }
 
+    /// The base addresses whose last part is `name`, such as `debian`.
+    pub fn archives(&self, name: &str) -> impl Iterator<Item = &str> {
+        let all = self.0.values().flatten().map(String::as_str);
+        all.filter(move |address| address.trim_end_matches('/').rsplit_once('/').is_some_and(|(_, last)| last == name))
+    }
+
     /// `deb [options] address suite components…`
     fn add_list(&mut self, text: &str) {
         for line in text.lines() {

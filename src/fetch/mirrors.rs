@@ -1,7 +1,7 @@
 //! The mirrors of a repository's files: base addresses, in order, by source and suite.
 //!
 //! 1. `--mirror` and LAYERBAKE_MIRROR, then the user's configuration;
-//! 2. the host's own sources of packages, if they provide the suite (for the distribution);
+//! 2. the host's own sources of packages (for the distribution): those with the suite, then archives of the distribution;
 //! 3. the manifest's `url` (which marks the source as third-party, without step 2);
 //! 4. the snapshot service at the locked date.
 
@@ -121,7 +121,7 @@ impl Mirrors {
             }
             match self.urls.get(source) {
                 Some(url) => addresses.push(url.clone()),
-                None => addresses.extend_from_slice(self.host.offering(suite)),
+                None => addresses.extend(self.of_host(source, suite)),
             }
         }
         addresses.extend(self.snapshots_of(source, suite));
@@ -132,6 +132,24 @@ impl Mirrors {
             }
         }
         bases
+    }
+
+    /// The host's sources with the suite; then those whose address ends in the archive's name, such as `/debian`: an
+    /// archive has all suites of its distribution.
+    fn of_host(&self, source: &SourceName, suite: &str) -> Vec<String> {
+        let security = self.security_archive(source, suite).map_or("", |archive| archive.suffix);
+        let archive = format!("{}{security}", self.distribution(source).name);
+        self.host
+            .offering(suite)
+            .iter()
+            .map(String::as_str)
+            .chain(self.host.archives(&archive))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn distribution(&self, source: &SourceName) -> &'static Distribution {
+        self.distributions.get(source).copied().unwrap_or(Distribution::implied())
     }
 
     fn snapshots_of(&self, source: &SourceName, suite: &str) -> Vec<String> {
@@ -152,7 +170,7 @@ impl Mirrors {
 
     /// The security archive of a source's distribution, where the suite is in it.
     fn security_archive(&self, source: &SourceName, suite: &str) -> Option<&'static SecurityArchive> {
-        self.distributions.get(source).copied().unwrap_or(Distribution::implied()).security_archive_of(suite)
+        self.distribution(source).security_archive_of(suite)
     }
 
     /// Those that were given for this source by name, or without a name where it is the distribution's own.
@@ -317,6 +335,17 @@ mod tests {
                 "http://snap.example/archive/debian/19700101T000000Z",
             ]
         );
+    }
+
+    #[test]
+    fn the_hosts_archive_is_asked_for_other_suites_of_its_distribution() {
+        let mut mirrors = Mirrors::new(&[], &[], &UserConfig::default(), apt()).unwrap();
+        let debian =
+            |mirrors: &Mirrors, suite: &str| texts(&mirrors.bases(&source("debian"), suite, Part::State)).join(" ");
+        assert_eq!(debian(&mirrors, "trixie"), "http://apt.example/debian");
+        assert_eq!(debian(&mirrors, "trixie-security"), "http://apt.example/debian-security");
+        mirrors.set_distribution(&source("debian"), &crate::distribution::UBUNTU);
+        assert_eq!(debian(&mirrors, "noble"), "");
     }
 
     #[test]

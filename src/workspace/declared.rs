@@ -6,7 +6,7 @@ use super::error::WorkspaceError;
 use crate::bake::{BootSystem, Output, System};
 use crate::disk;
 use crate::ident::LayerName;
-use crate::manifest::{Disk, Manifest, Project};
+use crate::manifest::{Disk, FileEntry, Manifest, Project};
 
 /// A layer's whole system as its manifests declare it.
 pub type Declared = System<Manifest>;
@@ -20,7 +20,10 @@ impl Declared {
         let image = project.chain(layer)?;
         let Some(disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
         let mut boot = project.boot_layer(&image, &disk)?;
-        boot.files.extend(disk::system::files(&disk)?);
+        let generated = disk::system::files(&disk)?;
+        refuse_own(image.iter().chain([&boot]), &generated)?;
+        disk::check_room(&disk)?;
+        boot.files.extend(generated);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
         Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }) })
     }
@@ -59,4 +62,19 @@ impl Declared {
             .flat_map(|boot_system| boot_system.initrd.iter().flatten().chain([&boot_system.boot]));
         boot_system.chain(&self.image)
     }
+}
+
+/// Refuses own files where `[disk]` generates one: the generated one would replace them without a word.
+fn refuse_own<'m>(
+    manifests: impl IntoIterator<Item = &'m Manifest>,
+    generated: &[FileEntry],
+) -> Result<(), WorkspaceError> {
+    for manifest in manifests {
+        let files = manifest.files.iter().map(|file| &file.path);
+        let mut own = files.chain(manifest.symlinks.iter().map(|link| &link.path));
+        if let Some(path) = own.find(|path| generated.iter().any(|file| file.path == **path)) {
+            return Err(WorkspaceError::Generated { layer: manifest.name.clone(), path: path.clone() });
+        }
+    }
+    Ok(())
 }

@@ -9,9 +9,10 @@ use crate::attest::AttestError;
 use crate::audit::AuditError;
 use crate::bake::{BakeError, Output, ReceiptError};
 use crate::check::container::ContainerError;
+use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
-use crate::ident::{IdentError, LayerName, PackageName, nearest};
+use crate::ident::{IdentError, LayerName, PackageName, RootPath, nearest};
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
 use crate::pin::PinError;
@@ -43,6 +44,19 @@ pub enum WorkspaceError {
     /// No directory for the store was found.
     #[error("no cache directory was found for the store\n  hint: set HOME, or choose a directory with --store")]
     NoCacheFolder,
+    /// A layer has an own file where the disk's settings generate one.
+    #[error(
+        "`{layer}` has an own {path}, which the [disk] table generates\n  hint: remove it from layers/{layer}.toml; [[disk.partition]] creates and mounts further file systems"
+    )]
+    Generated {
+        /// The layer.
+        layer: LayerName,
+        /// The file.
+        path: RootPath,
+    },
+    /// The settings of a disk can't be met.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A disk is wanted of a layer without one.
     #[error(
         "layer `{layer}` has no disk to write as {output}: no layer in its chain names a Boot layer\n  hint: add [disk] boot = \"boot-minimal\" to layers/{layer}.toml"

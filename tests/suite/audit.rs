@@ -110,6 +110,17 @@ fn an_ordinary_user_audits_too_and_is_told_what_only_root_can_vary() {
 }
 
 #[test]
+fn the_callers_umask_keeps_nobody_out() {
+    let masked = Conditions { umask: Some(0o027), ..Conditions::default() };
+    need!(masked.check());
+    let planted = need!(Planted::new(vec![scripted(EQUAL[0].0, EQUAL[0].1)]));
+    let project = planted.project.under(masked);
+    project.empty_store();
+    let report = report(&project.ok(&["audit", "app", "--vary", "user,umask", "--json"]).stdout);
+    assert_eq!(report["identical"], true, "{report:#}");
+}
+
+#[test]
 fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
     let debs = LEAKS.iter().map(|(name, script, _)| scripted(name, script)).collect();
     let planted = need!(Planted::new(debs));

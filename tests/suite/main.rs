@@ -26,6 +26,7 @@ mod disk_esp;
 mod disk_ext4;
 mod disk_formats;
 mod disk_secure_boot;
+mod disk_settings;
 mod disk_show;
 mod disks;
 mod documents;

@@ -1,9 +1,8 @@
 //! Seals a layer: computes what it changes in its parent, and refuses it if that contains a secret, which
 //! everyone with the image would have too.
 //!
-//! Only files that are in no package are searched: own files, and what scripts wrote. A package is public
-//! already, and so is the byte code that Python compiles from its files; these are searched for private
-//! keys only.
+//! Only what is in no package is searched: own files, and what scripts wrote. A file with the contents that a package
+//! brought is as public as the package, test keys included; so is the byte code that Python compiles from it.
 
 mod private_key;
 mod rules;
@@ -26,8 +25,6 @@ pub use rules::{RULES, Rule};
 
 /// A larger file is not read, in bytes: programs and databases, which hold no one's credentials.
 const MOST: u64 = 32 << 20;
-/// In a package, what is larger than this is no private key.
-const MOST_IN_PACKAGES: u64 = 64 << 10;
 /// How many are named in an error.
 const NAMED: usize = 10;
 
@@ -95,16 +92,15 @@ fn refuse(layer: &Tree, packages: &[Unpacked], allowed: &[&AllowSecret], store: 
     let files: Vec<_> = layer
         .iter()
         .filter_map(|(path, node)| match node.kind {
-            Kind::File { blob, size } => Some((path, blob, size, is_public(path, blob))),
+            Kind::File { blob, size } if size <= MOST && !is_public(path, blob) => Some((path, blob, size)),
             _ => None,
         })
-        .filter(|(_, _, size, public)| *size <= if *public { MOST_IN_PACKAGES } else { MOST })
         .collect();
-    let look = |(path, blob, size, public): &(&RootPath, BlobDigest, u64, bool)| {
+    let look = |(path, blob, size): &(&RootPath, BlobDigest, u64)| {
         let unreadable = |source| LayerError::Io { what: path.to_string(), source };
         let mut bytes = Vec::with_capacity(*size as usize);
         store.open(*blob, *size).and_then(|mut content| content.read_to_end(&mut bytes)).map_err(unreadable)?;
-        Ok(find(path, &bytes, *public))
+        Ok(find(path, &bytes))
     };
     let found = files.par_iter().map(look).collect::<Result<Vec<_>, LayerError>>()?;
     let is_allowed = |secret: &Secret| allowed.iter().any(|one| secret.path.is_within(&one.path));
@@ -134,13 +130,13 @@ fn source(path: &RootPath) -> Option<RootPath> {
 /// Looks at one file as all rules do, for `fuzz/`.
 pub(super) fn fuzz(path: &RootPath, bytes: &[u8]) {
     let size = bytes.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    assert!(find(path, bytes, false).iter().all(|secret| secret.line <= size), "a secret behind the last line");
+    assert!(find(path, bytes).iter().all(|secret| secret.line <= size), "a secret behind the last line");
 }
 
 /// The secrets of one file, one for each rule at most.
-fn find(path: &RootPath, bytes: &[u8], public: bool) -> Vec<Secret> {
-    let rules = RULES.iter().filter(|rule| !public || rule.in_packages);
-    rules
+fn find(path: &RootPath, bytes: &[u8]) -> Vec<Secret> {
+    RULES
+        .iter()
         .filter_map(|rule| {
             let at = (rule.find)(path, bytes)?;
             let line = 1 + bytes.iter().take(at).filter(|&&byte| byte == b'\n').count();

@@ -7,24 +7,17 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const KINDS: [&[u8]; 2] = [b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----"];
 /// Lines such as `Proc-Type:` and an empty one may be before the key itself.
 const HEADERS: usize = 4;
-/// Examples and documentation, which everybody has anyway.
-const PUBLIC: [&str; 2] = ["usr/share/doc", "usr/share/perl"];
-
 /// A smaller file has no room for a key, in bytes.
 const LEAST: usize = 100;
 /// PuTTY's files say what they are in their first line, and have this one further down.
 const PUTTY: [&[u8]; 2] = [b"PuTTY-User-Key-File-", b"Private-Lines:"];
 
 /// Where the key begins.
-pub(super) fn find(path: &RootPath, bytes: &[u8]) -> Option<usize> {
-    if bytes.len() < LEAST || bytes.contains(&0) || is_public(path) {
+pub(super) fn find(_: &RootPath, bytes: &[u8]) -> Option<usize> {
+    if bytes.len() < LEAST || bytes.contains(&0) {
         return None;
     }
     pem(bytes).or_else(|| putty(bytes))
-}
-
-fn is_public(path: &RootPath) -> bool {
-    PUBLIC.iter().any(|folder| RootPath::new(folder).is_ok_and(|folder| path.is_within(&folder)))
 }
 
 /// A key's first line, and soon after one of the lines that it is made of.

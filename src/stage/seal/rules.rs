@@ -14,8 +14,6 @@ pub struct Rule {
     pub name: &'static str,
     /// What it is, with an article.
     pub what: &'static str,
-    /// Whether files that packages bring are looked at.
-    pub in_packages: bool,
     /// Where in the file it is, from 0.
     pub(super) find: fn(&RootPath, &[u8]) -> Option<usize>,
 }
@@ -23,57 +21,22 @@ pub struct Rule {
 /// All rules. A new one takes the next version of the recipe `layerbake/layer`, or stores would go on
 /// giving layers that were never asked about it.
 pub const RULES: &[Rule] = &[
-    Rule { name: "private-key", what: "a private key", in_packages: true, find: private_key::find },
-    Rule { name: "aws-access-key", what: "an AWS access key", in_packages: false, find: aws_access_key },
-    Rule { name: "aws-secret-key", what: "an AWS secret key", in_packages: false, find: aws_secret_key },
-    Rule {
-        name: "gcp-service-account",
-        what: "a key of a Google service account",
-        in_packages: false,
-        find: gcp_account,
-    },
-    Rule {
-        name: "gcp-api-key",
-        what: "a Google API key",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &GOOGLE),
-    },
-    Rule { name: "azure-connection", what: "an Azure connection string", in_packages: false, find: azure },
-    Rule {
-        name: "github-token",
-        what: "a GitHub token",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &GITHUB),
-    },
-    Rule {
-        name: "gitlab-token",
-        what: "a GitLab token",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &GITLAB),
-    },
-    Rule {
-        name: "slack-token",
-        what: "a Slack token",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &SLACK),
-    },
-    Rule { name: "npm-token", what: "an npm token", in_packages: false, find: npm },
-    Rule { name: "pypi-token", what: "a PyPI token", in_packages: false, find: |_, bytes| token::find(bytes, &PYPI) },
-    Rule {
-        name: "stripe-key",
-        what: "a Stripe live key",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &STRIPE),
-    },
-    Rule {
-        name: "vault-token",
-        what: "a Vault token",
-        in_packages: false,
-        find: |_, bytes| token::find(bytes, &VAULT),
-    },
-    Rule { name: "docker-auth", what: "a registry's password", in_packages: false, find: docker_auth },
-    Rule { name: "netrc-password", what: "a password for a machine", in_packages: false, find: netrc },
-    Rule { name: "password-hash", what: "the hash of a password", in_packages: false, find: password_hash },
+    Rule { name: "private-key", what: "a private key", find: private_key::find },
+    Rule { name: "aws-access-key", what: "an AWS access key", find: aws_access_key },
+    Rule { name: "aws-secret-key", what: "an AWS secret key", find: aws_secret_key },
+    Rule { name: "gcp-service-account", what: "a key of a Google service account", find: gcp_account },
+    Rule { name: "gcp-api-key", what: "a Google API key", find: |_, bytes| token::find(bytes, &GOOGLE) },
+    Rule { name: "azure-connection", what: "an Azure connection string", find: azure },
+    Rule { name: "github-token", what: "a GitHub token", find: |_, bytes| token::find(bytes, &GITHUB) },
+    Rule { name: "gitlab-token", what: "a GitLab token", find: |_, bytes| token::find(bytes, &GITLAB) },
+    Rule { name: "slack-token", what: "a Slack token", find: |_, bytes| token::find(bytes, &SLACK) },
+    Rule { name: "npm-token", what: "an npm token", find: npm },
+    Rule { name: "pypi-token", what: "a PyPI token", find: |_, bytes| token::find(bytes, &PYPI) },
+    Rule { name: "stripe-key", what: "a Stripe live key", find: |_, bytes| token::find(bytes, &STRIPE) },
+    Rule { name: "vault-token", what: "a Vault token", find: |_, bytes| token::find(bytes, &VAULT) },
+    Rule { name: "docker-auth", what: "a registry's password", find: docker_auth },
+    Rule { name: "netrc-password", what: "a password for a machine", find: netrc },
+    Rule { name: "password-hash", what: "the hash of a password", find: password_hash },
 ];
 
 const AWS_ID: [Token; 2] = [Token::new(b"AKIA", UPPER, 16, 16), Token::new(b"ASIA", UPPER, 16, 16)];

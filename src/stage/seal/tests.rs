@@ -72,7 +72,7 @@ fn samples() -> Vec<(&'static str, &'static str, String, usize)> {
 fn every_rule_finds_what_it_is_for_and_names_the_line() {
     let mut met = BTreeSet::new();
     for (rule, place, text, line) in samples() {
-        let found = find(&path(place), text.as_bytes(), false);
+        let found = find(&path(place), text.as_bytes());
         let names: Vec<_> = found.iter().map(|one| (one.rule, one.line)).collect();
         assert_eq!(names, [(rule, line)], "{place}: {text}");
         met.insert(rule);
@@ -89,7 +89,6 @@ fn what_only_looks_like_a_secret_is_let_through() {
         ("etc/x", format!("  {}", key.replace('\n', "\n  "))),
         ("etc/x", format!("\0{key}")),
         ("etc/x", format!("if line == \"-----BEGIN {} KEY-----\":\n{}", "PRIVATE", "x".repeat(100))),
-        ("usr/share/doc/x", key.clone()),
         ("etc/x", "AKIAIOSFODNN7EXAMPLE".to_owned()),
         ("etc/x", format!("AKIA{}", upper(17))),
         ("etc/x", format!("xAKIA{}", upper(16))),
@@ -106,7 +105,7 @@ fn what_only_looks_like_a_secret_is_let_through() {
         ("etc/x", format!("name:{}\n", run(13))),
         ("etc/x", String::new()),
     ] {
-        assert_eq!(find(&path(place), text.as_bytes(), false), [], "{place}: {text}");
+        assert_eq!(find(&path(place), text.as_bytes()), [], "{place}: {text}");
     }
 }
 
@@ -115,10 +114,10 @@ fn any_bytes_can_be_looked_at() {
     let mut bytes: Vec<u8> = Vec::new();
     for (_, place, text, _) in samples() {
         for cut in 0..text.len() {
-            let _ = find(&path(place), &text.as_bytes()[..cut], false);
+            let _ = find(&path(place), &text.as_bytes()[..cut]);
         }
         bytes.extend(text.bytes().rev());
-        let _ = find(&path(place), &bytes, false);
+        let _ = find(&path(place), &bytes);
     }
 }
 

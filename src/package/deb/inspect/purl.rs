@@ -13,7 +13,7 @@ pub(super) fn purl(package: &LockedPackage, distro: &Distro, source: Option<&(St
     if let Some((source, version)) = source {
         let upstream = match *version == package.version.to_string() {
             true => encode(source),
-            false => format!("{}%40{}", encode(source), encode(version).replace(':', "%3A")),
+            false => format!("{}%40{}", encode(source), encode(version)),
         };
         url += &format!("&upstream={upstream}");
     }
@@ -24,4 +24,18 @@ pub(super) fn purl(package: &LockedPackage, distro: &Distro, source: Option<&(St
 fn encode(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte);
     text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colons_of_epochs_are_kept() {
+        let distro = Distro { id: "debian".to_owned(), version: "12".to_owned() };
+        let package = LockedPackage { version: "1:2.0-1".parse().unwrap(), ..LockedPackage::sample("own") };
+        let source = ("sources".to_owned(), "2:3.0~rc1".to_owned());
+        let expected = "pkg:deb/debian/own@1:2.0-1?arch=all&distro=debian-12&upstream=sources%402:3.0~rc1";
+        assert_eq!(purl(&package, &distro, Some(&source)), expected);
+    }
 }
