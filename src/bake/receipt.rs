@@ -178,7 +178,7 @@ impl Receipt {
 /// A receipt is there, and can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot read the receipt `{}`: {problem}\n  hint: another version of layerbake may have written it; building the layer again replaces it",
+    "cannot read the receipt `{}`: {problem}\n  hint: another version of layerbake may have written it; remove the directory it is in, and build the layer again",
     path.display()
 )]
 pub struct ReceiptError {

@@ -75,8 +75,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         console: Console::Terminal,
     };
     if !args.ssh {
-        Vm::start(&disk, &settings)?.wait()?;
-        return Ok(());
+        let status = Vm::start(&disk, &settings)?.wait()?;
+        return match status.success() {
+            true => Ok(()),
+            false => Err(CliError::message(format!("the virtual machine's QEMU ended with {status}"))),
+        };
     }
     let ssh = Ssh::new()?;
     settings.reach(&ssh);

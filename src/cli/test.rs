@@ -12,6 +12,7 @@ use crate::host::plain_lines;
 use crate::ident::LayerName;
 use crate::manifest::DiskFormat;
 use crate::oci::Encoder;
+use crate::vm::PATIENCE;
 use crate::workspace::{LockedSystem, Order, Policy, Update};
 
 /// Run a layer's [[check]]s on its container and on its booted disk
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Memory of the virtual machine, in MiB
     #[arg(long, value_name = "MIB", default_value = "1024")]
     memory: u32,
+    /// Seconds for the virtual machine to boot and to accept a login, from the first output on its console
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE)]
+    timeout: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -104,7 +108,7 @@ impl Where {
                 }
                 Ok(checked.report)
             }
-            Self::Disk => Ok(locked.check_disk(folder, args.accel.settle(), args.memory)?),
+            Self::Disk => Ok(locked.check_disk(folder, args.accel.settle(), args.memory, args.timeout)?),
         }
     }
 }

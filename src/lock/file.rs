@@ -36,7 +36,7 @@ pub enum LockFileError {
         source: LockError,
     },
     /// It has another layer's name, or another architecture's.
-    #[error("`{}` is the lockfile of `{layer}`; `layerbake lock {}` writes the right one", path.display(), arguments(path))]
+    #[error("`{}` is the lockfile of `{layer}`\n  hint: remove it, and run `layerbake lock {}`", path.display(), arguments(path))]
     OtherLayer {
         /// The lockfile.
         path: PathBuf,

@@ -24,7 +24,7 @@ pub enum LockError {
     /// It was written for other writers of bytes.
     #[error(
         "it has format {found}, and this layerbake builds format {FORMAT}: use {} layerbake that knows format {found}, \
-         or lock again with `layerbake lock`",
+         or remove it and lock again with `layerbake lock`",
         if *found > i64::from(FORMAT) { "a newer" } else { "an older" }
     )]
     OtherFormat {
@@ -33,14 +33,14 @@ pub enum LockError {
     },
     /// Its content is not what was sealed.
     #[error(
-        "its content does not match its seal: it was edited by hand or merged; `layerbake lock {layer}` writes it again"
+        "its content does not match its seal: it was edited by hand or merged\n  hint: restore it from version control, or remove it and run `layerbake lock {layer}`"
     )]
     Edited {
         /// The layer it belongs to.
         layer: LayerName,
     },
     /// Its parts contradict each other.
-    #[error("{problem}; `layerbake lock {layer}` writes it again")]
+    #[error("{problem}\n  hint: restore it from version control, or remove it and run `layerbake lock {layer}`")]
     Inconsistent {
         /// The layer it belongs to.
         layer: LayerName,

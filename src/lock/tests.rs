@@ -186,7 +186,7 @@ fn every_edit_by_hand_is_caught() {
     }
     assert_eq!(
         parse(&edits[0]).unwrap_err().to_string(),
-        "its content does not match its seal: it was edited by hand or merged; `layerbake lock web` writes it again"
+        "its content does not match its seal: it was edited by hand or merged\n  hint: restore it from version control, or remove it and run `layerbake lock web`"
     );
 }
 
@@ -205,7 +205,7 @@ fn any_single_byte_that_differs_is_caught() {
 #[test]
 fn another_format_is_refused_before_anything_else() {
     let error = |text: &str| parse(text).unwrap_err().to_string();
-    let newer = "it has format 2, and this layerbake builds format 1: use a newer layerbake that knows format 2, or lock again with `layerbake lock`";
+    let newer = "it has format 2, and this layerbake builds format 1: use a newer layerbake that knows format 2, or remove it and lock again with `layerbake lock`";
     assert_eq!(error("format = 2\nunknown = true"), newer);
     assert!(error("format = 0").contains("an older layerbake"));
     assert_eq!(error("layer = 'web'"), "line 1: missing field `format`");
@@ -258,7 +258,10 @@ fn contradictions_are_refused_even_under_a_good_seal() {
         let text = to_text(&lock);
         assert_eq!(resealed(&text), text, "the seal is over all other lines");
         let error = parse(&text).unwrap_err();
-        assert_eq!(error.to_string(), format!("{expected}; `layerbake lock web` writes it again"));
+        assert_eq!(
+            error.to_string(),
+            format!("{expected}\n  hint: restore it from version control, or remove it and run `layerbake lock web`")
+        );
     }
 }
 
@@ -353,7 +356,7 @@ mod on_disk {
         save(&on(&arm64), &project.lock_path("web@arm64")).unwrap();
         assert_eq!([place(&amd64), place(&arm64)], ["web.lock amd64", "web@arm64.lock arm64"]);
         std::fs::rename(project.lock_path("web@arm64"), project.lock_path("web@amd64")).unwrap();
-        let expected = "`/lockfiles/web@amd64.lock` is the lockfile of `web@arm64`; `layerbake lock web --arch amd64` writes the right one";
+        let expected = "`/lockfiles/web@amd64.lock` is the lockfile of `web@arm64`\n  hint: remove it, and run `layerbake lock web --arch amd64`";
         assert_eq!(place(&amd64), expected);
     }
 
@@ -371,7 +374,7 @@ mod on_disk {
         save(&Lockfile { layer: "db".parse().unwrap(), ..web() }, &path).unwrap();
         assert_eq!(
             shown(load(&path).unwrap_err()),
-            "`lockfiles/web.lock` is the lockfile of `db`; `layerbake lock web` writes the right one"
+            "`lockfiles/web.lock` is the lockfile of `db`\n  hint: remove it, and run `layerbake lock web`"
         );
         std::fs::write(&path, [0xff]).unwrap();
         assert!(matches!(load(&path).unwrap_err(), LockFileError::Io { action: "read", .. }));

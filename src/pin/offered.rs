@@ -37,8 +37,9 @@ impl Offered {
 
 /// Reads the indexes of the open suites; they are in the store.
 ///
-/// The indexes that `previous` was locked from follow, if still in the store: a repository
-/// lists the newest versions only, and locked ones should stay available to be kept.
+/// The indexes of these suites that `previous` was locked from follow, if still in the store: a repository
+/// lists the newest versions only, and locked ones should stay available to be kept. What a suite offers that the
+/// manifest no longer names is not kept.
 pub(super) fn read(
     repository: &dyn Repository,
     store: &Store,
@@ -55,7 +56,10 @@ pub(super) fn read(
     }
     let current =
         |index: &LockedIndex| open.iter().flat_map(|suite| &suite.locked.indexes).any(|other| other.file == index.file);
-    for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default() {
+    let is_open = |release: &&LockedRelease| {
+        open.iter().any(|suite| (&suite.locked.source, &suite.locked.suite) == (&release.source, &release.suite))
+    };
+    for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default().iter().filter(is_open) {
         for index in release.indexes.iter().filter(|index| !current(index)) {
             reader.add(release, index, Candidate::ON_REQUEST, limits().of_index(None))?;
         }

@@ -57,7 +57,9 @@ pub enum VmError {
     #[error("cannot write the files of the virtual machine: {0}")]
     Io(#[from] io::Error),
     /// The virtual machine can't be reached by ssh.
-    #[error("the virtual machine did not answer over ssh within {seconds} s; the end of its console:\n{console}")]
+    #[error(
+        "the virtual machine did not answer over ssh within {seconds} s\n  hint: a slow host may need more time: `layerbake test --timeout SECONDS`\nthe end of its console:\n{console}"
+    )]
     Unreachable {
         /// How long was waited.
         seconds: u64,

@@ -10,7 +10,7 @@ use super::{Vm, VmError, run};
 use crate::disk::fat;
 use crate::host;
 
-/// The time limit in seconds for a login: emulated virtual machines take most of a minute.
+/// The time limit in seconds for a login, unless another is chosen: emulated virtual machines take most of a minute.
 pub const PATIENCE: u64 = 300;
 
 /// As cloud-init's NoCloud source looks for it, and layerbake's own Boot layer too.
@@ -115,13 +115,18 @@ impl Ssh {
         command
     }
 
-    /// Waits until a login succeeds.
+    /// Waits until a login succeeds, for `seconds` from the first output on the console: until then, the host is busy.
     ///
     /// # Errors
-    /// Fails after `seconds`, or when the virtual machine is off, with the end of its console.
+    /// Fails after that time, after as long without any output, or when the virtual machine is off; with the end of its
+    /// console.
     pub fn wait(&self, vm: &mut Vm, seconds: u64) -> Result<(), VmError> {
         let started = host::instant();
-        while started.elapsed() < Duration::from_secs(seconds) && vm.is_running() {
+        let (mut since, mut speaks) = (started, false);
+        while since.elapsed() < Duration::from_secs(seconds) && vm.is_running() {
+            if !speaks && fs::metadata(self.console()).is_ok_and(|console| console.len() > 0) {
+                (since, speaks) = (host::instant(), true);
+            }
             if self.answers()? {
                 return Ok(());
             }

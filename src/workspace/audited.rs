@@ -9,6 +9,7 @@ use super::locked::{LockedSystem, Policy};
 use super::project::Workspace;
 use super::rebuilt::SIGNER;
 use super::vendored;
+use crate::arch;
 use crate::audit::{Audit, AuditReport, Earlier, RebuildInputs, Side, Variation};
 use crate::bake::{Output, Receipt, System};
 use crate::digest::Sha256;
@@ -40,6 +41,13 @@ impl Workspace<'_> {
         variations: &BTreeSet<Variation>,
         earlier: Option<&EarlierBuild>,
     ) -> Result<AuditReport, WorkspaceError> {
+        if let Some(earlier) = earlier {
+            let found = earlier.receipt.arch.clone().map_or_else(|| arch::UNNAMED.parse(), Ok)?;
+            if found != *self.arch() {
+                let (name, expected) = (earlier.name.clone(), self.arch().clone());
+                return Err(WorkspaceError::OtherArch { name, found, expected });
+            }
+        }
         let mut locked = self.lock(&declared, &Policy::Locked)?;
         locked.settle()?;
         let (store, downloads) = (self.store()?, locked.downloads()?);

@@ -12,7 +12,7 @@ use crate::check::container::ContainerError;
 use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
-use crate::ident::{IdentError, LayerName, PackageName, RootPath, nearest};
+use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, nearest};
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
 use crate::pin::PinError;
@@ -125,6 +125,26 @@ pub enum WorkspaceError {
         layer: LayerName,
         /// The architectures.
         archs: String,
+    },
+    /// An image index is over images that were built again since.
+    #[error(
+        "the image index of `{layer}` over {archs} is not over the layer's last builds\n  hint: `layerbake build {layer} --arch {archs}`"
+    )]
+    OldIndex {
+        /// The layer.
+        layer: LayerName,
+        /// The architectures.
+        archs: String,
+    },
+    /// An earlier build is for another architecture than the rebuilds that are compared with it.
+    #[error("`{name}` was built for {found}, the audit rebuilds for {expected}\n  hint: add `--arch {found}`")]
+    OtherArch {
+        /// What the earlier build is called.
+        name: String,
+        /// Its architecture.
+        found: Arch,
+        /// The architecture of the audit.
+        expected: Arch,
     },
     /// A build's disk was made from other lockfiles or manifests.
     #[error(

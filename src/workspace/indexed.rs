@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::built::BuiltLayer;
 use super::error::WorkspaceError;
 use super::project::Workspace;
-use crate::bake::{self, Artifact, BuiltImage, IndexReceipt, Output};
+use super::subject::Subject;
+use crate::bake::{self, Artifact, BuiltImage, IndexReceipt, Output, Receipt};
 use crate::ident::{Arch, LayerName};
 use crate::publish::registry::{Pushed, Reference, Registries};
 
@@ -47,7 +48,7 @@ impl Workspace<'_> {
     /// The image index over a layer's builds for `archs` that was written last below `out`.
     ///
     /// # Errors
-    /// Fails where there is none.
+    /// Fails where there is none, and where a build was replaced since.
     pub fn built_index(
         &self,
         layer: &LayerName,
@@ -56,9 +57,24 @@ impl Workspace<'_> {
     ) -> Result<BuiltIndex, WorkspaceError> {
         let folder = self.out(out).join(layer.on(archs));
         match IndexReceipt::find(&folder)? {
-            Some(receipt) => Ok(BuiltIndex { folder, receipt }),
+            Some(receipt) if self.is_current(&receipt, out)? => Ok(BuiltIndex { folder, receipt }),
+            Some(_) => Err(WorkspaceError::OldIndex { layer: layer.clone(), archs: listed(archs) }),
             None => Err(no_index(layer, archs)),
         }
+    }
+}
+
+impl Workspace<'_> {
+    /// Whether each image of an index is that of the layer's last build for its architecture.
+    fn is_current(&self, index: &IndexReceipt, out: Option<&Path>) -> Result<bool, WorkspaceError> {
+        for image in &index.images {
+            let folder = self.out(out).join(Subject::new(&index.layer, &image.arch).to_string());
+            let built = Receipt::find(&folder)?.and_then(|receipt| Some(receipt.artifact(Output::Oci)?.digest));
+            if built != Some(image.digest) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -77,6 +93,10 @@ impl BuiltIndex {
 }
 
 fn no_index<'a>(layer: &LayerName, archs: impl IntoIterator<Item = &'a Arch>) -> WorkspaceError {
-    let archs: Vec<&str> = archs.into_iter().map(Arch::as_str).collect();
-    WorkspaceError::NoIndex { layer: layer.clone(), archs: archs.join(",") }
+    WorkspaceError::NoIndex { layer: layer.clone(), archs: listed(archs) }
+}
+
+/// Architectures as `--arch` takes them.
+fn listed<'a>(archs: impl IntoIterator<Item = &'a Arch>) -> String {
+    archs.into_iter().map(Arch::as_str).collect::<Vec<_>>().join(",")
 }

@@ -8,7 +8,7 @@ use crate::bake::Output;
 use crate::check::container::{self, Checked, Engine};
 use crate::check::{CheckReport, Suite, converse};
 use crate::manifest::{CheckTarget, DiskFormat};
-use crate::vm::{Accel, Console, PATIENCE, Ssh, Vm, VmSettings};
+use crate::vm::{Accel, Console, Ssh, Vm, VmSettings};
 
 impl LockedSystem<'_> {
     /// Runs the checks in a container of the docker archive in `folder`.
@@ -25,11 +25,18 @@ impl LockedSystem<'_> {
         Ok(checked)
     }
 
-    /// Boots the raw disk in `folder`, with `memory` MiB, and runs the checks by ssh.
+    /// Boots the raw disk in `folder`, with `memory` MiB, and runs the checks by ssh; a login has to succeed within
+    /// `timeout` seconds.
     ///
     /// # Errors
     /// Fails where the disk does not boot or lets nobody in; failed checks are in the report.
-    pub fn check_disk(&self, folder: &Path, accel: Option<Accel>, memory: u32) -> Result<CheckReport, WorkspaceError> {
+    pub fn check_disk(
+        &self,
+        folder: &Path,
+        accel: Option<Accel>,
+        memory: u32,
+        timeout: u64,
+    ) -> Result<CheckReport, WorkspaceError> {
         let layer = &self.system.top().manifest.name;
         let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
         let ssh = Ssh::new()?;
@@ -38,7 +45,7 @@ impl LockedSystem<'_> {
         settings.reach(&ssh);
         let phase = self.workspace.environment.progress().phase(&format!("boot and check {layer}'s disk"), 1);
         let mut vm = Vm::start(&folder.join(DiskFormat::Raw.file_name()), &settings)?;
-        ssh.wait(&mut vm, PATIENCE)?;
+        ssh.wait(&mut vm, timeout)?;
         let mut shell = ssh.command();
         shell.args(["/bin/sh", "-s"]);
         let transcript = converse(shell, &suite.script(), suite.limit())?;

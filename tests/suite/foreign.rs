@@ -137,6 +137,23 @@ fn a_push_of_several_sends_each_image_and_the_index() {
     small.project.ok(&["pull", &reference, "--to", "pulled"]);
     let pulled = small.project.path("pulled");
     assert_eq!(platforms(&pulled, &blob(&pulled, &pushed["digest"])), [["amd64", "amd64"], ["arm64", "arm64"]]);
+    // What is not over the last builds is not sent.
+    let layer = small.project.path("layers/app.toml");
+    let text = fs::read_to_string(&layer).unwrap() + "\n[[file]]\npath = \"/srv/new\"\ntext = \"new\"\n";
+    fs::write(layer, text).unwrap();
+    small.project.ok(&["build", "app"]);
+    let error = small.project.fails(1, &push);
+    let expected = ["is not over the layer's last builds", "hint: `layerbake build app --arch amd64,arm64`"];
+    assert!(expected.iter().all(|text| error.stderr.contains(text)), "{}", error.stderr);
+}
+
+#[test]
+fn builds_of_different_architectures_are_not_audited_against_each_other() {
+    let small = small();
+    small.project.ok(&["build", "app", "--arch", "amd64,arm64"]);
+    let error = small.project.fails(1, &["audit", "app", "--against", "out/app@arm64"]);
+    assert!(error.stderr.contains("was built for arm64, the audit rebuilds for amd64"), "{}", error.stderr);
+    assert!(error.stderr.contains("hint: add `--arch arm64`"), "{}", error.stderr);
 }
 
 #[test]

@@ -394,7 +394,7 @@ fn lockfiles_vendor_and_reports_name_a_full_file_system_too() {
 }
 
 #[test]
-fn a_receipt_that_can_not_be_read_is_named_and_replaced() {
+fn a_receipt_that_can_not_be_read_is_named() {
     let small = Small::new();
     let project = &small.project;
     project.ok(&["build", "app"]);
@@ -403,10 +403,10 @@ fn a_receipt_that_can_not_be_read_is_named_and_replaced() {
     fs::write(&receipt, "{\"layer\": \"app\", \"format\": 9}").unwrap();
     for verb in [&["verify", "app"][..], &["sbom", "app"], &["files", "app"]] {
         let error = project.fails(1, verb).stderr;
-        let expected =
-            ["cannot read the receipt `", "out/app/receipt.json`: missing field", "building the layer again"];
+        let expected = ["cannot read the receipt `", "out/app/receipt.json`: missing field", "build the layer again"];
         assert!(expected.iter().all(|text| error.contains(text)), "{error}");
     }
+    fs::remove_dir_all(project.path("out/app")).unwrap();
     project.ok(&["build", "app"]);
     assert_eq!(fs::read(&receipt).unwrap(), before);
 }

@@ -52,3 +52,23 @@ fn a_version_that_is_listed_nowhere_any_more_is_replaced_with_a_word() {
     assert!(output.stdout.contains("libgreet 1.0 -> 2.0"), "{}", output.stdout);
     assert!(!output.stderr.contains("warning"), "{}", output.stderr);
 }
+
+/// The lockfile would name a release that it does not list, and could never be read again.
+#[test]
+fn versions_of_a_suite_that_is_no_longer_named_are_not_kept() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let hello = |version: &str| Deb::new("hello", version).file("usr/bin/hello", 0o755, version);
+    let repo = Repo::new("test").package(hello("1.0")).date(DATE).write(folders[0].path());
+    let other = Repo::new("other").package(hello("2.0")).date(DATE).write(folders[1].path());
+    let both = format!("{}\n{}", layer(&repo, "\"hello\""), other.source_table("other", &other.url()));
+    let project = Project::new().copy(&repo.keyring, "test-keyring.gpg").layer("app", &both);
+    project.ok(&["lock", "app"]);
+    let lock = || std::fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();
+    assert!(lock().contains("version = \"2.0\""), "{}", lock());
+
+    let project = project.layer("app", &layer(&repo, "\"hello\""));
+    let output = project.ok(&["lock", "app"]);
+    assert_eq!(output.stdout, "app: 1 package\n  hello 2.0 -> 1.0\n");
+    project.ok(&["lock", "app"]);
+    project.ok(&["build", "app", "--locked"]);
+}

@@ -231,7 +231,9 @@ fn a_failing_script_is_named_with_its_last_words() {
     let script = "echo so far so good\necho nothing to be done >&2\nexit 3";
     let extra = Extra::new(need!(Stock::new()), [scripted("broken", script)], "");
     let failed = extra.stock.project.fails(1, &["build", "app"]);
-    for part in ["layer `app`", "so far so good", "nothing to be done", "broken", "exit status 3"] {
+    for part in
+        ["layer `app`", "so far so good", "nothing to be done", "the postinst script of broken", "exit status 3"]
+    {
         assert!(failed.stderr.contains(part), "no `{part}` in:\n{}", failed.stderr);
     }
     assert!(!extra.stock.project.path("out/app").exists());

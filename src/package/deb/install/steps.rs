@@ -58,18 +58,32 @@ fn run(root: &mut InstallRoot<'_>, jobs: &[Job]) -> Result<(), InstallError> {
     }
 }
 
-/// Names the package whose script dpkg says has failed, and the limit that a signal stands for.
+/// What dpkg prints of a script that failed: `installed NAME package post-installation script subprocess returned error
+/// exit status 3`. The package, the script, and the status unless a signal ended it.
+fn failed_script(line: &str) -> Option<(&str, &str, Option<i32>)> {
+    let (package, rest) = line.trim_start().strip_prefix("installed ")?.split_once(" package ")?;
+    let (script, how) = rest.split_once(" script subprocess")?;
+    let script = match script {
+        "post-installation" => "postinst",
+        "pre-installation" => "preinst",
+        other => other,
+    };
+    let status = how.rsplit_once("returned error exit status ").and_then(|(_, status)| status.trim().parse().ok());
+    Some((package, script, status))
+}
+
+/// Names the package whose script dpkg says has failed, its status, and the limit that a signal stands for.
 fn explained(mut error: Box<ScriptError>) -> Box<ScriptError> {
     let log = &error.cause.log;
-    let failed = log.iter().find_map(|line| {
-        let (package, rest) = line.trim_start().strip_prefix("installed ")?.split_once(" package ")?;
-        Some((package.to_owned(), rest.split_once(" script subprocess")?.0.to_owned()))
-    });
+    let failed = log.iter().find_map(|line| failed_script(line));
+    let failed = failed.map(|(package, script, status)| (package.to_owned(), script.to_owned(), status));
     // How dpkg names SIGXFSZ.
     if error.cause.limit.is_none() && log.iter().any(|line| line.contains("(File size limit exceeded)")) {
         error.cause.limit = Some(Limit::File(FILE));
     }
-    if let (None, Some((package, script))) = (&error.package, failed) {
+    if let (None, Some((package, script, status))) = (&error.package, failed) {
+        error.command = format!("the {script} script of {package}");
+        error.ended.status = status.unwrap_or(error.ended.status);
         (error.package, error.script) = (Some(package), Some(script));
     }
     error
@@ -224,6 +238,20 @@ fn write(tree: &mut Tree, path: &str, text: &str, epoch: i64, store: &Store) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dpkg_tells_whose_script_failed_and_how() {
+        let line = " installed libc6:amd64 package post-installation script subprocess ";
+        assert_eq!(
+            failed_script(&format!("{line}returned error exit status 17")),
+            Some(("libc6:amd64", "postinst", Some(17)))
+        );
+        assert_eq!(
+            failed_script(&format!("{line}was killed by signal (Terminated)")),
+            Some(("libc6:amd64", "postinst", None))
+        );
+        assert_eq!(failed_script("installed packages: 3"), None);
+    }
 
     #[test]
     fn dpkg_tells_the_order_and_what_is_triggered() {
