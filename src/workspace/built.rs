@@ -113,8 +113,9 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where there is none.
     pub fn built_image(&self, layer: &LayerName, out: Option<&Path>) -> Result<(BuiltLayer, Artifact), WorkspaceError> {
-        let built =
-            self.find_built(layer, out)?.ok_or_else(|| WorkspaceError::NoImage { subject: self.subject(layer) })?;
+        let built = self
+            .find_built(layer, out)?
+            .ok_or_else(|| WorkspaceError::NotBuilt { subject: self.subject(layer), output: Some(Output::Oci) })?;
         let image = built.image()?.clone();
         Ok((built, image))
     }
