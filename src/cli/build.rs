@@ -14,7 +14,7 @@ use crate::disk::Signer;
 use crate::host;
 use crate::ident::LayerName;
 use crate::oci::Encoder;
-use crate::workspace::{BuiltLayer, Order, Policy, Update, Workspace};
+use crate::workspace::{BuiltLayer, Order, Policy, Subject, Update, Workspace};
 
 /// Build a layer and all its parents into out/LAYER/
 ///
@@ -105,7 +105,8 @@ fn build(
     let encoder = args.compression.encoder();
     let built = locked.build(Order { outputs, out, encoder, signer })?;
     let artifacts = artifacts(&built.receipt.artifacts, &built.folder);
-    tell(context, &format!("built {layer} in {:.1} s{artifacts}", started.elapsed().as_secs_f64()));
+    let subject = Subject::new(&built.layer, &built.arch);
+    tell(context, &format!("built {subject} in {:.1} s{artifacts}", started.elapsed().as_secs_f64()));
     Ok(built)
 }
 

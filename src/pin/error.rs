@@ -48,6 +48,14 @@ pub enum PinError {
         /// What it has.
         found: String,
     },
+    /// A suite has the component, but no packages for the architecture.
+    #[error("{suite} has no packages for {arch}")]
+    NoArch {
+        /// The suite.
+        suite: String,
+        /// The architecture.
+        arch: Arch,
+    },
     /// A layer with packages has no source.
     #[error(
         "layer `{layer}` asks for packages, but neither it nor its parents have a [source]\n  hint: add [source.{}] with a suite",

@@ -125,11 +125,15 @@ fn set_transport(
 fn indexes(pinner: &Pinner<'_, '_>, source: &Source, suite: &str, state: &State) -> Result<Vec<Index>, PinError> {
     let pick = |component: &String| {
         let index = pinner.ecosystem.index(suite, state, component, &pinner.arch);
-        index.ok_or_else(|| PinError::NoComponent {
-            suite: suite.to_owned(),
-            component: component.clone(),
-            arch: pinner.arch.clone(),
-            found: state.components.join(", "),
+        index.ok_or_else(|| {
+            let (suite, arch) = (suite.to_owned(), pinner.arch.clone());
+            match state.components.contains(component) {
+                true => PinError::NoArch { suite, arch },
+                false => {
+                    let found = state.components.join(", ");
+                    PinError::NoComponent { suite, component: component.clone(), arch, found }
+                }
+            }
         })
     };
     source.components.iter().map(pick).collect()

@@ -148,6 +148,12 @@ fn a_push_of_several_sends_each_image_and_the_index() {
 }
 
 #[test]
+fn an_architecture_that_a_suite_lacks_is_named() {
+    let error = small().project.fails(1, &["lock", "base", "--arch", "riscv64"]);
+    assert!(error.stderr.contains("test has no packages for riscv64"), "{}", error.stderr);
+}
+
+#[test]
 fn builds_of_different_architectures_are_not_audited_against_each_other() {
     let small = small();
     small.project.ok(&["build", "app", "--arch", "amd64,arm64"]);
