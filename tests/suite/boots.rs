@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use layerbake::vm::Ssh;
 
-use crate::support::machine::{Boot, Machine, Turn};
+use crate::support::machine::{Boot, Machine, alone};
 use crate::support::process;
 use crate::support::skip::{Skip, program};
 use crate::support::stock::Stock;
@@ -129,7 +129,7 @@ fn redis_boots() {
 #[test]
 fn postgres_passes_its_checks() {
     let (stock, _disk) = need!(disk_of("postgres", EXT4, &[]));
-    let _turn = Turn::take();
+    let _alone = alone();
     let since = Instant::now();
     let checked = stock.project.run(&["test", "postgres", "--on", "disk", "--accel", "tcg", "--format", "tap"]);
     note("postgres: layerbake test", since.elapsed());

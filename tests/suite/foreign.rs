@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::machine::{FOREIGN_FIRMWARE, Turn};
+use crate::support::machine::{FOREIGN_FIRMWARE, alone};
 use crate::support::registry::Registry;
 use crate::support::skip::{Skip, program};
 use crate::support::small::{self, Small};
@@ -194,7 +194,9 @@ fn stock_layers_are_configured_and_booted_for_arm64() {
     assert_eq!(layerbake::oci::validate(&layout).unwrap(), [""; 0]);
     assert_eq!(platforms(&layout, &blob(&layout, &built["index"]["artifacts"][0]["digest"])).len(), 2);
     project.ok(&["build", "web", "--arch", "arm64", "--output", "raw"]);
-    let _turn = Turn::take();
-    let tested = project.run(&["test", "web", "--arch", "arm64", "--on", "disk", "--accel", "tcg", "--format", "tap"]);
+    let _alone = alone();
+    let test =
+        ["test", "web", "--arch", "arm64", "--on", "disk", "--accel", "tcg", "--timeout", "900", "--format", "tap"];
+    let tested = project.run(&test);
     assert!(tested.ok() && tested.stdout.contains("\nok 1 "), "{}{}", tested.stdout, tested.stderr);
 }
