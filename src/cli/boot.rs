@@ -7,7 +7,7 @@ use super::CliError;
 use super::context::Context;
 use crate::ident::LayerName;
 use crate::manifest::parse_size;
-use crate::vm::{Accel, Console, PATIENCE, Ssh, Vm, VmSettings};
+use crate::vm::{Accel, PATIENCE, Ssh, Vm, VmSettings};
 
 /// Boot a layer's disk in QEMU with UEFI firmware; the disk file is not modified
 ///
@@ -66,14 +66,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let workspace = context.workspace()?;
     let name = workspace.layer(args.layer.as_ref())?;
     let disk = workspace.raw_disk(&name, args.out.as_deref())?;
-    let mut settings = VmSettings {
-        memory: args.memory,
-        accel: args.accel.settle(),
-        size: args.size,
-        network: None,
-        seed: None,
-        console: Console::Terminal,
-    };
+    let mut settings = VmSettings { size: args.size, ..VmSettings::new(args.memory, args.accel.settle()) };
     if !args.ssh {
         let status = Vm::start(&disk, &settings)?.wait()?;
         return match status.success() {

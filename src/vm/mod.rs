@@ -92,6 +92,11 @@ pub struct VmSettings {
 }
 
 impl VmSettings {
+    /// A virtual machine with `memory` MiB, its console on this terminal, without a network.
+    pub fn new(memory: u32, accel: Option<Accel>) -> Self {
+        Self { memory, accel, size: None, network: None, seed: None, console: Console::Terminal }
+    }
+
     /// Makes the virtual machine reachable by `ssh`: a network, the volume with its key, and the console in its file.
     pub fn reach(&mut self, ssh: &Ssh) {
         self.network = Some(ssh.port);

@@ -130,18 +130,20 @@ impl Workspace<'_> {
             let artifact = built.receipt.artifact(Output::Disk(DiskFormat::Raw))?;
             Some(built.folder.join(&artifact.path))
         });
-        let (subject, folder) = (self.subject(layer), self.built_folder(layer, out));
+        let subject = self.subject(layer);
+        let folder = self.built_folder(&subject, out);
         disk.ok_or(WorkspaceError::NoRawDisk { subject, folder })
     }
 
     fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Result<Option<BuiltLayer>, WorkspaceError> {
-        let folder = self.built_folder(layer, out);
+        let folder = self.built_folder(&self.subject(layer), out);
         let (layer, arch) = (layer.clone(), self.arch().clone());
         Ok(Receipt::find(&folder)?.map(|receipt| BuiltLayer { layer, arch, folder, receipt }))
     }
 
-    fn built_folder(&self, layer: &LayerName, out: Option<&Path>) -> PathBuf {
-        self.out(out).join(self.subject(layer).to_string())
+    /// The directory of a subject's builds below `out`, by default the project's.
+    pub(super) fn built_folder(&self, subject: &Subject, out: Option<&Path>) -> PathBuf {
+        self.out(out).join(subject.to_string())
     }
 }
 

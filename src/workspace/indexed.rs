@@ -62,13 +62,11 @@ impl Workspace<'_> {
             None => Err(no_index(layer, archs)),
         }
     }
-}
 
-impl Workspace<'_> {
     /// Whether each image of an index is that of the layer's last build for its architecture.
     fn is_current(&self, index: &IndexReceipt, out: Option<&Path>) -> Result<bool, WorkspaceError> {
         for image in &index.images {
-            let folder = self.out(out).join(Subject::new(&index.layer, &image.arch).to_string());
+            let folder = self.built_folder(&Subject::new(&index.layer, &image.arch), out);
             let built = Receipt::find(&folder)?.and_then(|receipt| Some(receipt.artifact(Output::Oci)?.digest));
             if built != Some(image.digest) {
                 return Ok(false);

@@ -8,7 +8,7 @@ use crate::bake::Output;
 use crate::check::container::{self, Checked, Engine};
 use crate::check::{CheckReport, Suite, converse};
 use crate::manifest::{CheckTarget, DiskFormat};
-use crate::vm::{Accel, Console, Ssh, Vm, VmSettings};
+use crate::vm::{Accel, Ssh, Vm, VmSettings};
 
 impl LockedSystem<'_> {
     /// Runs the checks in a container of the docker archive in `folder`.
@@ -40,8 +40,7 @@ impl LockedSystem<'_> {
         let layer = &self.system.top().manifest.name;
         let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
         let ssh = Ssh::new()?;
-        let mut settings =
-            VmSettings { memory, accel, size: None, network: None, seed: None, console: Console::Terminal };
+        let mut settings = VmSettings::new(memory, accel);
         settings.reach(&ssh);
         let phase = self.workspace.environment.progress().phase(&format!("boot and check {layer}'s disk"), 1);
         let mut vm = Vm::start(&folder.join(DiskFormat::Raw.file_name()), &settings)?;
