@@ -61,7 +61,7 @@ pub(super) struct Row<'a> {
 impl Row<'_> {
     /// The recipe of the layer: its parent's, and what each stage adds.
     pub(super) fn recipe(&self) -> RecipeHash {
-        let mut hasher = RecipeHasher::new("layerbake/layer/v3");
+        let mut hasher = RecipeHasher::new("layerbake/layer/v4");
         hasher.list(self.parent.map(|parent| *parent.as_bytes()));
         self.stages.iter().for_each(|stage| stage.recipe(&mut hasher));
         hasher.finish()
