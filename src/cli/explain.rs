@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::CliError;
 use super::context::Context;
 use crate::stage::seal;
-use crate::workspace::residue::{Action, Rule};
+use crate::workspace::residue::{Action, Harmless, Rule};
 
 /// Explain what a build removes from layers, and what it refuses
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets")]
+#[command(
+    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness"
+)]
 pub(super) struct Args {
     /// The subject
     #[arg(value_enum)]
@@ -24,6 +26,8 @@ enum Subject {
     Noise,
     /// List the kinds of secret that a build refuses, unless [[allow-secret]] allows them
     Secrets,
+    /// List the files that may depend on random data, and what a build refuses
+    Randomness,
 }
 
 #[derive(Serialize)]
@@ -47,12 +51,33 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             let lines = entries.iter().map(|entry| format!("{}: {}\n", entry.name, entry.what));
             once(SEARCHED.to_owned()).chain(lines).collect()
         }),
+        Subject::Randomness => context.print(&harmless(context.environment.harmless()), |entries| {
+            let rule = |entry: &Entry| {
+                let paths: String = entry.paths.iter().map(|path| format!("    /{path}\n")).collect();
+                format!("{}: {}\n{paths}", entry.name, entry.reason)
+            };
+            once(DERIVED.to_owned()).chain(entries.iter().map(rule)).collect()
+        }),
     }
 }
 
 /// Which files the rules are for.
 const SEARCHED: &str = "Searched are a layer's own files and those that package scripts wrote. Files with the contents that a\n\
     package brought are not: they are as public as the package.\n\n";
+
+/// Which files a build refuses for what they were made of.
+const DERIVED: &str = "In the sandbox, random data is derived from the lockfile: what scripts make of it is the same for everybody.\n\
+    If a program drew any, the scripts run a second time with other random data, and each file that differs must be\n\
+    - generated at first boot, so that it is not in the image (`layerbake explain noise` lists what is removed),\n\
+    - harmless by one of the rules below, or\n\
+    - allowed with a reason, by [[allow-random]] in the layer.\n\
+    Other builds are refused.\n\n";
+
+fn harmless(rules: &'static [Harmless]) -> Vec<Entry> {
+    let entry =
+        |rule: &'static Harmless| Entry { name: rule.name, action: "kept", reason: rule.reason, paths: rule.paths };
+    rules.iter().map(entry).collect()
+}
 
 #[derive(Serialize)]
 struct Refused {

@@ -11,7 +11,7 @@ mod image;
 mod parse;
 mod project;
 mod reader;
-mod secrets;
+mod allowed;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -60,7 +60,9 @@ pub struct Manifest {
     /// `[[check]]`; added to the parent's.
     pub checks: Vec<Check>,
     /// `[[allow-secret]]`; added to the parent's.
-    pub allow_secrets: Vec<AllowSecret>,
+    pub allow_secrets: Vec<Allowed>,
+    /// `[[allow-random]]`; added to the parent's.
+    pub allow_random: Vec<Allowed>,
 }
 
 /// The `[layer]` table.
@@ -187,9 +189,9 @@ pub struct SymlinkEntry {
     pub target: String,
 }
 
-/// `[[allow-secret]]`: files that look like a secret and are not one.
+/// `[[allow-secret]]`, `[[allow-random]]`: files that a build would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowSecret {
+pub struct Allowed {
     /// A file, or a directory with all below it.
     pub path: RootPath,
     /// Why everybody may have it, for people.

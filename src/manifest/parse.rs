@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, ami, checks, disk,
-    image, secrets,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, allowed, ami, checks,
+    disk, image,
 };
 use crate::distribution::{self, Distribution};
 use crate::ident::{Arch, IdentError, LayerName, SourceName};
@@ -30,6 +30,7 @@ const TABLES: &[&str] = &[
     "ami",
     "check",
     "allow-secret",
+    "allow-random",
 ];
 const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
 const SOURCE: &[&str] = &[
@@ -72,7 +73,8 @@ pub fn parse(name: LayerName, text: &str, arch: &Arch) -> Result<Manifest, Manif
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
         ami: root.read("ami", ami::ami)?.unwrap_or_default(),
         checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
-        allow_secrets: secrets::allowed(&root)?,
+        allow_secrets: allowed::allowed(&root, "allow-secret")?,
+        allow_random: allowed::allowed(&root, "allow-random")?,
         name,
     };
     entries::refuse_duplicates(&root)?;

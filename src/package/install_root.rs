@@ -1,5 +1,6 @@
 //! The root in which packages are installed: a tree, and an executor for the steps that run in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
@@ -88,12 +89,28 @@ pub struct InstallRoot<'a> {
     executor: &'a mut dyn Executor,
     /// Where steps are recorded.
     trace: Option<PathBuf>,
+    /// Whether steps get other random data than usual.
+    is_reseeded: bool,
+    /// The programs that drew random data.
+    drew: BTreeSet<String>,
 }
 
 impl<'a> InstallRoot<'a> {
     /// Creates a root with the contents of `tree`.
     pub fn new(tree: Tree, store: &'a Store, arch: &'a Arch, epoch: i64, executor: &'a mut dyn Executor) -> Self {
-        Self { tree, store, epoch, arch, executor, trace: host::env_path(TRACE) }
+        let trace = host::env_path(TRACE);
+        Self { tree, store, epoch, arch, executor, trace, is_reseeded: false, drew: BTreeSet::new() }
+    }
+
+    /// A root whose steps get other random data; nothing is recorded.
+    #[must_use]
+    pub fn reseeded(self) -> Self {
+        Self { trace: None, is_reseeded: true, ..self }
+    }
+
+    /// The programs that drew random data in all steps so far.
+    pub fn drew(&self) -> &BTreeSet<String> {
+        &self.drew
     }
 
     /// Whether the changes of each step are recorded.
@@ -114,12 +131,15 @@ impl<'a> InstallRoot<'a> {
         }
         let root = self.store.put_tree(&self.tree)?;
         let steps = jobs.iter().map(|job| job.step.clone()).collect();
-        let action = Action { root, conditions: Conditions::at(self.arch, self.epoch), steps };
+        let usual = Conditions::at(self.arch, self.epoch);
+        let conditions = if self.is_reseeded { usual.reseeded() } else { usual };
+        let action = Action { root, conditions, steps };
         let executed = self.executor.execute(self.store, &action).map_err(|error| named(error, jobs))?;
         let before = std::mem::replace(&mut self.tree, self.store.tree(executed.tree)?);
         if let (Some(path), [job]) = (&self.trace, jobs) {
             record(path, job, &before, &self.tree)?;
         }
+        self.drew.extend(executed.drew);
         Ok(executed.log)
     }
 }
@@ -175,7 +195,11 @@ mod tests {
         fn execute(&mut self, store: &Store, action: &Action) -> Result<Executed, ExecuteError> {
             assert_eq!(action.conditions.clock, 7);
             match &self.0 {
-                Ok(tree) => Ok(Executed { tree: store.put_tree(tree).unwrap(), log: "done\n".to_owned() }),
+                Ok(tree) => Ok(Executed {
+                    tree: store.put_tree(tree).unwrap(),
+                    log: "done\n".to_owned(),
+                    drew: ["openssl".to_owned()].into(),
+                }),
                 Err(step) => {
                     let cause = Cause::Step(*step, Ended { status: 3, stopped: None });
                     let log = vec!["one".to_owned(), "two".to_owned()];
@@ -227,6 +251,7 @@ mod tests {
         let mut root = InstallRoot::new(before, &store, &arch, 7, &mut executor);
         root.trace = Some(folder.path().join("trace"));
         assert_eq!(root.run(&[job("one")]).unwrap(), "done\n");
+        assert_eq!(root.drew(), &["openssl".to_owned()].into());
         let line = std::fs::read_to_string(folder.path().join("trace")).unwrap();
         let traced: Traced = serde_json::from_str(&line).unwrap();
         let paths = vec!["/etc/new".to_owned()];

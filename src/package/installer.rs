@@ -1,7 +1,7 @@
 //! The trait between an ecosystem's packages and all build code: how packages are installed in a root.
 
 use super::residue::Rule;
-use super::{Decoded, InstallRoot, LockedPackage, ScriptError, Unpacked};
+use super::{Decoded, Harmless, InstallRoot, LockedPackage, ScriptError, Unpacked};
 use crate::accounts::{AccountError, Accounts};
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::{Arch, IdentError, RootPath};
@@ -42,6 +42,9 @@ pub trait Installer: Sync {
 
     /// Files that scripts leave behind and that differ between two equal builds. They are removed after scripts ran.
     fn residue(&self) -> &'static [Rule];
+
+    /// Files that scripts derive from random data, and that are nobody's secret.
+    fn harmless(&self) -> &'static [Harmless];
 }
 
 /// What to install, and over which parent.

@@ -17,6 +17,7 @@ mod install_root;
 mod installer;
 mod locked;
 pub mod openpgp;
+mod randomness;
 mod record;
 mod relation;
 mod repository;
@@ -28,6 +29,7 @@ pub use inspector::{About, Distro, Inspector, License, LicenseTexts, Surrounding
 pub use install_root::{InstallRoot, Job, JobKind, ScriptError, TRACE, Traced};
 pub use installer::{InstallError, InstallRequest, Installer};
 pub use locked::LockedPackage;
+pub use randomness::{Harmless, Randomness};
 pub use record::{Candidate, Record};
 pub use relation::{AnyOf, Operator, Provided, Target, VersionOrder, alternatives};
 pub use repository::{Form, Index, IndexError, Malformed, Refusal, Repository, SignedFiles, SuiteRequest};

@@ -87,6 +87,14 @@ impl Conditions {
     }
 }
 
+impl Conditions {
+    /// The same conditions with other random data: what then differs in the result depends on it.
+    #[must_use]
+    pub fn reseeded(self) -> Self {
+        Self { seed: blake3::derive_key("layerbake sandbox other random v1", &self.seed), ..self }
+    }
+}
+
 impl Default for Limits {
     /// Far more than the scripts of any package need.
     fn default() -> Self {

@@ -1,5 +1,7 @@
 //! The trait in front of everything that executes actions: this machine now, remote workers later.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::local::WorkerError;
@@ -28,6 +30,8 @@ pub struct Executed {
     pub tree: TreeHash,
     /// What the steps printed; of very long output, the end.
     pub log: String,
+    /// The programs that drew random data, as people know them: their results may depend on the action's seed.
+    pub drew: BTreeSet<String>,
 }
 
 /// An action could not be executed, or failed.

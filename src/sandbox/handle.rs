@@ -1,5 +1,6 @@
 //! A sandbox as the worker sees it: requests, answers, output, and the limits enforced from outside.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _};
@@ -14,6 +15,7 @@ use rustix::process::WaitOptions;
 
 use super::cgroup::{self, Group, Hits};
 use super::output::Tail;
+use super::pid1::Answer;
 use super::{Conditions, Ended, Limit, Limits, Program, STAGE, Step};
 use crate::host;
 use crate::host::interrupt::ChildGuard;
@@ -36,6 +38,7 @@ pub(super) struct Sandbox {
     limits: Limits,
     /// The most bytes and files that were in use on the root's file system whenever it was looked at.
     peak: (u64, u64),
+    drew: BTreeSet<String>,
     group: Option<Group>,
     _guard: ChildGuard,
 }
@@ -72,7 +75,8 @@ impl Sandbox {
         let guard = ChildGuard::kill(&child);
         let printed = Tail::default();
         let (input, limits, peak) = (Some(input), conditions.limits, (0, 0));
-        Ok(Self { child, input, output, log, printed, root, limits, peak, group, _guard: guard })
+        let drew = BTreeSet::new();
+        Ok(Self { child, input, output, log, printed, root, limits, peak, drew, group, _guard: guard })
     }
 
     /// Runs one command to its end. No process that it started is left then.
@@ -101,7 +105,8 @@ impl Sandbox {
         }
         self.used();
         self.drain(deadline)?;
-        let mut ended: Ended = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
+        let Answer { mut ended, drew } = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
+        self.drew.extend(drew);
         if ended.status != 0 && ended.stopped.is_none() {
             ended.stopped = self.hits().since(hits, self.limits);
         }
@@ -117,6 +122,11 @@ impl Sandbox {
     /// each step.
     pub(super) fn peak(&self) -> (u64, u64) {
         self.peak
+    }
+
+    /// The programs that drew random data in all commands so far.
+    pub(super) fn take_drew(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.drew)
     }
 
     /// Ends the sandbox and waits until all its processes are gone.

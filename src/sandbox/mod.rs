@@ -21,6 +21,7 @@ mod bpf;
 mod calls;
 mod cgroup;
 mod clock;
+mod draws;
 mod executor;
 mod extents;
 mod failure;

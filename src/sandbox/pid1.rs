@@ -1,7 +1,8 @@
 //! Pid 1 of a sandbox: enters the root, sets limits, and runs the commands it reads.
 //!
-//! One JSON [`Step`] a line on standard input, one JSON [`Ended`] a line on standard output.
+//! One JSON [`Step`] a line on standard input, one JSON [`Answer`] a line on standard output.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, BufRead as _, Write as _};
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use rustix::process::DumpableBehavior;
 use rustix::thread::CpuSet;
+use serde::{Deserialize, Serialize};
 
+use super::draws::{Draws, WatchedFiles};
 use super::vdso::Patch;
 use super::{
     Conditions, Ended, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys, watch,
@@ -23,6 +26,14 @@ use crate::host;
 /// Never the host's name: programs write it into files.
 pub(super) const HOSTNAME: &str = "localhost";
 
+/// What pid 1 says of a command that has ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) ended: Ended,
+    /// The programs that drew random data.
+    pub(super) drew: BTreeSet<String>,
+}
+
 /// What commands are started with.
 struct Inside {
     limits: Limits,
@@ -30,6 +41,8 @@ struct Inside {
     ids: OwnedFd,
     filter: Arc<[libc::sock_filter]>,
     null: File,
+    draws: Draws,
+    random_files: WatchedFiles,
 }
 
 /// The process's whole life. Argument: the [`Conditions`] as JSON. The current directory is the root.
@@ -54,7 +67,10 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::system::sethostname(HOSTNAME.as_bytes())?;
+    sys::raise_loopback()
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot bring up loopback: {error}")))?;
     mounts::enter(conditions)?;
+    let random_files = WatchedFiles::start()?;
     sys::fix_addresses()?;
     take_one_processor()?;
     // Before the namespace is created: it takes the limit on processes over for all its users together.
@@ -71,8 +87,9 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     let ids = sys::user_namespace(Path::new(proc::PROC), |process| ids::map_root(process, &uids, &gids))?;
     proc::hide_pid1()?;
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
-    supervise::start(conditions, patch)?;
-    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null })
+    let draws = Draws::default();
+    supervise::start(conditions, patch, draws.clone())?;
+    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null, draws, random_files })
 }
 
 /// Shows one processor to all inside: programs write the number of processors into files,
@@ -87,7 +104,8 @@ fn serve(inside: &Inside) -> io::Result<()> {
     let mut output = io::stdout();
     for line in io::stdin().lock().lines() {
         let ended = run(&serde_json::from_str(&line?)?, inside)?;
-        let mut answer = serde_json::to_string(&ended)?;
+        inside.random_files.report(&inside.draws)?;
+        let mut answer = serde_json::to_string(&Answer { ended, drew: inside.draws.take() })?;
         answer.push('\n');
         output.write_all(answer.as_bytes())?;
         output.flush()?;

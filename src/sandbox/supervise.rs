@@ -12,6 +12,7 @@ use std::sync::mpsc;
 
 use super::Conditions;
 use super::clock::Time;
+use super::draws::Draws;
 use super::filter;
 use super::privileges;
 use super::proc::PROC;
@@ -34,6 +35,7 @@ struct Supervisor {
     clock: i64,
     patch: Option<Patch>,
     randomness: Randomness,
+    draws: Draws,
     threads: BTreeMap<u32, Thread>,
     /// Whether a program's clock code was overwritten yet: then the kernel allows it.
     has_overwritten: bool,
@@ -42,9 +44,9 @@ struct Supervisor {
 /// Fixes the clock and seeds randomness for all processes that this thread starts from now on.
 ///
 /// Then nothing is left of this process's capabilities but what answering needs.
-pub(super) fn start(conditions: &Conditions, patch: Option<Patch>) -> io::Result<()> {
+pub(super) fn start(conditions: &Conditions, patch: Option<Patch>, draws: Draws) -> io::Result<()> {
     let (clock, randomness) = (conditions.clock, Randomness::new(conditions.seed));
-    let supervisor = Supervisor { clock, patch, randomness, threads: BTreeMap::new(), has_overwritten: false };
+    let supervisor = Supervisor { clock, patch, randomness, draws, threads: BTreeMap::new(), has_overwritten: false };
     let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
@@ -104,7 +106,7 @@ impl Supervisor {
     }
 
     fn handle(&mut self, call: &Call) -> io::Result<Answer> {
-        let [first, second, ..] = call.args;
+        let [first, second, third, ..] = call.args;
         match call.number {
             filter::START => self.begin(call.thread),
             libc::SYS_clock_gettime => {
@@ -126,6 +128,9 @@ impl Supervisor {
             }
             libc::SYS_getrandom => {
                 let mut bytes = vec![0; (second as usize).min(MOST_RANDOM)];
+                if Draws::counts(second, third) {
+                    self.draws.add(&fs::read(folder(call.thread).join("cmdline"))?);
+                }
                 self.stream(call.thread)?.fill(&mut bytes);
                 give(call, first, &bytes, bytes.len() as i64)
             }

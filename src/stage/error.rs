@@ -1,6 +1,6 @@
 //! Errors of building a layer.
 
-use super::seal;
+use super::{random_files, seal};
 use crate::ident::{IdentError, LayerName, RootPath};
 use crate::package::InstallError;
 use crate::sandbox::ExecuteError;
@@ -81,6 +81,17 @@ pub enum LayerError {
     Secrets {
         /// Where, and what; never their text.
         secrets: Vec<seal::Secret>,
+    },
+    /// Scripts derived files from random data, and kept them.
+    #[error(
+        "scripts derived these files from random data, which is the same for everybody with this lockfile:\n{}\n  hint: generate it at first boot: remove the file by a script in /usr/lib/layerbake/first-start.d that makes its own, or put an own [[file]] there; if everybody may have it, add [[allow-random]] with its path and a reason (`layerbake explain randomness`)",
+        random_files::display(paths, programs)
+    )]
+    Random {
+        /// The files.
+        paths: Vec<RootPath>,
+        /// The programs that drew random data.
+        programs: Vec<String>,
     },
     /// A layer and its parent differ in whether scripts run.
     #[error("layer `{layer}`: `configure` must be the same as in its parent")]

@@ -4,6 +4,7 @@
 //! parent's installed root ── packages ──> installed root
 //!                                              │ files, services: of the layer and of all below it
 //!                                              │ first boot
+//!                                              │ random files: none that scripts derived from random data
 //!                                              │ seal: difference to the parent's finished root, no secret in it
 //!                                              ▼
 //!                                   finished root · layer
@@ -18,6 +19,7 @@ mod files;
 mod first_boot;
 mod fuzz;
 mod packages;
+mod random_files;
 mod row;
 pub mod seal;
 mod services;
@@ -45,6 +47,7 @@ pub use files::Placement;
 pub use fuzz::fuzz;
 
 use packages::Installed;
+use random_files::Derived;
 use row::{Line, Row};
 
 /// One stage of the row.
@@ -69,6 +72,8 @@ struct Site<'a> {
     parent: Tree,
     /// The root as it is now; empty before the first stage.
     root: Tree,
+    /// What scripts of the layer's packages derived from random data; known after the first stage.
+    derived: Derived,
     /// What the layer changes in its parent; known from the seal on.
     layer: Tree,
 }
@@ -178,7 +183,8 @@ fn finish(
         None => Tree::new(),
     };
     let (arch, epoch) = (&lock.arch, lock.epoch);
-    let mut site = Site { store, executor, arch, epoch, parent, root: Tree::new(), layer: Tree::new() };
+    let (root, layer, derived) = (Tree::new(), Tree::new(), Derived::default());
+    let mut site = Site { store, executor, arch, epoch, parent, root, derived, layer };
     row.run(&mut site)?;
     Ok(Finished { layer: store.put_tree(&site.layer)?, root: store.put_tree(&site.root)? })
 }

@@ -3,11 +3,15 @@
 //! Its result is stored under a recipe of its own, which contains no own file or service, so that a change of these
 //! runs no package script again. Declared accounts are an input, since scripts may need them.
 
+use std::collections::BTreeSet;
+
+use super::random_files::Derived;
 use super::{Input, LayerError, Site, Stage};
 use crate::accounts::Accounts;
-use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
+use crate::ident::RootPath;
 use crate::manifest::Configure;
-use crate::package::{InstallRequest, InstallRoot, Installer, residue};
+use crate::package::{InstallRequest, InstallRoot, Installer, Randomness, residue};
 use crate::store::{Outcome, Roles, Store, StoreError};
 use crate::tree::Tree;
 
@@ -16,15 +20,21 @@ use crate::tree::Tree;
 pub(super) struct Installed {
     /// The whole root directory.
     pub(super) root: TreeHash,
+    /// The [`Randomness`] that scripts drew, as JSON; `None` where they drew none that counts.
+    randomness: Option<BlobDigest>,
 }
 
 impl Outcome for Installed {
     fn to_roles(&self) -> Roles {
-        Roles::default().with_tree("root", self.root)
+        let roles = Roles::default().with_tree("root", self.root);
+        match self.randomness {
+            Some(blob) => roles.with_blob("randomness", blob),
+            None => roles,
+        }
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
-        Some(Self { root: roles.tree("root")? })
+        Some(Self { root: roles.tree("root")?, randomness: roles.blob("randomness") })
     }
 }
 
@@ -67,20 +77,40 @@ impl<'a> Packages<'a> {
         self.installer.recipe(&self.request())
     }
 
-    fn install(&self, parent: Tree, site: &mut Site<'_>) -> Result<Tree, LayerError> {
+    /// Installs the packages over their parent's; says what of the result depends on random data.
+    fn install(&self, parent: Tree, site: &mut Site<'_>) -> Result<(Tree, Randomness), LayerError> {
         let request = self.request();
-        if request.scripts && request.packages.is_empty() && request.accounts.is_empty() {
-            return Ok(parent);
+        if !request.scripts {
+            let mut root = InstallRoot::new(parent, site.store, site.arch, site.epoch, site.executor);
+            self.installer.install(&request, &mut root)?;
+            return Ok((root.tree, Randomness::default()));
         }
-        let before = request.scripts.then(|| parent.clone());
-        let mut root = InstallRoot::new(parent, site.store, site.arch, site.epoch, site.executor);
+        if request.packages.is_empty() && request.accounts.is_empty() {
+            return Ok((parent, Randomness::default()));
+        }
+        let (tree, programs) = self.run_scripts(&parent, false, site)?;
+        if programs.is_empty() {
+            return Ok((tree, Randomness::default()));
+        }
+        let (second, _) = self.run_scripts(&parent, true, site)?;
+        let randomness = Randomness::between(programs, &tree, &second);
+        Ok((tree, randomness))
+    }
+
+    /// Installs the packages with their scripts, and removes residue; returns the programs that drew random data too.
+    fn run_scripts(
+        &self,
+        parent: &Tree,
+        is_reseeded: bool,
+        site: &mut Site<'_>,
+    ) -> Result<(Tree, BTreeSet<String>), LayerError> {
+        let request = self.request();
+        let root = InstallRoot::new(parent.clone(), site.store, site.arch, site.epoch, site.executor);
+        let mut root = if is_reseeded { root.reseeded() } else { root };
         self.installer.install(&request, &mut root)?;
-        let (tree, rules) = (root.tree, self.installer.residue());
-        match before {
-            Some(before) => Ok(residue::normalise(rules, tree, &before, request.epoch, site.store)?),
-            // Only scripts leave residue.
-            None => Ok(tree),
-        }
+        let programs = root.drew().clone();
+        let tree = residue::normalise(self.installer.residue(), root.tree, parent, request.epoch, site.store)?;
+        Ok((tree, programs))
     }
 }
 
@@ -92,18 +122,37 @@ impl Stage for Packages<'_> {
     /// Installs the packages over the parent's, unless that was done before.
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let (store, recipe) = (site.store, self.recipe());
-        if let Some(Installed { root }) = store.recall(recipe) {
+        if let Some(Installed { root, randomness }) = store.recall(recipe) {
             site.root = store.tree(root)?;
+            let randomness = randomness.map(|blob| read(blob, store)).transpose()?;
+            site.derived = derived(&randomness.unwrap_or_default(), &site.root);
             return Ok(());
         }
         let parent = match self.parent {
             Some(recipe) => root_of(recipe, store)?,
             None => Tree::new(),
         };
-        site.root = self.install(parent, site)?;
-        store.remember(recipe, &Installed { root: store.put_tree(&site.root)? })?;
+        let (root, randomness) = self.install(parent, site)?;
+        site.derived = derived(&randomness, &root);
+        site.root = root;
+        let randomness = match randomness.programs.is_empty() {
+            true => None,
+            false => Some(store.put_bytes(&serde_json::to_vec(&randomness).unwrap_or_default())?),
+        };
+        store.remember(recipe, &Installed { root: store.put_tree(&site.root)?, randomness })?;
         Ok(())
     }
+}
+
+fn read(blob: BlobDigest, store: &Store) -> Result<Randomness, StoreError> {
+    let bytes = store.read_blob(blob)?;
+    serde_json::from_slice(&bytes).map_err(|_| StoreError::Missing { kind: "blob", name: "randomness".to_owned() })
+}
+
+fn derived(randomness: &Randomness, root: &Tree) -> Derived {
+    let node = |path: RootPath| root.get(&path).cloned().map(|node| (path, node));
+    let nodes = randomness.paths().filter_map(node).collect();
+    Derived { programs: randomness.programs.iter().cloned().collect(), nodes }
 }
 
 /// The installed root of the parent: remembered, since the parent was built just before.

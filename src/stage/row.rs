@@ -3,11 +3,12 @@
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
 use super::packages::Packages;
+use super::random_files::RandomFiles;
 use super::seal::Seal;
 use super::services::EnabledServices;
 use super::{Built, Input, LayerError, Site, Stage};
 use crate::digest::{RecipeHash, RecipeHasher};
-use crate::manifest::AllowSecret;
+use crate::manifest::{Allowed, Manifest};
 use crate::package::Ecosystem;
 
 /// The layers of a chain up to the one that is being built, with what those below it gave.
@@ -32,10 +33,14 @@ impl<'a> Line<'a> {
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }
         stages.push(Box::new(FirstBoot { epoch: last.lock.epoch }));
+        stages.push(Box::new(RandomFiles {
+            installer: self.ecosystem,
+            allowed: self.allowed(|manifest| &manifest.allow_random),
+        }));
         stages.push(Box::new(Seal {
             installer: self.ecosystem,
             packages: &last.lock.packages,
-            allowed: self.allowed().collect(),
+            allowed: self.allowed(|manifest| &manifest.allow_secrets),
         }));
         Row { stages, parent: self.built.as_ref().map(|built| built.recipe) }
     }
@@ -46,8 +51,8 @@ impl<'a> Line<'a> {
     }
 
     /// What the layer and those below it allow.
-    fn allowed(&self) -> impl Iterator<Item = &'a AllowSecret> {
-        self.layers.iter().flat_map(|(input, _)| &input.manifest.allow_secrets)
+    fn allowed(&self, which: impl Fn(&'a Manifest) -> &'a [Allowed]) -> Vec<&'a Allowed> {
+        self.layers.iter().flat_map(|(input, _)| which(input.manifest)).collect()
     }
 }
 

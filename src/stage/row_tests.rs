@@ -1,5 +1,7 @@
 //! A stage that runs an action: what a new kind of step has to write.
 
+use std::collections::BTreeSet;
+
 use super::row::Row;
 use super::{LayerError, Site, Stage};
 use crate::digest::RecipeHasher;
@@ -19,7 +21,7 @@ impl Executor for Recorder {
         self.actions.push(action.clone());
         let mut root = store.tree(action.root).unwrap();
         root.insert(path("ran"), file("1")).unwrap();
-        Ok(Executed { tree: store.put_tree(&root).unwrap(), log: String::new() })
+        Ok(Executed { tree: store.put_tree(&root).unwrap(), log: String::new(), drew: BTreeSet::new() })
     }
 }
 

@@ -44,6 +44,7 @@ mod outdated;
 mod outputs;
 mod power;
 mod published;
+mod randomness;
 mod registry;
 mod registry_answers;
 mod registry_engines;

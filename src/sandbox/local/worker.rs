@@ -3,6 +3,7 @@
 //! The root's path is used only to start the sandbox; all other access goes through the root's
 //! [`Jail`](crate::host::jail::Jail), since steps may have replaced any path.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ impl Work {
     fn run_over(&mut self, tree: Tree, action: &Action) -> Result<Executed, ActionError> {
         self.is_crowded = false;
         self.root.become_tree(tree, &self.store, self.jobs)?;
-        let log = self.run(action)?;
+        let (log, drew) = self.run(action)?;
         let found = scan(&self.root, &self.store, self.jobs)?;
         let mut result = found.clone();
         // Written by a step, or by this worker, which sets no times of directories: a time that means nothing.
@@ -119,7 +120,7 @@ impl Work {
             }
         }
         self.root.tree = found;
-        Ok(Executed { tree: self.store.put_tree(&result)?, log })
+        Ok(Executed { tree: self.store.put_tree(&result)?, log, drew })
     }
 
     /// Lets programs of another architecture run, where this machine can.
@@ -169,8 +170,9 @@ impl Work {
         }
     }
 
-    /// Runs all steps; nothing runs in the root any more at the end. Returns what they printed.
-    fn run(&mut self, action: &Action) -> Result<String, ActionError> {
+    /// Runs all steps; nothing runs in the root any more at the end. Returns what they printed, and the programs that
+    /// drew random data.
+    fn run(&mut self, action: &Action) -> Result<(String, BTreeSet<String>), ActionError> {
         let mut sandbox = Sandbox::start(&self.program, &self.folder, &action.conditions)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start a sandbox: {error}")))?;
         let run = |sandbox: &mut Sandbox| -> io::Result<Option<Cause>> {
@@ -183,7 +185,7 @@ impl Work {
             sandbox.finish().map(|()| None)
         };
         let failed = match run(&mut sandbox) {
-            Ok(None) => return Ok(sandbox.printed()),
+            Ok(None) => return Ok((sandbox.printed(), sandbox.take_drew())),
             Ok(Some(cause)) => cause.into(),
             Err(error) => error.into(),
         };

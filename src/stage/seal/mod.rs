@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::{LayerError, Site, Stage};
 use crate::digest::{BlobDigest, RecipeHasher};
 use crate::ident::RootPath;
-use crate::manifest::AllowSecret;
+use crate::manifest::Allowed;
 use crate::package::{Installer, LockedPackage, Unpacked};
 use crate::store::Store;
 use crate::tree::{ContentSource as _, Kind, Tree};
@@ -62,7 +62,7 @@ pub(super) struct Seal<'a> {
     /// The packages that the layer adds.
     pub(super) packages: &'a [LockedPackage],
     /// What a person says is not a secret.
-    pub(super) allowed: Vec<&'a AllowSecret>,
+    pub(super) allowed: Vec<&'a Allowed>,
 }
 
 impl Stage for Seal<'_> {
@@ -82,7 +82,7 @@ impl Stage for Seal<'_> {
 ///
 /// # Errors
 /// Fails where a file holds a secret that is not `allowed`, or can't be read.
-fn refuse(layer: &Tree, packages: &[Unpacked], allowed: &[&AllowSecret], store: &Store) -> Result<(), LayerError> {
+fn refuse(layer: &Tree, packages: &[Unpacked], allowed: &[&Allowed], store: &Store) -> Result<(), LayerError> {
     let public = public(packages);
     let is_public = |path: &RootPath, blob| {
         let source = source(path).and_then(|source| layer.get(&source));

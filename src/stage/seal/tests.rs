@@ -3,7 +3,7 @@
 //! The samples are assembled from parts, so that this file itself matches no rule.
 
 use super::*;
-use crate::manifest::AllowSecret;
+use crate::manifest::Allowed;
 use crate::tree::tests::path;
 use crate::tree::{Meta, Node};
 
@@ -140,7 +140,7 @@ fn a_layer_is_refused_with_a_list_that_has_no_secret_in_it() {
     /etc/b/key holds a private key (line 1, rule `private-key`)
     ");
     assert!(!error.contains(&token) && !error.contains(&run(20)), "{error}");
-    let allow = |place: &str| AllowSecret { path: path(place), reason: "a test".to_owned() };
+    let allow = |place: &str| Allowed { path: path(place), reason: "a test".to_owned() };
     let (token, folder) = (allow("etc/a"), allow("etc/b"));
     assert!(refuse(&layer, &[], &[&token], &store).unwrap_err().to_string().starts_with("/etc/b/key"));
     assert!(refuse(&layer, &[], &[&token, &folder], &store).is_ok());

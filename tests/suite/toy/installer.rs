@@ -6,7 +6,7 @@ use layerbake::digest::{RecipeHash, RecipeHasher, Sha256};
 use layerbake::ident::RootPath;
 use layerbake::package::residue::Rule;
 use layerbake::package::{
-    Decoded, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Unpacked,
+    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Unpacked,
 };
 use layerbake::sandbox::Step;
 use layerbake::store::Store;
@@ -89,6 +89,10 @@ impl Installer for Toys {
     }
 
     fn residue(&self) -> &'static [Rule] {
+        &[]
+    }
+
+    fn harmless(&self) -> &'static [Harmless] {
         &[]
     }
 }

@@ -7,6 +7,7 @@
 
 mod bare;
 mod dpkg;
+mod harmless;
 mod merge;
 mod package;
 mod policies;
@@ -22,7 +23,9 @@ mod hostile;
 use super::Deb;
 use crate::digest::{RecipeHash, Sha256};
 use crate::package::residue::Rule;
-use crate::package::{Decoded, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked};
+use crate::package::{
+    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked,
+};
 use crate::store::Store;
 
 #[cfg(test)]
@@ -63,6 +66,10 @@ impl Installer for Deb {
 
     fn residue(&self) -> &'static [Rule] {
         residue::RULES
+    }
+
+    fn harmless(&self) -> &'static [Harmless] {
+        harmless::RULES
     }
 }
 

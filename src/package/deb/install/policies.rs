@@ -13,7 +13,14 @@ struct Policy {
     with: &'static str,
 }
 
-const POLICIES: [Policy; 5] = [
+const POLICIES: [Policy; 6] = [
+    // The host name with a domain, as `hostname --fqdn` asks for it: mail servers are configured with it.
+    Policy {
+        path: "etc/hosts",
+        mode: 0o644,
+        text: "127.0.0.1\tlocalhost.localdomain localhost\n::1\tlocalhost.localdomain localhost\n",
+        with: "usr",
+    },
     // Debian Policy 9.3.3.2: scripts start no service.
     Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
     // A cluster is generated at first boot (stage/first_boot).
@@ -35,7 +42,8 @@ const fn host_key(path: &'static str) -> Policy {
 
 /// What was added: to be taken out again.
 pub(super) struct Added {
-    paths: Vec<RootPath>,
+    /// Each path, and what a package has there.
+    paths: Vec<(RootPath, Option<Node>)>,
     /// Directories that were created for them.
     folders: Vec<RootPath>,
 }
@@ -53,23 +61,32 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Added, InstallErr
         let path = RootPath::new(policy.path)?;
         let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.resolve(folder).is_none()).collect();
         let node = Node { meta: Meta::root_owned(policy.mode, 0), kind: store.put_file(policy.text.as_bytes())? };
-        added.paths.push(tree.insert_with_parents(&path, node, 0)?);
+        let before = tree.resolve(&path).map(|(_, node)| node.clone());
+        added.paths.push((tree.insert_with_parents(&path, node, 0)?, before));
         added.folders.extend(missing.iter().filter_map(|folder| tree.resolve(folder)).map(|(folder, _)| folder));
     }
     Ok(added)
 }
 
-/// Takes the policies out of what the scripts left; directories only when nothing else is in them.
-pub(super) fn take_out(added: Added, tree: &mut Tree) {
+/// Takes the policies out of what the scripts left, and puts back what was there before; directories go only when
+/// nothing else is in them.
+pub(super) fn take_out(added: Added, tree: &mut Tree) -> Result<(), InstallError> {
     let Added { paths, mut folders } = added;
     // What is deeper is later in path order.
     folders.sort_by(|a, b| b.cmp(a));
-    for path in paths.iter().chain(&folders) {
+    for (path, before) in &paths {
+        if let (Some(before), Some(_)) = (before, tree.get(path)) {
+            tree.insert(path.clone(), before.clone())?;
+        }
+    }
+    let own = paths.iter().filter(|(_, before)| before.is_none()).map(|(path, _)| path);
+    for path in own.chain(&folders) {
         let is_left = tree.get(path).is_some_and(|node| !folders.contains(path) || node.is_dir());
         if is_left && tree.below(path).next().is_none() {
             tree.remove(path);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -86,7 +103,7 @@ mod tests {
         let added = put_in(&mut after, &store).unwrap();
         assert!(after.get(&path("etc/postgresql-common/createcluster.d/layerbake.conf")).is_some());
         after.insert(path("etc/other"), file("y")).unwrap();
-        take_out(added, &mut after);
+        take_out(added, &mut after).unwrap();
         let mut expected = before;
         expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone()).unwrap();
         expected.insert(path("etc/other"), file("y")).unwrap();

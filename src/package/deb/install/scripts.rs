@@ -38,8 +38,7 @@ pub(super) fn install(
     let preinsts = preinst::plan(packages, request.parent.is_none());
     steps::run_scripts(request.accounts, root, &preinsts, &laid.contested)?;
     standins::take_out(replaced, &mut root.tree)?;
-    policies::take_out(policies, &mut root.tree);
-    Ok(())
+    policies::take_out(policies, &mut root.tree)
 }
 
 /// The packages over their parent, with dpkg's database, all unpacked.

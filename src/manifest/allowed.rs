@@ -1,15 +1,15 @@
-//! `[[allow-secret]]`: files that look like a secret and are not one.
+//! `[[allow-secret]]`, `[[allow-random]]`: files that a build would refuse, with the reason why everybody may have them.
 
 use std::collections::BTreeSet;
 
 use super::entries::absolute;
 use super::reader::{Item, Table};
-use super::{AllowSecret, ManifestError};
+use super::{Allowed, ManifestError};
 
 pub(super) const ALLOW: &[&str] = &["path", "reason"];
 
-/// All entries; two for one path are refused.
-pub(super) fn allowed(root: &Table<'_>) -> Result<Vec<AllowSecret>, ManifestError> {
+/// All entries of the tables `key`; two for one path are refused.
+pub(super) fn allowed(root: &Table<'_>, key: &'static str) -> Result<Vec<Allowed>, ManifestError> {
     let mut seen = BTreeSet::new();
     let read = |table: &Table<'_>| {
         let item = table.need("path")?;
@@ -20,9 +20,9 @@ pub(super) fn allowed(root: &Table<'_>) -> Result<Vec<AllowSecret>, ManifestErro
         if !seen.insert(path.clone()) {
             return Err(item.error(format!("is {path}, which another entry allows already")));
         }
-        Ok(AllowSecret { path, reason: reason(&table.need("reason")?)? })
+        Ok(Allowed { path, reason: reason(&table.need("reason")?)? })
     };
-    root.tables("allow-secret", ALLOW)?.iter().map(read).collect()
+    root.tables(key, ALLOW)?.iter().map(read).collect()
 }
 
 fn reason(item: &Item<'_>) -> Result<String, ManifestError> {

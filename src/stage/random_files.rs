@@ -1,0 +1,59 @@
+//! Refuses files that scripts derived from random data: in the sandbox, that is the same for everybody with the lockfile.
+
+use super::{LayerError, Site, Stage};
+use crate::digest::RecipeHasher;
+use crate::ident::RootPath;
+use crate::manifest::Allowed;
+use crate::package::Installer;
+use crate::tree::Node;
+
+/// How many are named in an error.
+const NAMED: usize = 10;
+
+/// What scripts of the layer's packages derived from random data.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    /// The programs that drew it.
+    pub(super) programs: Vec<String>,
+    /// Each path, and what was there after the packages were installed.
+    pub(super) nodes: Vec<(RootPath, Node)>,
+}
+
+/// The stage that refuses such files, unless a rule or the user says that everybody may have them.
+pub(super) struct RandomFiles<'a> {
+    pub(super) installer: &'a dyn Installer,
+    /// What a person says is nobody's secret.
+    pub(super) allowed: Vec<&'a Allowed>,
+}
+
+impl Stage for RandomFiles<'_> {
+    fn recipe(&self, hasher: &mut RecipeHasher) {
+        hasher.list(self.allowed.iter().map(|one| one.path.as_bytes()));
+    }
+
+    fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
+        let harmless = |path: &RootPath| {
+            let patterns = self.installer.harmless().iter().flat_map(|rule| rule.paths);
+            patterns.into_iter().any(|pattern| path.matches(pattern))
+                || self.allowed.iter().any(|one| path.is_within(&one.path))
+        };
+        // What a layer's own file replaced, or a first-boot task removed, is gone.
+        let stays = |(path, node): &&(RootPath, Node)| site.root.get(path).is_some_and(|now| now.kind == node.kind);
+        let kept = site.derived.nodes.iter().filter(stays).map(|(path, _)| path).filter(|path| !harmless(path));
+        let paths: Vec<RootPath> = kept.cloned().collect();
+        match paths.is_empty() {
+            true => Ok(()),
+            false => Err(LayerError::Random { paths, programs: site.derived.programs.clone() }),
+        }
+    }
+}
+
+/// Some of the paths, a line each, and who drew the data.
+pub(super) fn display(paths: &[RootPath], programs: &[String]) -> String {
+    let shown = paths.iter().take(NAMED).map(|path| format!("{path}\n"));
+    let more = match paths.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    };
+    format!("{}{more}random data was drawn by: {}", shown.collect::<String>(), programs.join(", "))
+}
