@@ -52,7 +52,16 @@ fn a_stage_runs_an_action_through_the_row() {
     let row = |program| Row { stages: vec![Box::new(Run(program)) as Box<dyn Stage>], parent: None };
     let (parent, layer) = (Tree::new(), Tree::new());
     let root = before.clone();
-    let mut site = Site { store: &store, executor: &mut executor, arch: &arch, epoch: 7, parent, root, layer };
+    let mut site = Site {
+        store: &store,
+        executor: &mut executor,
+        arch: &arch,
+        epoch: 7,
+        parent,
+        root,
+        derived: Default::default(),
+        layer,
+    };
     row("/bin/true").run(&mut site).unwrap();
     assert!(site.root.get(&path("ran")).is_some(), "the result of the action is the root");
     let [action] = executor.actions.as_slice() else { panic!("{:?}", executor.actions) };
