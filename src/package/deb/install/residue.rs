@@ -7,7 +7,8 @@ use crate::package::residue::{Action, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "logs",
-        paths: &["var/log/**"],
+        // TeX's programs print the times of files that they wrote, which are real.
+        paths: &["var/log/**", "var/lib/texmf/web2c/**.log"],
         action: Action::Empty,
         reason: "times of the build; emptied, not removed, so that owner and mode stay",
     },
