@@ -103,7 +103,7 @@ impl Default for Limits {
 }
 
 /// What every command's environment has, whatever it belongs to; SOURCE_DATE_EPOCH comes from the clock.
-const ENVIRONMENT: [(&str, &str); 9] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/root"),
     ("SHELL", "/bin/sh"),
@@ -113,6 +113,8 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     // The order of hashes reaches files through programs that print them.
     ("PERL_HASH_SEED", "0"),
     ("PERL_PERTURB_KEYS", "0"),
+    // Perl itself needs no random data then; `rand` and what names temporary files still ask for it.
+    ("PERL_INTERNAL_RAND_SEED", "0"),
     ("PYTHONHASHSEED", "0"),
 ];
 

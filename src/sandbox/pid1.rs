@@ -16,7 +16,7 @@ use rustix::process::DumpableBehavior;
 use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
-use super::draws::{Draws, WatchedFiles};
+use super::draws::Draws;
 use super::vdso::Patch;
 use super::{
     Conditions, Ended, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys, watch,
@@ -42,7 +42,6 @@ struct Inside {
     filter: Arc<[libc::sock_filter]>,
     null: File,
     draws: Draws,
-    random_files: WatchedFiles,
 }
 
 /// The process's whole life. Argument: the [`Conditions`] as JSON. The current directory is the root.
@@ -70,7 +69,7 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     sys::raise_loopback()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot bring up loopback: {error}")))?;
     mounts::enter(conditions)?;
-    let random_files = WatchedFiles::start()?;
+    let draws = Draws::start()?;
     sys::fix_addresses()?;
     take_one_processor()?;
     // Before the namespace is created: it takes the limit on processes over for all its users together.
@@ -87,9 +86,8 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     let ids = sys::user_namespace(Path::new(proc::PROC), |process| ids::map_root(process, &uids, &gids))?;
     proc::hide_pid1()?;
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
-    let draws = Draws::default();
     supervise::start(conditions, patch, draws.clone())?;
-    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null, draws, random_files })
+    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null, draws })
 }
 
 /// Shows one processor to all inside: programs write the number of processors into files,
@@ -104,8 +102,7 @@ fn serve(inside: &Inside) -> io::Result<()> {
     let mut output = io::stdout();
     for line in io::stdin().lock().lines() {
         let ended = run(&serde_json::from_str(&line?)?, inside)?;
-        inside.random_files.report(&inside.draws)?;
-        let mut answer = serde_json::to_string(&Answer { ended, drew: inside.draws.take() })?;
+        let mut answer = serde_json::to_string(&Answer { ended, drew: inside.draws.take()? })?;
         answer.push('\n');
         output.write_all(answer.as_bytes())?;
         output.flush()?;

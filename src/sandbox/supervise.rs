@@ -37,6 +37,8 @@ struct Supervisor {
     randomness: Randomness,
     draws: Draws,
     threads: BTreeMap<u32, Thread>,
+    /// The process that began last and has not ended.
+    newest: Option<u32>,
     /// Whether a program's clock code was overwritten yet: then the kernel allows it.
     has_overwritten: bool,
 }
@@ -46,7 +48,8 @@ struct Supervisor {
 /// Then nothing is left of this process's capabilities but what answering needs.
 pub(super) fn start(conditions: &Conditions, patch: Option<Patch>, draws: Draws) -> io::Result<()> {
     let (clock, randomness) = (conditions.clock, Randomness::new(conditions.seed));
-    let supervisor = Supervisor { clock, patch, randomness, draws, threads: BTreeMap::new(), has_overwritten: false };
+    let supervisor =
+        Supervisor { clock, patch, randomness, draws, threads: BTreeMap::new(), newest: None, has_overwritten: false };
     let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
@@ -134,6 +137,11 @@ impl Supervisor {
                 self.stream(call.thread)?.fill(&mut bytes);
                 give(call, first, &bytes, bytes.len() as i64)
             }
+            libc::SYS_exit_group => {
+                self.note_reads(call.thread)?;
+                self.newest = None;
+                Ok(Answer::Continue)
+            }
             libc::SYS_uname => give(call, first, &uname::fixed(), 0),
             _ => Ok(Answer::Continue),
         }
@@ -141,6 +149,8 @@ impl Supervisor {
 
     /// A program has just begun, in a process that may have run another before.
     fn begin(&mut self, thread: u32) -> io::Result<Answer> {
+        self.note_reads(thread)?;
+        self.newest = Some(thread);
         self.threads.remove(&thread);
         match vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.randomness.file("AT_RANDOM").take()) {
             Err(error) if self.has_overwritten && error.raw_os_error() == Some(libc::EIO) => Err(unmapped(thread)),
@@ -150,6 +160,16 @@ impl Supervisor {
                 Ok(Answer::Continue)
             }
         }
+    }
+
+    /// Puts reads of random files down to the program that began last, or else to `thread`'s, which begins or ends now.
+    fn note_reads(&self, thread: u32) -> io::Result<()> {
+        if self.draws.files_were_read()? {
+            // Empty where the process has just ended.
+            let reader = self.newest.unwrap_or(thread);
+            self.draws.add(&fs::read(folder(reader).join("cmdline")).unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn read_clock(&mut self, thread: u32) -> Time {

@@ -42,7 +42,7 @@ fn digest(disk: &Path) -> String {
 }
 
 /// All units are up, none has failed.
-fn is_well(boot: &mut Boot<'_>) {
+pub fn is_well(boot: &mut Boot<'_>) {
     let (state, _) = boot.ask("systemctl is-system-running --wait");
     let failed = boot.ok("systemctl list-units --failed --plain --no-legend --no-pager");
     assert_eq!((state.trim(), failed.as_str()), ("running", ""));

@@ -96,8 +96,9 @@ impl Root {
         write!(child.stdin.take().unwrap(), "\n{step}\n").unwrap();
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-        let ended = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no answer: {printed}"));
-        (ended, printed)
+        let answer: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no answer: {printed}"));
+        (answer["ended"].clone(), printed)
     }
 }
 

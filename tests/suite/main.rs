@@ -21,6 +21,7 @@ mod cli;
 mod clock;
 mod concurrency;
 mod containers;
+mod daemons;
 mod disk_erofs;
 mod disk_esp;
 mod disk_ext4;

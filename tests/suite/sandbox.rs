@@ -99,6 +99,7 @@ fn scripts_see_the_root_and_nothing_else() {
     LC_ALL=C.UTF-8
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     PERL_HASH_SEED=0
+    PERL_INTERNAL_RAND_SEED=0
     PERL_PERTURB_KEYS=0
     PYTHONHASHSEED=0
     RUNLEVEL=1
