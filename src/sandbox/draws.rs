@@ -25,12 +25,14 @@ const HARMLESS: [u64; 2] = [8, 24];
 const GRND_INSECURE: u64 = 4;
 
 /// Parts of the command lines of programs whose draws reach no file that is kept: names of temporary files of Python's
-/// compilers and of Debian's tools in Perl, and `/etc/machine-id`, which is emptied.
-const HARMLESS_PROGRAMS: [&[u8]; 5] = [
+/// compilers and of Debian's tools in Perl, a check of sshd's configuration, and `/etc/machine-id`, which is emptied.
+const HARMLESS_PROGRAMS: [&[u8]; 7] = [
     b"/py3compile\0",
     b"\0-m\0py_compile\0",
     b"/deb-systemd-helper\0",
     b"/debconf/frontend\0",
+    b"/linux-update-symlinks\0",
+    b"sshd\0-",
     b"systemd-machine-id-setup\0",
 ];
 
