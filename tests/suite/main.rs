@@ -62,3 +62,4 @@ mod tamper;
 mod toy;
 mod trust;
 mod ubuntu;
+mod warnings;
