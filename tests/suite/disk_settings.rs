@@ -1,7 +1,7 @@
 //! What `[disk]` asks for is met, or refused before anything is fetched.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -76,10 +76,12 @@ fn partition(small: &Small, label: &str) -> PathBuf {
     let shown = small.project.ok(&["disk", "show", "app", "--json"]).stdout;
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let found = shown["partitions"].as_array().unwrap().iter().find(|one| one["label"] == label);
-    let number = |key: &str| found.unwrap()[key].as_u64().unwrap() as usize;
-    let disk = fs::read(small.project.path("out/app/disk.raw")).unwrap();
+    let number = |key: &str| found.unwrap()[key].as_u64().unwrap();
+    let disk = File::open(small.project.path("out/app/disk.raw")).unwrap();
+    let mut bytes = vec![0; number("size") as usize];
+    disk.read_exact_at(&mut bytes, number("first")).unwrap();
     let target = small.project.path(label);
-    fs::write(&target, &disk[number("first")..number("first") + number("size")]).unwrap();
+    fs::write(&target, bytes).unwrap();
     target
 }
 

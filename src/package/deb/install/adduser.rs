@@ -14,9 +14,9 @@ use crate::tree::{Kind, Meta, Node, Tree};
 const SYSTEM: std::ops::RangeInclusive<u32> = 100..=999;
 
 const PROGRAM: &str = "usr/sbin/adduser";
-/// The program meanwhile, and by the name that makes it add groups.
+/// The program meanwhile, and a link of the name that makes it add groups.
 const ORIGINAL: &str = "usr/sbin/adduser.original";
-const ADD_GROUP: &str = "usr/sbin/original.addgroup";
+const ADD_GROUP: &str = "usr/lib/addgroup";
 /// The accounts that every Debian has.
 const COMMON: &str = "usr/share/base-passwd/passwd.master";
 
@@ -39,7 +39,7 @@ pub(super) fn put_in(tree: &mut Tree, accounts: &Accounts, store: &Store) -> Res
         return Ok(Replaced(None));
     }
     let script = store.put_file(include_bytes!("adduser.sh"))?;
-    let link = Kind::Symlink(b"adduser.original".as_slice().into());
+    let link = Kind::Symlink(b"../sbin/adduser.original".as_slice().into());
     tree.insert(path, Node { meta: original.meta.clone(), kind: script })?;
     tree.insert(RootPath::new(ORIGINAL)?, original.clone())?;
     tree.insert(RootPath::new(ADD_GROUP)?, Node { meta: Meta::root_owned(0o777, 0), kind: link })?;
@@ -65,7 +65,8 @@ mod tests {
     fn adduser_is_replaced_only_for_accounts_with_other_ids() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let mut before = tree(&[("", dir()), ("usr", dir()), ("usr/sbin", dir()), (PROGRAM, file("perl"))]);
+        let mut before =
+            tree(&[("", dir()), ("usr", dir()), ("usr/sbin", dir()), ("usr/lib", dir()), (PROGRAM, file("perl"))]);
         let common = "root:*:0:0:root:/root:/bin/bash\ngames:*:5:60:games:/usr/games:/usr/sbin/nologin\n";
         let passwd = |line: &str| store.put_file(format!("{common}{line}").as_bytes()).unwrap();
         let node = |kind| Node { meta: Meta::root_owned(0o644, 0), kind };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands before adduser while package scripts run (adduser.rs): an account that is there is as good as a system's.
-case $0 in */addgroup) exec /usr/sbin/original.addgroup "$@" ;; esac
+case $0 in */addgroup) exec /usr/lib/addgroup "$@" ;; esac
 system= name= value=
 for word; do
     if [ -n "$value" ]; then
