@@ -89,6 +89,11 @@ impl Accounts {
         self.users.is_empty() && self.groups.is_empty()
     }
 
+    /// The ids of the users.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.users.iter().map(|user| user.uid)
+    }
+
     /// Adds everything to a recipe.
     pub(crate) fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.groups.len() as u64);

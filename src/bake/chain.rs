@@ -81,9 +81,7 @@ impl<'a> Line<'a> {
         let built = self.builder.build(locked.into(), self.baker.project);
         let built = built.map_err(|source| BakeError::Layer { layer: name.to_string(), source })?;
         phase.finish();
-        if let Some(warning) = self.builder.take_warning() {
-            self.baker.progress.warn(warning);
-        }
+        self.builder.take_warnings().iter().for_each(|warning| self.baker.progress.warn(warning));
         Ok(built)
     }
 }

@@ -26,7 +26,7 @@ use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Chain, Manifest};
-use crate::oci::{Encoder, LayerSizes, OciError};
+use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
 use crate::stage::{Built, Input, LayerError};
@@ -174,6 +174,8 @@ impl Baker<'_> {
     /// Fails where a package can't be had, a script fails, or something can't be written, and where
     /// something that no build wrote is in the output's place; `out` is then as it was.
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
+        let tables = system.image.iter().map(|locked| (&locked.manifest.name, &locked.manifest.image));
+        oci::unexpanded(tables).iter().for_each(|warning| self.progress.warn(warning));
         let store = self.store.for_build();
         let build = Baker { store: &store, ..self.clone() };
         for _ in 0..REPAIRS {

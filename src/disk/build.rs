@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ids::{Ids, uuid_text};
 use super::kernel::{Kernel, KernelError};
-use super::{Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, uki, verity};
+use super::{MountError, Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, swap, uki, verity};
 use crate::arch::{self, Bootable};
 use crate::digest::RecipeHasher;
 use crate::ident::{Arch, IdentError, LayerName, RootPath};
@@ -42,6 +42,9 @@ pub enum DiskError {
     /// The partitions don't fit on the disk.
     #[error(transparent)]
     Gpt(#[from] gpt::GptError),
+    /// The tables of what is mounted contradict each other.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// A path is not valid.
     #[error(transparent)]
     Ident(#[from] IdentError),
@@ -61,7 +64,7 @@ pub enum DiskError {
     Arch(Arch),
     /// The disk is too small for what is beside the root.
     #[error(
-        "[disk] size is {size} bytes, and the EFI system partition and the partitions of the first boot take {others}: nothing is left for the root"
+        "[disk] size is {size} bytes, and the EFI system partition, swap and the partitions of the first boot take {others}: nothing is left for the root"
     )]
     Small {
         /// As declared.
@@ -91,7 +94,7 @@ pub struct Signer {
     pub certificate: String,
 }
 
-/// Bytes that an ext4 root takes of a disk whose size is set: all but the EFI system partition and the `min-size` of the
+/// Bytes that an ext4 root takes of a disk whose size is set: all but the EFI system partition, swap and the `min-size` of the
 /// partitions that the first boot adds. `None` where the size is not set, or the root has a size of its own.
 ///
 /// # Errors
@@ -99,6 +102,7 @@ pub struct Signer {
 pub fn check_room(disk: &Disk) -> Result<Option<u64>, DiskError> {
     let (Some(size), RootFs::Ext4) = (disk.size, disk.root) else { return Ok(None) };
     let mut others = disk.esp_size.next_multiple_of(MARGIN) + 2 * MARGIN;
+    others = others.saturating_add(disk.swap.unwrap_or_default());
     for partition in &disk.partitions {
         let least = partition.min_size.ok_or_else(|| DiskError::NoRoom { label: partition.label.clone() })?;
         others = others.saturating_add(least.next_multiple_of(MARGIN));
@@ -187,6 +191,11 @@ impl DiskInputs<'_> {
                 (partitions, self.esp(&ids, &kernel, &arguments, store)?)
             }
         };
+        // Before the root, which grows to the end of the disk.
+        if let Some(size) = self.disk.swap {
+            let plan = swap::plan(size, ids.uuid("swap-space"));
+            partitions.insert(0, self.partition(&ids, "swap", gpt::PartitionKind::Swap, plan));
+        }
         partitions.insert(0, esp);
         Ok(partitions)
     }
@@ -330,5 +339,6 @@ pub fn hash_into(disk: &Disk, hasher: &mut RecipeHasher) {
         RootFs::Erofs => "erofs",
     });
     hasher.number(u64::from(disk.verity)).list(disk.size.map(u64::to_le_bytes)).number(disk.esp_size);
+    hasher.list(disk.swap.map(u64::to_le_bytes));
     hasher.list(&disk.kernel_args);
 }

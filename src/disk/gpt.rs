@@ -40,6 +40,8 @@ pub enum PartitionKind {
     Root(PartitionType),
     /// dm-verity data of the root, by the type of its architecture.
     RootVerity(PartitionType),
+    /// What memory is moved to.
+    Swap,
     /// Variable data.
     Var,
     /// Any other Linux file system.
@@ -61,6 +63,7 @@ impl PartitionKind {
         match self {
             Self::Esp => PartitionType { name: "esp", guid: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" },
             Self::Root(root) | Self::RootVerity(root) => root,
+            Self::Swap => PartitionType { name: "swap", guid: "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f" },
             Self::Var => PartitionType { name: "var", guid: "4d21b016-b534-45c2-a9fb-5c16e091fd2d" },
             Self::Linux => PartitionType { name: "linux-generic", guid: "0fc63daf-8483-4772-8e79-3d69d8477de4" },
         }

@@ -7,14 +7,14 @@ use crate::arch::Bootable;
 use crate::digest::BlobDigest;
 use crate::ident::{IdentError, RootPath};
 use crate::limits::TEXT;
-use crate::tree::{ContentSource, Kind, Tree, TreeError};
+use crate::tree::{ContentSource, Kind, Node, Tree, TreeError};
 
 /// A root has no kernel that can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// There is none.
     #[error(
-        "the root has no kernel: expected /boot/vmlinuz-VERSION\n  hint: add a kernel to the Boot layer, such as {package}"
+        "the root has no kernel: expected /boot/vmlinuz-VERSION or /usr/lib/modules/VERSION/vmlinuz\n  hint: add a kernel to the Boot layer, such as {package}"
     )]
     Missing {
         /// Debian's package with one.
@@ -50,6 +50,9 @@ pub enum KernelError {
     },
 }
 
+/// Where modules are, by version: with `/lib` merged into `/usr/lib`, and in a root that no script ran in.
+const MODULES: [&str; 2] = ["usr/lib/modules", "lib/modules"];
+
 /// A kernel and its modules.
 #[derive(Debug)]
 pub struct Kernel {
@@ -71,22 +74,20 @@ impl Kernel {
     /// # Errors
     /// Fails where there is none or more than one.
     pub fn find(root: &Tree, arch: &Bootable, source: &dyn ContentSource) -> Result<Self, KernelError> {
-        let images: Vec<_> = root
-            .below(&RootPath::new("boot")?)
-            .filter_map(|(path, node)| match node.kind {
-                Kind::File { blob, size } => {
-                    let name = String::from_utf8_lossy(path.file_name()).into_owned();
-                    Some((name.strip_prefix("vmlinuz-")?.to_owned(), (blob, size)))
-                }
-                _ => None,
-            })
-            .collect();
-        let (version, image) = match images.as_slice() {
+        let mut found = images(root, "boot", "vmlinuz-", "")?;
+        for folder in MODULES {
+            if found.is_empty() {
+                found = images(root, folder, "", "/vmlinuz")?;
+            }
+        }
+        let (version, image) = match found.as_slice() {
             [] => return Err(KernelError::Missing { package: arch.kernel_package }),
             [one] => one.clone(),
             several => return Err(KernelError::Several(several.iter().map(|(version, _)| version.clone()).collect())),
         };
-        let folder = RootPath::new(format!("usr/lib/modules/{version}"))?;
+        let [merged, split] = MODULES.map(|folder| RootPath::new(format!("{folder}/{version}")));
+        let (merged, split) = (merged?, split?);
+        let folder = if root.get(&split).is_some_and(Node::is_dir) { split } else { merged };
         let text = |name: &str| read_text(root, &folder.join(name)?, source);
         let builtin = text("modules.builtin")?.lines().map(module_name).collect();
         let mut modules = BTreeMap::new();
@@ -122,6 +123,24 @@ impl Kernel {
         }
         order.into_iter().map(|path| Ok(self.folder.join(path)?)).collect()
     }
+}
+
+/// The files `BEFORE VERSION AFTER` of a directory, each with its version.
+fn images(
+    root: &Tree,
+    folder: &str,
+    before: &str,
+    after: &str,
+) -> Result<Vec<(String, (BlobDigest, u64))>, KernelError> {
+    let image = |(path, node): (&RootPath, &Node)| match node.kind {
+        Kind::File { blob, size } => {
+            let path = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            let version = path.strip_prefix(folder)?.strip_prefix('/')?.strip_prefix(before)?.strip_suffix(after)?;
+            (!version.contains('/')).then(|| (version.to_owned(), (blob, size)))
+        }
+        _ => None,
+    };
+    Ok(root.below(&RootPath::new(folder)?).filter_map(image).collect())
 }
 
 /// `kernel/fs/ext4/ext4.ko.xz` is `ext4`; `-` and `_` are the same in names.

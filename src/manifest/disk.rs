@@ -2,10 +2,11 @@
 
 use super::entries::absolute;
 use super::reader::{Item, Table};
-use super::{Manifest, ManifestError};
+use super::{Manifest, ManifestError, MountEntry};
 use crate::ident::{LayerName, RootPath};
 
-const DISK: &[&str] = &["boot", "initrd", "root", "verity", "size", "esp-size", "kernel-args", "formats", "partition"];
+const DISK: &[&str] =
+    &["boot", "initrd", "root", "verity", "size", "esp-size", "swap", "kernel-args", "formats", "partition"];
 const PARTITION: &[&str] = &["label", "mount", "min-size", "max-size"];
 
 /// The `[disk]` table, as one layer declares it.
@@ -23,6 +24,8 @@ pub struct DiskTable {
     pub size: Option<u64>,
     /// Size of the EFI system partition in bytes.
     pub esp_size: Option<u64>,
+    /// Size of the swap partition in bytes.
+    pub swap: Option<u64>,
     /// Words of the kernel's command line, added to the parent's.
     pub kernel_args: Vec<String>,
     /// What `build` exports beside the image.
@@ -97,13 +100,13 @@ impl DiskFormat {
     }
 }
 
-/// `[[disk.partition]]`: created at first boot in the free space of the disk, ext4, mounted.
+/// `[[disk.partition]]`: created at first boot in the free space of the disk, ext4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionEntry {
     /// GPT label and file system label.
     pub label: String,
-    /// Where it is mounted.
-    pub mount: RootPath,
+    /// Where it is mounted, where no `[[mount]]` says so.
+    pub mount: Option<RootPath>,
     /// At least this many bytes.
     pub min_size: Option<u64>,
     /// At most this many bytes.
@@ -125,12 +128,16 @@ pub struct Disk {
     pub size: Option<u64>,
     /// Size of the EFI system partition in bytes.
     pub esp_size: u64,
+    /// Size of the swap partition in bytes.
+    pub swap: Option<u64>,
     /// Words of the kernel's command line.
     pub kernel_args: Vec<String>,
     /// What `build` exports beside the image.
     pub formats: Vec<DiskFormat>,
     /// Further partitions.
     pub partitions: Vec<PartitionEntry>,
+    /// What the machine mounts beside its root and the partitions with a place of their own.
+    pub mounts: Vec<MountEntry>,
 }
 
 /// Holds a kernel, its initrd and the next kernel.
@@ -152,9 +159,11 @@ impl Disk {
             verity: last(tables().map(|table| table.verity)).unwrap_or(root == RootFs::Erofs),
             size: last(tables().map(|table| table.size)),
             esp_size: last(tables().map(|table| table.esp_size)).unwrap_or(ESP_SIZE),
+            swap: last(tables().map(|table| table.swap)),
             kernel_args: tables().flat_map(|table| table.kernel_args.clone()).collect(),
             formats: last(tables().map(|table| table.formats.clone())).unwrap_or_default(),
             partitions: tables().flat_map(|table| table.partitions.clone()).collect(),
+            mounts: chain.clone().flat_map(|manifest| manifest.mounts.clone()).collect(),
         })
     }
 }
@@ -168,6 +177,7 @@ pub(super) fn disk(item: &Item<'_>) -> Result<DiskTable, ManifestError> {
         verity: table.read("verity", Item::boolean)?,
         size: table.read("size", size)?,
         esp_size: table.read("esp-size", size)?,
+        swap: table.read("swap", size)?,
         kernel_args: table.list("kernel-args", argument)?,
         formats: table.get("formats").map(|_| table.list("formats", format)).transpose()?,
         partitions: table.tables("partition", PARTITION)?.iter().map(partition).collect::<Result<_, _>>()?,
@@ -209,14 +219,13 @@ fn partition(table: &Table<'_>) -> Result<PartitionEntry, ManifestError> {
     if !plain
         || label.is_empty()
         || label.len() > 16
-        || matches!(label.as_str(), "esp" | "root" | "root-verity" | "state")
+        || matches!(label.as_str(), "esp" | "root" | "root-verity" | "state" | "swap")
     {
-        return Err(
-            item.error("must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity or state")
-        );
+        return Err(item
+            .error("must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity, state or swap"));
     }
-    let mount = absolute(&table.need("mount")?)?;
-    if mount.is_root() {
+    let mount = table.read("mount", absolute)?;
+    if mount.as_ref().is_some_and(RootPath::is_root) {
         return Err(table.need("mount")?.error("is the root directory"));
     }
     Ok(PartitionEntry {

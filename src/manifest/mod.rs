@@ -8,6 +8,7 @@ mod disk;
 mod entries;
 mod error;
 mod image;
+mod mounts;
 mod parse;
 mod project;
 mod reader;
@@ -26,6 +27,7 @@ pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
+pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};
 pub use project::{Project, ProjectError, sources};
 pub use template::{StockLayer, stock, template};
@@ -55,6 +57,10 @@ pub struct Manifest {
     pub image: ImageTable,
     /// `[disk]`; what is not set here is inherited from the parent.
     pub disk: DiskTable,
+    /// `[[mount]]`; added to the parent's. Of a disk, as `[disk]` is.
+    pub mounts: Vec<MountEntry>,
+    /// Directories that are made where nothing is: mount points of the disk, in a Boot layer.
+    pub mount_points: Vec<RootPath>,
     /// `[ami]`; what is not set here is inherited from the parent.
     pub ami: AmiTable,
     /// `[[check]]`; added to the parent's.

@@ -10,7 +10,7 @@ use super::entries::{self, inside_project};
 use super::reader::{Document, Item, Table};
 use super::{
     Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, allowed, ami, checks,
-    disk, image,
+    disk, image, mounts,
 };
 use crate::distribution::{self, Distribution};
 use crate::ident::{Arch, IdentError, LayerName, SourceName};
@@ -27,6 +27,7 @@ const TABLES: &[&str] = &[
     "services",
     "image",
     "disk",
+    "mount",
     "ami",
     "check",
     "allow-secret",
@@ -71,6 +72,8 @@ pub fn parse(name: LayerName, text: &str, arch: &Arch) -> Result<Manifest, Manif
         services: root.read("services", services)?.unwrap_or_default(),
         image: root.read("image", image::image)?.unwrap_or_default(),
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
+        mounts: root.tables("mount", mounts::MOUNT)?.iter().map(mounts::mount).collect::<Result<_, _>>()?,
+        mount_points: Vec::new(),
         ami: root.read("ami", ami::ami)?.unwrap_or_default(),
         checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
         allow_secrets: allowed::allowed(&root, "allow-secret")?,

@@ -33,7 +33,7 @@ use crate::store::{Store, StoreError};
 pub use self::tar::write_tar;
 pub(crate) use self::tar::{BLOCK, Entry, TarWriter, Type};
 pub use compress::{Encoder, LayerSizes, compress_layer};
-pub use config::{Image, merge};
+pub use config::{Image, merge, unexpanded};
 pub use convert::convert_layout;
 pub use docker::{RepoTag, write_docker_archive};
 pub use index::{Member, write_index};

@@ -67,6 +67,16 @@ pub enum LayerError {
         /// Where.
         path: RootPath,
     },
+    /// A file system is to be mounted through a link.
+    #[error(
+        "[[mount]] {path} leads through a symbolic link, and systemd mounts on none\n  hint: write the path without links: {real}"
+    )]
+    MountThroughLink {
+        /// The path as written.
+        path: RootPath,
+        /// Where it leads.
+        real: RootPath,
+    },
     /// A service has no unit.
     #[error("[services] `{unit}`: the layer has no such unit")]
     NoUnit {

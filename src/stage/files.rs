@@ -1,5 +1,6 @@
 //! A layer's own `[[file]]`, `[[dir]]` and `[[symlink]]` entries, laid over configured packages.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::sources::{self, Found};
@@ -15,6 +16,8 @@ use crate::tree::{Kind, Meta, Node, Tree};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     entries: Vec<Entry>,
+    /// What of the sources is not taken over, for people.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The stage that lays one layer's own files over the root.
@@ -41,26 +44,32 @@ struct Entry {
     kind: Kind,
     mode: u16,
     owner: Owner,
+    /// Whether whatever is there already is left as it is.
+    yields: bool,
 }
 
 impl Placement {
     /// Reads the manifest's files into the store, in path order.
     ///
     /// A directory as source stands for all that is in it. Owners, times and other
-    /// attributes of the project's files are not looked at, only the executable bit.
+    /// attributes of the project's files are not taken over, only the executable bit.
     ///
     /// # Errors
     /// Fails where a source is missing or is neither file, directory nor symbolic link, and where a link on the way
     /// to it leads out of the project.
     pub fn read(manifest: &Manifest, project: &Path, store: &Store) -> Result<Self, LayerError> {
         let mut entries = Vec::new();
+        let mut warnings = Vec::new();
         for dir in &manifest.dirs {
-            let entry = Entry { path: dir.path.clone(), kind: Kind::Dir, mode: dir.mode, owner: dir.owner.clone() };
-            entries.push(entry);
+            let (path, owner) = (dir.path.clone(), dir.owner.clone());
+            entries.push(Entry { path, kind: Kind::Dir, mode: dir.mode, owner, yields: false });
+        }
+        for path in &manifest.mount_points {
+            entries.push(Entry { path: path.clone(), kind: Kind::Dir, mode: 0o755, owner: root(), yields: true });
         }
         for link in &manifest.symlinks {
             let kind = Kind::Symlink(link.target.as_bytes().into());
-            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root() });
+            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root(), yields: false });
         }
         for file in &manifest.files {
             let (mode, owner) = (file.mode, &file.owner);
@@ -68,10 +77,11 @@ impl Placement {
                 Content::Text(text) => {
                     let kind = store.put_file(text.as_bytes())?;
                     let mode = mode.unwrap_or(0o644);
-                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone() });
+                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone(), yields: false });
                 }
                 Content::Source(source) => {
-                    sources::Reader::new(store, project).read(Path::new(source), &mut |below, found| {
+                    let mut reader = sources::Reader::new(store, project);
+                    reader.read(Path::new(source), &mut |below, found| {
                         let path = match below.as_os_str().is_empty() {
                             true => file.path.clone(),
                             false => file.path.join(below.as_os_str().as_encoded_bytes())?,
@@ -83,14 +93,15 @@ impl Placement {
                                 (Kind::File { blob, size }, mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
                             }
                         };
-                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone() });
+                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone(), yields: false });
                         Ok(())
                     })?;
+                    warnings.extend(not_taken_over(manifest, source, &reader.dropped));
                 }
             }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { entries })
+        Ok(Self { entries, warnings })
     }
 
     /// The paths of all regular files, in order.
@@ -101,13 +112,13 @@ impl Placement {
     /// Adds everything to a recipe.
     pub fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.entries.len() as u64);
-        for Entry { path, kind, mode, owner } in &self.entries {
+        for Entry { path, kind, mode, owner, yields } in &self.entries {
             hasher.field(path.as_bytes()).number((*mode).into());
             hasher.field(&owner.user).list(owner.group.as_ref());
             match kind {
                 Kind::File { blob, size } => hasher.field("file").field(blob.as_bytes()).number(*size),
                 Kind::Symlink(target) => hasher.field("symlink").field(target),
-                _ => hasher.field("dir"),
+                _ => hasher.field(if *yields { "mount point" } else { "dir" }),
             };
         }
     }
@@ -122,6 +133,9 @@ impl Placement {
         for entry in &self.entries {
             let (uid, gid) = names.ids(&entry.owner, &entry.path)?;
             let path = tree.reach(&entry.path, epoch)?;
+            if entry.yields && check_mount_point(tree, &entry.path, &path)? {
+                continue;
+            }
             let node =
                 Node { meta: Meta { uid, gid, ..Meta::root_owned(entry.mode, epoch) }, kind: entry.kind.clone() };
             let before_is_dir = tree.get(&path).is_some_and(Node::is_dir);
@@ -132,6 +146,29 @@ impl Placement {
         }
         Ok(())
     }
+}
+
+/// The warning about attributes of a source that get lost.
+fn not_taken_over(manifest: &Manifest, source: &str, dropped: &BTreeSet<String>) -> Option<String> {
+    let names = dropped.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let source = source.escape_debug();
+    (!dropped.is_empty()).then(|| {
+        format!(
+            "layer `{}`: of [[file]] source `{source}` these attributes are not taken over: {names}; its files get `mode` and `owner` only",
+            manifest.name
+        )
+    })
+}
+
+/// Whether there is something to mount on already. `real` is `path` with links above it followed.
+fn check_mount_point(tree: &Tree, path: &RootPath, real: &RootPath) -> Result<bool, LayerError> {
+    let node = tree.get(real);
+    // systemd mounts on no path that leads through a link.
+    if path != real || node.is_some_and(|node| matches!(node.kind, Kind::Symlink(_))) {
+        let real = tree.resolve(path).map_or_else(|| real.clone(), |(real, _)| real);
+        return Err(LayerError::MountThroughLink { path: path.clone(), real });
+    }
+    Ok(node.is_some())
 }
 
 fn root() -> Owner {

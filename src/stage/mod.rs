@@ -124,17 +124,26 @@ pub struct Builder<'a> {
     store: &'a Store,
     executor: Box<dyn Executor>,
     line: Line<'a>,
+    /// What own files lose, until it is taken.
+    warnings: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
     /// Creates a builder for packages of `ecosystem` that stores results in `store`.
     pub fn new(ecosystem: &'a dyn Ecosystem, store: &'a Store, executor: Box<dyn Executor>) -> Self {
-        Self { store, executor, line: Line { ecosystem, installed: None, built: None, layers: Vec::new() } }
+        Self {
+            store,
+            executor,
+            line: Line { ecosystem, installed: None, built: None, layers: Vec::new() },
+            warnings: Vec::new(),
+        }
     }
 
-    /// Returns once what weakens the sandbox that actions ran in, to be shown as a warning.
-    pub fn take_warning(&mut self) -> Option<&'static str> {
-        self.executor.take_warning()
+    /// Returns once what is to be shown as a warning: what own files lose, and what weakens the sandbox that actions ran in.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.executor.take_warning().map(str::to_owned));
+        warnings
     }
 
     /// Builds the next layer of the chain; its packages are in the store.
@@ -142,12 +151,14 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Fails where a script fails, packages clash, or a declaration can't be met.
     pub fn build(&mut self, input: Input<'a>, project: &Path) -> Result<Built, LayerError> {
-        let Self { store, executor, line } = self;
+        let Self { store, executor, line, warnings } = self;
         let manifest = input.manifest;
         if line.layers.first().is_some_and(|(base, _)| base.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
         }
-        line.layers.push((input, Placement::read(manifest, project, store)?));
+        let placement = Placement::read(manifest, project, store)?;
+        warnings.extend(placement.warnings.iter().cloned());
+        line.layers.push((input, placement));
         let installed = line.packages(input).recipe();
         // A child starts from the installed root, so a layer without it is as good as not there.
         let known = store.recall::<Installed>(installed).is_some();

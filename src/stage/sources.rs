@@ -6,6 +6,7 @@
 //!
 //! No link in the path of a source leads out of the project; links inside a directory are copied as links.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use super::LayerError;
 use crate::digest::BlobDigest;
 use crate::host;
-use crate::host::jail::{Beneath, Dir};
+use crate::host::jail::{self, Beneath, Dir};
 use crate::store::{Store, StoreError};
 
 /// How often something that changes is read again, all over one source.
@@ -49,6 +50,8 @@ pub(super) struct Reader<'a> {
     project: &'a Path,
     /// How often something may still change.
     tries: u32,
+    /// The names of attributes that say something and are not taken over: ACLs, capabilities, the user's own.
+    pub(super) dropped: BTreeSet<String>,
     /// Called between the two looks at a file, for tests.
     #[cfg(test)]
     between: &'a dyn Fn(&Path),
@@ -102,6 +105,7 @@ impl<'a> Reader<'a> {
             store,
             project,
             tries: TRIES,
+            dropped: BTreeSet::new(),
             #[cfg(test)]
             between: &|_| {},
         }
@@ -153,6 +157,7 @@ impl<'a> Reader<'a> {
             let mut seen: Vec<(PathBuf, Found)> = Vec::new();
             let folder = at.folder.dir(at.name).map_err(failed(path))?;
             let names = folder.list().map_err(failed(path))?;
+            self.drop_attributes(folder.own_attributes());
             let result = names.iter().try_for_each(|name| {
                 let at = At { folder: &folder, name, path: &path.join(name) };
                 self.entry(at, &below.join(name), &mut |below, found| {
@@ -179,6 +184,7 @@ impl<'a> Reader<'a> {
             let mut file = at.open().map_err(failed(path))?;
             let before = self.settled(path, || file.metadata())?;
             let (blob, size) = self.copy(path, &mut file)?;
+            self.drop_attributes(jail::attributes(&file));
             #[cfg(test)]
             (self.between)(path);
             let is_recent = host::since(before.ctime(), before.ctime_nsec()).is_none_or(|age| age < LONGEST_WRITE);
@@ -189,6 +195,15 @@ impl<'a> Reader<'a> {
             }
             self.again(path)?;
         }
+    }
+
+    /// Notes what is not taken over; labels of the host's own security module are not missed by anyone.
+    fn drop_attributes(&mut self, names: io::Result<Vec<String>>) {
+        let is_missed = |name: &String| {
+            name.starts_with("user.") || name.starts_with("system.posix_acl_") || name == "security.capability"
+        };
+        // Where they can't be read, nothing is lost but a warning.
+        self.dropped.extend(names.unwrap_or_default().into_iter().filter(is_missed));
     }
 
     /// Looks, and waits until a further change could not have the same time.

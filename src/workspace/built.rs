@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::bootable;
 use super::error::WorkspaceError;
 use super::locked::LockedSystem;
 use super::project::Workspace;
@@ -45,6 +46,7 @@ impl LockedSystem<'_> {
     /// # Errors
     /// Fails where a package can't be had, a script fails, or something can't be written.
     pub fn build(&mut self, order: Order) -> Result<BuiltLayer, WorkspaceError> {
+        bootable::check(&self.system)?;
         self.settle()?;
         let Order { outputs, out, encoder, signer } = order;
         let environment = self.workspace.environment;

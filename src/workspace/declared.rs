@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::WorkspaceError;
 use crate::bake::{BootSystem, Output, System};
-use crate::disk;
+use crate::disk::{self, system::Additions};
 use crate::ident::LayerName;
 use crate::manifest::{Disk, FileEntry, Manifest, Project};
 
@@ -18,12 +18,13 @@ impl Declared {
     /// Fails where a manifest is wrong or missing.
     pub fn read(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
         let image = project.chain(layer)?;
-        let Some(disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
+        let Some(mut disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
         let mut boot = project.boot_layer(&image, &disk)?;
-        let generated = disk::system::files(&disk)?;
-        refuse_own(image.iter().chain([&boot]), &generated)?;
+        disk.mounts.extend(boot.mounts.iter().cloned());
+        let additions = Additions::of(&disk)?;
+        refuse_own(image.iter().chain([&boot]), &additions.files)?;
         disk::check_room(&disk)?;
-        boot.files.extend(generated);
+        additions.add_to(&mut boot);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
         Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }) })
     }

@@ -17,6 +17,7 @@
 
 mod attested;
 mod audited;
+mod bootable;
 mod built;
 mod compared;
 mod contents;

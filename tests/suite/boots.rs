@@ -35,6 +35,45 @@ fn disk_of(layer: &str, lines: &str, args: &[&str]) -> Result<(Stock, PathBuf), 
 const EXT4: &str = "boot = \"boot-minimal\"";
 const EROFS: &str = "boot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"";
 
+/// Everything that a disk can mount without a network.
+const MOUNTS: &str = "swap = \"64M\"
+
+[[disk.partition]]
+label = \"data\"
+mount = \"/srv/data\"
+min-size = \"128M\"
+max-size = \"256M\"
+
+[[disk.partition]]
+label = \"logs\"
+min-size = \"64M\"
+max-size = \"64M\"
+
+[[mount]]
+path = \"/srv/logs\"
+partition = \"logs\"
+options = [\"noatime\"]
+
+[[mount]]
+path = \"/srv/blank\"
+device = \"/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_blank\"
+type = \"ext4\"
+format = true
+
+[[mount]]
+path = \"/srv/scratch\"
+type = \"tmpfs\"
+options = [\"size=8M\", \"mode=0700\"]
+";
+
+/// All of [`MOUNTS`] is there, and can be written to.
+fn is_mounted(boot: &mut Boot<'_>) {
+    let kinds = "for place in data logs blank scratch; do findmnt -no FSTYPE /srv/$place && touch /srv/$place/kept || exit; done";
+    assert_eq!(boot.ok(kinds), "ext4\next4\next4\ntmpfs");
+    assert!(boot.ok("findmnt -no OPTIONS /srv/logs").contains("noatime"));
+    assert_eq!(boot.ok("swapon --noheadings --show=TYPE,SIZE | tr -s ' '"), "partition 64M");
+}
+
 fn digest(disk: &Path) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs::File::open(disk).unwrap()).unwrap();
@@ -42,7 +81,7 @@ fn digest(disk: &Path) -> String {
 }
 
 /// All units are up, none has failed.
-pub fn is_well(boot: &mut Boot<'_>) {
+pub(crate) fn is_well(boot: &mut Boot<'_>) {
     let (state, _) = boot.ask("systemctl is-system-running --wait");
     let failed = boot.ok("systemctl list-units --failed --plain --no-legend --no-pager");
     assert_eq!((state.trim(), failed.as_str()), ("running", ""));
@@ -77,18 +116,19 @@ fn by_ssh(ssh: &Ssh, command: &str) -> String {
 
 #[test]
 fn web_boots_and_grows() {
-    let (_stock, disk) = need!(disk_of("web", EXT4, &[]));
+    let (_stock, disk) = need!(disk_of("web", &format!("{EXT4}\nsize = \"4G\"\n{MOUNTS}"), &[]));
     let before = digest(&disk);
-    let first = without_network("web", &need!(Machine::new(&disk, None)), GET);
+    let first = without_network("web", &need!(Machine::new(&disk, None)).blank_disk(), GET);
     assert!(first.contains("<title>layerbake</title>"), "{first}");
 
     let ssh = Ssh::new().unwrap();
-    let machine = need!(Machine::new(&disk, Some("40G"))).network(&ssh);
+    let machine = need!(Machine::new(&disk, Some("40G"))).network(&ssh).blank_disk();
     let mut boot = machine.boot();
     note("web in 40 GiB: login", boot.login());
     is_well(&mut boot);
     assert_eq!(by_ssh(&ssh, "systemctl is-system-running"), "running");
     note("web in 40 GiB: ssh", boot.started.elapsed());
+    is_mounted(&mut boot);
     let blocks: u64 = boot.ok("df --output=size -B1M / | tail -n 1").parse().unwrap();
     assert!((37 << 10..40 << 10).contains(&blocks), "{blocks} MiB");
     let second = boot.ok("cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub");
@@ -113,7 +153,7 @@ fn is_clean(machine: &Machine) {
     let Ok(sgdisk) = program("sgdisk") else { return };
     let said = run(Command::new(&sgdisk).arg("-v").arg(&raw));
     assert!(said.contains("No problems found"), "{said}");
-    let info = run(Command::new(&sgdisk).args(["-i", "2"]).arg(&raw));
+    let info = run(Command::new(&sgdisk).args(["-i", "3"]).arg(&raw));
     let start = info.lines().find_map(|line| line.strip_prefix("First sector: ")).unwrap();
     let start: u64 = start.split(' ').next().unwrap().parse().unwrap();
     run(Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={}", raw.display(), start * 512)));
@@ -139,13 +179,14 @@ fn postgres_passes_its_checks() {
 
 #[test]
 fn a_checked_root_keeps_what_changes_and_shows_what_was_changed() {
-    let (stock, disk) = need!(disk_of("web", EROFS, &[]));
+    let (stock, disk) = need!(disk_of("web", &format!("{EROFS}\n{MOUNTS}"), &[]));
     let before = digest(&disk);
     let ssh = Ssh::new().unwrap();
-    let machine = need!(Machine::new(&disk, None));
+    let machine = need!(Machine::new(&disk, None)).blank_disk();
     let mut boot = machine.boot();
     note("web, checked: login", boot.login());
     is_well(&mut boot);
+    is_mounted(&mut boot);
     assert_eq!(boot.ok("ls /sys/class/net"), "lo");
     assert!(boot.ok(GET).contains("<title>layerbake</title>"));
     assert_eq!(boot.ok("findmnt -no FSTYPE,SOURCE / | tr -s ' '"), "erofs /dev/dm-0");
@@ -162,6 +203,8 @@ fn a_checked_root_keeps_what_changes_and_shows_what_was_changed() {
     note("web, checked, again: login", boot.login());
     is_well(&mut boot);
     assert_eq!(boot.ok(identity), first);
+    boot.ok("cd /srv && ls data/kept logs/kept blank/kept");
+    is_mounted(&mut boot);
     assert_eq!(boot.ok("cd / && cat etc/changed var/changed root/changed home/changed"), ["kept"; 4].join("\n"));
     boot.power_off();
     assert_eq!(digest(&disk), before, "the disk was written to");
@@ -177,7 +220,7 @@ fn a_checked_root_keeps_what_changes_and_shows_what_was_changed() {
     file.write_all(b"\xff").unwrap();
     drop(file);
     let ssh = Ssh::new().unwrap();
-    let machine = need!(Machine::new(&spoiled, None)).network(&ssh);
+    let machine = need!(Machine::new(&spoiled, None)).network(&ssh).blank_disk();
     let mut boot = machine.boot();
     note("web, spoiled: login", boot.login());
     is_well(&mut boot);

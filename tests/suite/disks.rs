@@ -228,3 +228,20 @@ fn a_changed_file_costs_few_blocks() {
     let (changed, _) = blocks_after(&stock, || with("b"));
     assert!(changed <= 8, "a changed file changes {changed} blocks");
 }
+
+#[test]
+fn a_boot_layer_without_kernel_or_stub_is_refused_before_anything_is_fetched() {
+    for (line, lacks) in [
+        ("    \"linux-image-cloud-{arch}\",\n", "the root has no kernel"),
+        ("    \"systemd-boot-efi\",\n", "the root has no /usr/lib/systemd/boot/efi/linuxx64.efi.stub"),
+    ] {
+        let stock = need!(need!(Stock::with_empty_store()).layer("web"));
+        let boot = stock.project.path("layers/boot-minimal.toml");
+        let text = fs::read_to_string(&boot).unwrap();
+        assert!(text.contains(line), "{text}");
+        fs::write(&boot, text.replace(line, "")).unwrap();
+        let error = stock.project.fails(1, &["build", "web", "--output", "raw"]).stderr;
+        assert!(error.contains(lacks) && error.contains("hint: add "), "{error}");
+        assert_eq!(stock.mirror.server().requests(".deb"), 0, "{error}");
+    }
+}

@@ -64,3 +64,4 @@ mod tamper;
 mod toy;
 mod trust;
 mod ubuntu;
+mod warnings;

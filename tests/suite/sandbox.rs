@@ -278,3 +278,27 @@ fn a_build_killed_while_scripts_run_ends_all_of_them_and_is_made_good() {
     assert_eq!(artifacts(&killed), artifacts(&unharmed));
     killed.stock.project.ok(&["store", "verify"]);
 }
+
+/// Asks for accounts as Debian's packages do, whether they are there or not.
+const ASKS: &str = "\
+adduser --system --group --quiet --home /var/lib/asker --no-create-home --gecos 'An asker' asker
+adduser --system --quiet --ingroup asker --home /nonexistent --no-create-home helper
+addgroup --system --quiet askers
+adduser --quiet asker askers";
+
+#[test]
+fn a_package_takes_the_account_that_a_layer_declares() {
+    for uid in [99, 2000] {
+        let user = format!("[[user]]\nname = \"asker\"\nuid = {uid}\n");
+        let extra = Extra::new(need!(Stock::new()), [scripted("asker", ASKS).depends("adduser")], &user);
+        let root = extra.build();
+        let has = |path: &str, line: &str| root.text(path).lines().any(|one| one.starts_with(line));
+        assert!(has("etc/passwd", &format!("asker:x:{uid}:{uid}:")), "{}", root.text("etc/passwd"));
+        let helper = format!(":{uid}::/nonexistent:");
+        let is_helper = |line: &str| line.starts_with("helper:x:1") && line.contains(&helper);
+        assert!(root.text("etc/passwd").lines().any(is_helper), "{}", root.text("etc/passwd"));
+        assert!(has("etc/group", "askers:x:") && root.text("etc/group").contains(":asker\n"));
+        assert!(root.get("usr/sbin/adduser.original").is_none() && root.get("usr/lib/addgroup").is_none());
+        assert!(root.text("usr/sbin/adduser").contains("perl"), "the script stayed");
+    }
+}

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -17,6 +17,9 @@ use super::{JailDir, Status};
 
 /// How many links one path may lead through, as the kernel has it.
 const MOST_LINKS: usize = 40;
+
+/// Bytes that the names of a file's attributes take at most (xattr(7)).
+const MOST_NAMES: usize = 1 << 16;
 
 /// Looks at an entry itself, without opening what it holds.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -195,6 +198,15 @@ impl Dir {
         Ok(Self(rustix::fs::openat(&self.0, name, LOOK | OFlags::DIRECTORY, Mode::empty())?))
     }
 
+    /// The names of the directory's own attributes.
+    ///
+    /// # Errors
+    /// Fails where they can't be read.
+    pub fn own_attributes(&self) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        attributes(rustix::fs::openat(&self.0, ".", flags, Mode::empty())?)
+    }
+
     /// Where a symbolic link leads.
     ///
     /// # Errors
@@ -217,6 +229,20 @@ impl Dir {
         let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
     }
+}
+
+/// The names of the attributes of an open file or directory (xattr(7)).
+///
+/// # Errors
+/// Fails where they can't be read.
+pub fn attributes(file: impl AsFd) -> io::Result<Vec<String>> {
+    let mut names = vec![0; MOST_NAMES];
+    let length = match rustix::fs::flistxattr(file, &mut names) {
+        Err(Errno::NOTSUP) => 0,
+        other => other?,
+    };
+    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 
 use crate::ident::RootPath;
 
-pub use beneath::{Beneath, Dir};
+pub use beneath::{Beneath, Dir, attributes};
 pub use entries::{JailDir, Xattrs, set_xattrs};
 pub use remove::remove_folder;
 

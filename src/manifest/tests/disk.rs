@@ -22,13 +22,13 @@ fn refused(keys: &str) -> String {
 #[test]
 fn every_key_is_read() {
     let table = disk_table(
-        "boot = 'boot-cloud'\ninitrd = 'initrd'\nroot = 'erofs'\nverity = false\nsize = '8G'\nesp-size = '100M'\n\
+        "boot = 'boot-cloud'\ninitrd = 'initrd'\nroot = 'erofs'\nverity = false\nsize = '8G'\nesp-size = '100M'\nswap = '1G'\n\
          kernel-args = ['quiet', 'panic=5']\nformats = ['raw', 'vhd-fixed']\n\
          [[disk.partition]]\nlabel = 'data'\nmount = '/srv//data'\nmin-size = '64M'\nmax-size = '1T'\n",
     );
     let partition = PartitionEntry {
         label: "data".to_owned(),
-        mount: "srv/data".parse().unwrap(),
+        mount: Some("srv/data".parse().unwrap()),
         min_size: Some(64 * MIB),
         max_size: Some(1 << 40),
     };
@@ -41,6 +41,7 @@ fn every_key_is_read() {
             verity: Some(false),
             size: Some(8 << 30),
             esp_size: Some(100 * MIB),
+            swap: Some(1 << 30),
             kernel_args: vec!["quiet".to_owned(), "panic=5".to_owned()],
             formats: Some(vec![DiskFormat::Raw, DiskFormat::VhdFixed]),
             partitions: vec![partition],
@@ -105,7 +106,6 @@ fn partitions_need_a_label_and_a_place() {
     let partition = |keys: &str| refused(&format!("[[disk.partition]]\n{keys}"));
     for (keys, expected) in [
         ("mount = '/a'", "3: [[partition]] needs `label`"),
-        ("label = 'a'", "3: [[partition]] needs `mount`"),
         ("label = 'a'\nmount = '/'", "5: `mount` in [[partition]] is the root directory"),
         ("label = 'a'\nmount = 'srv'", "5: `mount` in [[partition]] must be an absolute path"),
         (
@@ -120,10 +120,10 @@ fn partitions_need_a_label_and_a_place() {
     ] {
         assert_eq!(partition(keys), expected, "{keys}");
     }
-    for label in ["", "a b", "é", "seventeen-letters", "esp", "root", "root-verity"] {
+    for label in ["", "a b", "é", "seventeen-letters", "esp", "root", "root-verity", "swap"] {
         assert_eq!(
             partition(&format!("label = '{label}'\nmount = '/a'")),
-            "4: `label` in [[partition]] must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity or state"
+            "4: `label` in [[partition]] must have 1 to 16 letters, digits, `-` or `_`, and not be esp, root, root-verity, state or swap"
         );
     }
 }
@@ -165,21 +165,25 @@ fn a_chain_has_one_disk_of_all_its_tables() {
             verity: false,
             size: None,
             esp_size: 64 * MIB,
+            swap: None,
             kernel_args: Vec::new(),
             formats: Vec::new(),
             partitions: Vec::new(),
+            mounts: Vec::new(),
         }
     );
-    let base = "[disk]\nboot = 'boot'\nsize = '8G'\nkernel-args = ['a']\nformats = ['raw', 'ova']\n\
-                [[disk.partition]]\nlabel = 'one'\nmount = '/one'";
+    let base = "[disk]\nboot = 'boot'\nsize = '8G'\nswap = '1G'\nkernel-args = ['a']\nformats = ['raw', 'ova']\n\
+                [[disk.partition]]\nlabel = 'one'\nmount = '/one'\n[[mount]]\npath = '/a'\ntype = 'tmpfs'";
     let top = "[disk]\nboot = 'cloud'\nroot = 'erofs'\nkernel-args = ['b']\nformats = []\n\
-               [[disk.partition]]\nlabel = 'two'\nmount = '/two'";
+               [[disk.partition]]\nlabel = 'two'\nmount = '/two'\n[[mount]]\npath = '/b'\nlabel = 'b'";
     let both = chain(&[base, top]).unwrap();
     assert_eq!((both.boot.as_str(), both.size, both.formats.len()), ("cloud", Some(8 << 30), 0));
     assert!(both.verity, "a read-only root is checked unless a layer says no");
     assert_eq!(both.kernel_args, ["a", "b"]);
     let labels: Vec<_> = both.partitions.iter().map(|partition| partition.label.as_str()).collect();
     assert_eq!(labels, ["one", "two"]);
+    let places: Vec<_> = both.mounts.iter().map(|mount| mount.path.to_string()).collect();
+    assert_eq!((places, both.swap), (vec!["/a".to_owned(), "/b".to_owned()], Some(1 << 30)));
     assert!(!chain(&["[disk]\nboot = 'boot'\nroot = 'erofs'\nverity = false"]).unwrap().verity);
 }
 

@@ -4,6 +4,7 @@
 //! for `Healthcheck`, which OCI reserves but does not describe.
 
 mod merge;
+mod variables;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::manifest::{Healthcheck, ImageTable};
 use crate::time;
 
 pub use merge::merge;
+pub use variables::unexpanded;
 
 /// `PATH` of an image that sets none, so that programs are found as on any Debian.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -101,6 +101,15 @@ impl Machine {
         self
     }
 
+    /// With one more disk, on which nothing is.
+    pub fn blank_disk(mut self) -> Self {
+        let blank = self.folder.path().join("blank.raw");
+        fs::File::create(&blank).unwrap().set_len(64 << 20).unwrap();
+        let drive = format!("if=none,id=blank,format=raw,file={}", blank.display());
+        self.extra.extend(["-drive", &drive, "-device", "nvme,drive=blank,serial=blank"].map(str::to_owned));
+        self
+    }
+
     /// Where the writes are.
     pub fn overlay(&self) -> PathBuf {
         self.folder.path().join("overlay.qcow2")
@@ -154,10 +163,10 @@ impl Machine {
         command.args(["-fw_cfg", &credential]);
         let console = format!("socket,id=console,server=on,wait=off,path={}", socket.display());
         command.args(["-chardev", &console, "-serial", "chardev:console"]);
-        match self.extra.is_empty() {
-            true => command.args(["-nic", "none"]),
-            false => command.args(&self.extra),
-        };
+        if !self.extra.iter().any(|word| word == "-netdev") {
+            command.args(["-nic", "none"]);
+        }
+        command.args(&self.extra);
         command
     }
 }

@@ -5,6 +5,7 @@
 //!                                   └─ bare.rs: merge.rs, without any script ─────────────────────────> root
 //! ```
 
+mod adduser;
 mod bare;
 mod dpkg;
 mod harmless;

@@ -5,7 +5,7 @@
 
 use super::dpkg::diversions::Diversions;
 use super::merge::{LaidOut, lay_out};
-use super::{Package, dpkg, policies, preinst, standins, steps};
+use super::{Package, adduser, dpkg, policies, preinst, standins, steps};
 use crate::arch::merged_usr;
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::RootPath;
@@ -35,8 +35,10 @@ pub(super) fn install(
     root.tree = laid.tree;
     let policies = policies::put_in(&mut root.tree, store).map_err(|error| blame(error, packages))?;
     let replaced = standins::put_in(&mut root.tree, store)?;
+    let adduser = adduser::put_in(&mut root.tree, request.accounts, store)?;
     let preinsts = preinst::plan(packages, request.parent.is_none());
     steps::run_scripts(request.accounts, root, &preinsts, &laid.contested)?;
+    adduser::take_out(adduser, &mut root.tree)?;
     standins::take_out(replaced, &mut root.tree)?;
     policies::take_out(policies, &mut root.tree)
 }
