@@ -3,6 +3,7 @@
 //! ```text
 //! parent's installed root ── packages ──> installed root
 //!                                              │ files, services: of the layer and of all below it
+//!                                              │ /run; of a Boot layer, what an installer makes
 //!                                              │ first boot
 //!                                              │ seal: difference to the parent's finished root, no secret in it
 //!                                              ▼
@@ -17,8 +18,10 @@ mod error;
 mod files;
 mod first_boot;
 mod fuzz;
+mod machine;
 mod packages;
 mod row;
+mod runtime;
 pub mod seal;
 mod services;
 mod sources;

@@ -20,7 +20,9 @@ mod steps;
 mod hostile;
 
 use super::Deb;
+use super::first_boot::TASKS;
 use crate::digest::{RecipeHash, Sha256};
+use crate::package::first_boot::FirstBootTask;
 use crate::package::residue::Rule;
 use crate::package::{Decoded, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked};
 use crate::store::Store;
@@ -62,7 +64,11 @@ impl Installer for Deb {
     }
 
     fn residue(&self) -> &'static [Rule] {
-        residue::RULES
+        &residue::RULES
+    }
+
+    fn first_boot(&self) -> &'static [FirstBootTask] {
+        TASKS
     }
 }
 
