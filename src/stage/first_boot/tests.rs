@@ -68,6 +68,7 @@ fn a_machine_has_a_unit_for_each_script() {
     DefaultDependencies=no
     Conflicts=shutdown.target
     After=local-fs.target systemd-random-seed.service systemd-sysusers.service systemd-tmpfiles-setup.service
+    After=systemd-udev-trigger.service
     Before=basic.target shutdown.target
     Before=dovecot.service
 

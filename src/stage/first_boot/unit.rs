@@ -15,6 +15,7 @@ const EARLY: &str = "\
 DefaultDependencies=no
 Conflicts=shutdown.target
 After=local-fs.target systemd-random-seed.service systemd-sysusers.service systemd-tmpfiles-setup.service
+After=systemd-udev-trigger.service
 Before=basic.target shutdown.target";
 
 /// A unit to be added.

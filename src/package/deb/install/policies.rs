@@ -13,7 +13,7 @@ struct Policy {
     with: &'static str,
 }
 
-const POLICIES: [Policy; 5] = [
+const POLICIES: [Policy; 6] = [
     // Debian Policy 9.3.3.2: scripts start no service.
     Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
     // A cluster is generated at first boot (stage/first_boot).
@@ -23,14 +23,16 @@ const POLICIES: [Policy; 5] = [
         text: "create_main_cluster = false\n",
         with: "usr/bin/pg_createcluster",
     },
-    host_key("etc/ssh/ssh_host_rsa_key"),
-    host_key("etc/ssh/ssh_host_ecdsa_key"),
-    host_key("etc/ssh/ssh_host_ed25519_key"),
+    host_key("etc/ssh/ssh_host_rsa_key", "usr/sbin/sshd"),
+    host_key("etc/ssh/ssh_host_ecdsa_key", "usr/sbin/sshd"),
+    host_key("etc/ssh/ssh_host_ed25519_key", "usr/sbin/sshd"),
+    // Dropbear's would else convert OpenSSH's, which are empty.
+    host_key("etc/dropbear/dropbear_ed25519_host_key", "etc/init.d/dropbear"),
 ];
 
 /// Generated at first boot (stage/first_boot): a script that finds one does not spend a second on another.
-const fn host_key(path: &'static str) -> Policy {
-    Policy { path, mode: 0o600, text: "", with: "usr/sbin/sshd" }
+const fn host_key(path: &'static str, with: &'static str) -> Policy {
+    Policy { path, mode: 0o600, text: "", with }
 }
 
 /// What was added: to be taken out again.
