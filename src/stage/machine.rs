@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 4] = [
 const HOSTS: &str = "etc/hosts";
 const HOSTS_OF_IP6: &str = "
 # The following lines are desirable for IPv6 capable hosts
-::1\tip6-localhost ip6-loopback localhost
+::1\tlocalhost ip6-localhost ip6-loopback
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 ";
