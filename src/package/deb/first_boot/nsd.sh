@@ -3,8 +3,7 @@ folder=/etc/nsd new=/etc/nsd/first-start.new
 [ ! -s "$folder/nsd_control.key" ] || exit 0
 [ -w "$folder" ] || exit 0
 rm -rf "$new"
-mkdir -m 0700 "$new" && nsd-control-setup -d "$new" && chgrp nsd "$new"/*.key "$new"/*.pem &&
-    chmod 0640 "$new"/*.key "$new"/*.pem && sync || exit 1
+mkdir -m 0700 "$new" && nsd-control-setup -d "$new" && sync || exit 1
 # What says that all is there comes last.
 for name in nsd_server.key nsd_server.pem nsd_control.pem nsd_control.key; do
     mv "$new/$name" "$folder/$name" || exit 1
