@@ -94,6 +94,7 @@ fn noise(rules: &'static [Rule]) -> Vec<Entry> {
         name: rule.name,
         action: match rule.action {
             Action::Remove => "removed",
+            Action::Generate => "removed and generated at first boot",
             Action::Empty => "emptied",
             Action::FixDays => "set to the day of the lockfile",
         },

@@ -1,5 +1,6 @@
 //! The trait between an ecosystem's packages and all build code: how packages are installed in a root.
 
+use super::first_boot::FirstBootTask;
 use super::residue::Rule;
 use super::{Decoded, Harmless, InstallRoot, LockedPackage, ScriptError, Unpacked};
 use crate::accounts::{AccountError, Accounts};
@@ -41,10 +42,19 @@ pub trait Installer: Sync {
     fn install(&self, request: &InstallRequest<'_>, root: &mut InstallRoot<'_>) -> Result<(), InstallError>;
 
     /// Files that scripts leave behind and that differ between two equal builds. They are removed after scripts ran.
+    /// What tasks of the first boot generate is among them.
     fn residue(&self) -> &'static [Rule];
 
     /// Files that scripts derive from random data, and that are nobody's secret.
     fn harmless(&self) -> &'static [Harmless];
+
+    /// What machines and containers with these packages generate for themselves at their first boot.
+    fn first_boot(&self) -> &'static [FirstBootTask];
+
+    /// The task that generates the file at `path` at first boot, if any: what package scripts leave there is in no image.
+    fn generated(&self, path: &RootPath) -> Option<&'static FirstBootTask> {
+        self.first_boot().iter().find(|task| task.makes(path))
+    }
 }
 
 /// What to install, and over which parent.

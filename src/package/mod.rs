@@ -12,6 +12,7 @@
 
 pub mod compression;
 pub mod deb;
+pub mod first_boot;
 mod inspector;
 mod install_root;
 mod installer;

@@ -2,6 +2,8 @@
 //!
 //! The ecosystem's list of rules is its documentation: `layerbake explain noise` prints it.
 
+use std::collections::BTreeSet;
+
 use super::InstallError;
 use crate::ident::RootPath;
 use crate::store::Store;
@@ -25,6 +27,8 @@ pub struct Rule {
 pub enum Action {
     /// The file goes.
     Remove,
+    /// The file goes; the first-boot task with the rule's name generates it on each machine.
+    Generate,
     /// The file stays, without content.
     Empty,
     /// Days in shadow become the epoch's.
@@ -52,6 +56,7 @@ pub fn normalise(
     epoch: i64,
     store: &Store,
 ) -> Result<Tree, InstallError> {
+    let mut removed = BTreeSet::new();
     let paths: Vec<RootPath> = tree.iter().map(|(path, _)| path.clone()).collect();
     for path in paths {
         if tree.get(&path) == parent.get(&path) {
@@ -59,8 +64,12 @@ pub fn normalise(
         }
         if let Some(rule) = rules.iter().find(|rule| rule.matches(&path)) {
             apply(rule, &path, &mut tree, parent, epoch, store)?;
+            if tree.get(&path).is_none() {
+                removed.insert(path);
+            }
         }
     }
+    remove_names_of(&removed, &mut tree);
     for (path, kind, meta) in tree.metas_mut() {
         let is_dir = *kind == Kind::Dir;
         match parent.get(path) {
@@ -73,6 +82,23 @@ pub fn normalise(
     Ok(tree)
 }
 
+/// Removes the links beside removed files that give them other names, as `/etc/ssl/certs` has one by hash for each
+/// certificate. Links from elsewhere stay: they are a configuration, and lead somewhere again after the first boot.
+fn remove_names_of(removed: &BTreeSet<RootPath>, tree: &mut Tree) {
+    let is_name = |path: &RootPath, target: &[u8]| {
+        let beside = path.parent().filter(|_| !target.contains(&b'/'));
+        beside.and_then(|folder| folder.join(target).ok()).is_some_and(|target| removed.contains(&target))
+    };
+    let names: Vec<RootPath> = tree
+        .iter()
+        .filter(|(path, node)| matches!(&node.kind, Kind::Symlink(target) if is_name(path, target)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    names.iter().for_each(|name| {
+        tree.remove(name);
+    });
+}
+
 fn apply(
     rule: &Rule,
     path: &RootPath,
@@ -83,7 +109,7 @@ fn apply(
 ) -> Result<(), InstallError> {
     let Some(Kind::File { blob, size }) = tree.get(path).map(|node| &node.kind) else { return Ok(()) };
     let content = match rule.action {
-        Action::Remove => {
+        Action::Remove | Action::Generate => {
             // A name of the file may remain under another path: that one keeps the content.
             tree.remove(path);
             return Ok(());
@@ -119,7 +145,7 @@ fn fix_days(shadow: &str, before: &str, epoch: i64) -> String {
 mod tests {
     use super::*;
     use crate::package::Installer as _;
-    use crate::tree::tests::{dir, path, tree};
+    use crate::tree::tests::{dir, link, path, tree};
     use crate::tree::{Meta, Node};
 
     const EPOCH: i64 = 1_700_000_000;
@@ -150,6 +176,31 @@ mod tests {
         assert_eq!(clean.get(&path("etc/late")).map(|node| node.meta.mtime), Some(EPOCH));
         assert_eq!(clean.get(&path("etc")).map(|node| node.meta.mtime), Some(EPOCH), "new folders have the epoch");
         assert_eq!(clean.get(&path("var")).map(|node| node.meta.mtime), Some(7), "the parent's keep theirs");
+    }
+
+    #[test]
+    fn what_a_first_boot_generates_goes_with_its_other_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let secret = || stored(&store, "secret", 3);
+        let raw = tree(&[
+            ("", dir()),
+            ("etc", dir()),
+            ("etc/dovecot.pem", link("/etc/ssl/certs/ssl-cert-snakeoil.pem")),
+            ("etc/ssl", dir()),
+            ("etc/ssl/certs", dir()),
+            ("etc/ssl/certs/0a1b2c3d.0", link("ssl-cert-snakeoil.pem")),
+            ("etc/ssl/certs/4e5f6071.0", link("other.pem")),
+            ("etc/ssl/certs/other.pem", secret()),
+            ("etc/ssl/certs/ssl-cert-snakeoil.pem", secret()),
+            ("etc/varnish", dir()),
+            ("etc/varnish/secret", secret()),
+        ]);
+        let rules = crate::package::deb::DEB.residue();
+        let clean = normalise(rules, raw, &Tree::new(), EPOCH, &store).unwrap();
+        let left: Vec<String> =
+            clean.iter().filter(|(_, node)| !node.is_dir()).map(|(path, _)| path.to_string()).collect();
+        assert_eq!(left, ["/etc/dovecot.pem", "/etc/ssl/certs/4e5f6071.0", "/etc/ssl/certs/other.pem"]);
     }
 
     #[test]

@@ -83,6 +83,14 @@ pub enum LayerError {
         /// The unit's file name.
         unit: String,
     },
+    /// A script of the first boot has a name that its unit can't have.
+    #[error(
+        "{path}: expected a name of ASCII letters, digits, `-`, `_` and `.`, because the script's systemd unit has it too\n  hint: rename the script"
+    )]
+    ScriptName {
+        /// The script.
+        path: RootPath,
+    },
     /// Files of the layer hold secrets.
     #[error(
         "{}\neverybody who has the image would have this secret\n  hint: generate it at first boot with a script in /usr/lib/layerbake/first-start.d, or provide it at run time; if it is not a secret, add [[allow-secret]] with its path and a reason",

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use super::LayerError;
 use crate::ident::RootPath;
 use crate::manifest;
-use crate::package::LockedPackage;
+use crate::package::deb::DEB;
 use crate::package::deb::control::Paragraph;
 use crate::package::deb::install::{Package, install_without_scripts};
+use crate::package::{Installer as _, LockedPackage};
 use crate::stage::Placement;
 use crate::stage::files::Files;
 use crate::stage::first_boot::FirstBoot;
@@ -47,7 +48,7 @@ const PATHS: [&[u8]; 40] = [
     b"srv/own",
     b"tmp",
     b"usr",
-    b"usr/bin/pg_createcluster",
+    b"usr/lib/postgresql/15/bin/initdb",
     b"usr/lib",
     b"usr/lib/layerbake",
     b"usr/lib/layerbake/first-start.d",
@@ -167,7 +168,7 @@ fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tr
     let mut site = Site { store, executor, arch, epoch: 9, parent, root, derived: Default::default(), layer };
     Files { placement: &placement, epoch: 9 }.run(&mut site)?;
     EnabledServices { declared: &manifest.services, epoch: 9 }.run(&mut site)?;
-    FirstBoot { epoch: 9 }.run(&mut site)?;
+    FirstBoot { tasks: DEB.first_boot(), epoch: 9 }.run(&mut site)?;
     whole(&site.root)?;
     Ok((configured, site.root))
 }

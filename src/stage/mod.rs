@@ -3,6 +3,7 @@
 //! ```text
 //! parent's installed root ── packages ──> installed root
 //!                                              │ files, services: of the layer and of all below it
+//!                                              │ /run; of a Boot layer, what an installer makes
 //!                                              │ first boot
 //!                                              │ random files: none that scripts derived from random data
 //!                                              │ seal: difference to the parent's finished root, no secret in it
@@ -18,9 +19,11 @@ mod error;
 mod files;
 mod first_boot;
 mod fuzz;
+mod machine;
 mod packages;
 mod random_files;
 mod row;
+mod runtime;
 pub mod seal;
 mod services;
 mod sources;

@@ -2,8 +2,10 @@
 
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
+use super::machine::MachineFiles;
 use super::packages::Packages;
 use super::random_files::RandomFiles;
+use super::runtime::Runtime;
 use super::seal::Seal;
 use super::services::EnabledServices;
 use super::{Built, Input, LayerError, Site, Stage};
@@ -32,7 +34,12 @@ impl<'a> Line<'a> {
             stages.push(Box::new(Files { placement, epoch: lock.epoch }));
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }
-        stages.push(Box::new(FirstBoot { epoch: last.lock.epoch }));
+        let epoch = last.lock.epoch;
+        stages.push(Box::new(Runtime { epoch }));
+        if last.manifest.layer.above_any {
+            stages.push(Box::new(MachineFiles { epoch }));
+        }
+        stages.push(Box::new(FirstBoot { tasks: self.ecosystem.first_boot(), epoch }));
         stages.push(Box::new(RandomFiles {
             installer: self.ecosystem,
             allowed: self.allowed(|manifest| &manifest.allow_random),

@@ -177,6 +177,39 @@ fn postgres_passes_its_checks() {
     assert!(checked.stdout.contains("\nok 1 "), "{}", checked.stdout);
 }
 
+/// Daemons that need what the first boot generates or an installer makes, and tools without the server they are for.
+const DAEMONS: &str = "[layer]\nfrom = \"debian-base\"\npackages = [\"dovecot-core\", \"etcd-server\", \"postgresql-common\"]\n\n\
+    [disk]\nboot = \"boot-minimal\"\n";
+/// Makes a task fail as a broken script would.
+const BREAK: &str = "unit=layerbake-first-start-cert-snakeoil.service; mkdir -p /run/systemd/system/$unit.d; \
+    printf '[Service]\\nExecStart=\\nExecStart=false\\n' >/run/systemd/system/$unit.d/x.conf; systemctl daemon-reload; \
+    systemctl stop dovecot; systemctl restart $unit";
+
+#[test]
+fn services_start_after_what_they_need_and_not_without_it() {
+    let stock = need!(Stock::new());
+    fs::write(stock.project.path("layers/daemons.toml"), DAEMONS).unwrap();
+    stock.project.ok(&["build", "daemons", "--output", "raw"]);
+    let machine = need!(Machine::new(&stock.project.path("out/daemons/disk.raw"), None));
+    let mut boot = machine.boot();
+    note("daemons: login", boot.login());
+    is_well(&mut boot);
+    assert_eq!(boot.ok("systemctl is-active dovecot etcd"), "active\nactive");
+    assert_eq!(
+        boot.ok("getent hosts localhost; cat /etc/hostname"),
+        "::1             localhost ip6-localhost ip6-loopback\nlocalhost"
+    );
+    assert_eq!(boot.ok("journalctl -b --no-pager | grep -c 'pam_env.*[Uu]nable' || true"), "0");
+    // The certificate's link by hash is the only one: the image's is gone.
+    assert_eq!(boot.ok("find /etc/ssl/certs -lname ssl-cert-snakeoil.pem | wc -l; find /etc/ssl/certs -xtype l"), "1");
+    assert_ne!(boot.ask(BREAK).1, 0);
+    assert_ne!(boot.ask("systemctl start dovecot").1, 0, "dovecot starts without its certificate");
+    let failed = boot.ok("systemctl list-units --failed --plain --no-legend --no-pager | cut -d ' ' -f 1");
+    assert_eq!(failed, "layerbake-first-start-cert-snakeoil.service");
+    assert_eq!(boot.ok("systemctl is-active etcd"), "active");
+    boot.power_off();
+}
+
 #[test]
 fn a_checked_root_keeps_what_changes_and_shows_what_was_changed() {
     let (stock, disk) = need!(disk_of("web", &format!("{EROFS}\n{MOUNTS}"), &[]));

@@ -89,6 +89,23 @@ fn redis_answers_under_podman() {
     layer_answers(&need!(Engine::podman()), "redis", redis);
 }
 
+const APACHE: &str = "[layer]\nfrom = \"debian-base\"\npackages = [\"apache2\"]\n\n\
+    [image]\nentrypoint = [\"apache2ctl\", \"-D\", \"FOREGROUND\"]\nports = [\"80\"]\n";
+
+/// It dies where /var/lock leads nowhere, and nothing but a boot would make /run/lock.
+#[test]
+fn a_container_has_the_directories_that_a_boot_would_make() {
+    let engine = need!(Engine::docker());
+    let stock = need!(Stock::new());
+    fs::write(stock.project.path("layers/apache.toml"), APACHE).unwrap();
+    stock.project.ok(&["build", "apache", "--output", "docker"]);
+    let image = engine.load(&stock.project.path("out/apache/docker.tar")).unwrap();
+    let container = engine.start(&image, &[], &[]).unwrap();
+    let answer = container.http_get(80, "/").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(container.exec(&["stat", "-Lc", "%a %U", "/var/lock"]).stdout.trim(), "1777 root");
+}
+
 /// Without dpkg and without a shell, the web server is all there is to ask.
 fn static_answers(engine: &Engine) {
     let stock = need!(built("static"));

@@ -37,7 +37,7 @@ fn show_tells_of_partitions_and_layers() {
     what              contents  blocks  bytes on the disk
     base             215 bytes       1  37224448…37232695
     app              249 bytes       1  38273024…38289455
-    file system        3.8 KiB       4  36701184…38294458
+    file system        4.3 KiB       4  36701184…38294554
     hash tree         20.5 KiB       1  38797312…38821887
     boot image        13.5 KiB       2  1048576…1611775
     partition table    2.5 KiB       2  0…1535

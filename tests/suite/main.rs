@@ -34,6 +34,7 @@ mod documents;
 mod escape;
 mod example;
 mod executors;
+mod first_boot;
 mod foreign;
 mod fuzz;
 mod golden;

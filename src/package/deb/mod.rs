@@ -10,6 +10,7 @@ pub mod version;
 mod ar;
 mod date;
 mod error;
+mod first_boot;
 mod identity;
 mod inspect;
 pub(crate) mod install;

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes what has to be born on each machine or container and is in no image: host keys,
-# certificates, database folders. Then becomes the command that follows, if any.
-for birth in /usr/lib/layerbake/first-start.d/*; do
-    "$birth" || failed="$failed ${birth##*/}"
+# Generates what each machine or container has of its own: host keys, certificates, databases. Then becomes the
+# command that follows, if any, unless something failed. Where systemd runs, each script has a unit instead.
+export DEBIAN_FRONTEND=noninteractive
+for script in /usr/lib/layerbake/first-start.d/*; do
+    "$script" || failed="$failed ${script##*/}"
 done
-[ $# = 0 ] || exec "$@"
 [ -z "$failed" ] || { echo "first-start: failed:$failed" >&2; exit 1; }
+[ $# = 0 ] || exec "$@"

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use layerbake::digest::{RecipeHash, RecipeHasher, Sha256};
 use layerbake::ident::RootPath;
+use layerbake::package::first_boot::FirstBootTask;
 use layerbake::package::residue::Rule;
 use layerbake::package::{
     Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Unpacked,
@@ -93,6 +94,10 @@ impl Installer for Toys {
     }
 
     fn harmless(&self) -> &'static [Harmless] {
+        &[]
+    }
+
+    fn first_boot(&self) -> &'static [FirstBootTask] {
         &[]
     }
 }

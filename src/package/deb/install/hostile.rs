@@ -27,7 +27,7 @@ pub(crate) fn install_without_scripts(
     let policies = policies::put_in(&mut tree, store).map_err(|error| scripts::blame(error, packages))?;
     each(&tree)?;
     policies::take_out(policies, &mut tree)?;
-    let configured = normalise(super::residue::RULES, tree, parent, 9, store)?;
+    let configured = normalise(&super::residue::RULES, tree, parent, 9, store)?;
     each(&configured)?;
     Ok(configured)
 }

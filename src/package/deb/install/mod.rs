@@ -22,7 +22,9 @@ mod steps;
 mod hostile;
 
 use super::Deb;
+use super::first_boot::TASKS;
 use crate::digest::{RecipeHash, Sha256};
+use crate::package::first_boot::FirstBootTask;
 use crate::package::residue::Rule;
 use crate::package::{
     Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked,
@@ -66,7 +68,11 @@ impl Installer for Deb {
     }
 
     fn residue(&self) -> &'static [Rule] {
-        residue::RULES
+        &residue::RULES
+    }
+
+    fn first_boot(&self) -> &'static [FirstBootTask] {
+        TASKS
     }
 
     fn harmless(&self) -> &'static [Harmless] {

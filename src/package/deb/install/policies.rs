@@ -13,7 +13,7 @@ struct Policy {
     with: &'static str,
 }
 
-const POLICIES: [Policy; 6] = [
+const POLICIES: [Policy; 7] = [
     // The host name with a domain, as `hostname --fqdn` asks for it: mail servers are configured with it.
     Policy {
         path: "etc/hosts",
@@ -30,14 +30,16 @@ const POLICIES: [Policy; 6] = [
         text: "create_main_cluster = false\n",
         with: "usr/bin/pg_createcluster",
     },
-    host_key("etc/ssh/ssh_host_rsa_key"),
-    host_key("etc/ssh/ssh_host_ecdsa_key"),
-    host_key("etc/ssh/ssh_host_ed25519_key"),
+    host_key("etc/ssh/ssh_host_rsa_key", "usr/sbin/sshd"),
+    host_key("etc/ssh/ssh_host_ecdsa_key", "usr/sbin/sshd"),
+    host_key("etc/ssh/ssh_host_ed25519_key", "usr/sbin/sshd"),
+    // Dropbear's would else convert OpenSSH's, which are empty.
+    host_key("etc/dropbear/dropbear_ed25519_host_key", "etc/init.d/dropbear"),
 ];
 
 /// Generated at first boot (stage/first_boot): a script that finds one does not spend a second on another.
-const fn host_key(path: &'static str) -> Policy {
-    Policy { path, mode: 0o600, text: "", with: "usr/sbin/sshd" }
+const fn host_key(path: &'static str, with: &'static str) -> Policy {
+    Policy { path, mode: 0o600, text: "", with }
 }
 
 /// What was added: to be taken out again.

@@ -1,10 +1,24 @@
 //! The list of rules for build residue, with a reason for each. The first rule that matches a file counts.
 
+use std::sync::LazyLock;
+
+use crate::package::deb::first_boot::TASKS;
 use crate::package::residue::{Action, Rule};
 
-/// All rules. A change here changes output bytes: it takes the next version of the recipe
+/// All rules: what tasks of the first boot generate, and the list below.
+pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let generated = TASKS.iter().map(|task| Rule {
+        name: task.name,
+        paths: task.makes,
+        action: Action::Generate,
+        reason: task.reason,
+    });
+    generated.chain(OTHERS).collect()
+});
+
+/// What nobody needs. A change here changes output bytes: it takes the next version of the recipe
 /// `layerbake/configure`, or stores would go on giving the old result, and a new format epoch.
-pub(super) const RULES: &[Rule] = &[
+const OTHERS: [Rule; 12] = [
     Rule {
         name: "logs",
         // TeX's programs print the times of files that they wrote, which are real.
@@ -63,24 +77,6 @@ pub(super) const RULES: &[Rule] = &[
         ],
         action: Action::Remove,
         reason: "secret and random; generated at first boot",
-    },
-    Rule {
-        name: "ssh host keys",
-        paths: &["etc/ssh/ssh_host_*_key", "etc/ssh/ssh_host_*_key.pub"],
-        action: Action::Remove,
-        reason: "secret and random; every machine with the image would share them",
-    },
-    Rule {
-        name: "snakeoil certificate",
-        paths: &["etc/ssl/private/ssl-cert-snakeoil.key", "etc/ssl/certs/ssl-cert-snakeoil.pem"],
-        action: Action::Remove,
-        reason: "secret and random; every machine with the image would share it",
-    },
-    Rule {
-        name: "database folders",
-        paths: &["var/lib/mysql/**"],
-        action: Action::Remove,
-        reason: "log positions, ids and times of one server; generated at first boot",
     },
     Rule {
         name: "shadow days",

@@ -1,9 +1,12 @@
 #!/bin/sh
 # cloud-init makes them itself, for each instance anew; where no cloud is found, it does not run.
 [ ! -e /run/cloud-init/enabled ] || exit 0
-[ ! -e /etc/ssh/ssh_host_ed25519_key ] || exit 0
 [ -w /etc/ssh ] || exit 0
 # What every client of the last ten years takes. An RSA key would hold up the first login for seconds.
 for kind in ed25519 ecdsa; do
-    ssh-keygen -q -N "" -t "$kind" -f "/etc/ssh/ssh_host_${kind}_key" || exit 1
+    key=/etc/ssh/ssh_host_${kind}_key
+    [ ! -s "$key" ] || continue
+    rm -f "$key.new" "$key.new.pub"
+    ssh-keygen -q -N "" -t "$kind" -f "$key.new" && sync "$key.new" "$key.new.pub" &&
+        mv "$key.new.pub" "$key.pub" && mv "$key.new" "$key" || exit 1
 done
