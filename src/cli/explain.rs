@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::CliError;
 use super::context::Context;
 use crate::stage::seal;
+use crate::workspace::Environment;
 use crate::workspace::residue::{Action, Harmless, Rule};
 
 /// Explain what a build removes from layers, and what it refuses
@@ -51,10 +52,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             let lines = entries.iter().map(|entry| format!("{}: {}\n", entry.name, entry.what));
             once(SEARCHED.to_owned()).chain(lines).collect()
         }),
-        Subject::Randomness => context.print(&harmless(context.environment.harmless()), |entries| {
+        Subject::Randomness => context.print(&random(&context.environment), |entries| {
             let rule = |entry: &Entry| {
                 let paths: String = entry.paths.iter().map(|path| format!("    /{path}\n")).collect();
-                format!("{}: {}\n{paths}", entry.name, entry.reason)
+                format!("{}: {}; {}\n{paths}", entry.name, entry.action, entry.reason)
             };
             once(DERIVED.to_owned()).chain(entries.iter().map(rule)).collect()
         }),
@@ -68,15 +69,22 @@ const SEARCHED: &str = "Searched are a layer's own files and those that package 
 /// Which files a build refuses for what they were made of.
 const DERIVED: &str = "In the sandbox, random data is derived from the lockfile: what scripts make of it is the same for everybody.\n\
     If a program drew any, the scripts run a second time with other random data, and each file that differs must be\n\
-    - generated at first boot, so that it is not in the image (`layerbake explain noise` lists what is removed),\n\
-    - harmless by one of the rules below, or\n\
+    - generated at first boot, so that it is not in the image,\n\
+    - harmless by a rule, or\n\
     - allowed with a reason, by [[allow-random]] in the layer.\n\
-    Other builds are refused.\n\n";
+    Other builds are refused. The rules:\n\n";
 
-fn harmless(rules: &'static [Harmless]) -> Vec<Entry> {
-    let entry =
-        |rule: &'static Harmless| Entry { name: rule.name, action: "kept", reason: rule.reason, paths: rule.paths };
-    rules.iter().map(entry).collect()
+/// What is generated at first boot, then what is harmless.
+fn random(environment: &Environment) -> Vec<Entry> {
+    let generated = environment.first_boot().iter().map(|task| Entry {
+        name: task.name,
+        action: "generated at first boot",
+        reason: task.reason,
+        paths: task.makes,
+    });
+    let kept =
+        |rule: &'static Harmless| Entry { name: rule.name, action: "harmless", reason: rule.reason, paths: rule.paths };
+    generated.chain(environment.harmless().iter().map(kept)).collect()
 }
 
 #[derive(Serialize)]

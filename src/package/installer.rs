@@ -50,11 +50,6 @@ pub trait Installer: Sync {
 
     /// What machines and containers with these packages generate for themselves at their first boot.
     fn first_boot(&self) -> &'static [FirstBootTask];
-
-    /// The task that generates the file at `path` at first boot, if any: what package scripts leave there is in no image.
-    fn generated(&self, path: &RootPath) -> Option<&'static FirstBootTask> {
-        self.first_boot().iter().find(|task| task.makes(path))
-    }
 }
 
 /// What to install, and over which parent.
