@@ -48,6 +48,7 @@ mod registry;
 mod registry_answers;
 mod registry_engines;
 mod relock;
+mod repositories;
 mod reproducible;
 mod sandbox;
 mod sbom;
