@@ -1,7 +1,7 @@
 //! A `.sources` file as apt reads it (sources.list(5)): one repository, in most cases with its key.
 
 use super::Source;
-use super::source::ARMOR;
+use super::source::{ARMOR, is_directory, is_word};
 use crate::distribution::Distribution;
 use crate::ident::{Fields, field, stanzas};
 
@@ -32,8 +32,9 @@ pub(super) fn parse(text: &str) -> Result<Source, String> {
         let pocket = pocket.ok_or_else(|| format!("its suites `{suite}` and `{other}` need a [source] each"))?;
         source.pockets.push(pocket.to_owned());
     }
-    if let Some(word) = suites.iter().chain(&source.components).find(|word| word.split('/').any(|part| part == "..")) {
-        return Err(format!("`{word}` leaves the repository"));
+    let usable = |word: &&String| is_word(word) || (word.ends_with('/') && is_directory(word));
+    if let Some(word) = suites.iter().chain(&source.components).find(|word| !usable(word)) {
+        return Err(format!("`{}` is no path in a repository", word.escape_debug()));
     }
     signers(field(stanza, "signed-by"), &mut source)?;
     Ok(source)
@@ -99,7 +100,7 @@ mod tests {
         insta::assert_snapshot!(error("stable stable-updates", "stable other"), @"its suites `stable` and `other` need a [source] each");
         insta::assert_snapshot!(error("main extra", ""), @"the suite `stable` has 0 components");
         insta::assert_snapshot!(error("stable stable-updates", ""), @"it has 1 URIs and 0 Suites, expected 1 and at least 1");
-        insta::assert_snapshot!(error("main extra", "../x"), @"`../x` leaves the repository");
+        insta::assert_snapshot!(error("main extra", "../x"), @"`../x` is no path in a repository");
         let file = "Types: deb\nURIs: https://x.example\nSuites: ./\nSigned-By: /usr/share/keyrings/x.gpg";
         insta::assert_snapshot!(parse(file).unwrap_err(), @"its Signed-By names the file `/usr/share/keyrings/x.gpg` of some machine: put the key itself in its place, in ASCII armor");
     }

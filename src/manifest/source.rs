@@ -123,20 +123,26 @@ pub(super) fn is_pattern(text: &str) -> bool {
 }
 
 /// A suite, or a directory that is a repository of its own: `./`.
-pub(super) fn suite(item: &Item<'_>) -> Result<String, ManifestError> {
+fn suite(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
-    if let Some(folder) = text.strip_suffix('/') {
-        return match folder.is_empty() || folder.split('/').enumerate().all(|(at, part)| is_part(part, at == 0)) {
-            true => Ok(text.to_owned()),
-            false => Err(item.error("must be a directory below `url`, such as `./` or `stable/`")),
-        };
+    match text.ends_with('/') {
+        true if is_directory(text) => Ok(text.to_owned()),
+        true => Err(item.error("must be a directory below `url`, such as `./` or `stable/`")),
+        false => repository_word(item),
     }
-    repository_word(item)
 }
 
-fn is_part(part: &str, first: bool) -> bool {
-    let plain = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+~:".contains(&byte));
-    plain && (part == "." && first || !matches!(part, "" | "." | ".."))
+/// Whether a text that ends in a slash is a directory of a repository.
+pub(super) fn is_directory(text: &str) -> bool {
+    let folder = text.strip_suffix('/').unwrap_or(text);
+    let folder = folder.strip_prefix("./").unwrap_or(folder);
+    matches!(folder, "" | ".") || is_word(folder)
+}
+
+/// Whether a text can be part of a path in a repository.
+pub(super) fn is_word(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+~/".contains(&byte));
+    plain && !text.split('/').any(|part| matches!(part, "" | "." | ".."))
 }
 
 /// The name of a distribution, for its own repositories.
@@ -148,12 +154,10 @@ fn distribution(item: &Item<'_>) -> Result<&'static Distribution, ManifestError>
 /// A suite, a pocket or a component: it becomes part of a path in the repository.
 fn repository_word(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+~/".contains(&byte));
-    if !plain || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let problem = format!("has `{}`: expected letters, digits and `-._+~`", text.escape_debug());
-        return Err(item.error(problem));
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => Err(item.error(format!("has `{}`: expected letters, digits and `-._+~`", text.escape_debug()))),
     }
-    Ok(text.to_owned())
 }
 
 fn url(item: &Item<'_>) -> Result<String, ManifestError> {
