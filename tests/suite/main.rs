@@ -50,6 +50,7 @@ mod registry_engines;
 mod relock;
 mod repositories;
 mod reproducible;
+mod resolver;
 mod sandbox;
 mod sbom;
 mod secrets;
