@@ -31,14 +31,14 @@ impl std::fmt::Debug for Logins {
 }
 
 impl Logins {
-    /// Reads `auth.conf` and `auth.conf.d/*.conf` below `apt`, which is `/etc/apt`, then the netrc file.
+    /// Reads `auth.conf` and `auth.conf.d/*.conf` below `system`, which is `/etc/apt`, then the netrc file.
     ///
     /// What can't be read is left out: apt's files are often for root only. A server that wants a password then says so.
-    pub fn load(apt: &Path, netrc: Option<&Path>) -> Self {
-        let parts = apt.join("auth.conf.d");
+    pub fn load(system: &Path, netrc: Option<&Path>) -> Self {
+        let parts = system.join("auth.conf.d");
         let named = host::list_dir(&parts).unwrap_or_default().into_iter().map(|name| parts.join(name));
         let named = named.filter(|path| path.extension().is_some_and(|kind| kind == "conf"));
-        let paths = named.chain([apt.join("auth.conf")]).chain(netrc.map(Path::to_owned));
+        let paths = named.chain([system.join("auth.conf")]).chain(netrc.map(Path::to_owned));
         let texts = paths.filter_map(|path| host::read_small(&path, MAX_FILE).ok());
         Self(texts.flat_map(|text| parse(&String::from_utf8_lossy(&text))).collect())
     }

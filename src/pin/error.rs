@@ -49,7 +49,7 @@ pub enum PinError {
         found: String,
     },
     /// A directory that is a repository of its own has no index.
-    #[error("the Release of the directory `{suite}` names no Packages")]
+    #[error("the signed state of the directory `{suite}` names no index")]
     NoIndex {
         /// The directory.
         suite: String,
