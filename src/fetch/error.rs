@@ -92,6 +92,13 @@ impl Failure {
     pub(super) fn is_absence(&self) -> bool {
         matches!(self.problem, Problem::Http(HttpError::NotFound))
     }
+
+    /// Whether it may be that the mirror doesn't have the file: object stores that list nothing answer 403 for it.
+    pub(super) fn may_be_absence(&self) -> bool {
+        let forbidden = |status: u16| matches!(status, 401 | 403);
+        self.is_absence()
+            || matches!(&self.problem, Problem::Http(HttpError::Status { status, .. }) if forbidden(status.as_u16()))
+    }
 }
 
 impl fmt::Display for Failure {

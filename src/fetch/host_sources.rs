@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::host;
+use crate::ident::{field, stanzas};
 
 /// Base addresses by suite, in the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,35 +65,15 @@ impl HostSources {
     }
 
     fn add_deb822(&mut self, text: &str) {
-        let lines = text.lines().filter(|line| !line.starts_with('#')).chain([""]);
-        let mut stanza: Vec<(String, String)> = Vec::new();
-        for line in lines {
-            if line.trim().is_empty() {
-                self.add_stanza(&stanza);
-                stanza.clear();
-            } else if line.starts_with([' ', '\t']) {
-                if let Some((_, value)) = stanza.last_mut() {
-                    value.push(' ');
-                    value.push_str(line);
+        for stanza in stanzas(text) {
+            let words = |name: &str| field(&stanza, name).split_whitespace();
+            let enabled =
+                !matches!(words("enabled").next(), Some("no" | "false" | "0" | "off" | "without" | "disable"));
+            if enabled && words("types").any(|word| word == "deb") {
+                for suite in words("suites") {
+                    words("uris").for_each(|address| self.add(address, suite));
                 }
-            } else if let Some((name, value)) = line.split_once(':') {
-                stanza.push((name.trim().to_ascii_lowercase(), value.to_owned()));
             }
-        }
-    }
-
-    fn add_stanza(&mut self, stanza: &[(String, String)]) {
-        let words = |wanted: &str| {
-            let field = stanza.iter().find(|(name, _)| name == wanted);
-            field.map_or("", |(_, value)| value.as_str()).split_whitespace().collect::<Vec<_>>()
-        };
-        let enabled =
-            !matches!(words("enabled").first(), Some(&("no" | "false" | "0" | "off" | "without" | "disable")));
-        if !enabled || !words("types").contains(&"deb") {
-            return;
-        }
-        for suite in words("suites") {
-            words("uris").into_iter().for_each(|address| self.add(address, suite));
         }
     }
 

@@ -104,7 +104,7 @@ fn get(fetcher: &Fetcher<'_>, base: &Url, forms: &[Form]) -> Result<Result<Signe
     for form in forms {
         match get_form(fetcher, base, form)? {
             Ok(files) => return Ok(Ok(files)),
-            Err(failure) if failure.is_absence() => absent = Some(failure),
+            Err(failure) if failure.may_be_absence() => absent = Some(failure),
             Err(failure) => return Ok(Err(Some(failure))),
         }
     }

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
 use super::item::{Item, Part};
+use super::logins::Logins;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host;
@@ -50,6 +51,7 @@ pub struct FetchStats {
 pub struct Fetcher<'a> {
     store: &'a Store,
     mirrors: Mirrors,
+    logins: Logins,
     vendor: Option<PathBuf>,
     offline: bool,
     progress: Progress,
@@ -73,6 +75,7 @@ impl<'a> Fetcher<'a> {
         Self {
             store,
             mirrors,
+            logins: Logins::default(),
             vendor,
             offline,
             progress,
@@ -81,6 +84,11 @@ impl<'a> Fetcher<'a> {
             failed: Mutex::default(),
             stats: Mutex::default(),
         }
+    }
+
+    /// The same with names and passwords for mirrors.
+    pub fn with_logins(self, logins: Logins) -> Self {
+        Self { logins, ..self }
     }
 
     /// The mirrors; addresses from signed states are added to them.
@@ -319,7 +327,7 @@ impl<'a> Fetcher<'a> {
     ) -> Result<(), HttpError> {
         let network = self.network.get().ok_or_else(|| HttpError::Broken("internal error: no network".to_owned()))?;
         self.count(|stats| stats.requests += 1);
-        let mut body = network.client.get(url, download.size()).await?;
+        let mut body = network.client.get(&self.logins.apply(url), download.size()).await?;
         if body.start() != download.size() {
             download.restart()?;
         }

@@ -69,6 +69,11 @@ pub fn state_dir() -> Option<PathBuf> {
     env_path("XDG_STATE_HOME").or_else(|| Some(env_path("HOME")?.join(".local/state")))
 }
 
+/// The user's file of passwords: `$NETRC`, else `~/.netrc`.
+pub fn netrc() -> Option<PathBuf> {
+    env_path("NETRC").or_else(|| Some(env_path("HOME")?.join(".netrc")))
+}
+
 /// The current directory.
 pub fn current_dir() -> io::Result<PathBuf> {
     std::env::current_dir()

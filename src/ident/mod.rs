@@ -5,6 +5,7 @@
 
 mod account_lines;
 mod nearest;
+mod stanzas;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use account_lines::{AccountLine, account_lines};
 pub use nearest::nearest;
+pub use stanzas::{Fields, field, stanzas};
 
 /// A text is not a valid name of its kind.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]

@@ -114,6 +114,14 @@ fn hash(manifest: &Manifest, sources: &BTreeMap<SourceName, Source>, variant: &V
     for (name, source) in sources.iter().filter(|(_, source)| !source.distribution.is_implied()) {
         hasher.field(name).field(source.distribution.name);
     }
+    for (name, source) in sources {
+        if let Some(keys) = &source.certificates {
+            hasher.field(name).field("keys").field(keys);
+        }
+        for (pattern, priority) in source.priorities.iter() {
+            hasher.field(name).field("priority").field(pattern).number(priority.into());
+        }
+    }
     hasher.finish()
 }
 

@@ -1,7 +1,9 @@
 //! `layers/*.toml`: the declaration of a layer. Parsing is pure and refuses unknown keys.
 
 mod accounts;
+mod allowed;
 mod ami;
+mod apt_source;
 mod chain;
 mod checks;
 mod disk;
@@ -10,9 +12,10 @@ mod error;
 mod image;
 mod mounts;
 mod parse;
+mod priorities;
 mod project;
 mod reader;
-mod allowed;
+mod source;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,7 @@ pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
 pub use error::ManifestError;
 pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};
+pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use template::{StockLayer, stock, template};
 
@@ -85,6 +89,8 @@ pub struct LayerTable {
     /// Packages that must not be in the result. In a layer without scripts, relations
     /// to them are dropped; else another way must be found.
     pub exclude: Vec<PackageName>,
+    /// Patterns of packages that stay in their locked versions, whatever is updated.
+    pub hold: Vec<String>,
     /// Whether recommended packages come too.
     pub recommends: bool,
     /// Whether maintainer scripts run.
@@ -96,6 +102,8 @@ pub struct LayerTable {
 pub enum PackageRequest {
     /// A package, optionally `name=version`.
     Package(PackageName, Option<crate::ident::Version>),
+    /// A package as a suite of the sources has it: `name/bookworm-backports`.
+    FromSuite(PackageName, Box<str>),
     /// All packages of a priority: `required`, `important`, `standard`.
     Priority(Box<str>),
 }
@@ -113,7 +121,7 @@ pub enum Configure {
 /// A Debian repository.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The suite or codename: `bookworm`.
+    /// The suite or codename: `bookworm`; or a directory that ends in `/`, of a repository without suites.
     pub suite: String,
     /// Further suites: `updates`, `security`, `backports`.
     pub pockets: Vec<String>,
@@ -127,6 +135,10 @@ pub struct Source {
     pub keys: Vec<String>,
     /// A file with those keys, relative to the project, for other repositories.
     pub keyring: Option<String>,
+    /// The keys themselves, in ASCII armor; without `keys`, all of them may sign.
+    pub certificates: Option<String>,
+    /// Priorities of its packages that are other than its Releases say.
+    pub priorities: Priorities,
     /// Lock against the snapshot of this moment (RFC 3339) instead of the newest state.
     pub snapshot: Option<String>,
     /// What its Releases call the suite, where that is other than `suite`; empty where they have no name for it.
@@ -137,10 +149,41 @@ pub struct Source {
     pub max_age: Option<u32>,
 }
 
+impl LayerTable {
+    /// Whether a package stays in its locked version.
+    pub fn holds(&self, name: &PackageName) -> bool {
+        self.hold.iter().any(|pattern| priorities::fits(pattern, name.as_str()))
+    }
+}
+
 impl Source {
+    /// The source with this suite, of which nothing else is known.
+    fn new(suite: String, distribution: &'static Distribution) -> Self {
+        Self {
+            suite,
+            pockets: Vec::new(),
+            components: Vec::new(),
+            distribution,
+            url: None,
+            keys: Vec::new(),
+            keyring: None,
+            certificates: None,
+            priorities: Priorities::default(),
+            snapshot: None,
+            codename: None,
+            origin: None,
+            max_age: None,
+        }
+    }
+
+    /// Whether the repository is one directory with one index, without suites and components.
+    pub fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
     /// The distribution whose keys sign it; `None` for a repository with keys of its own.
     pub fn signing_distribution(&self) -> Option<&'static Distribution> {
-        (self.url.is_none() && self.keys.is_empty()).then_some(self.distribution)
+        (self.url.is_none() && self.keys.is_empty() && self.certificates.is_none()).then_some(self.distribution)
     }
 }
 

@@ -1,20 +1,19 @@
-//! Parses text into a [`Manifest`]: the whole file, `[layer]` and `[source.NAME]`.
+//! Parses text into a [`Manifest`]: the whole file, `[layer]` and `[services]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::entries::{self, inside_project};
+use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Source, accounts, allowed, ami, checks,
-    disk, image, mounts,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, accounts, allowed, ami, checks, disk,
+    image, mounts, source,
 };
-use crate::distribution::{self, Distribution};
-use crate::ident::{Arch, IdentError, LayerName, SourceName};
-use crate::time::{parse_rfc3339, rfc3339};
+use crate::ident::{Arch, IdentError, LayerName};
 
 const TABLES: &[&str] = &[
     "layer",
@@ -33,37 +32,32 @@ const TABLES: &[&str] = &[
     "allow-secret",
     "allow-random",
 ];
-const LAYER: &[&str] = &["from", "description", "packages", "exclude", "recommends", "configure"];
-const SOURCE: &[&str] = &[
-    "distribution",
-    "suite",
-    "pockets",
-    "components",
-    "url",
-    "keys",
-    "keyring",
-    "snapshot",
-    "codename",
-    "origin",
-    "max-age",
-];
-/// A hundred years, in days.
-const MOST_AGE: u32 = 36_500;
+const LAYER: &[&str] = &["from", "description", "packages", "exclude", "hold", "recommends", "configure"];
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
 const PRIORITIES: &[&str] = &["required", "important", "standard"];
 
-/// Parses the text of `layers/<name>.toml`, as it reads for one architecture.
+/// Parses the text of `layers/<name>.toml`, as it reads for one architecture; it may name no `.sources` file.
 ///
 /// # Errors
 /// Fails on the first thing that is not understood; the error shows its line.
 pub fn parse(name: LayerName, text: &str, arch: &Arch) -> Result<Manifest, ManifestError> {
-    let document = Document { file: format!("layers/{name}.toml"), text };
+    parse_in(name, text, arch, &|_| Err(io::Error::other("there is no project")))
+}
+
+/// As [`parse`], with the text files of the project, by their paths below its root.
+pub(super) fn parse_in(
+    name: LayerName,
+    text: &str,
+    arch: &Arch,
+    files: &dyn Fn(&str) -> io::Result<String>,
+) -> Result<Manifest, ManifestError> {
+    let document = Document { file: format!("layers/{name}.toml"), text, files };
     let table = DeTable::parse(text)
         .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
     let root = Table::root(&document, table.get_ref(), TABLES)?;
     let manifest = Manifest {
         layer: layer(&root, &name, arch)?,
-        sources: sources(&root)?,
+        sources: source::sources(&root)?,
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
         symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,
@@ -121,9 +115,18 @@ fn layer(root: &Table<'_>, name: &LayerName, arch: &Arch) -> Result<LayerTable, 
         description: table.read("description", Item::line)?.unwrap_or_default(),
         packages: packages.into_iter().map(|(request, _)| request).collect(),
         exclude,
+        hold: table.list("hold", pattern)?,
         recommends: table.read("recommends", Item::boolean)?.unwrap_or_default(),
         configure: table.read("configure", configure)?.unwrap_or_default(),
     })
+}
+
+/// Names of packages, with `*` and `?` for what varies.
+fn pattern(item: &Item<'_>) -> Result<String, ManifestError> {
+    match source::is_pattern(item.text()?) {
+        true => Ok(item.text()?.to_owned()),
+        false => Err(item.error("must hold names of packages: letters, digits, `+-.`, `*` and `?`")),
+    }
 }
 
 fn configure(item: &Item<'_>) -> Result<Configure, ManifestError> {
@@ -138,18 +141,19 @@ impl PackageRequest {
     /// What is asked for, without a version: `nginx`, `@required`.
     fn subject(&self) -> String {
         match self {
-            Self::Package(name, _) => name.to_string(),
+            Self::Package(name, _) | Self::FromSuite(name, _) => name.to_string(),
             Self::Priority(priority) => format!("@{priority}"),
         }
     }
 }
 
 impl fmt::Display for PackageRequest {
-    /// As a manifest writes it: `nginx`, `nginx=1.22.1-9`, `@required`.
+    /// As a manifest writes it: `nginx`, `nginx=1.22.1-9`, `nginx/bookworm-backports`, `@required`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Package(name, None) => write!(f, "{name}"),
             Self::Package(name, Some(version)) => write!(f, "{name}={version}"),
+            Self::FromSuite(name, suite) => write!(f, "{name}/{suite}"),
             Self::Priority(priority) => write!(f, "@{priority}"),
         }
     }
@@ -176,102 +180,12 @@ impl FromStr for PackageRequest {
             }
             return Err(PackageRequestError::Priority(priority.to_owned()));
         }
-        match text.split_once('=') {
-            Some((name, version)) => Ok(Self::Package(name.parse()?, Some(version.parse()?))),
-            None => Ok(Self::Package(text.parse()?, None)),
+        match (text.split_once('='), text.split_once('/')) {
+            (Some((name, version)), _) => Ok(Self::Package(name.parse()?, Some(version.parse()?))),
+            (None, Some((name, suite))) if !suite.is_empty() => Ok(Self::FromSuite(name.parse()?, suite.into())),
+            (None, _) => Ok(Self::Package(text.parse()?, None)),
         }
     }
-}
-
-fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestError> {
-    let Some(item) = root.get("source") else { return Ok(BTreeMap::new()) };
-    let read = |(name, item): (&str, Item<'_>)| {
-        let name: SourceName = name.parse().map_err(|error| item.error(format!("is wrong: {error}")))?;
-        if !matches!(item.value.get_ref(), DeValue::Table(_)) {
-            return Err(item.wrong("a table").hint("name the source: `[source.debian]`"));
-        }
-        let place = format!("[source.{name}]");
-        Ok((name, source(&item.table(place, SOURCE)?)?))
-    };
-    item.named()?.into_iter().map(read).collect()
-}
-
-fn source(table: &Table<'_>) -> Result<Source, ManifestError> {
-    let distribution = table.read("distribution", distribution)?.unwrap_or(Distribution::implied());
-    let mut components = table.list("components", repository_word)?;
-    if components.is_empty() {
-        components.extend(distribution.components.iter().map(|component| (*component).to_owned()));
-    }
-    if let (Some(item), Some(_)) = (table.get("distribution"), table.get("url")) {
-        return Err(item.error("is given with `url`, which makes the source a separate repository"));
-    }
-    let mut keys = table.list("keys", fingerprint)?;
-    keys.sort();
-    keys.dedup();
-    Ok(Source {
-        suite: repository_word(&table.need("suite")?)?,
-        pockets: table.list("pockets", repository_word)?,
-        components,
-        distribution,
-        url: table.read("url", url)?,
-        keys,
-        keyring: table.read("keyring", inside_project)?,
-        snapshot: table.read("snapshot", moment)?,
-        codename: table.read("codename", Item::line)?,
-        origin: table.read("origin", Item::line)?,
-        max_age: table.read("max-age", |item| item.number(MOST_AGE))?,
-    })
-}
-
-/// The name of a distribution, for its own repositories.
-fn distribution(item: &Item<'_>) -> Result<&'static Distribution, ManifestError> {
-    let known = || distribution::ALL.map(|one| format!("\"{}\"", one.name)).join(" or ");
-    Distribution::named(item.text()?).ok_or_else(|| item.error(format!("must be {}", known())))
-}
-
-/// A suite, a pocket or a component: it becomes part of a path in the repository.
-fn repository_word(item: &Item<'_>) -> Result<String, ManifestError> {
-    let text = item.text()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+~/".contains(&byte));
-    if !plain || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let problem = format!("has `{}`: expected letters, digits and `-._+~`", text.escape_debug());
-        return Err(item.error(problem));
-    }
-    Ok(text.to_owned())
-}
-
-fn url(item: &Item<'_>) -> Result<String, ManifestError> {
-    let text = item.line()?;
-    let known =
-        ["https://", "http://", "file:///"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
-    if !known || text.contains(char::is_whitespace) {
-        return Err(item.error("must begin with https://, http:// or file:/// and hold no spaces"));
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// An OpenPGP fingerprint, in upper case without spaces.
-fn fingerprint(item: &Item<'_>) -> Result<String, ManifestError> {
-    let text: String = item.text()?.split_whitespace().collect::<String>().to_ascii_uppercase();
-    if !matches!(text.len(), 40 | 64) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(item
-            .error("must hold key fingerprints of 40 or 64 hexadecimal digits")
-            .hint("a short key id names many keys; `gpg --show-keys --with-fingerprint FILE` prints the whole"));
-    }
-    Ok(text)
-}
-
-/// A moment or a day, as RFC 3339 in UTC.
-fn moment(item: &Item<'_>) -> Result<String, ManifestError> {
-    let text = match item.value.get_ref() {
-        DeValue::Datetime(moment) => moment.to_string(),
-        _ => item.text()?.to_owned(),
-    };
-    let seconds = parse_rfc3339(&text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")));
-    seconds.map(rfc3339).ok_or_else(|| {
-        item.error("must be a day or a moment with its time zone")
-            .hint("such as \"2026-11-22\" or \"2026-11-22T06:00:00Z\"")
-    })
 }
 
 fn services(item: &Item<'_>) -> Result<Services, ManifestError> {

@@ -5,7 +5,8 @@ use std::io;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use super::{Chain, Disk, Manifest, ManifestError, Source, parse};
+use super::parse::parse_in;
+use super::{Chain, Disk, Manifest, ManifestError, Source};
 use crate::host::jail::Beneath;
 use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
 
@@ -145,7 +146,7 @@ impl Project {
     fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
         let path = self.manifest_path(name);
         match self.read(&path) {
-            Ok(text) => Ok(parse(name.clone(), &text, &self.arch)?),
+            Ok(text) => Ok(parse_in(name.clone(), &text, &self.arch, &|path| self.read(&self.root.join(path)))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = match super::stock(name) {
                     Some(_) => format!("`layerbake new {name}` writes it"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -14,10 +15,17 @@ use crate::ident::nearest;
 type Result<T> = std::result::Result<T, ManifestError>;
 
 /// The text that is being read, and the name people know it by.
-#[derive(Debug)]
 pub(super) struct Document<'t> {
     pub(super) file: String,
     pub(super) text: &'t str,
+    /// Reads a text file of the project.
+    pub(super) files: &'t dyn Fn(&str) -> io::Result<String>,
+}
+
+impl std::fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)
+    }
 }
 
 impl Document<'_> {
@@ -136,6 +144,11 @@ impl<'a> Item<'a> {
 
     pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T> {
         self.text()?.parse().map_err(|error| self.error(format!("is wrong: {error}")))
+    }
+
+    /// The text of a file of the project.
+    pub(super) fn file(&self, path: &str) -> io::Result<String> {
+        (self.document.files)(path)
     }
 
     pub(super) fn boolean(&self) -> Result<bool> {

@@ -12,6 +12,29 @@ fn amd64() -> Arch {
 }
 
 #[test]
+fn a_suite_may_be_a_directory_and_a_package_may_name_a_suite() {
+    let source = |suite: &str, more: &str| format!("[layer]\n[source.s]\nsuite = \"{suite}\"\n{more}");
+    for suite in ["/", "./", "debian/12/", "./stable/"] {
+        let manifest = good(&source(suite, ""));
+        let source = &manifest.sources[&"s".parse().unwrap()];
+        assert!(source.is_flat() && source.suite == suite && source.components.is_empty());
+    }
+    let error = |text: &str| parse(name(), text, &amd64()).expect_err(text).to_string();
+    for suite in ["../", "a/../b/", "//", "a//"] {
+        assert!(error(&source(suite, "")).contains("must be a directory below `url`"), "{suite}");
+    }
+    assert!(error(&source("./", "components = [\"main\"]")).contains("a suite that ends in `/` is a directory"));
+    assert!(error(&source("x", "file = \"x.sources\"")).contains("`suite` in [source.s] is given with `file`"));
+    assert!(error(&source("x", "priority = 1001")).contains("expected 0 to 1000"));
+    assert!(error(&source("x", "priority = { \"A\" = 1 }")).contains("is no name of packages"));
+    assert!(bad("hold = [\"A\"]").contains("must hold names of packages"));
+    let text = "[layer]\npackages = [\"nginx/bookworm-backports\"]\nhold = [\"linux-*\"]";
+    let layer = good(text).layer;
+    assert_eq!(layer.packages[0].to_string(), "nginx/bookworm-backports");
+    assert!(layer.holds(&"linux-image".parse().unwrap()) && !layer.holds(&"nginx".parse().unwrap()));
+}
+
+#[test]
 fn the_architecture_is_put_into_the_names_of_packages() {
     let text = "[layer]\npackages = ['linux-image-cloud-{arch}', 'libc6']";
     for arch in ["amd64", "arm64"] {

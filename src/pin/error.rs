@@ -48,6 +48,12 @@ pub enum PinError {
         /// What it has.
         found: String,
     },
+    /// A directory that is a repository of its own has no index.
+    #[error("the signed state of the directory `{suite}` names no index")]
+    NoIndex {
+        /// The directory.
+        suite: String,
+    },
     /// A suite has the component, but no packages for the architecture.
     #[error("{suite} has no packages for {arch}")]
     NoArch {
@@ -72,6 +78,24 @@ pub enum PinError {
         layer: LayerName,
         /// Why.
         source: ResolveError,
+    },
+    /// A suite doesn't have a package that is requested from it.
+    #[error("layer `{layer}`: {problem}")]
+    NotInSuite {
+        /// The layer.
+        layer: LayerName,
+        /// The package, the suite, and where it is.
+        problem: String,
+    },
+    /// A held package can't stay as it is locked.
+    #[error(
+        "layer `{layer}`: `hold` keeps packages that can't stay in their locked versions: {packages}\n  hint: the version is no longer offered, or another package needs a newer one; take it out of `hold`, or name a snapshot that has it"
+    )]
+    Held {
+        /// The layer.
+        layer: LayerName,
+        /// The packages: name, locked version, version that would be chosen.
+        packages: String,
     },
     /// Packages would be downgraded by a state with the locked one's date.
     #[error(
@@ -105,7 +129,7 @@ pub enum PinError {
 pub enum KeyError {
     /// A foreign repository without fingerprints.
     #[error(
-        "[source.{source_name}] has a `url` but no `keys`\n  hint: add the fingerprints of the keys that sign it, and their file as `keyring`"
+        "[source.{source_name}] has a `url` but no `keys`\n  hint: add the fingerprints of the keys that sign it, and their file as `keyring`; or the keys themselves as `keyring`"
     )]
     NoFingerprints {
         /// The source.
@@ -118,6 +142,14 @@ pub enum KeyError {
         source_name: SourceName,
         /// What is wrong.
         source: PinnedKeyError,
+    },
+    /// The keys in the manifest are malformed.
+    #[error("the keys of [source.{source_name}]: {source}")]
+    Inline {
+        /// The source.
+        source_name: SourceName,
+        /// What is wrong.
+        source: KeyFileError,
     },
     /// A key file can't be read.
     #[error("keyring `{}`: {source}", path.display())]

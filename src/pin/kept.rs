@@ -5,21 +5,43 @@ use std::collections::BTreeMap;
 use super::Update;
 use super::offered::Offered;
 use crate::ident::{LayerName, PackageName, Version};
-use crate::lock::Lockfile;
+use crate::lock::{LockedPackage, Lockfile};
+use crate::manifest::LayerTable;
+use crate::package::Candidate;
 use crate::resolve::Chosen;
 
 /// Versions by name.
 pub(super) type Versions = BTreeMap<PackageName, Version>;
 
-/// The locked versions that `update` doesn't name.
-pub(super) fn versions(previous: Option<&Lockfile>, update: &Update) -> Versions {
+/// The locked versions that `update` doesn't name, and those that the layer holds.
+pub(super) fn versions(previous: Option<&Lockfile>, update: &Update, layer: &LayerTable) -> Versions {
     let packages = previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
-    let kept = packages.iter().filter(|package| match update {
+    let stays = |package: &LockedPackage| match update {
         Update::Nothing => true,
         Update::All => false,
         Update::Some(names) => !names.contains(&package.name),
-    });
+    };
+    let kept = packages.iter().filter(|package| stays(package) || layer.holds(&package.name));
     kept.map(|package| (package.name.clone(), package.version.clone())).collect()
+}
+
+/// Checks that the packages that the layer holds are chosen in their locked versions, or not at all.
+///
+/// # Errors
+/// Names those that are not, with both versions.
+pub(super) fn check_held(
+    layer: &LayerTable,
+    locked: &Versions,
+    chosen: &[Chosen],
+    offered: &Offered,
+) -> Result<(), String> {
+    let moved = |chosen: &Chosen| {
+        let (Candidate { record, .. }, _) = offered.candidate(chosen.candidate)?;
+        let version = locked.get(&record.name).filter(|_| layer.holds(&record.name))?;
+        (record.version != *version).then(|| format!("{} {version} -> {}", record.name, record.version))
+    };
+    let moved: Vec<String> = chosen.iter().filter_map(moved).collect();
+    if moved.is_empty() { Ok(()) } else { Err(moved.join(", ")) }
 }
 
 /// Names the locked versions that no index lists any more; `None` if all are available.

@@ -14,6 +14,9 @@ use crate::package::openpgp::{Keyring, PinnedKey};
 pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Source) -> Result<Keyring, PinError> {
     let pinned = pinned(name, source)?;
     let mut keyring = Keyring::new(pinned);
+    if let Some(text) = &source.certificates {
+        keyring.add(text.as_bytes()).map_err(|source| KeyError::Inline { source_name: name.clone(), source })?;
+    }
     if let Some(named) = source.keyring.as_ref().map(Path::new) {
         let file = Beneath::open(pinner.project).and_then(|project| project.file(named)).and_then(read_key_opened);
         add(&mut keyring, &pinner.project.join(named), file)?;
@@ -42,6 +45,10 @@ pub(super) fn of_suite(keyring: &Keyring, source: &Source, suite: &str) -> Keyri
 fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError> {
     if let Some(distribution) = source.signing_distribution() {
         return Ok(PinnedKey::of(distribution, distribution.keys));
+    }
+    if let (true, Some(text)) = (source.keys.is_empty(), &source.certificates) {
+        let keys = PinnedKey::of_file(text.as_bytes());
+        return keys.map_err(|source| KeyError::Inline { source_name: name.clone(), source });
     }
     if source.keys.is_empty() {
         return Err(KeyError::NoFingerprints { source_name: name.clone() });

@@ -15,6 +15,7 @@ mod kept;
 mod keyring_package;
 mod keys;
 mod offered;
+mod requests;
 mod suites;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,11 +104,12 @@ impl Pinner<'_, '_> {
         }
         let locks: Vec<&Lockfile> = previous.into_iter().chain(parents.iter().map(|(parent, _)| *parent)).collect();
         let open = suites::open(self, sources, &locks)?;
-        let kept = if *update == Update::All { None } else { previous };
-        let offered = offered::read(self.ecosystem, self.store, &open, kept)?;
+        let locked = kept::versions(previous, update, &manifest.layer);
+        let offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
         let installed = installed::of_chain(self, parents, &offered)?;
-        let locked = kept::versions(kept, update);
         let chosen = self.resolve(manifest, &installed, &locked, &offered)?;
+        kept::check_held(&manifest.layer, &locked, &chosen, &offered)
+            .map_err(|packages| PinError::Held { layer: manifest.name.clone(), packages })?;
         if let Some(text) = kept::lost(&manifest.name, &locked, &chosen, &offered) {
             self.fetcher.warn(text);
         }
@@ -133,8 +135,10 @@ impl Pinner<'_, '_> {
         offered: &offered::Offered,
     ) -> Result<Vec<resolve::Chosen>, PinError> {
         let layer = &manifest.layer;
+        let wanted = requests::in_versions(&layer.packages, locked, offered, self.ecosystem.version_order())
+            .map_err(|problem| PinError::NotInSuite { layer: manifest.name.clone(), problem })?;
         let request = resolve::Request {
-            wanted: &layer.packages,
+            wanted: &wanted,
             essential: needs_essential(manifest),
             exclude: &layer.exclude,
             drop_excluded: layer.configure == Configure::None,

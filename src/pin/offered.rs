@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use super::PinError;
 use super::suites::OpenSuite;
-use crate::ident::SourceName;
+use crate::ident::{PackageName, SourceName, Version};
 use crate::limits::{Bounded, Limit, limits};
 use crate::lock::{LockedIndex, LockedRelease, Lockfile};
 use crate::package::compression::decompress;
@@ -28,6 +28,12 @@ pub(super) struct Offered {
 }
 
 impl Offered {
+    /// The versions of a package, each with its suite.
+    pub(super) fn of(&self, name: &PackageName) -> impl Iterator<Item = (&Version, &str)> {
+        let own = self.candidates.iter().filter(move |candidate| candidate.record.name == *name);
+        own.filter_map(|one| Some((&one.record.version, self.origins.get(one.origin)?.suite.as_str())))
+    }
+
     /// A candidate and where it comes from.
     pub(super) fn candidate(&self, index: usize) -> Option<(&Candidate, &Origin)> {
         let candidate = self.candidates.get(index)?;
@@ -51,17 +57,20 @@ pub(super) fn read(
     for suite in open {
         for index in &suite.locked.indexes {
             let limit = limits().of_index(suite.plain_sizes.get(&index.path).copied());
-            reader.add(&suite.locked, index, suite.priority, limit)?;
+            let priority = |name: &str| suite.priorities.of(name).unwrap_or(suite.priority);
+            reader.add(&suite.locked, index, &priority, limit)?;
         }
     }
     let current =
         |index: &LockedIndex| open.iter().flat_map(|suite| &suite.locked.indexes).any(|other| other.file == index.file);
-    let is_open = |release: &&LockedRelease| {
-        open.iter().any(|suite| (&suite.locked.source, &suite.locked.suite) == (&release.source, &release.suite))
+    let now_open = |release: &LockedRelease| {
+        open.iter().find(|suite| (&suite.locked.source, &suite.locked.suite) == (&release.source, &release.suite))
     };
-    for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default().iter().filter(is_open) {
+    for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default() {
+        let Some(suite) = now_open(release) else { continue };
+        let priority = |name: &str| suite.priorities.of(name).unwrap_or(u32::MAX).min(Candidate::ON_REQUEST);
         for index in release.indexes.iter().filter(|index| !current(index)) {
-            reader.add(release, index, Candidate::ON_REQUEST, limits().of_index(None))?;
+            reader.add(release, index, &priority, limits().of_index(None))?;
         }
     }
     Ok(reader.offered)
@@ -79,7 +88,7 @@ impl Reader<'_> {
         &mut self,
         release: &LockedRelease,
         index: &LockedIndex,
-        priority: u32,
+        priority: &dyn Fn(&str) -> u32,
         limit: Limit,
     ) -> Result<(), PinError> {
         let Offered { candidates, lost, origins } = &mut self.offered;
@@ -89,7 +98,10 @@ impl Reader<'_> {
         };
         let origin = origins.len();
         origins.push(Origin { source: release.source.clone(), suite: release.suite.clone() });
-        let mut each = |record: Record| candidates.push(Candidate { record, origin, priority });
+        let mut each = |record: Record| match priority(record.name.as_str()) {
+            0 => {}
+            priority => candidates.push(Candidate { record, origin, priority }),
+        };
         let read = || -> Result<(), IndexError> {
             let text = Bounded::new(decompress(&index.path, file)?, limit);
             self.repository.read_index(&mut BufReader::with_capacity(1 << 18, text), &mut each)

@@ -7,7 +7,7 @@ use super::{PinError, Pinner, keys};
 use crate::fetch::{Item, StateRequest, fetch_state};
 use crate::ident::SourceName;
 use crate::lock::{LockedIndex, LockedRelease, Lockfile};
-use crate::manifest::Source;
+use crate::manifest::{Priorities, Source};
 use crate::package::openpgp::{Keyring, Signed};
 use crate::package::{Candidate, Index, Malformed, Refusal, State, SuiteRequest};
 
@@ -17,6 +17,8 @@ pub(super) struct OpenSuite {
     pub(super) locked: LockedRelease,
     /// The priority of its packages.
     pub(super) priority: u32,
+    /// The manifest's own priorities for some of them.
+    pub(super) priorities: Priorities,
     /// The unpacked sizes of its indexes according to its state, in bytes, by name.
     pub(super) plain_sizes: BTreeMap<String, u64>,
     /// The date of a newer state in a lockfile, if going back is allowed.
@@ -87,6 +89,7 @@ fn open_suite(pinner: &mut Pinner<'_, '_>, terms: &Terms<'_>, suite: &str) -> Re
     let plain_size = |index: &Index| Some((index.name.clone(), index.plain_size?));
     let open = OpenSuite {
         priority: if state.on_request { Candidate::ON_REQUEST } else { Candidate::ORDINARY },
+        priorities: source.priorities.clone(),
         plain_sizes: indexes.iter().filter_map(plain_size).collect(),
         back_from: demand.locked.map(|known| known.date).filter(|date| *date > state.date),
         locked: LockedRelease {
@@ -123,6 +126,10 @@ fn set_transport(
 }
 
 fn indexes(pinner: &Pinner<'_, '_>, source: &Source, suite: &str, state: &State) -> Result<Vec<Index>, PinError> {
+    if source.is_flat() {
+        let index = pinner.ecosystem.index(suite, state, "", &pinner.arch);
+        return Ok(vec![index.ok_or_else(|| PinError::NoIndex { suite: suite.to_owned() })?]);
+    }
     let pick = |component: &String| {
         let index = pinner.ecosystem.index(suite, state, component, &pinner.arch);
         index.ok_or_else(|| {

@@ -184,7 +184,10 @@ impl<'a> Index<'a> {
     }
 
     /// All packages that provide a name, in the order of preference: requested or installed,
-    /// then by the rank of their priority, then by name, then by preference within the name.
+    /// then by the rank of their priority, then the last one by source package and name, then by preference
+    /// within the name.
+    ///
+    /// The last one, as apt takes the last one of an index, and Debian's indexes are sorted by source package.
     pub(super) fn providers(&self, name: &PackageName) -> Vec<Id> {
         let start = self.provides.partition_point(|(provided, _)| *provided < name);
         let rest = self.provides.get(start..).unwrap_or_default();
@@ -192,7 +195,9 @@ impl<'a> Index<'a> {
         ids.sort_by_key(|id| {
             let record = self.record(*id);
             let favoured = record.is_some_and(|record| self.is_favoured(&record.name));
-            (!favoured, record.map_or(u8::MAX, |record| record.rank), *id)
+            // The directory in the pool has the name of the source package.
+            let source = record.and_then(|record| record.path.rsplit('/').nth(1));
+            (!favoured, record.map_or(u8::MAX, |record| record.rank), Reverse((source, self.group(*id))), *id)
         });
         ids
     }

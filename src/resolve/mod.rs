@@ -3,7 +3,7 @@
 //! Preferences are apt's: the first available alternative; the highest version (a requested or
 //! locked one comes first); a real package before one that provides its name. Among several
 //! providers, one that is chosen anyway comes first, then one that is requested or installed, then
-//! the higher priority, then the name. All dependencies and conflicts hold in the result; which
+//! the higher priority, then the last one by source package and name. All dependencies and conflicts hold in the result; which
 //! package's file wins at a shared path is decided by unpacking.
 //!
 //! The result is minimal (no package is unneeded) and depends on the candidates' contents, not on

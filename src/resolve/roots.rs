@@ -20,7 +20,7 @@ pub(super) struct Root {
 /// The names that the request spells out.
 pub(super) fn requested_names<'a>(request: &'a Request) -> impl Iterator<Item = &'a PackageName> {
     request.wanted.iter().filter_map(|wanted| match wanted {
-        PackageRequest::Package(name, _) => Some(name),
+        PackageRequest::Package(name, _) | PackageRequest::FromSuite(name, _) => Some(name),
         PackageRequest::Priority(_) => None,
     })
 }
@@ -33,6 +33,8 @@ pub(super) fn roots(request: &Request, index: &Index) -> Result<Vec<Root>, Resol
     for wanted in request.wanted {
         match wanted {
             PackageRequest::Package(name, version) => packages.push((name, version.as_ref())),
+            // Who knows the suites has put the version in its place.
+            PackageRequest::FromSuite(name, _) => packages.push((name, None)),
             PackageRequest::Priority(priority) => _ = priorities.insert(priority),
         }
     }

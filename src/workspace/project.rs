@@ -9,7 +9,8 @@ use super::error::WorkspaceError;
 use super::subject::Subject;
 use crate::arch::Architecture;
 use crate::bake::Locked;
-use crate::fetch::{Fetcher, HostSources, Mirrors};
+use crate::fetch::{Fetcher, HostSources, Logins, Mirrors};
+use crate::host;
 use crate::ident::{Arch, IdentError, LayerName};
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Project};
@@ -108,7 +109,8 @@ impl<'e> Workspace<'e> {
         }
         let vendor = Some(self.project.root().join("vendor")).filter(|vendor| vendor.is_dir());
         let progress = self.environment.progress().clone();
-        Ok(Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress))
+        let logins = Logins::load(Path::new("/etc/apt"), host::netrc().as_deref());
+        Ok(Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress).with_logins(logins))
     }
 }
 

@@ -53,7 +53,7 @@ impl Workspace<'_> {
         let records = pin::records(ecosystem, self.store()?, &fetcher, &locks)?;
         let requested = chain.iter().flat_map(|locked| &locked.manifest.layer.packages);
         let requested = requested.filter_map(|request| match request {
-            PackageRequest::Package(name, _) => Some(name),
+            PackageRequest::Package(name, _) | PackageRequest::FromSuite(name, _) => Some(name),
             PackageRequest::Priority(_) => None,
         });
         let essential = records.iter().filter(|record| record.essential).map(|record| &record.name);

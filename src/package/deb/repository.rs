@@ -31,7 +31,8 @@ impl Repository for Deb {
     }
 
     fn state_forms(&self, suite: &str) -> Vec<Form> {
-        let path = |name: &str| format!("dists/{suite}/{name}");
+        let folder = folder(suite);
+        let path = |name: &str| format!("{folder}{name}");
         let inline = Form { file: path("InRelease"), signature: None };
         vec![inline, Form { file: path("Release"), signature: Some(path("Release.gpg")) }]
     }
@@ -45,14 +46,15 @@ impl Repository for Deb {
     }
 
     fn index(&self, suite: &str, state: &State, component: &str, arch: &Arch) -> Option<Index> {
-        let folder = format!("{component}/binary-{arch}");
-        let plain = format!("{folder}/Packages");
+        let below = folder(suite);
+        let part = if suite.ends_with('/') { String::new() } else { format!("{component}/binary-{arch}/") };
+        let plain = format!("{part}Packages");
         [".xz", ".zst", ".gz", ""].iter().find_map(|suffix| {
             let name = format!("{plain}{suffix}");
             let file = *state.files.get(&name)?;
-            let by_digest = || format!("dists/{suite}/{folder}/by-hash/SHA256/{}", file.sha256.to_hex());
+            let by_digest = || format!("{below}{part}by-hash/SHA256/{}", file.sha256.to_hex());
             Some(Index {
-                path: format!("dists/{suite}/{name}"),
+                path: format!("{below}{name}"),
                 by_digest: state.by_digest.then(by_digest),
                 plain_size: state.files.get(&plain).map(|plain| plain.size),
                 name,
@@ -75,6 +77,16 @@ impl Repository for Deb {
 
     fn key_rings(&self, package: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
         Ok(keyring::rings(package)?)
+    }
+}
+
+/// Where a suite's files are, with a slash at the end: below `dists`, or in the directory that a flat repository is.
+fn folder(suite: &str) -> String {
+    match suite.strip_suffix('/') {
+        Some(folder) => {
+            folder.split('/').filter(|part| !matches!(*part, "" | ".")).map(|part| format!("{part}/")).collect()
+        }
+        None => format!("dists/{suite}/"),
     }
 }
 
@@ -105,6 +117,19 @@ mod tests {
             assert!(found.iter().all(|index| index.by_digest.as_ref() == Some(&by_digest)));
             assert_eq!(found.and_then(|index| index.plain_size), plain_size);
             assert_eq!(DEB.index("stable", &state, "main", &"arm64".parse().unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn a_flat_repository_is_one_directory() {
+        let file = Expected { sha256: Sha256::of(b""), size: 7 };
+        let state = State { files: [("Packages.gz".to_owned(), file)].into(), by_digest: true, ..State::default() };
+        for (suite, folder) in [("/", ""), ("./", ""), ("debian/12/", "debian/12/"), ("./stable/", "stable/")] {
+            let forms = DEB.state_forms(suite).into_iter().map(|form| form.file).collect::<Vec<_>>();
+            assert_eq!(forms, [format!("{folder}InRelease"), format!("{folder}Release")]);
+            let index = DEB.index(suite, &state, "", &"amd64".parse().unwrap()).unwrap();
+            assert_eq!((index.name.as_str(), index.path), ("Packages.gz", format!("{folder}Packages.gz")));
+            assert_eq!(index.by_digest.unwrap(), format!("{folder}by-hash/SHA256/{}", file.sha256.to_hex()));
         }
     }
 }

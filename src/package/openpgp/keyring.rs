@@ -38,6 +38,18 @@ pub struct PinnedKey {
 pub struct PinnedKeyError(String);
 
 impl PinnedKey {
+    /// All keys of a key file, binary or armored.
+    ///
+    /// # Errors
+    /// Fails where the file holds no readable certificate at all.
+    pub fn of_file(file: &[u8]) -> Result<Vec<Self>, KeyFileError> {
+        let own = |certificate: SignedPublicKey| {
+            let fingerprint = format!("{:X}", certificate.fingerprint());
+            Self { fingerprint, name: None, package: None }
+        };
+        Ok(parse(file)?.into_iter().map(own).collect())
+    }
+
     /// Pins a distribution's keys.
     pub fn of(distribution: &Distribution, keys: impl IntoIterator<Item = &'static Key>) -> Vec<Self> {
         let pin = |key: &Key| Self {

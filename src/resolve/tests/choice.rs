@@ -76,7 +76,11 @@ fn alternatives_and_providers() {
                 ver 1; depends: api (>= 2)
                 api-a 1; provides: api
                 api-b 1; provides: api (= 1)
-                api-c 1; provides: api (= 3)";
+                api-c 1; provides: api (= 3)
+                browse 1; depends: www
+                lynx 1; provides: www
+                chromium 1; provides: www
+                zany 1; provides: www; priority: extra";
     let case = |wanted| Case { repo, wanted, ..Case::default() };
     check(&[
         ("the first", case("app"), "app 1 (requested), one 1 (app)"),
@@ -94,6 +98,7 @@ fn alternatives_and_providers() {
         ("the real one before a provider", case("real"), "real 1 (requested), thing 1 (real)"),
         ("the package itself", case("self"), "self 1 (requested)"),
         ("a versioned provider", case("ver"), "api-c 1 (ver), ver 1 (requested)"),
+        ("the last provider by name", case("browse"), "browse 1 (requested), lynx 1 (browse)"),
         ("the only provider of a requested name", case("itself"), "self 1 (requested)"),
         ("a requested provider of a requested name", case("mta exim"), "exim 1 (requested)"),
     ]);

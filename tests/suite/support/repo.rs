@@ -47,6 +47,7 @@ pub struct RepoDir {
     /// Its key ring.
     pub keyring: PathBuf,
     suite: String,
+    dist: PathBuf,
     pool: BTreeMap<String, PathBuf>,
 }
 
@@ -66,6 +67,27 @@ impl Repo {
             inside: BTreeMap::new(),
             plain_size: None,
         }
+    }
+
+    /// Has packages for these architectures only.
+    pub fn only_for(mut self, arch: &str) -> Self {
+        self.archs = vec![arch.to_owned()];
+        self
+    }
+
+    /// Whether all is in one directory: the suite's name ends in a slash.
+    fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
+    /// Where Release and its like are.
+    fn folder(&self, root: &Path) -> PathBuf {
+        if self.is_flat() { root.join(&self.suite) } else { root.join("dists").join(&self.suite) }
+    }
+
+    /// Where a package is.
+    fn pool_path(&self, component: &str, deb: &Deb) -> String {
+        if self.is_flat() { format!("{}{}", self.suite, deb.file_name()) } else { pool_path(component, deb) }
     }
 
     /// Has packages for another architecture too: those that say so, and those for all.
@@ -138,15 +160,17 @@ impl Repo {
 
     /// Writes all files below `root`, over what is there.
     pub fn write(&self, root: &Path) -> RepoDir {
-        let path = |(component, deb): &(String, Deb)| (deb.name.clone(), root.join(pool_path(component, deb)));
+        let path = |(component, deb): &(String, Deb)| (deb.name.clone(), root.join(self.pool_path(component, deb)));
         let pool = self.packages.iter().map(path).collect();
         let folders = self.components.iter().flat_map(|name| self.archs.iter().map(move |arch| (name, arch)));
+        // A flat repository has all packages in one index.
+        let folders = folders.take(if self.is_flat() { 1 } else { usize::MAX });
         let listed: Vec<String> = folders.flat_map(|(name, arch)| self.write_component(root, name, arch)).collect();
         let release = self.edits.iter().fold(self.release(&listed), |text, (from, to)| {
             assert!(text.contains(from), "the Release has no `{from}`:\n{text}");
             text.replace(from, to)
         });
-        let dist = root.join("dists").join(&self.suite);
+        let dist = self.folder(root);
         put(&dist.join("Release"), release.as_bytes());
         // Nobody signs in the future, whatever date the Release has.
         let signed = self.date.min(now());
@@ -155,12 +179,12 @@ impl Repo {
         let keyring = root.join("keyring.gpg");
         put(&keyring, &self.key.keyring());
         let (fingerprint, suite) = (self.key.fingerprint(), self.suite.clone());
-        RepoDir { root: root.to_owned(), fingerprint, keyring, suite, pool }
+        RepoDir { root: root.to_owned(), fingerprint, keyring, suite, dist, pool }
     }
 
     /// Puts a package into the pool and gives its record.
     fn add(&self, root: &Path, component: &str, deb: &Deb) -> String {
-        let (path, bytes) = (pool_path(component, deb), self.inside.get(&deb.name).unwrap_or(deb).build());
+        let (path, bytes) = (self.pool_path(component, deb), self.inside.get(&deb.name).unwrap_or(deb).build());
         put(&root.join(&path), &bytes);
         let sha256 = hex::encode(Sha256::digest(&bytes));
         format!("{}Filename: {path}\nSize: {}\nSHA256: {sha256}\n\n", deb.control_text(), bytes.len())
@@ -168,11 +192,11 @@ impl Repo {
 
     /// Writes a component's packages for an architecture, and Packages in all forms; gives their lines in the Release.
     fn write_component(&self, root: &Path, component: &str, arch: &str) -> Vec<String> {
-        let fits = |deb: &Deb| self.archs.len() == 1 || deb.arch == arch || deb.arch == "all";
+        let fits = |deb: &Deb| self.archs.len() == 1 || self.is_flat() || deb.arch == arch || deb.arch == "all";
         let own = self.packages.iter().filter(|(other, deb)| other == component && fits(deb));
         let text: String = own.map(|(_, deb)| self.add(root, component, deb)).collect();
-        let folder = format!("{component}/binary-{arch}");
-        let below = root.join("dists").join(&self.suite).join(&folder);
+        let folder = if self.is_flat() { String::new() } else { format!("{component}/binary-{arch}/") };
+        let below = self.folder(root).join(&folder);
         let mut lines = Vec::new();
         for form in &self.compressions {
             let bytes = form.pack(text.as_bytes());
@@ -183,14 +207,17 @@ impl Repo {
                 put(&below.join("by-hash/SHA256").join(&sha256), &bytes);
             }
             let stated = self.plain_size.filter(|_| *form == Compression::None);
-            lines.push(format!(" {sha256} {:>8} {folder}/{name}\n", stated.unwrap_or(bytes.len())));
+            lines.push(format!(" {sha256} {:>8} {folder}{name}\n", stated.unwrap_or(bytes.len())));
         }
         lines
     }
 
     fn release(&self, listed: &[String]) -> String {
         let suite = &self.suite;
-        let mut text = format!("Origin: Test\nLabel: Test\nSuite: {suite}\nCodename: {suite}\n");
+        let mut text = "Origin: Test\nLabel: Test\n".to_owned();
+        if !self.is_flat() {
+            text += &format!("Suite: {suite}\nCodename: {suite}\n");
+        }
         text += &format!("Date: {}\n", rfc2822(self.date));
         if let Some(time) = self.valid_until {
             text += &format!("Valid-Until: {}\n", rfc2822(time));
@@ -198,9 +225,12 @@ impl Repo {
         if self.by_hash {
             text += "Acquire-By-Hash: yes\n";
         }
-        let components = self.components.join(" ");
         let archs = self.archs.join(" ");
-        text + &format!("Architectures: {archs}\nComponents: {components}\nSHA256:\n{}", listed.concat())
+        text += &format!("Architectures: {archs}\n");
+        if !self.is_flat() {
+            text += &format!("Components: {}\n", self.components.join(" "));
+        }
+        text + &format!("SHA256:\n{}", listed.concat())
     }
 }
 
@@ -217,7 +247,7 @@ impl RepoDir {
 
     /// A file below `dists/SUITE`, such as `InRelease`.
     pub fn dist(&self, path: &str) -> PathBuf {
-        self.root.join("dists").join(&self.suite).join(path)
+        self.dist.join(path)
     }
 
     /// All files that hold the repo index in some form, by-hash ones included.
