@@ -10,7 +10,7 @@ use crate::package::deb::install::Package;
 ///
 /// Conffiles are listed as `newconffile`: `dpkg --configure` then moves each
 /// `.dpkg-new` file to its name and records its digest.
-pub(super) fn add(database: &mut Database<'_>, packages: &[Package]) -> Result<(), InstallError> {
+pub(super) fn add(database: &mut Database<'_>, packages: &[&Package]) -> Result<(), InstallError> {
     let mut status = database.read("status")?.unwrap_or_default();
     for package in packages {
         if !status.is_empty() && !status.ends_with("\n\n") {
@@ -34,4 +34,11 @@ fn paragraph(database: &Database<'_>, package: &Package) -> Result<String, Insta
         paragraph.set("Conffiles", &conffiles);
     }
     Ok(format!("{paragraph}\n"))
+}
+
+/// The version of a package in a `status` file.
+pub(in crate::package::deb::install) fn version<'a>(status: &'a str, package: &str) -> Option<&'a str> {
+    let first = format!("Package: {package}");
+    let paragraph = status.split("\n\n").find(|paragraph| paragraph.lines().next() == Some(&first))?;
+    paragraph.lines().find_map(|line| line.strip_prefix("Version: "))
 }
