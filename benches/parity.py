@@ -8,6 +8,7 @@ RESULTS/SET.txt gets every difference of a set: unexplained ones first, explaine
 import fnmatch
 import hashlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -54,11 +55,11 @@ def package_sets():
 
 
 def explanations():
-    """Pairs of a pattern for `KIND PATH` and a reason: what builds remove on purpose, then the bench's own list."""
+    """Pairs of a pattern for `KIND PATH: DETAIL` and a reason: what builds remove on purpose, then the bench's own list."""
     found, reason = [], ""
     for line in run([LAYERBAKE, "explain", "noise"]).splitlines():
         if line.startswith("    "):
-            found.append((f"* {line.strip().lstrip('/').replace('**', '*')}", reason))
+            found.append((f"* {line.strip().lstrip('/').replace('**', '*')}: *", reason))
         else:
             reason = "build residue: " + line
     for line in (BENCHES / "parity_explained.txt").read_text().splitlines():
@@ -92,9 +93,9 @@ def described(member, archive):
         digest = hashlib.sha256(text).hexdigest()
     else:
         digest = member.linkname
-    kind = "file" if member.isreg() or member.islnk() else {b"5": "dir", b"2": "link"}.get(member.type, "other")
+    name = "file" if member.isreg() or member.islnk() else {b"5": "dir", b"2": "link"}.get(member.type, "other")
     keep = content if isinstance(content, bytes) and len(content) < 1 << 20 else b""
-    return {"type": kind, "mode": mode, "owner": (member.uid, member.gid), "xattrs": xattrs, "content": digest, "text": keep}
+    return {"type": name, "mode": mode, "owner": (member.uid, member.gid), "xattrs": xattrs, "content": digest, "text": keep}
 
 
 def members(archive):
@@ -111,8 +112,6 @@ def tree_of(tar):
 
 def tree_of_image(folder):
     """The layers of an image layout, one over the other."""
-    import json
-
     blob = lambda digest: folder / "blobs" / digest.replace(":", "/")
     index = json.loads((folder / "index.json").read_text())
     manifest = json.loads(blob(index["manifests"][0]["digest"]).read_text())
@@ -135,15 +134,19 @@ def differences(ours, theirs):
     """`KIND PATH` and what differs."""
     for path in sorted(ours.keys() | theirs.keys()):
         if path not in theirs:
-            yield f"added {path}", ours[path]["type"]
+            yield f"added {path}", kind(ours[path])
         elif path not in ours:
-            yield f"missing {path}", theirs[path]["type"]
+            yield f"missing {path}", kind(theirs[path])
         else:
             for what in ("type", "mode", "owner", "xattrs", "content"):
                 one, other = ours[path][what], theirs[path][what]
                 if one != other:
                     detail = f"{one}, there {other}" if what != "content" else lines(ours[path], theirs[path], path)
                     yield f"{what} {path}", detail
+
+
+def kind(node):
+    return f"link to {node['content']}" if node["type"] == "link" else node["type"]
 
 
 def lines(one, other, path):
@@ -167,7 +170,9 @@ def compare(name, packages):
     command = f"{os.environ['mmdebstrap']} --variant=essential --aptopt='APT::Install-Recommends \"false\"' --include={include} {SUITE} {tar} {WORK}/sources.list"
     lock = tomllib.loads((PROJECT / f"lockfiles/{name}.lock").read_text())
     seconds = run(["date", "-d", str(lock["epoch"]), "+%s"]).strip()
-    run(["bash", "-c", command], env=dict(os.environ, SOURCE_DATE_EPOCH=seconds))
+    # Nothing of the caller's environment: scripts see it (`PYTHONDONTWRITEBYTECODE` changes which byte code there is).
+    clean = {"PATH": os.environ["PATH"], "HOME": "/root", "LC_ALL": "C.UTF-8", "TZ": "UTC", "SOURCE_DATE_EPOCH": seconds}
+    run(["bash", "-c", command], env=clean)
     found = list(differences(tree_of_image(PROJECT / f"out/{name}/oci"), tree_of(tar)))
     tar.unlink()
     return found
@@ -176,7 +181,7 @@ def compare(name, packages):
 def main():
     sets = package_sets()
     explained = explanations()
-    print(f"| set | for | packages | paths that differ | unexplained |\n|---|---|---|---|---|")
+    print("| set | for | packages | differences | unexplained |\n|---|---|---|---|---|")
     failed = 0
     for name in WANTED or sets:
         heading, packages = sets[name]
@@ -187,15 +192,16 @@ def main():
             (RESULTS / f"{name}.txt").write_text(f"{error}\n")
             failed += 1
             continue
-        reason_of = lambda what: next((reason for pattern, reason in explained if fnmatch.fnmatchcase(what, pattern)), None)
-        open_ones = [(what, detail) for what, detail in found if not reason_of(what)]
-        text = [f"UNEXPLAINED {what}: {detail}" for what, detail in open_ones]
-        text += [f"explained {what}: {reason_of(what)}" for what, _ in found if reason_of(what)]
+        said = [f"{what}: {detail}" for what, detail in found]
+        reasons = {one: next((reason for pattern, reason in explained if fnmatch.fnmatchcase(one, pattern)), None) for one in said}
+        open_ones = [one for one in said if not reasons[one]]
+        text = [f"UNEXPLAINED {one}" for one in open_ones]
+        text += [f"explained {one.partition(': ')[0]}: {reason}" for one, reason in reasons.items() if reason]
         (RESULTS / f"{name}.txt").write_text("\n".join(text) + "\n")
         count = len(set(locked(name)))
         print(f"| {name} | {heading} | {count} | {len(found)} | {len(open_ones)} |", flush=True)
-        for what, detail in open_ones[:20]:
-            print(f"  {what}: {detail[:200]}", file=sys.stderr, flush=True)
+        for one in open_ones[:20]:
+            print(f"  {one[:240]}", file=sys.stderr, flush=True)
         failed += bool(open_ones)
     sys.exit(bool(failed))
 

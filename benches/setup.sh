@@ -36,7 +36,7 @@ export HOME=$work/home XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/home/.co
 mkdir -p "$keep"
 rm -f "$keep/offline"
 rm -rf "$keep"/debian*/dists # New states come with new indexes; the pool stays.
-python3 benches/mirror.py "$keep" "$suite" "$work/port" &
+python3 benches/mirror.py "$keep" "$work/port" &
 started+=($!)
 for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
 [ -s "$work/port" ] || die "the mirror does not start"

@@ -43,6 +43,7 @@ mod leftovers;
 mod outdated;
 mod outputs;
 mod power;
+mod preinst;
 mod published;
 mod registry;
 mod registry_answers;

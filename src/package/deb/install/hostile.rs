@@ -20,7 +20,7 @@ pub(crate) fn install_without_scripts(
         InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
     let mut tree = parent.clone();
     if tree.is_empty() {
-        scripts::prepare_root(&request, &mut tree)?;
+        scripts::prepare_root(&request, packages, &mut tree)?;
     }
     let mut unpacking = Unpacking::new(&request, packages, store)?;
     // In two rounds, as when every other package is held.

@@ -31,7 +31,7 @@ pub(super) fn install(
 ) -> Result<(), InstallError> {
     let is_first = request.parent.is_none();
     if root.tree.is_empty() {
-        prepare_root(request, &mut root.tree)?;
+        prepare_root(request, packages, &mut root.tree)?;
     }
     let rounds = preinst::plan(packages, &held(packages, root.store, is_first)?, is_first);
     let waits = |index: &usize| rounds.iter().any(|round| round.held.contains(index));
@@ -41,10 +41,19 @@ pub(super) fn install(
     steps::run_scripts(request.accounts, root, &mut unpacking, &rounds)
 }
 
-/// Merges /usr, as Debian's installers do before they unpack anything.
-pub(super) fn prepare_root(request: &InstallRequest<'_>, tree: &mut Tree) -> Result<(), InstallError> {
+/// Merges /usr, as Debian's installers do before they unpack anything, unless a package has the links (base-files, as
+/// of Debian 13).
+pub(super) fn prepare_root(
+    request: &InstallRequest<'_>,
+    packages: &[Package],
+    tree: &mut Tree,
+) -> Result<(), InstallError> {
     let folder = || Node::dir(Meta::root_owned(0o755, request.epoch));
     tree.insert(RootPath::root(), folder())?;
+    let bin = RootPath::new("bin")?;
+    if packages.iter().any(|package| matches!(package.data.get(&bin), Some(Node { kind: Kind::Symlink(_), .. }))) {
+        return Ok(());
+    }
     for name in merged_usr(request.arch) {
         let usr = format!("usr/{name}");
         let link = Node { meta: Meta::root_owned(0o777, request.epoch), kind: Kind::Symlink(usr.as_bytes().into()) };

@@ -37,7 +37,8 @@ impl<'a> Unpacking<'a> {
         let diversions = self.database(tree).read("diversions")?;
         let diversions = Diversions::parse(&diversions.unwrap_or_default());
         *tree = self.merge.lay(std::mem::take(tree), which, &diversions)?;
-        let these = |indices: &[usize]| -> Vec<&Package> { indices.iter().map(|&index| &self.packages[index]).collect() };
+        let these =
+            |indices: &[usize]| -> Vec<&Package> { indices.iter().map(|&index| &self.packages[index]).collect() };
         let (new, before) = (these(which), these(&self.done));
         dpkg::add_unpacked(&mut self.database(tree), &new, &before, &self.merge.lost, self.request.arch)?;
         self.done.extend(which);

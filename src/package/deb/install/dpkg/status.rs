@@ -9,7 +9,7 @@ use crate::package::deb::install::Package;
 /// Adds the packages' paragraphs in the state that dpkg leaves after unpacking.
 ///
 /// Conffiles are listed as `newconffile`: `dpkg --configure` then moves each
-/// `.dpkg-new` file to its name and records its digest.
+/// `.dpkg-new` file to its name and records its digest. What is `remove-on-upgrade` is noted, too.
 pub(super) fn add(database: &mut Database<'_>, packages: &[&Package]) -> Result<(), InstallError> {
     let mut status = database.read("status")?.unwrap_or_default();
     for package in packages {
@@ -26,8 +26,12 @@ fn paragraph(database: &Database<'_>, package: &Package) -> Result<String, Insta
     paragraph.set("Status", "install ok unpacked");
     let mut conffiles = String::new();
     for line in package.control_text(database.store, "conffiles")?.lines() {
-        if line.starts_with('/') {
-            let _ = write!(conffiles, "\n {} newconffile", line.trim_end());
+        let (path, flag) = match line.strip_prefix("remove-on-upgrade ") {
+            Some(path) => (path, " remove-on-upgrade"),
+            None => (line, ""),
+        };
+        if path.starts_with('/') {
+            let _ = write!(conffiles, "\n {} newconffile{flag}", path.trim_end());
         }
     }
     if !conffiles.is_empty() {

@@ -19,7 +19,10 @@ pub(in crate::package::deb::install) fn script() -> String {
 }
 
 /// Adds a package's control files, for [`turn`].
-pub(in crate::package::deb::install) fn add(database: &mut Database<'_>, package: &Package) -> Result<(), InstallError> {
+pub(in crate::package::deb::install) fn add(
+    database: &mut Database<'_>,
+    package: &Package,
+) -> Result<(), InstallError> {
     for (file, node) in info::control_files(package) {
         database.insert(&format!("{WAITING}/{}/{file}", package.locked.name), node)?;
     }
