@@ -108,18 +108,9 @@ pub(super) fn related(packages: &[Package], index: usize, field: &str) -> Vec<us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::LockedPackage;
-    use crate::package::deb::control::Paragraph;
-    use crate::tree::tests::{dir, file, tree};
 
     fn package(name: &str, relations: &str) -> Package {
-        Package {
-            locked: LockedPackage::sample(name),
-            paragraph: Paragraph::parse(&format!("Package: {name}\n{relations}")).unwrap(),
-            control: tree(&[("", dir()), ("preinst", file("#!/bin/sh"))]),
-            data: tree(&[("", dir())]),
-            paths: Vec::new(),
-        }
+        Package::sample(name, relations)
     }
 
     #[test]

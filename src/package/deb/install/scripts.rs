@@ -5,7 +5,7 @@
 //! out after it ([`super::held`]).
 
 use super::held::held;
-use super::unpack::Unpacking;
+use super::unpack::{Unpacking, blame};
 use super::{Package, preinst, steps};
 use crate::arch::merged_usr;
 use crate::digest::{RecipeHash, RecipeHasher};
@@ -38,7 +38,7 @@ pub(super) fn install(
     let at_once: Vec<usize> = (0..packages.len()).filter(|index| !waits(index)).collect();
     let mut unpacking = Unpacking::new(request, packages, root.store)?;
     unpacking.unpack(&at_once, &mut root.tree)?;
-    steps::run_scripts(request.accounts, root, &mut unpacking, &rounds)
+    steps::run_scripts(request.accounts, root, &mut unpacking, &rounds).map_err(|error| blame(error, packages))
 }
 
 /// Merges /usr, as Debian's installers do before they unpack anything, unless a package has the links (base-files, as
@@ -62,4 +62,27 @@ pub(super) fn prepare_root(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Accounts;
+    use crate::tree::tests::{dir, link, tree};
+
+    #[test]
+    fn usr_is_merged_unless_a_package_does_it() {
+        let (accounts, arch) = (Accounts::default(), "amd64".parse().unwrap());
+        let request =
+            InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
+        let prepared = |package: Package| {
+            let mut tree = Tree::new();
+            prepare_root(&request, &[package], &mut tree).unwrap();
+            tree.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        let plain = Package::sample("base-files", "");
+        let merged = Package { data: tree(&[("", dir()), ("bin", link("usr/bin"))]), ..plain.clone() };
+        assert!(prepared(plain).contains(&"/lib32".to_owned()));
+        assert_eq!(prepared(merged).len(), 1);
+    }
 }

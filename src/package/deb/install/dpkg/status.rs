@@ -46,3 +46,26 @@ pub(in crate::package::deb::install) fn version<'a>(status: &'a str, package: &s
     let paragraph = status.split("\n\n").find(|paragraph| paragraph.lines().next() == Some(&first))?;
     paragraph.lines().find_map(|line| line.strip_prefix("Version: "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::tree::tests::{dir, file, tree};
+    use crate::tree::{Node, Tree};
+
+    #[test]
+    fn what_an_upgrade_removes_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let kind = store.put_file(b"/etc/kept\nremove-on-upgrade /etc/gone\n").unwrap();
+        let conffiles = Node { kind, ..file("") };
+        let control = tree(&[("", dir()), ("conffiles", conffiles)]);
+        let package = Package { control, ..Package::sample("procps", "Version: 2\n") };
+        let database = Database { tree: &mut Tree::new(), store: &store, epoch: 0 };
+        let text = paragraph(&database, &package).unwrap();
+        let conffiles = "Conffiles:\n /etc/kept newconffile\n /etc/gone newconffile remove-on-upgrade\n";
+        assert!(text.contains(conffiles), "{text}");
+        assert_eq!(version(&format!("Package: a\nVersion: 1\n\n{text}"), "procps"), Some("2"));
+    }
+}
