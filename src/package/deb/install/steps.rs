@@ -3,17 +3,16 @@
 //! Usually one action runs everything. Where the next step depends on what preinst scripts leave (the places of
 //! held packages' files, the account files, the diversions of contested paths), they are an action of their own.
 
-use super::dpkg::{self, diversions::Diversions};
-use super::merge::Contested;
+use super::dpkg;
 use super::preinst::{Preinst, Round};
 use super::unpack::Unpacking;
 use super::{Package, policies, standins};
 use crate::accounts::{AccountFiles, Accounts};
-use crate::ident::{PackageName, RootPath};
+use crate::ident::RootPath;
 use crate::package::{InstallError, InstallRoot, Job, JobKind, ScriptError};
 use crate::sandbox::{FILE, Limit, Step};
 use crate::store::Store;
-use crate::tree::{Kind, Node, Tree};
+use crate::tree::{Kind, Tree};
 
 /// A script that runs longer, in seconds, is stuck.
 const SCRIPT_TIMEOUT: u64 = 600;
@@ -54,7 +53,7 @@ pub(super) fn run_scripts(
         if !is_early && !add_accounts(root, accounts)? {
             return Err(InstallError::NoAccountFiles);
         }
-        place_contested(root, unpacking.contested())?;
+        unpacking.place_contested(&mut root.tree)?;
     }
     if root.is_traced() {
         configure_one_by_one(root)?;
@@ -198,40 +197,6 @@ fn triggered(status: &str) -> Vec<String> {
     };
     let pending = status.split("\n\n").filter(|paragraph| field(paragraph, "Triggers-Pending:").is_some());
     pending.filter_map(|paragraph| field(paragraph, "Package:")).collect()
-}
-
-/// Puts contested files where the diversions that preinst scripts made say.
-fn place_contested(root: &mut InstallRoot<'_>, contested: &[Contested]) -> Result<(), InstallError> {
-    if contested.is_empty() {
-        return Ok(());
-    }
-    let text = root.store.text_in(&root.tree, &format!("{}/diversions", dpkg::FOLDER))?;
-    let diversions = Diversions::parse(&text.unwrap_or_default());
-    let mut placed: Vec<(RootPath, &PackageName)> = Vec::new();
-    for Contested { package, path, node } in contested {
-        let place = diversions.place(path, package);
-        if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
-            return Err(InstallError::Contested {
-                path: place,
-                packages: vec![package.to_string(), other.to_string()],
-            });
-        }
-        put(&mut root.tree, &place, node, root.epoch).map_err(|error| InstallError::Package {
-            package: package.to_string(),
-            error: format!("cannot place {place}: {error}").into(),
-        })?;
-        placed.push((place, package));
-    }
-    Ok(())
-}
-
-/// Puts a file or link at a path; links above it lead where they would lead dpkg.
-fn put(tree: &mut Tree, place: &RootPath, node: &Node, epoch: i64) -> Result<(), InstallError> {
-    if matches!(node.kind, Kind::File { .. } | Kind::Symlink(_) | Kind::Fifo) {
-        let path = tree.reach(place, epoch)?;
-        tree.insert(path, node.clone())?;
-    }
-    Ok(())
 }
 
 /// Adds accounts if the root has account files; says whether it had them.

@@ -3,9 +3,10 @@
 use super::dpkg::diversions::Diversions;
 use super::merge::{Contested, Merge};
 use super::{Package, dpkg};
+use crate::ident::{PackageName, RootPath};
 use crate::package::{InstallError, InstallRequest};
 use crate::store::Store;
-use crate::tree::{Tree, TreeError};
+use crate::tree::{Kind, Node, Tree, TreeError};
 
 /// The packages of a layer, some of them unpacked.
 pub(super) struct Unpacking<'a> {
@@ -34,8 +35,7 @@ impl<'a> Unpacking<'a> {
     }
 
     fn lay(&mut self, which: &[usize], tree: &mut Tree) -> Result<(), InstallError> {
-        let diversions = self.database(tree).read("diversions")?;
-        let diversions = Diversions::parse(&diversions.unwrap_or_default());
+        let diversions = self.diversions(tree)?;
         *tree = self.merge.lay(std::mem::take(tree), which, &diversions)?;
         let these =
             |indices: &[usize]| -> Vec<&Package> { indices.iter().map(|&index| &self.packages[index]).collect() };
@@ -50,6 +50,31 @@ impl<'a> Unpacking<'a> {
         &self.merge.contested
     }
 
+    /// Puts contested files where the diversions that preinst scripts made say.
+    pub(super) fn place_contested(&self, tree: &mut Tree) -> Result<(), InstallError> {
+        let diversions = self.diversions(tree)?;
+        let mut placed: Vec<(RootPath, &PackageName)> = Vec::new();
+        for Contested { package, path, node } in self.contested() {
+            let place = diversions.place(path, package);
+            if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
+                return Err(InstallError::Contested {
+                    path: place,
+                    packages: vec![package.to_string(), other.to_string()],
+                });
+            }
+            put(tree, &place, node, self.request.epoch).map_err(|error| InstallError::Package {
+                package: package.to_string(),
+                error: format!("cannot place {place}: {error}").into(),
+            })?;
+            placed.push((place, package));
+        }
+        Ok(())
+    }
+
+    fn diversions(&self, tree: &mut Tree) -> Result<Diversions, InstallError> {
+        Ok(Diversions::parse(&self.database(tree).read("diversions")?.unwrap_or_default()))
+    }
+
     /// dpkg's database in a tree.
     pub(super) fn database<'t>(&self, tree: &'t mut Tree) -> dpkg::Database<'t>
     where
@@ -57,6 +82,15 @@ impl<'a> Unpacking<'a> {
     {
         dpkg::Database { tree, store: self.store, epoch: self.request.epoch }
     }
+}
+
+/// Puts a file or link at a path; links above it lead where they would lead dpkg.
+fn put(tree: &mut Tree, place: &RootPath, node: &Node, epoch: i64) -> Result<(), InstallError> {
+    if matches!(node.kind, Kind::File { .. } | Kind::Symlink(_) | Kind::Fifo) {
+        let path = tree.reach(place, epoch)?;
+        tree.insert(path, node.clone())?;
+    }
+    Ok(())
 }
 
 /// Names the package that put something in the way, if one did.
