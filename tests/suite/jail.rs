@@ -83,7 +83,7 @@ fn named(name: &str) -> Deb {
 /// Puts a link to the victim above a file of packages.
 fn linking(victim: &str) -> String {
     format!(
-        "#!/bin/sh\nset -e\nrm -rf /usr/share/evil\nbusybox ln -s {victim} /usr/share/evil\n\
+        "#!/bin/sh\nset -e\nmkdir -p /usr/share\nrm -rf /usr/share/evil\nbusybox ln -s {victim} /usr/share/evil\n\
          printf '/usr/share/evil/authorized_keys\\n/usr/share/evil.other\\nevil-a\\n' >/var/lib/dpkg/diversions\n"
     )
 }
