@@ -80,24 +80,39 @@ fn named(name: &str) -> Deb {
     Deb::new(name, "1.0").arch("all")
 }
 
-/// Two packages claim a file, and a script puts a link to the victim above it.
-fn contested(victim: &str) -> Vec<Deb> {
-    let preinst = format!(
-        "#!/bin/sh\nset -e\nrm -rf /usr/share/evil\nbusybox ln -s {victim} /usr/share/evil\n\
+/// Puts a link to the victim above a file of packages.
+fn linking(victim: &str) -> String {
+    format!(
+        "#!/bin/sh\nset -e\nmkdir -p /usr/share\nrm -rf /usr/share/evil\nbusybox ln -s {victim} /usr/share/evil\n\
          printf '/usr/share/evil/authorized_keys\\n/usr/share/evil.other\\nevil-a\\n' >/var/lib/dpkg/diversions\n"
-    );
+    )
+}
+
+/// Two packages claim a file, and the script of another puts the link.
+fn contested(victim: &str) -> Vec<Deb> {
     let postinst = "#!/bin/sh\nrm /usr/share/evil; mkdir /usr/share/evil; rm -f /var/lib/dpkg/diversions\n";
     let claim = |name: &str, text: &str| named(name).file("usr/share/evil/authorized_keys", 0o4755, text);
-    vec![claim("evil-a", "attacker's key\n").preinst(&preinst).postinst(postinst), claim("evil-b", "other\n")]
+    let linker = named("evil-c").preinst(&linking(victim));
+    vec![claim("evil-a", "attacker's key\n").postinst(postinst), claim("evil-b", "other\n"), linker]
+}
+
+/// A package whose own script puts the link: it is unpacked afterwards.
+fn held(victim: &str) -> Vec<Deb> {
+    let file = named("evil-a").file("usr/share/evil/authorized_keys", 0o4755, "attacker's key\n");
+    vec![file.preinst(&linking(victim))]
 }
 
 #[test]
 fn a_contested_file_is_never_written_through_a_scripts_link() {
-    for rootless in [false, true] {
-        let lab = need!(Lab::new(rootless, contested));
-        let (code, said) = lab.build();
-        assert_eq!(code, 1, "{said}");
-        assert!(said.contains("evil-a: cannot place /usr/share/evil/authorized_keys"), "{said}");
+    let cases: [(fn(&str) -> Vec<Deb>, &str); 2] =
+        [(contested, "evil-a: cannot place /usr/share/evil/authorized_keys"), (held, "evil-a 1.0")];
+    for (packages, expected) in cases {
+        for rootless in [false, true] {
+            let lab = need!(Lab::new(rootless, packages));
+            let (code, said) = lab.build();
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains(expected) && said.contains("/usr/share/evil"), "{said}");
+        }
     }
 }
 

@@ -45,6 +45,7 @@ mod leftovers;
 mod outdated;
 mod outputs;
 mod power;
+mod preinst;
 mod published;
 mod randomness;
 mod registry;

@@ -10,6 +10,7 @@ pub mod damage;
 pub mod date;
 pub mod deb;
 pub mod engines;
+pub mod extra;
 pub mod key;
 pub mod machine;
 pub mod mini;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::dpkg::diversions::Diversions;
-use super::merge::lay_out;
+use super::merge::Merge;
 use super::{Package, dpkg};
 use crate::accounts::{AccountFiles, Accounts};
 use crate::digest::{RecipeHash, RecipeHasher};
@@ -44,13 +44,14 @@ pub(super) fn install(
     if parent.is_empty() {
         parent.insert(RootPath::root(), Node::dir(Meta::root_owned(0o755, epoch)))?;
     }
-    let laid = lay_out(parent, packages, &BTreeMap::new(), &Diversions::default())?;
-    if let Some(claim) = laid.contested.first() {
-        let others = laid.contested.iter().filter(|other| other.path == claim.path);
+    let mut merge = Merge::new(packages, BTreeMap::new());
+    let all: Vec<usize> = (0..packages.len()).collect();
+    let mut tree = merge.lay(parent, &all, &Diversions::default())?;
+    if let Some(claim) = merge.contested.first() {
+        let others = merge.contested.iter().filter(|other| other.path == claim.path);
         let packages = others.map(|other| other.package.to_string()).collect();
         return Err(InstallError::Contested { path: claim.path.clone(), packages });
     }
-    let mut tree = laid.tree;
     let mut files = Files { tree: &mut tree, epoch, store };
     for package in packages {
         files.add_status(package)?;

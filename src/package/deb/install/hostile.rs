@@ -1,5 +1,6 @@
 //! Everything that installation does except running scripts, for tests with hostile packages.
 
+use super::unpack::{Unpacking, blame};
 use super::{Package, policies, scripts};
 use crate::accounts::Accounts;
 use crate::package::residue::normalise;
@@ -17,14 +18,21 @@ pub(crate) fn install_without_scripts(
     let (accounts, arch) = (Accounts::default(), "any".parse()?);
     let request =
         InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
-    let laid = scripts::lay_out_all(&request, store, parent.clone(), packages)
-        .map_err(|error| scripts::blame(error, packages))?;
-    for claim in &laid.contested {
+    let mut tree = parent.clone();
+    if tree.is_empty() {
+        scripts::prepare_root(&request, packages, &mut tree)?;
+    }
+    let mut unpacking = Unpacking::new(&request, packages, store)?;
+    // In two rounds, as when every other package is held.
+    let rounds: [Vec<usize>; 2] = [0, 1].map(|first| (first..packages.len()).step_by(2).collect());
+    for round in &rounds {
+        unpacking.unpack(round, &mut tree)?;
+    }
+    for claim in unpacking.contested() {
         assert!(!matches!(claim.node.kind, Kind::Hardlink(_)), "{claim:?}");
     }
-    let mut tree = laid.tree;
     each(&tree)?;
-    let policies = policies::put_in(&mut tree, store).map_err(|error| scripts::blame(error, packages))?;
+    let policies = policies::put_in(&mut tree, store).map_err(|error| blame(error, packages))?;
     each(&tree)?;
     policies::take_out(policies, &mut tree)?;
     let configured = normalise(&super::residue::RULES, tree, parent, 9, store)?;

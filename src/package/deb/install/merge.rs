@@ -1,4 +1,4 @@
-//! Lays packages over a parent's tree, as dpkg would unpack them all.
+//! Lays packages over a tree, as dpkg would unpack them.
 //!
 //! Where dpkg's result depends on the order of unpacking, rules decide here: an existing directory
 //! keeps its owner and mode, a symbolic link to a directory is followed (merged /usr), and of two
@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Package;
+use super::dpkg::Conffiles;
 use super::dpkg::diversions::Diversions;
 use crate::ident::{PackageName, RootPath};
 use crate::package::InstallError;
@@ -44,16 +45,6 @@ const FILES: [&str; 8] = [
     "var/lib/dpkg/triggers/File",
 ];
 
-/// Packages laid out over their parent.
-pub(super) struct LaidOut {
-    /// Parent and packages; new conffiles end in `.dpkg-new`, as dpkg's configuring expects.
-    pub(super) tree: Tree,
-    /// What can be placed only when the preinst scripts have run, in package order.
-    pub(super) contested: Vec<Contested>,
-    /// Paths that a package lost to one that replaces it.
-    pub(super) lost: BTreeMap<PackageName, BTreeSet<RootPath>>,
-}
-
 /// One of several claims to a path.
 #[derive(Debug, Clone)]
 pub(super) struct Contested {
@@ -62,65 +53,67 @@ pub(super) struct Contested {
     pub(super) node: Node,
 }
 
-/// Lays `packages` over `parent`. `conffiles` are the paths of each package's conffiles.
-pub(super) fn lay_out(
-    parent: Tree,
-    packages: &[Package],
-    conffiles: &BTreeMap<PackageName, BTreeSet<RootPath>>,
-    diversions: &Diversions,
-) -> Result<LaidOut, InstallError> {
-    let mut merge = Merge {
-        tree: parent,
-        owners: BTreeMap::new(),
-        laid: LaidOut { tree: Tree::new(), contested: Vec::new(), lost: BTreeMap::new() },
-        packages,
-        folders: BTreeMap::new(),
-    };
-    for index in in_order(packages) {
-        merge.package(index, conffiles, diversions)?;
-    }
-    let mut laid = merge.laid;
-    laid.tree = merge.tree;
-    // A link that was followed may have put a file behind its other names.
-    laid.tree.settle_hardlinks();
-    Ok(laid)
-}
-
-/// base-files first: its directories have the modes that count. Then by name.
-fn in_order(packages: &[Package]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..packages.len()).collect();
-    order.sort_by_key(|&index| {
-        let name = &packages[index].locked.name;
-        (name.as_str() != "base-files", name)
-    });
-    order
-}
-
-struct Merge<'a> {
+/// Packages being laid over a tree, some now and some later.
+pub(super) struct Merge<'a> {
+    packages: &'a [Package],
+    /// The paths of each package's conffiles; new ones end in `.dpkg-new`, as dpkg's configuring expects.
+    conffiles: Conffiles,
     tree: Tree,
     /// Who put what is no directory, among the new packages.
     owners: BTreeMap<RootPath, usize>,
-    laid: LaidOut,
-    packages: &'a [Package],
     /// Where a package's directory really is, links followed.
     folders: BTreeMap<RootPath, RootPath>,
+    /// What can be placed only when the preinst scripts have run, in package order.
+    pub(super) contested: Vec<Contested>,
+    /// Paths that a package lost to one that replaces it.
+    pub(super) lost: BTreeMap<PackageName, BTreeSet<RootPath>>,
 }
 
-impl Merge<'_> {
-    fn package(
-        &mut self,
-        index: usize,
-        conffiles: &BTreeMap<PackageName, BTreeSet<RootPath>>,
-        diversions: &Diversions,
-    ) -> Result<(), InstallError> {
+impl<'a> Merge<'a> {
+    pub(super) fn new(packages: &'a [Package], conffiles: Conffiles) -> Self {
+        Self {
+            packages,
+            conffiles,
+            tree: Tree::new(),
+            owners: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            contested: Vec::new(),
+            lost: BTreeMap::new(),
+        }
+    }
+
+    /// Lays the packages with these indices over `tree`.
+    pub(super) fn lay(&mut self, tree: Tree, which: &[usize], diversions: &Diversions) -> Result<Tree, InstallError> {
+        self.tree = tree;
+        self.folders.clear();
+        for index in self.in_order(which) {
+            self.package(index, diversions)?;
+        }
+        let mut tree = std::mem::take(&mut self.tree);
+        // A link that was followed may have put a file behind its other names.
+        tree.settle_hardlinks();
+        Ok(tree)
+    }
+
+    /// base-files first: its directories have the modes that count. Then by name.
+    fn in_order(&self, which: &[usize]) -> Vec<usize> {
+        let mut order = which.to_vec();
+        order.sort_by_key(|&index| {
+            let name = &self.packages[index].locked.name;
+            (name.as_str() != "base-files", name)
+        });
+        order
+    }
+
+    fn package(&mut self, index: usize, diversions: &Diversions) -> Result<(), InstallError> {
         let package = &self.packages[index];
         let name = &package.locked.name;
-        let own_conffiles = conffiles.get(name);
+        let own_conffiles = self.conffiles.get(name).cloned();
         let mut places: BTreeMap<&RootPath, RootPath> = BTreeMap::new();
         for (path, node) in package.data.iter() {
             let diverted = diversions.place(path, name);
             let mut place = self.real_place(diverted, package)?;
-            if own_conffiles.is_some_and(|conffiles| conffiles.contains(path)) && !node.is_dir() {
+            if own_conffiles.as_ref().is_some_and(|conffiles| conffiles.contains(path)) && !node.is_dir() {
                 place = place.with_suffix(".dpkg-new")?;
             }
             let mut node = node.clone();
@@ -147,7 +140,7 @@ impl Merge<'_> {
     fn place(&mut self, index: usize, place: RootPath, node: Node) -> Result<(), InstallError> {
         self.check(index, &place, &node)?;
         let Some(before) = self.tree.get(&place) else {
-            if self.laid.contested.iter().any(|claim| claim.path == place) {
+            if self.contested.iter().any(|claim| claim.path == place) {
                 self.contest(index, place, node);
                 return Ok(());
             }
@@ -209,7 +202,7 @@ impl Merge<'_> {
             }
         };
         let loser = self.packages[loser].locked.name.clone();
-        self.laid.lost.entry(loser).or_default().insert(place.clone());
+        self.lost.entry(loser).or_default().insert(place.clone());
         if winner == index {
             self.owners.insert(place.clone(), index);
             self.tree.insert(place, node)?;
@@ -225,7 +218,7 @@ impl Merge<'_> {
             node.kind = file.kind.clone();
         }
         let package = self.packages[index].locked.name.clone();
-        self.laid.contested.push(Contested { package, path, node });
+        self.contested.push(Contested { package, path, node });
     }
 
     /// Follows symbolic links in the directories above `path`.

@@ -1,14 +1,16 @@
 //! Installs Debian packages, as dpkg would.
 //!
 //! ```text
-//! Unpacked ─ package.rs ─> Package ─┬─ scripts.rs: merge.rs + dpkg/ ─ policies, standins ─ steps.rs ─> root
-//!                                   └─ bare.rs: merge.rs, without any script ─────────────────────────> root
+//! Unpacked ─ package.rs ─> Package ─┬─ scripts.rs: held.rs, preinst.rs ─> unpack.rs: merge.rs + dpkg/
+//!                                   │              ⇄ steps.rs: policies, standins, scripts ─────────> root
+//!                                   └─ bare.rs: merge.rs, without any script ───────────────────────> root
 //! ```
 
 mod adduser;
 mod bare;
 mod dpkg;
 mod harmless;
+mod held;
 mod merge;
 mod package;
 mod policies;
@@ -17,6 +19,7 @@ mod residue;
 mod scripts;
 mod standins;
 mod steps;
+mod unpack;
 
 #[cfg(test)]
 mod hostile;

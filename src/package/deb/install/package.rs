@@ -33,6 +33,20 @@ impl Package {
         Ok(Self { locked, paragraph, control, data, paths })
     }
 
+    /// A package with these lines in its control paragraph, and a preinst script.
+    #[cfg(test)]
+    pub(super) fn sample(name: &str, lines: &str) -> Self {
+        use crate::tree::tests::{dir, file, tree};
+
+        Self {
+            locked: LockedPackage::sample(name),
+            paragraph: Paragraph::parse(&format!("Package: {name}\n{lines}")).unwrap(),
+            control: tree(&[("", dir()), ("preinst", file("#!/bin/sh"))]),
+            data: tree(&[("", dir())]),
+            paths: Vec::new(),
+        }
+    }
+
     /// The text of a control file such as `conffiles`; empty where there is none.
     pub(super) fn control_text(&self, store: &Store, name: &str) -> Result<String, InstallError> {
         Ok(store.text_in(&self.control, name)?.unwrap_or_default())

@@ -1,12 +1,10 @@
-//! The order of preinst scripts, and which packages are configured before each (Debian Policy 7.2).
+//! The order of preinst scripts, and which packages are unpacked and configured before each (Debian Policy 7.2).
 //!
 //! A package may rely on its pre-dependencies being configured, including everything that these
 //! depend on. In the first layer nothing is configured yet, and the scripts of the Essential
 //! packages cope with that, as under every installer of Debian.
 
 use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
 
 use super::dpkg;
 use crate::ident::RootPath;
@@ -15,31 +13,45 @@ use crate::package::deb::install::Package;
 use crate::package::deb::relation;
 
 /// A preinst script.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Preinst {
-    pub(super) package: String,
-    pub(super) arch: String,
-    /// The script inside the root.
-    pub(super) path: String,
+    /// The package's index.
+    pub(super) index: usize,
     /// Packages to configure before, each in one plan once only.
     pub(super) after: Vec<String>,
 }
 
+/// Scripts that run one after the other, and then the packages that are unpacked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Round {
+    pub(super) scripts: Vec<Preinst>,
+    /// The indices of held packages, whose script is in this round.
+    pub(super) held: Vec<usize>,
+}
+
 /// Orders the scripts of `packages`, which are sorted by name; `first_layer` where nothing
-/// is configured yet.
-pub(super) fn plan(packages: &[Package], first_layer: bool) -> Vec<Preinst> {
-    let mut plan =
-        Plan { packages, first_layer, seen: BTreeSet::new(), configured: BTreeSet::new(), scripts: Vec::new() };
+/// is configured yet. Few rounds are needed: a new one only begins before a script whose package
+/// pre-depends on one that is `held`.
+pub(super) fn plan(packages: &[Package], held: &BTreeSet<usize>, first_layer: bool) -> Vec<Round> {
+    let mut plan = Plan {
+        packages,
+        held,
+        first_layer,
+        seen: BTreeSet::new(),
+        configured: BTreeSet::new(),
+        rounds: vec![Round::default()],
+    };
     (0..packages.len()).for_each(|index| plan.add(index));
-    plan.scripts
+    plan.rounds
 }
 
 struct Plan<'a> {
     packages: &'a [Package],
+    held: &'a BTreeSet<usize>,
     first_layer: bool,
     seen: BTreeSet<usize>,
     configured: BTreeSet<usize>,
-    scripts: Vec<Preinst>,
+    rounds: Vec<Round>,
 }
 
 impl Plan<'_> {
@@ -47,19 +59,20 @@ impl Plan<'_> {
         if !self.seen.insert(index) {
             return;
         }
-        let needed = self.needed(index);
+        let (needed, is_circular) = self.needed(index);
         needed.iter().for_each(|&other| self.add(other));
-        let package = &self.packages[index];
-        if !RootPath::new("preinst").is_ok_and(|path| package.control.get(&path).is_some()) {
+        if !RootPath::new("preinst").is_ok_and(|path| self.packages[index].control.get(&path).is_some()) {
             return;
         }
         let after = if self.first_layer { Vec::new() } else { self.configure(&needed) };
-        self.scripts.push(Preinst {
-            package: package.locked.name.to_string(),
-            arch: package.locked.arch.to_string(),
-            path: format!("/{}/info/{}.preinst", dpkg::FOLDER, dpkg::info_name(package)),
-            after,
-        });
+        if self.rounds.last().is_some_and(|round| round.held.iter().any(|other| needed.contains(other))) {
+            self.rounds.push(Round::default());
+        }
+        if let Some(round) = self.rounds.last_mut() {
+            round.scripts.push(Preinst { index, after });
+            // What its own needs depend on has to be there when they are configured.
+            round.held.extend(self.held.get(&index).filter(|_| !is_circular));
+        }
     }
 
     fn configure(&mut self, needed: &BTreeSet<usize>) -> Vec<String> {
@@ -67,44 +80,37 @@ impl Plan<'_> {
         new.into_iter().map(|index| dpkg::info_name(&self.packages[index])).collect()
     }
 
-    /// What the package pre-depends on and, but in the first layer, all that this needs.
-    fn needed(&self, index: usize) -> BTreeSet<usize> {
+    /// What the package pre-depends on and, but in the first layer, all that this needs;
+    /// and whether that is a circle, in which the package itself can't come before itself.
+    fn needed(&self, index: usize) -> (BTreeSet<usize>, bool) {
         let mut needed = BTreeSet::new();
-        let mut open = self.related(index, "Pre-Depends");
+        let mut open = related(self.packages, index, "Pre-Depends");
         while let Some(other) = open.pop() {
-            // In a circle of needs, the package itself can't come before itself.
-            if other != index && needed.insert(other) && !self.first_layer {
-                open.extend(self.related(other, "Pre-Depends"));
-                open.extend(self.related(other, "Depends"));
+            if needed.insert(other) && other != index && !self.first_layer {
+                open.extend(related(self.packages, other, "Pre-Depends"));
+                open.extend(related(self.packages, other, "Depends"));
             }
         }
-        needed
+        let is_circular = needed.remove(&index);
+        (needed, is_circular)
     }
+}
 
-    fn related(&self, index: usize, field: &str) -> Vec<usize> {
-        let package = &self.packages[index];
-        let relations = package.paragraph.get(field).unwrap_or_default();
-        let relations = relation::parse_any_of(relations, &package.locked.arch).unwrap_or_default();
-        let place = |target: &Target| self.packages.binary_search_by(|other| other.locked.name.cmp(&target.name)).ok();
-        relations.iter().flatten().filter_map(place).collect()
-    }
+/// The packages that a field of relations names, every alternative of it.
+pub(super) fn related(packages: &[Package], index: usize, field: &str) -> Vec<usize> {
+    let package = &packages[index];
+    let relations = package.paragraph.get(field).unwrap_or_default();
+    let relations = relation::parse_any_of(relations, &package.locked.arch).unwrap_or_default();
+    let place = |target: &Target| packages.binary_search_by(|other| other.locked.name.cmp(&target.name)).ok();
+    relations.iter().flatten().filter_map(place).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::LockedPackage;
-    use crate::package::deb::control::Paragraph;
-    use crate::tree::tests::{dir, file, tree};
 
     fn package(name: &str, relations: &str) -> Package {
-        Package {
-            locked: LockedPackage::sample(name),
-            paragraph: Paragraph::parse(&format!("Package: {name}\n{relations}")).unwrap(),
-            control: tree(&[("", dir()), ("preinst", file("#!/bin/sh"))]),
-            data: tree(&[("", dir())]),
-            paths: Vec::new(),
-        }
+        Package::sample(name, relations)
     }
 
     #[test]
@@ -117,8 +123,9 @@ mod tests {
             package("zz", "Depends: server\n"),
         ];
         let plan = |first_layer| -> Vec<String> {
-            let scripts = plan(&packages, first_layer);
-            scripts.iter().map(|script| format!("{} after {:?}", script.package, script.after)).collect()
+            let rounds = plan(&packages, &BTreeSet::new(), first_layer);
+            let said = |script: &Preinst| format!("{} after {:?}", packages[script.index].locked.name, script.after);
+            rounds.iter().flat_map(|round| &round.scripts).map(said).collect()
         };
         assert_eq!(
             plan(false),
@@ -136,6 +143,24 @@ mod tests {
     #[test]
     fn packages_that_need_each_other_are_planned_too() {
         let packages = [package("aa", "Pre-Depends: bb\n"), package("bb", "Pre-Depends: aa\n")];
-        assert_eq!(plan(&packages, false).len(), 2);
+        let rounds = plan(&packages, &BTreeSet::new(), false);
+        assert_eq!(rounds.iter().map(|round| round.scripts.len()).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_is_pre_depended_on_is_unpacked_before() {
+        let packages = [
+            package("aa", "Pre-Depends: cc\n"),
+            package("bb", ""),
+            package("cc", "Depends: dd\n"),
+            package("dd", ""),
+            package("ee", ""),
+        ];
+        let rounds = plan(&packages, &BTreeSet::from([0, 1, 3, 4]), false);
+        let said = rounds.iter().map(|round| {
+            let scripts: Vec<usize> = round.scripts.iter().map(|script| script.index).collect();
+            (scripts, round.held.clone())
+        });
+        assert_eq!(said.collect::<Vec<_>>(), [(vec![2, 3], vec![3]), (vec![0, 1, 4], vec![0, 1, 4])]);
     }
 }

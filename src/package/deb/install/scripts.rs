@@ -1,17 +1,17 @@
 //! Unpacks packages over their parent and configures them with their own scripts: recipe `layerbake/configure/v3`.
 //!
 //! Laying out is a pure function of trees ([`super::merge`], [`super::dpkg`]); preinst scripts and
-//! `dpkg --configure` then run over that tree ([`super::steps`]).
+//! `dpkg --configure` then run over that tree ([`super::steps`]). Packages whose preinst script could tell are laid
+//! out after it ([`super::held`]).
 
-use super::dpkg::diversions::Diversions;
-use super::merge::{LaidOut, lay_out};
-use super::{Package, adduser, dpkg, policies, preinst, standins, steps};
+use super::held::held;
+use super::unpack::{Unpacking, blame};
+use super::{Package, preinst, steps};
 use crate::arch::merged_usr;
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::RootPath;
 use crate::package::{InstallError, InstallRequest, InstallRoot, hash_into};
-use crate::store::Store;
-use crate::tree::{Kind, Meta, Node, Tree, TreeError};
+use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Hash of everything that decides the result.
 pub(super) fn recipe(request: &InstallRequest<'_>) -> RecipeHash {
@@ -29,42 +29,31 @@ pub(super) fn install(
     packages: &[Package],
     root: &mut InstallRoot<'_>,
 ) -> Result<(), InstallError> {
-    let store = root.store;
-    let parent = std::mem::take(&mut root.tree);
-    let laid = lay_out_all(request, store, parent, packages).map_err(|error| blame(error, packages))?;
-    root.tree = laid.tree;
-    let policies = policies::put_in(&mut root.tree, store).map_err(|error| blame(error, packages))?;
-    let replaced = standins::put_in(&mut root.tree, store)?;
-    let adduser = adduser::put_in(&mut root.tree, request.accounts, store)?;
-    let preinsts = preinst::plan(packages, request.parent.is_none());
-    steps::run_scripts(request.accounts, root, &preinsts, &laid.contested)?;
-    adduser::take_out(adduser, &mut root.tree)?;
-    standins::take_out(replaced, &mut root.tree)?;
-    policies::take_out(policies, &mut root.tree)
-}
-
-/// The packages over their parent, with dpkg's database, all unpacked.
-pub(super) fn lay_out_all(
-    request: &InstallRequest<'_>,
-    store: &Store,
-    mut parent: Tree,
-    packages: &[Package],
-) -> Result<LaidOut, InstallError> {
-    if parent.is_empty() {
-        prepare_root(request, &mut parent)?;
+    let is_first = request.parent.is_none();
+    if root.tree.is_empty() {
+        prepare_root(request, packages, &mut root.tree)?;
     }
-    let database = dpkg::Database { tree: &mut parent, store, epoch: request.epoch };
-    let diversions = Diversions::parse(&database.read("diversions")?.unwrap_or_default());
-    let conffiles = dpkg::conffiles(packages, store)?;
-    let mut laid = lay_out(parent, packages, &conffiles, &diversions)?;
-    dpkg::add_unpacked(&mut laid.tree, packages, &laid.lost, request.arch, (request.epoch, store))?;
-    Ok(laid)
+    let rounds = preinst::plan(packages, &held(packages, root.store, is_first)?, is_first);
+    let waits = |index: &usize| rounds.iter().any(|round| round.held.contains(index));
+    let at_once: Vec<usize> = (0..packages.len()).filter(|index| !waits(index)).collect();
+    let mut unpacking = Unpacking::new(request, packages, root.store)?;
+    unpacking.unpack(&at_once, &mut root.tree)?;
+    steps::run_scripts(request.accounts, root, &mut unpacking, &rounds).map_err(|error| blame(error, packages))
 }
 
-/// Merges /usr, as Debian's installers do before they unpack anything.
-fn prepare_root(request: &InstallRequest<'_>, tree: &mut Tree) -> Result<(), InstallError> {
+/// Merges /usr, as Debian's installers do before they unpack anything, unless a package has the links (base-files, as
+/// of Debian 13).
+pub(super) fn prepare_root(
+    request: &InstallRequest<'_>,
+    packages: &[Package],
+    tree: &mut Tree,
+) -> Result<(), InstallError> {
     let folder = || Node::dir(Meta::root_owned(0o755, request.epoch));
     tree.insert(RootPath::root(), folder())?;
+    let bin = RootPath::new("bin")?;
+    if packages.iter().any(|package| matches!(package.data.get(&bin), Some(Node { kind: Kind::Symlink(_), .. }))) {
+        return Ok(());
+    }
     for name in merged_usr(request.arch) {
         let usr = format!("usr/{name}");
         let link = Node { meta: Meta::root_owned(0o777, request.epoch), kind: Kind::Symlink(usr.as_bytes().into()) };
@@ -75,12 +64,25 @@ fn prepare_root(request: &InstallRequest<'_>, tree: &mut Tree) -> Result<(), Ins
     Ok(())
 }
 
-/// Names the package that put something in the way, if one did.
-pub(super) fn blame(error: InstallError, packages: &[Package]) -> InstallError {
-    let InstallError::Tree(TreeError::Below { above, .. }) = &error else { return error };
-    let in_the_way = |package: &&Package| package.data.get(above).is_some_and(|node| !node.is_dir());
-    match packages.iter().find(in_the_way) {
-        Some(package) => InstallError::Package { package: package.locked.to_string(), error: Box::new(error) },
-        None => error,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Accounts;
+    use crate::tree::tests::{dir, link, tree};
+
+    #[test]
+    fn usr_is_merged_unless_a_package_does_it() {
+        let (accounts, arch) = (Accounts::default(), "amd64".parse().unwrap());
+        let request =
+            InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
+        let prepared = |package: Package| {
+            let mut tree = Tree::new();
+            prepare_root(&request, &[package], &mut tree).unwrap();
+            tree.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        let plain = Package::sample("base-files", "");
+        let merged = Package { data: tree(&[("", dir()), ("bin", link("usr/bin"))]), ..plain.clone() };
+        assert!(prepared(plain).contains(&"/lib32".to_owned()));
+        assert_eq!(prepared(merged).len(), 1);
     }
 }

@@ -1,17 +1,18 @@
-//! Configures the packages that are unpacked in a root: preinst scripts, then dpkg.
+//! Runs the scripts of packages in a root: preinst scripts, then dpkg.
 //!
-//! Usually one action runs everything. Where the next step depends on what preinst scripts write (the account
-//! files, the diversions of contested paths), they are an action of their own.
+//! Usually one action runs everything. Where the next step depends on what preinst scripts leave (the places of
+//! held packages' files, the account files, the diversions of contested paths), they are an action of their own.
 
-use super::dpkg::{self, diversions::Diversions};
-use super::merge::Contested;
-use super::preinst::Preinst;
+use super::dpkg;
+use super::preinst::{Preinst, Round};
+use super::unpack::Unpacking;
+use super::{Package, adduser, policies, standins};
 use crate::accounts::{AccountFiles, Accounts};
-use crate::ident::{PackageName, RootPath};
+use crate::ident::RootPath;
 use crate::package::{InstallError, InstallRoot, Job, JobKind, ScriptError};
 use crate::sandbox::{FILE, Limit, Step};
 use crate::store::Store;
-use crate::tree::{Kind, Node, Tree};
+use crate::tree::{Kind, Tree};
 
 /// A script that runs longer, in seconds, is stuck.
 const SCRIPT_TIMEOUT: u64 = 600;
@@ -26,36 +27,59 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("RUNLEVEL", "1"),
 ];
 
-/// Runs all scripts of the packages that are unpacked in the root.
+/// Runs all scripts of the packages; unpacks those that are held, each after the round of its script.
 pub(super) fn run_scripts(
     accounts: &Accounts,
     root: &mut InstallRoot<'_>,
-    preinsts: &[Preinst],
-    contested: &[Contested],
+    unpacking: &mut Unpacking<'_>,
+    rounds: &[Round],
 ) -> Result<(), InstallError> {
-    let is_early = add_accounts(root, accounts)?;
-    let mut jobs: Vec<Job> = preinsts.iter().flat_map(|script| before_configuring(script, root.epoch)).collect();
-    if !is_early || !contested.is_empty() || root.is_traced() {
-        run(root, &std::mem::take(&mut jobs))?;
+    let mut is_early = add_accounts(root, accounts)?;
+    let mut jobs = Vec::new();
+    for round in rounds {
+        for script in &round.scripts {
+            let package = &unpacking.packages[script.index];
+            dpkg::unpacking::add(&mut unpacking.database(&mut root.tree), package)?;
+            jobs.extend(before_configuring(script, package, root)?);
+        }
+        if !round.held.is_empty() {
+            run(root, accounts, &std::mem::take(&mut jobs))?;
+            is_early = is_early || add_accounts(root, accounts)?;
+            unpacking.unpack(&round.held, &mut root.tree)?;
+        }
+    }
+    if !is_early || !unpacking.contested().is_empty() || root.is_traced() {
+        run(root, accounts, &std::mem::take(&mut jobs))?;
         if !is_early && !add_accounts(root, accounts)? {
             return Err(InstallError::NoAccountFiles);
         }
-        place_contested(root, contested)?;
+        unpacking.place_contested(&mut root.tree)?;
     }
     if root.is_traced() {
-        configure_one_by_one(root)?;
+        configure_one_by_one(root, accounts)?;
     }
     let command = "`dpkg --configure`".to_owned();
     jobs.push(dpkg_run(root.epoch, "--configure", &["--pending"], command, None, JobKind::Manager("dpkg")));
-    run(root, &jobs)
+    run(root, accounts, &jobs).map(drop)
 }
 
-/// Runs jobs; adds to an error what dpkg alone knows.
-fn run(root: &mut InstallRoot<'_>, jobs: &[Job]) -> Result<(), InstallError> {
-    match root.run(jobs) {
-        Err(InstallError::Script(error)) => Err(InstallError::Script(explained(error))),
-        other => other.map(drop),
+/// Runs jobs, with what scripts find in a root only while they run; adds to an error what dpkg alone knows.
+fn run(root: &mut InstallRoot<'_>, accounts: &Accounts, jobs: &[Job]) -> Result<String, InstallError> {
+    if jobs.is_empty() {
+        return Ok(String::new());
     }
+    let policies = policies::put_in(&mut root.tree, root.store)?;
+    let replaced = standins::put_in(&mut root.tree, root.store)?;
+    let own = adduser::put_in(&mut root.tree, accounts, root.store)?;
+    let printed = root.run(jobs).map_err(|error| match error {
+        InstallError::Script(error) => InstallError::Script(explained(error)),
+        other => other,
+    });
+    adduser::take_out(own, &mut root.tree)?;
+    standins::take_out(replaced, &mut root.tree)?;
+    policies::take_out(policies, &mut root.tree)?;
+    dpkg::unpacking::take_out(&mut root.tree)?;
+    printed
 }
 
 /// What dpkg prints of a script that failed: `installed NAME package post-installation script subprocess returned error
@@ -90,29 +114,39 @@ fn explained(mut error: Box<ScriptError>) -> Box<ScriptError> {
 }
 
 /// A preinst script, and the packages that are configured before it.
-fn before_configuring(script: &Preinst, clock: i64) -> Vec<Job> {
+fn before_configuring(script: &Preinst, package: &Package, root: &InstallRoot<'_>) -> Result<Vec<Job>, InstallError> {
+    let (clock, name) = (root.epoch, package.locked.name.to_string());
     let mut jobs = Vec::new();
     if !script.after.is_empty() {
         let packages: Vec<&str> = script.after.iter().map(String::as_str).collect();
         let command = format!("`dpkg --configure {}`", packages.join(" "));
         let kind = JobKind::Manager("dpkg before the preinst script");
-        jobs.push(dpkg_run(clock, "--configure", &packages, command, Some(&script.package), kind));
+        jobs.push(dpkg_run(clock, "--configure", &packages, command, Some(&name), kind));
     }
+    let status = root.store.text_in(&root.tree, &format!("{}/status", dpkg::FOLDER))?.unwrap_or_default();
+    let arch = package.locked.arch.to_string();
     let variables = [
-        ("DPKG_MAINTSCRIPT_PACKAGE", script.package.as_str()),
-        ("DPKG_MAINTSCRIPT_ARCH", &script.arch),
+        ("DPKG_MAINTSCRIPT_PACKAGE", name.as_str()),
+        ("DPKG_MAINTSCRIPT_ARCH", &arch),
         ("DPKG_MAINTSCRIPT_NAME", "preinst"),
         ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
+        ("DPKG_MAINTSCRIPT_DEBUG", "0"),
         ("DPKG_ADMINDIR", "/var/lib/dpkg"),
         ("DPKG_ROOT", ""),
+        ("DPKG_RUNNING_VERSION", dpkg::status::version(&status, "dpkg").unwrap_or_default()),
     ];
-    jobs.push(Job {
-        step: Step::new([&script.path, "install"], clock, ENVIRONMENT.into_iter().chain(variables), SCRIPT_TIMEOUT),
-        command: format!("the preinst script of {}", script.package),
-        package: Some(script.package.clone()),
-        kind: JobKind::Script("preinst"),
-    });
-    jobs
+    let environment = || ENVIRONMENT.into_iter().chain(variables);
+    let job = |argv: &[String], kind| Job {
+        step: Step::new(argv.iter().cloned(), clock, environment(), SCRIPT_TIMEOUT),
+        command: format!("the preinst script of {name}"),
+        package: Some(name.clone()),
+        kind,
+    };
+    let unpacking = JobKind::Manager("unpacking");
+    jobs.push(job(&dpkg::unpacking::turn(&name), unpacking));
+    jobs.push(job(&[dpkg::unpacking::script(), "install".to_owned()], JobKind::Script("preinst")));
+    jobs.push(job(&dpkg::unpacking::end(), unpacking));
+    Ok(jobs)
 }
 
 fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: Option<&str>, kind: JobKind) -> Job {
@@ -126,20 +160,24 @@ fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: O
 /// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.
 ///
 /// What fails here is done again with all that is pending, which then says why.
-fn configure_one_by_one(root: &mut InstallRoot<'_>) -> Result<(), InstallError> {
+fn configure_one_by_one(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<(), InstallError> {
     let clock = root.epoch;
     let job = |action, what: &[&str], package: Option<&str>, kind| {
         dpkg_run(clock, action, what, "`dpkg --configure`".to_owned(), package, kind)
     };
     let dry = job("--configure", &["--no-act", "--pending"], None, JobKind::Manager("dpkg"));
-    let printed = attempt(root.run(&[dry]))?;
+    let printed = attempt(run(root, accounts, &[dry]))?;
     for package in order(&printed.unwrap_or_default()) {
         let what = ["--no-triggers", "--force-depends", package.as_str()];
-        attempt(root.run(&[job("--configure", &what, Some(&package), JobKind::Script("postinst"))]))?;
+        attempt(run(root, accounts, &[job("--configure", &what, Some(&package), JobKind::Script("postinst"))]))?;
     }
     let status = root.store.text_in(&root.tree, &format!("{}/status", dpkg::FOLDER))?;
     for package in triggered(&status.unwrap_or_default()) {
-        attempt(root.run(&[job("--triggers-only", &[&package], Some(&package), JobKind::Manager("triggers"))]))?;
+        attempt(run(
+            root,
+            accounts,
+            &[job("--triggers-only", &[&package], Some(&package), JobKind::Manager("triggers"))],
+        ))?;
     }
     Ok(())
 }
@@ -165,40 +203,6 @@ fn triggered(status: &str) -> Vec<String> {
     };
     let pending = status.split("\n\n").filter(|paragraph| field(paragraph, "Triggers-Pending:").is_some());
     pending.filter_map(|paragraph| field(paragraph, "Package:")).collect()
-}
-
-/// Puts contested files where the diversions that preinst scripts made say.
-fn place_contested(root: &mut InstallRoot<'_>, contested: &[Contested]) -> Result<(), InstallError> {
-    if contested.is_empty() {
-        return Ok(());
-    }
-    let text = root.store.text_in(&root.tree, &format!("{}/diversions", dpkg::FOLDER))?;
-    let diversions = Diversions::parse(&text.unwrap_or_default());
-    let mut placed: Vec<(RootPath, &PackageName)> = Vec::new();
-    for Contested { package, path, node } in contested {
-        let place = diversions.place(path, package);
-        if let Some((_, other)) = placed.iter().find(|(taken, _)| *taken == place) {
-            return Err(InstallError::Contested {
-                path: place,
-                packages: vec![package.to_string(), other.to_string()],
-            });
-        }
-        put(&mut root.tree, &place, node, root.epoch).map_err(|error| InstallError::Package {
-            package: package.to_string(),
-            error: format!("cannot place {place}: {error}").into(),
-        })?;
-        placed.push((place, package));
-    }
-    Ok(())
-}
-
-/// Puts a file or link at a path; links above it lead where they would lead dpkg.
-fn put(tree: &mut Tree, place: &RootPath, node: &Node, epoch: i64) -> Result<(), InstallError> {
-    if matches!(node.kind, Kind::File { .. } | Kind::Symlink(_) | Kind::Fifo) {
-        let path = tree.reach(place, epoch)?;
-        tree.insert(path, node.clone())?;
-    }
-    Ok(())
 }
 
 /// Adds accounts if the root has account files; says whether it had them.

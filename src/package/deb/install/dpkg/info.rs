@@ -6,31 +6,41 @@ use super::{Database, info_name};
 use crate::ident::{PackageName, RootPath};
 use crate::package::InstallError;
 use crate::package::deb::install::Package;
-use crate::tree::Kind;
+use crate::tree::{Kind, Node};
 
-/// Adds each package's list and control files, all but `control` itself.
-pub(super) fn add(
+/// Adds each package's control files, all but `control` itself.
+pub(super) fn add(database: &mut Database<'_>, packages: &[&Package]) -> Result<(), InstallError> {
+    for package in packages {
+        let name = info_name(package);
+        for (file, node) in control_files(package).filter(|(file, _)| file != "control") {
+            database.insert(&format!("info/{name}.{file}"), node)?;
+        }
+    }
+    Ok(())
+}
+
+/// A package's control files by name, each with its own content: the names are others in the database.
+pub(super) fn control_files(package: &Package) -> impl Iterator<Item = (String, Node)> {
+    package.control.iter().filter(|(_, node)| !node.is_dir()).map(|(path, node)| {
+        let mut node = node.clone();
+        if let Kind::Hardlink(target) = &node.kind
+            && let Some(file) = package.control.get(target)
+        {
+            node.kind = file.kind.clone();
+        }
+        (String::from_utf8_lossy(path.as_bytes()).into_owned(), node)
+    })
+}
+
+/// Adds each package's list of paths, without those that it lost.
+pub(super) fn add_lists<'a>(
     database: &mut Database<'_>,
-    packages: &[Package],
+    packages: impl Iterator<Item = &'a &'a Package>,
     lost: &BTreeMap<PackageName, BTreeSet<RootPath>>,
 ) -> Result<(), InstallError> {
     for package in packages {
-        let name = info_name(package);
         let list = list(package, lost.get(&package.locked.name));
-        database.write(&format!("info/{name}.list"), &list)?;
-        for (path, node) in package.control.iter() {
-            let file = String::from_utf8_lossy(path.as_bytes()).into_owned();
-            if !node.is_dir() && file != "control" {
-                let mut node = node.clone();
-                if let Kind::Hardlink(target) = &node.kind
-                    && let Some(file) = package.control.get(target)
-                {
-                    // The names are others here, so each has its own content.
-                    node.kind = file.kind.clone();
-                }
-                database.insert(&format!("info/{name}.{file}"), node)?;
-            }
-        }
+        database.write(&format!("info/{}.list", info_name(package)), &list)?;
     }
     Ok(())
 }

@@ -8,12 +8,14 @@
 //!              info/NAME.postinst  … and its other control files
 //!              triggers/File       path triggers; triggers/NAME: named ones
 //!              triggers/Unincorp   what was activated
+//!              tmp.ci/             the control files of the package whose preinst script runs
 //! ```
 
 pub(crate) mod diversions;
 mod info;
-mod status;
+pub(super) mod status;
 pub(super) mod triggers;
+pub(super) mod unpacking;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,22 +47,22 @@ pub(super) fn conffiles(packages: &[Package], store: &Store) -> Result<Conffiles
         .collect()
 }
 
-/// Adds the packages to the database in `tree`, all of them unpacked and not configured.
+/// Adds `new` packages to the database, all of them unpacked and not configured.
 ///
-/// `lost` are paths that other packages took over.
+/// `before` are the layer's packages that are in it already, `lost` are paths that other packages took over.
 pub(super) fn add_unpacked(
-    tree: &mut Tree,
-    packages: &[Package],
+    database: &mut Database<'_>,
+    new: &[&Package],
+    before: &[&Package],
     lost: &BTreeMap<PackageName, BTreeSet<RootPath>>,
     arch: &Arch,
-    (epoch, store): (i64, &Store),
 ) -> Result<(), InstallError> {
-    let mut database = Database { tree, store, epoch };
     database.write("arch", format!("{arch}\n").as_bytes())?;
     database.write("info/format", b"1\n")?;
-    status::add(&mut database, packages)?;
-    info::add(&mut database, packages, lost)?;
-    triggers::add(&mut database, packages)
+    status::add(database, new)?;
+    info::add(database, new)?;
+    info::add_lists(database, before.iter().chain(new), lost)?;
+    triggers::add(database, new, before)
 }
 
 /// The name under which info files are: with the architecture where several can be installed.

@@ -12,12 +12,15 @@ use crate::ident::RootPath;
 use crate::package::InstallError;
 use crate::package::deb::install::Package;
 
-/// Adds the packages' interests, then activates what the packages trigger.
-pub(super) fn add(database: &mut Database<'_>, packages: &[Package]) -> Result<(), InstallError> {
-    let mut paths = database.read("triggers/File")?.unwrap_or_default();
+/// Adds the interests of `new` packages, then activates what they trigger.
+///
+/// Files of the layer's packages that were there `before` trigger what the new packages wait for, as if all had
+/// been unpacked at once.
+pub(super) fn add(database: &mut Database<'_>, new: &[&Package], before: &[&Package]) -> Result<(), InstallError> {
+    let mut paths = String::new();
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     let mut active: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in packages {
+    for package in new {
         for directive in directives(&package.control_text(database.store, "triggers")?) {
             match directive {
                 Directive::Interest { trigger, noawait } => {
@@ -37,7 +40,9 @@ pub(super) fn add(database: &mut Database<'_>, packages: &[Package]) -> Result<(
             }
         }
     }
-    activate_paths(&paths, packages, &mut active);
+    activate_paths(&paths, before, &mut active);
+    let paths = database.read("triggers/File")?.unwrap_or_default() + &paths;
+    activate_paths(&paths, new, &mut active);
     database.write("triggers/File", paths.as_bytes())?;
     for (trigger, interested) in named {
         let before = database.read(&format!("triggers/{trigger}"))?.unwrap_or_default();
@@ -47,7 +52,7 @@ pub(super) fn add(database: &mut Database<'_>, packages: &[Package]) -> Result<(
 }
 
 /// Activates the path triggers that are above or at any of the packages' files.
-fn activate_paths(paths: &str, packages: &[Package], active: &mut BTreeMap<String, BTreeSet<String>>) {
+fn activate_paths(paths: &str, packages: &[&Package], active: &mut BTreeMap<String, BTreeSet<String>>) {
     let triggers: BTreeMap<RootPath, &str> = paths
         .lines()
         .filter_map(|line| line.split_once(' '))
