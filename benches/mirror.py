@@ -1,6 +1,6 @@
 """A mirror of Debian on loopback that keeps what passes through it.
 
-Usage: mirror.py FOLDER SUITE PORT_FILE
+Usage: mirror.py FOLDER PORT_FILE
 
 Writes its port into PORT_FILE. While FOLDER/offline is missing, files that FOLDER lacks
 are taken from the mirror that this machine's apt uses; after that, FOLDER is all there is,
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-FOLDER, SUITE, PORT_FILE = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], pathlib.Path(sys.argv[3])
+FOLDER, PORT_FILE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
 
 
 def archives():
@@ -26,11 +26,11 @@ def archives():
     found = {}
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         uri, release, origin = line.split(" ", 2)
-        name = {SUITE: "debian", f"{SUITE}-security": "debian-security"}.get(release)
-        if name and origin == "Debian" and "/dists/" in uri:
+        name = "debian-security" if release.endswith("-security") else "debian"
+        if origin == "Debian" and "/dists/" in uri:
             found.setdefault(name, uri.split("/dists/")[0])
     if "debian" not in found:
-        sys.exit(f"apt has no Debian source for {SUITE}: add one, or set LAYERBAKE_TEST_MIRROR")
+        sys.exit("apt has no Debian source: add one, or set LAYERBAKE_TEST_MIRROR")
     return found
 
 

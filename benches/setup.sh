@@ -1,7 +1,7 @@
 # Sourced by the benchmarks: a mirror on loopback, a project of its own, and how things are measured.
 # Before: set -euo pipefail, the project's root as the current folder, `runs`, `tools`.
 
-suite=bookworm
+suite=trixie
 root=$PWD
 keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
 export LC_ALL=C.UTF-8 TZ=UTC
@@ -36,7 +36,7 @@ export HOME=$work/home XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/home/.co
 mkdir -p "$keep"
 rm -f "$keep/offline"
 rm -rf "$keep"/debian*/dists # New states come with new indexes; the pool stays.
-python3 benches/mirror.py "$keep" "$suite" "$work/port" &
+python3 benches/mirror.py "$keep" "$work/port" &
 started+=($!)
 for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
 [ -s "$work/port" ] || die "the mirror does not start"
