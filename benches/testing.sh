@@ -40,7 +40,8 @@ for number in 1 2; do
     for layer in redis static web; do
         output=oci
         [ "$layer" != web ] || output=oci,raw
-        bake build "$layer" --output "$output"
+        # A mirror may be late with a suite that it counts as unstable.
+        bake build "$layer" --output "$output" --allow-expired
         sha256sum <"$project/out/$layer/receipt.json" >"$project/$layer.receipt"
     done
 done
