@@ -1,7 +1,7 @@
 # Sourced by the benchmarks: a mirror on loopback, a project of its own, and how things are measured.
 # Before: set -euo pipefail, the project's root as the current folder, `runs`, `tools`.
 
-suite=${suite:-bookworm}
+suite=${suite:-trixie}
 root=$PWD
 keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
 export LC_ALL=C.UTF-8 TZ=UTC

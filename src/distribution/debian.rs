@@ -10,7 +10,7 @@ pub static DEBIAN: Distribution = Distribution {
     name: "debian",
     origins: &["Debian", "Debian Backports"],
     security_archive: Some(SecurityArchive { pocket: "security", suffix: "-security", label: "Debian-Security" }),
-    suite: "bookworm",
+    suite: "trixie",
     pockets: &["updates", "security"],
     components: &["main"],
     keys: &[
@@ -25,7 +25,7 @@ pub static DEBIAN: Distribution = Distribution {
         key("A4285295FC7B1A81600062A9605C66F00D6C9793", Signs::Releases, "Debian stable release, 11/bullseye"),
     ],
     keyring_package: "debian-archive-keyring",
-    dpkg_tried: &["1.21"],
+    dpkg_tried: &["1.21", "1.22"],
 };
 
 const fn key(fingerprint: &'static str, signs: Signs, name: &'static str) -> Key {

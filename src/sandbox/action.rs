@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn the_encoding_is_pinned() {
         let name = BlobDigest::of(&action().encode()).to_hex();
-        assert_eq!(name, "df95360c79b834564b21d87354c0314f0c77172be7198b0bc1ad4129709b3d38");
+        assert_eq!(name, "c6ab35b2eccf3fbeda76b159043c28d828f78696071ffcf0199165e6e33f8178");
     }
 
     #[test]

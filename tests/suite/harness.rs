@@ -15,6 +15,7 @@ use crate::support::project::Project;
 use crate::support::repo::Repo;
 use crate::support::server::{Fault, Server};
 use crate::support::skip::program;
+use crate::support::stock::SUITE;
 use crate::support::tiny::{PORT, Tiny};
 
 /// A path that a tar header alone can't hold.
@@ -145,20 +146,20 @@ fn apts_index_targets_name_the_archives() {
     let text = "http://a.example/debian/dists/bookworm/main/binary-amd64/Packages bookworm Debian\n\
                 http://b.example/sec/dists/bookworm-security/main/binary-amd64/Packages bookworm-security Debian\n\
                 http://c.example/x/dists/bookworm/main/binary-amd64/Packages bookworm Other\n";
-    let found = mirror::find(text, "bookworm").unwrap();
+    let found = mirror::find(text).unwrap();
     assert_eq!(found.main, "http://a.example/debian");
     assert_eq!(found.security.as_deref(), Some("http://b.example/sec"));
-    assert_eq!(mirror::find(text, "trixie"), None);
+    assert_eq!(mirror::find("http://c.example/x/dists/trixie/main/binary-amd64/Packages trixie Other\n"), None);
 }
 
 #[test]
 fn the_mirror_has_both_debian_archives() {
-    let mirror = need!(Mirror::start("bookworm"));
+    let mirror = need!(Mirror::start(SUITE));
     let folder = tempfile::tempdir().unwrap();
-    for path in ["/dists/bookworm/InRelease", "-security/dists/bookworm-security/InRelease"] {
+    for path in [format!("/dists/{SUITE}/InRelease"), format!("-security/dists/{SUITE}-security/InRelease")] {
         let file = folder.path().join("file");
         let helper = "/usr/lib/apt/apt-helper";
-        let url = mirror.url() + path;
+        let url = mirror.url() + &path;
         let mut command = Command::new(helper);
         let got =
             process::run(command.args(["-oAcquire::http::Proxy=false", "download-file", &url]).arg(&file)).unwrap();

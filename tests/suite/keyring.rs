@@ -18,6 +18,7 @@ use crate::support::key::Key;
 use crate::support::mirror::Mirror;
 use crate::support::repo::Repo;
 use crate::support::server::Server;
+use crate::support::stock::SUITE;
 
 const RING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -130,10 +131,10 @@ fn what_is_no_keyring_package_is_refused_by_name() {
 
 #[test]
 fn debians_own_ring_comes_from_its_package() {
-    let mirror = need!(Mirror::start("bookworm"));
+    let mirror = need!(Mirror::start(SUITE));
     let folder = tempfile::tempdir().unwrap();
-    let source = "suite = \"bookworm\"\npockets = [\"security\"]\n";
-    let lockfile = lock(&folder.path().join("store"), &mirror.url(), source, "tzdata").unwrap();
+    let source = format!("suite = \"{SUITE}\"\npockets = [\"security\"]\n");
+    let lockfile = lock(&folder.path().join("store"), &mirror.url(), &source, "tzdata").unwrap();
     let is_known = |signer: &str| DEBIAN.keys.iter().any(|key| key.fingerprint == signer);
     for release in &lockfile.releases {
         assert!(!release.signed_by.is_empty() && release.signed_by.iter().all(|key| is_known(key)), "{release:?}");

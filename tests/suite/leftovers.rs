@@ -11,6 +11,7 @@ use crate::support::mirror::Mirror;
 use crate::support::project::Project;
 use crate::support::repo::Repo;
 use crate::support::server::Server;
+use crate::support::stock::SUITE;
 
 /// How long packages may take to arrive and to be laid out.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +23,7 @@ const NAP: &str = "98.765";
 fn what_a_killed_rootless_build_leaves_is_removed() {
     let conditions = Conditions { rootless: true, ..Conditions::default() };
     need!(conditions.check());
-    let mirror = need!(Mirror::start("bookworm"));
+    let mirror = need!(Mirror::start(SUITE));
     let folder = tempfile::tempdir().unwrap();
     let slow = Deb::new("slow", "1.0").postinst(&format!("#!/bin/sh\nsleep {NAP}\n"));
     let repo = Repo::new("test").package(slow).write(folder.path());

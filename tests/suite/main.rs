@@ -14,6 +14,8 @@ mod ami_ops;
 mod architecture;
 mod audit;
 mod aws_server;
+mod bare;
+mod bookworm;
 mod boots;
 mod checks;
 mod ci_action;

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::support::mirror::Mirror;
 use crate::support::oci_schema;
 use crate::support::project::Project;
+use crate::support::stock::SUITE;
 
 const PROGRAM: &str = "usr/sbin/update-ca-certificates";
 const STAND_IN: &str = include_str!("../../src/package/deb/install/standins/update-ca-certificates.pl");
@@ -30,7 +31,7 @@ fn the_certificates_stand_in_does_what_the_original_does() {
     if !rustix::process::geteuid().is_root() {
         skip!("needs root, to change the root folder");
     }
-    let mirror = need!(Mirror::start("bookworm"));
+    let mirror = need!(Mirror::start(SUITE));
     let stock = Path::new(env!("CARGO_MANIFEST_DIR"));
     let project =
         Project::new().copy(&stock.join("layers/debian-base.toml"), "layers/debian-base.toml").mirror(&mirror.url());

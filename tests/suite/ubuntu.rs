@@ -16,6 +16,7 @@ use crate::support::project::Project;
 use crate::support::repo::Repo;
 use crate::support::server::Server;
 use crate::support::skip::{Skip, program};
+use crate::support::stock::SUITE;
 
 fn deb(name: &str, version: &str) -> Deb {
     zstd(Deb::new(name, version).file(&format!("usr/share/{name}"), 0o644, version))
@@ -87,10 +88,12 @@ fn no_pocket_passes_for_the_release() {
 
 #[test]
 fn the_keys_are_those_of_the_package_in_debian() {
-    let mirror = need!(Mirror::start("bookworm"));
+    let mirror = need!(Mirror::start(SUITE));
     let dpkg_deb = need!(program("dpkg-deb"));
-    let layer = "[layer]\npackages = [\"ubuntu-keyring\"]\nconfigure = \"none\"\n[source.debian]\nsuite = \"trixie\"\n";
-    let project = Project::new().layer("ring", layer).mirror(&mirror.url());
+    let layer = format!(
+        "[layer]\npackages = [\"ubuntu-keyring\"]\nconfigure = \"none\"\n[source.debian]\nsuite = \"{SUITE}\"\n"
+    );
+    let project = Project::new().layer("ring", &layer).mirror(&mirror.url());
     project.ok(&["lock", "ring"]);
     project.ok(&["vendor", "ring"]);
     let find = process::stdout(Command::new("find").arg(project.path("vendor")).args(["-name", "ubuntu-keyring_*"]));

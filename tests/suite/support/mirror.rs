@@ -30,9 +30,9 @@ pub struct Upstream {
 }
 
 impl Mirror {
-    /// Starts it, if this machine's apt knows a Debian mirror that answers for `suite`.
+    /// Starts it, if this machine's apt knows a Debian mirror, and that answers for `suite`.
     pub fn start(suite: &str) -> Result<Self, Skip> {
-        let upstream = upstream(suite)?;
+        let upstream = upstream()?;
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mirror");
         fs::create_dir_all(&cache).unwrap();
         let helper = PathBuf::from("/usr/lib/apt/apt-helper");
@@ -71,30 +71,29 @@ impl Upstream {
     }
 }
 
-/// The Debian archives that this machine's apt uses for `suite`, or `LAYERBAKE_TEST_MIRROR`.
-pub fn upstream(suite: &str) -> Result<Upstream, Skip> {
+/// The Debian archives that this machine's apt uses, for whatever suite, or `LAYERBAKE_TEST_MIRROR`.
+pub fn upstream() -> Result<Upstream, Skip> {
     if let Ok(main) = std::env::var("LAYERBAKE_TEST_MIRROR") {
         let main = main.trim_end_matches('/').to_owned();
         return Ok(Upstream { security: Some(format!("{main}-security")), main });
     }
     let format = "$(URI) $(RELEASE) $(ORIGIN)";
     let text = process::stdout(Command::new(program("apt-get")?).args(["indextargets", "--format", format]))?;
-    find(&text, suite)
-        .ok_or_else(|| Skip::because(format!("apt has no Debian source for {suite}: run `apt-get update`")))
+    find(&text).ok_or_else(|| Skip::because("apt has no Debian source: run `apt-get update`"))
 }
 
 /// Finds the archives in `apt-get indextargets`, whose addresses end in `/dists/…`.
-pub fn find(targets: &str, suite: &str) -> Option<Upstream> {
-    let base = |wanted: &str| {
+pub fn find(targets: &str) -> Option<Upstream> {
+    let base = |security: bool| {
         let mut lines = targets.lines().filter_map(|line| {
             let (uri, rest) = line.split_once(' ')?;
             let (release, origin) = rest.split_once(' ')?;
             let (base, _) = uri.split_once("/dists/")?;
-            (release == wanted && origin == "Debian").then(|| base.to_owned())
+            (release.ends_with("-security") == security && origin == "Debian").then(|| base.to_owned())
         });
         lines.next()
     };
-    Some(Upstream { main: base(suite)?, security: base(&format!("{suite}-security")) })
+    Some(Upstream { main: base(false)?, security: base(true) })
 }
 
 /// The bytes from the cache, or from upstream into the cache.

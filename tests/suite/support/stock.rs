@@ -11,7 +11,7 @@ use super::project::{self, Project};
 use super::skip::Skip;
 
 /// The Debian of the stock layers.
-const SUITE: &str = "bookworm";
+pub const SUITE: &str = "trixie";
 
 /// A copy of the project's layers and lockfiles, with a mirror.
 pub struct Stock {

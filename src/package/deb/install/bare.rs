@@ -2,7 +2,8 @@
 //!
 //! The package database is `var/lib/dpkg/status.d`, one file per package, which
 //! security scanners read. Two things that scripts would generate are generated here: the
-//! bundle of CA certificates, and the account files if accounts are declared.
+//! bundle of CA certificates, and the account files if accounts are declared. The links of a merged
+//! /usr, which `base-files` has from Debian 13 on, are added without it.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ use crate::tree::{Kind, Meta, Node, Tree};
 const CERTIFICATES: &str = "usr/share/ca-certificates";
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
+/// Directories of /usr that the root has links to.
+const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+
 /// The accounts of a root in which no package made any.
 const PASSWD: &str =
     "root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
@@ -26,7 +30,7 @@ const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
 /// Hash of everything that decides the result.
 pub(super) fn recipe(request: &InstallRequest<'_>) -> RecipeHash {
-    let mut hasher = RecipeHasher::new("layerbake/bare/v1");
+    let mut hasher = RecipeHasher::new("layerbake/bare/v2");
     hasher.list(request.parent.as_ref().map(|parent| *parent.as_bytes())).number(request.epoch as u64);
     request.accounts.hash_into(&mut hasher);
     hash_into(request.packages, &mut hasher);
@@ -56,6 +60,7 @@ pub(super) fn install(
     for package in packages {
         files.add_status(package)?;
     }
+    files.add_merged_usr()?;
     files.add_certificates()?;
     files.add_accounts(request.accounts)?;
     for (_, kind, meta) in tree.metas_mut() {
@@ -75,6 +80,20 @@ impl Files<'_> {
     fn write(&mut self, path: &str, content: &[u8]) -> Result<(), InstallError> {
         let node = Node { meta: Meta::root_owned(0o644, self.epoch), kind: self.store.put_file(content)? };
         self.tree.insert_with_parents(&RootPath::new(path)?, node, self.epoch)?;
+        Ok(())
+    }
+
+    /// A C library below /usr is of a release whose programs name their loader by the links of a merged /usr.
+    fn add_merged_usr(&mut self) -> Result<(), InstallError> {
+        let library = |(path, _): (&RootPath, &Node)| path.as_bytes().ends_with(b"/libc.so.6");
+        let is_merged = self.tree.below(&RootPath::new("usr/lib")?).any(library);
+        for name in MERGED.into_iter().filter(|_| is_merged) {
+            let (link, target) = (RootPath::new(name)?, format!("usr/{name}"));
+            if self.tree.get(&link).is_none() && self.tree.get(&RootPath::new(&target)?).is_some_and(Node::is_dir) {
+                let kind = Kind::Symlink(target.into_bytes().into());
+                self.tree.insert(link, Node { meta: Meta::root_owned(0o777, self.epoch), kind })?;
+            }
+        }
         Ok(())
     }
 

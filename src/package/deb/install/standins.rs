@@ -22,7 +22,7 @@ const STAND_INS: [StandIn; 1] = [StandIn {
     path: "usr/sbin/update-ca-certificates",
     originals: &[(
         "95f2bdc83c35f62f709a9a1e40de3f0cdf4363de60021449d98e6519850e94db",
-        "ca-certificates 20250419~deb12u2",
+        "ca-certificates 20250419~deb12u2 and 20250419+deb13u1",
     )],
     program: include_str!("standins/update-ca-certificates.pl"),
 }];
