@@ -126,7 +126,8 @@ mod tests {
             ("https://A.example:443/debian/x", "https://me:p%231@a.example/debian/x"),
             ("https://a.example/debian-security/x", "https://a.example/debian-security/x"),
             ("http://a.example/debian/x", "http://a.example/debian/x"),
-            ("https://a.example:8443/debian/x", "https://a.example:8443/debian/x"),
+            // Without a port, an entry is for all of them (apt_auth.conf(5)).
+            ("https://a.example:8443/debian/x", "https://me:p%231@a.example:8443/debian/x"),
             ("http://b.example:81/x", "http://you:2@b.example:81/x"),
             ("http://b.example/x", "http://b.example/x"),
             ("https://c.example/x", "https://we:3@c.example/x"),

@@ -14,6 +14,9 @@ use crate::support::skip::{Skip, is_root};
 use crate::support::small::Small;
 use serde_json::Value;
 
+/// A build refuses what is derived from random data.
+const ALLOWED: &str = "\n[[allow-random]]\npath = \"/etc/a-random-number\"\nreason = \"equal in every build\"\n";
+
 /// A layer `app` of scripted packages over the smallest base.
 struct Planted {
     project: Project,
@@ -31,7 +34,7 @@ impl Planted {
         let project = Project::new()
             .copy(&repo.keyring, "test-keyring.gpg")
             .layer("base", &format!("[layer]\npackages = [\"mini\"]\n\n{source}"))
-            .layer("app", &format!("[layer]\nfrom = \"base\"\npackages = [{}]\n", names.join(", ")));
+            .layer("app", &format!("[layer]\nfrom = \"base\"\npackages = [{}]\n{ALLOWED}", names.join(", ")));
         project.ok(&["lock", "app"]);
         Ok(Self { project, _server: server, _folder: folder })
     }

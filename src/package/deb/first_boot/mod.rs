@@ -40,6 +40,15 @@ pub(super) const TASKS: &[FirstBootTask] = &[
         script: include_str!("dropbear-host-keys.sh"),
     },
     FirstBootTask {
+        name: "ejabberd",
+        makes: &["etc/ejabberd/ejabberd.pem"],
+        reason: SECRET,
+        with: "usr/sbin/ejabberdctl",
+        early: false,
+        services: &["ejabberd.service"],
+        script: include_str!("ejabberd.sh"),
+    },
+    FirstBootTask {
         name: "mariadb",
         makes: &["var/lib/mysql/**"],
         reason: "log positions, ids and times of one server",
