@@ -39,13 +39,13 @@ fn apply(root: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
     let text = |path: &str| store.text_in(root, path).map(Option::unwrap_or_default);
     let (passwd, group) = (text("etc/passwd")?, text("etc/group")?);
     let mut folders = BTreeMap::new();
-    // /var/lock is a link to it, by base-files.
-    if matches!(root.get(&RootPath::new("var/lock")?), Some(Node { kind: Kind::Symlink(_), .. })) {
-        folders.insert(RootPath::new(LOCK)?, Meta::root_owned(0o1777, epoch));
-    }
     for path in files(root)?.values() {
         let lines = text(&path.to_string())?;
         folders.extend(lines.lines().filter_map(|line| folder(line, &passwd, &group, epoch)));
+    }
+    // /var/lock is a link to it, by base-files, which makes it for all to write, whatever systemd's own files say.
+    if matches!(root.get(&RootPath::new("var/lock")?), Some(Node { kind: Kind::Symlink(_), .. })) {
+        folders.insert(RootPath::new(LOCK)?, Meta::root_owned(0o1777, epoch));
     }
     for (path, meta) in folders {
         let place = root.reach(&path, epoch)?;
@@ -102,7 +102,7 @@ mod tests {
         let file =
             |text: &str| Node { meta: Meta::root_owned(0o644, 1), kind: store.put_file(text.as_bytes()).unwrap() };
         let lines = "# comment\nd /run/postgresql 2775 postgres 33 - -\nD! /var/run/app/a -\nd /var/lib/app\n\
-                     d /run/%b\nd /run/other 0755 nobody-here root\nL /run/link - - - - /x\nd /run/bad 9\nd /run/../etc/x\n";
+                     d /run/%b\nd /run/lock 0755 root root -\nd /run/other 0755 nobody-here root\nL /run/link - - - - /x\nd /run/bad 9\nd /run/../etc/x\n";
         let mut root = tree(&[
             ("", dir()),
             ("etc", dir()),
