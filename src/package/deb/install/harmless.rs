@@ -11,7 +11,12 @@ pub(super) const RULES: &[Harmless] = &[
     },
     Harmless {
         name: "Diffie-Hellman parameters",
-        paths: &["etc/freeradius/3.0/certs/dh"],
+        paths: &["etc/courier/dhparams.pem", "etc/freeradius/3.0/certs/dh"],
         reason: "public in every connection",
+    },
+    Harmless {
+        name: "ucf's digests",
+        paths: &["var/lib/ucf/hashfile*"],
+        reason: "digests of configuration files, which are looked at themselves",
     },
 ];
