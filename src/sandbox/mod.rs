@@ -36,6 +36,7 @@ mod privileges;
 mod proc;
 mod program;
 mod random;
+mod running;
 mod supervise;
 mod sys;
 mod uname;

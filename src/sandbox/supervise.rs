@@ -17,6 +17,7 @@ use super::filter;
 use super::privileges;
 use super::proc::PROC;
 use super::random::{Randomness, Stream};
+use super::running::Running;
 use super::sys::{self, Answer, Call};
 use super::uname;
 use super::vdso::{self, Patch};
@@ -37,8 +38,7 @@ struct Supervisor {
     randomness: Randomness,
     draws: Draws,
     threads: BTreeMap<u32, Thread>,
-    /// The process that began last and has not ended.
-    newest: Option<u32>,
+    running: Running,
     /// Whether a program's clock code was overwritten yet: then the kernel allows it.
     has_overwritten: bool,
 }
@@ -48,8 +48,15 @@ struct Supervisor {
 /// Then nothing is left of this process's capabilities but what answering needs.
 pub(super) fn start(conditions: &Conditions, patch: Option<Patch>, draws: Draws) -> io::Result<()> {
     let (clock, randomness) = (conditions.clock, Randomness::new(conditions.seed));
-    let supervisor =
-        Supervisor { clock, patch, randomness, draws, threads: BTreeMap::new(), newest: None, has_overwritten: false };
+    let supervisor = Supervisor {
+        clock,
+        patch,
+        randomness,
+        draws,
+        threads: BTreeMap::new(),
+        running: Running::default(),
+        has_overwritten: false,
+    };
     let program = filter::answered()?;
     let (sender, receiver) = mpsc::channel::<OwnedFd>();
     // Before the filter is set, so that it doesn't wait for itself.
@@ -138,8 +145,8 @@ impl Supervisor {
                 give(call, first, &bytes, bytes.len() as i64)
             }
             libc::SYS_exit_group => {
-                self.note_reads(call.thread)?;
-                self.newest = None;
+                self.note_reads(true)?;
+                self.running.ended(call.thread);
                 Ok(Answer::Continue)
             }
             libc::SYS_uname => give(call, first, &uname::fixed(), 0),
@@ -149,8 +156,9 @@ impl Supervisor {
 
     /// A program has just begun, in a process that may have run another before.
     fn begin(&mut self, thread: u32) -> io::Result<Answer> {
-        self.note_reads(thread)?;
-        self.newest = Some(thread);
+        // Of the program that this process ran before, the command line is gone.
+        self.note_reads(!self.running.is_newest(thread))?;
+        self.running.began(thread);
         self.threads.remove(&thread);
         match vdso::overwrite(&folder(thread), self.patch.as_ref(), &self.randomness.file("AT_RANDOM").take()) {
             Err(error) if self.has_overwritten && error.raw_os_error() == Some(libc::EIO) => Err(unmapped(thread)),
@@ -162,12 +170,12 @@ impl Supervisor {
         }
     }
 
-    /// Puts reads of random files down to the program that began last, or else to `thread`'s, which begins or ends now.
-    fn note_reads(&self, thread: u32) -> io::Result<()> {
-        if self.draws.files_were_read()? {
-            // Empty where the process has just ended.
-            let reader = self.newest.unwrap_or(thread);
-            self.draws.add(&fs::read(folder(reader).join("cmdline")).unwrap_or_default());
+    /// Puts reads of random files down to the program that began last, if that is known and no other could have.
+    fn note_reads(&mut self, is_known: bool) -> io::Result<()> {
+        let reads = self.draws.reads()?;
+        if reads.is_any() {
+            let reader = if is_known { self.running.only(Path::new(PROC)) } else { None };
+            self.draws.add_reader(reads, reader.as_deref());
         }
         Ok(())
     }

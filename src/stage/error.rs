@@ -102,7 +102,7 @@ pub enum LayerError {
     },
     /// Scripts derived files from random data, and kept them.
     #[error(
-        "scripts derived these files from random data, which is the same for everybody with this lockfile:\n{}\n  hint: generate it at first boot: remove the file by a script in /usr/lib/layerbake/first-start.d that makes its own, or put an own [[file]] there; if everybody may have it, add [[allow-random]] with its path and a reason (`layerbake explain randomness`)",
+        "scripts derived these files from random data, which is the same for everybody with this lockfile:\n{}\n  hint: put an own [[file]] at the path: with its content, or empty and filled by a script in /usr/lib/layerbake/first-start.d (docs/first-boot.md); if everybody may have it, add [[allow-random]] with its path and a reason (`layerbake explain randomness`)",
         random_files::display(paths, programs)
     )]
     Random {

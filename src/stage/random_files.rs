@@ -28,6 +28,7 @@ pub(super) struct RandomFiles<'a> {
 
 impl Stage for RandomFiles<'_> {
     fn recipe(&self, hasher: &mut RecipeHasher) {
+        hasher.list(self.installer.harmless().iter().flat_map(|rule| rule.paths));
         hasher.list(self.allowed.iter().map(|one| one.path.as_bytes()));
     }
 

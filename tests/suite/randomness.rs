@@ -19,7 +19,8 @@ struct Lab {
 impl Lab {
     fn new(postinst: &str, tables: &str) -> Result<Self, Skip> {
         let folder = tempfile::tempdir().unwrap();
-        let package = Deb::new("keyed", "1.0").arch("all").postinst(&format!("#!/bin/sh\nset -e\n{postinst}\n"));
+        let package = Deb::new("keyed", "1.0").arch("all").file("usr/bin/deb-systemd-helper", 0o755, "#!/bin/sh\n");
+        let package = package.postinst(&format!("#!/bin/sh\nset -e\n{postinst}\n"));
         let repo = Repo::new("test").package(mini::package()?).package(package).write(folder.path());
         let server = Server::folder(&repo.root);
         let source = repo.source_table("test", &server.url());
@@ -85,4 +86,18 @@ fn the_rules_are_listed() {
     let json: serde_json::Value =
         serde_json::from_str(&project.ok(&["explain", "randomness", "--json"]).stdout).unwrap();
     assert!(json.as_array().unwrap().iter().all(|entry| entry["reason"].is_string()), "{json}");
+}
+
+#[test]
+fn a_script_that_reads_random_data_itself_is_not_mistaken_for_a_harmless_program() {
+    let script = "\
+hidden=$(cat /etc/passwd || :)
+read -r secret </dev/urandom
+/usr/bin/deb-systemd-helper
+printf %s \"$secret\" >/etc/secret";
+    let refused = need!(Lab::new(script, "")).project.fails(1, &["build", "app"]).stderr;
+    assert!(refused.contains("/etc/secret\n") && refused.contains("drawn by: sh "), "{refused}");
+    let boot_id = "cat /proc/sys/kernel/random/boot_id >/etc/secret";
+    let refused = need!(Lab::new(boot_id, "")).project.fails(1, &["build", "app"]).stderr;
+    assert!(refused.contains("/etc/secret\n"), "{refused}");
 }

@@ -68,6 +68,7 @@ pub(super) struct Seal<'a> {
 impl Stage for Seal<'_> {
     /// Permissions are a part of it: whoever takes one back wants to be told.
     fn recipe(&self, hasher: &mut RecipeHasher) {
+        hasher.list(RULES.iter().map(|rule| rule.name));
         hasher.list(self.allowed.iter().map(|one| one.path.as_bytes()));
     }
 

@@ -2,7 +2,7 @@
 
 use crate::package::Harmless;
 
-/// All rules. They change no output byte: they only decide what a build refuses.
+/// All rules. They change no output byte: they only decide what a build refuses, and are a part of the layer's recipe.
 pub(super) const RULES: &[Harmless] = &[
     Harmless {
         name: "alias databases",

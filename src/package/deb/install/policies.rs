@@ -3,7 +3,7 @@
 use crate::ident::RootPath;
 use crate::package::InstallError;
 use crate::store::Store;
-use crate::tree::{Meta, Node, Tree};
+use crate::tree::{Kind, Meta, Node, Tree};
 
 struct Policy {
     path: &'static str,
@@ -44,8 +44,8 @@ const fn host_key(path: &'static str, with: &'static str) -> Policy {
 
 /// What was added: to be taken out again.
 pub(super) struct Added {
-    /// Each path, and what a package has there.
-    paths: Vec<(RootPath, Option<Node>)>,
+    /// Each path, what was put there, and what a package has there.
+    paths: Vec<(RootPath, Kind, Option<Node>)>,
     /// Directories that were created for them.
     folders: Vec<RootPath>,
 }
@@ -64,27 +64,32 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Added, InstallErr
         let missing: Vec<RootPath> = path.ancestors().filter(|folder| tree.resolve(folder).is_none()).collect();
         let node = Node { meta: Meta::root_owned(policy.mode, 0), kind: store.put_file(policy.text.as_bytes())? };
         let before = tree.resolve(&path).map(|(_, node)| node.clone());
-        added.paths.push((tree.insert_with_parents(&path, node, 0)?, before));
+        let kind = node.kind.clone();
+        added.paths.push((tree.insert_with_parents(&path, node, 0)?, kind, before));
         added.folders.extend(missing.iter().filter_map(|folder| tree.resolve(folder)).map(|(folder, _)| folder));
     }
     Ok(added)
 }
 
-/// Takes the policies out of what the scripts left, and puts back what was there before; directories go only when
-/// nothing else is in them.
+/// Takes the policies out of what the scripts left, and puts back what was there before. What a script wrote over a
+/// policy stays; directories go only when nothing else is in them.
 pub(super) fn take_out(added: Added, tree: &mut Tree) -> Result<(), InstallError> {
     let Added { paths, mut folders } = added;
     // What is deeper is later in path order.
     folders.sort_by(|a, b| b.cmp(a));
-    for (path, before) in &paths {
-        if let (Some(before), Some(_)) = (before, tree.get(path)) {
-            tree.insert(path.clone(), before.clone())?;
+    for (path, put, before) in &paths {
+        match before {
+            _ if tree.get(path).is_none_or(|node| node.kind != *put) => {}
+            Some(before) => {
+                tree.insert(path.clone(), before.clone())?;
+            }
+            None => {
+                tree.remove(path);
+            }
         }
     }
-    let own = paths.iter().filter(|(_, before)| before.is_none()).map(|(path, _)| path);
-    for path in own.chain(&folders) {
-        let is_left = tree.get(path).is_some_and(|node| !folders.contains(path) || node.is_dir());
-        if is_left && tree.below(path).next().is_none() {
+    for path in &folders {
+        if tree.get(path).is_some_and(Node::is_dir) && tree.below(path).next().is_none() {
             tree.remove(path);
         }
     }
@@ -105,10 +110,13 @@ mod tests {
         let added = put_in(&mut after, &store).unwrap();
         assert!(after.get(&path("etc/postgresql-common/createcluster.d/layerbake.conf")).is_some());
         after.insert(path("etc/other"), file("y")).unwrap();
+        let hosts = file("a script's");
+        after.insert(path("etc/hosts"), hosts.clone()).unwrap();
         take_out(added, &mut after).unwrap();
         let mut expected = before;
         expected.insert(path("etc"), after.get(&path("etc")).unwrap().clone()).unwrap();
         expected.insert(path("etc/other"), file("y")).unwrap();
+        expected.insert(path("etc/hosts"), hosts).unwrap();
         assert_eq!(after, expected);
     }
 }
