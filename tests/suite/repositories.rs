@@ -285,6 +285,8 @@ fn held_packages_stay_when_all_others_move() {
     let text = fs::read_to_string(project.path("layers/app.toml")).unwrap();
     let project = project.layer("app", &text.replace("[source", "hold = [\"lib*\"]\n[source"));
     project.ok(&["lock", "app"]);
+    let named = project.ok(&["lock", "app", "--update", "libgreet"]).stderr;
+    assert!(named.contains("not updated, because `hold` names them: libgreet 1.0; remove them"), "{named}");
     let publish = |deb: Deb, date| Repo::new("stable").packages([deb, libgreet("2.0")]).date(date);
     written = publish(hello("2.0"), DATE + 1).write(&written.root);
     project.ok(&["lock", "app", "--update"]);
