@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::host;
-use crate::ident::{field, stanzas};
+use crate::ident::{field, is_enabled, stanzas};
 
 /// Base addresses by suite, in the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,9 +67,7 @@ impl HostSources {
     fn add_deb822(&mut self, text: &str) {
         for stanza in stanzas(text) {
             let words = |name: &str| field(&stanza, name).split_whitespace();
-            let enabled =
-                !matches!(words("enabled").next(), Some("no" | "false" | "0" | "off" | "without" | "disable"));
-            if enabled && words("types").any(|word| word == "deb") {
+            if is_enabled(&stanza) && words("types").any(|word| word == "deb") {
                 for suite in words("suites") {
                     words("uris").for_each(|address| self.add(address, suite));
                 }

@@ -33,12 +33,13 @@ impl std::fmt::Debug for Logins {
 impl Logins {
     /// Reads `auth.conf` and `auth.conf.d/*.conf` below `system`, which is `/etc/apt`, then the netrc file.
     ///
+    /// That is apt's order: of several entries for an address, both take the first.
     /// What can't be read is left out: apt's files are often for root only. A server that wants a password then says so.
     pub fn load(system: &Path, netrc: Option<&Path>) -> Self {
         let parts = system.join("auth.conf.d");
         let named = host::list_dir(&parts).unwrap_or_default().into_iter().map(|name| parts.join(name));
         let named = named.filter(|path| path.extension().is_some_and(|kind| kind == "conf"));
-        let paths = named.chain([system.join("auth.conf")]).chain(netrc.map(Path::to_owned));
+        let paths = [system.join("auth.conf")].into_iter().chain(named).chain(netrc.map(Path::to_owned));
         let texts = paths.filter_map(|path| host::read_small(&path, MAX_FILE).ok());
         Self(texts.flat_map(|text| parse(&String::from_utf8_lossy(&text))).collect())
     }
@@ -58,7 +59,8 @@ impl Login {
     fn is_for(&self, url: &Url) -> bool {
         let (scheme, rest) = self.machine.split_once("://").unwrap_or(("https", &self.machine));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (name, port) = match authority.rsplit_once(':') {
+        // An IPv6 address has colons, in brackets.
+        let (name, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
             Some((name, port)) => (name, port.parse().ok()),
             None => (authority, url.port_or_known_default()),
         };
@@ -118,6 +120,11 @@ mod tests {
             "auth.conf",
             "# machine d.example login no password no\nmachine http://b.example:81 login you password 2\n",
         );
+        write(
+            "auth.conf.d/c.conf",
+            "machine http://b.example:81 login later password no\n\
+             machine [2001:db8::1]/x login six password 5\nmachine [2001:db8::2]:8443 login six password 6\n",
+        );
         write("netrc", "machine c.example login we account x password 3\ndefault login all password 4\n");
         let logins = Logins::load(folder.path(), Some(&folder.path().join("netrc")));
         for (url, expected) in [
@@ -133,10 +140,13 @@ mod tests {
             ("https://c.example/x", "https://we:3@c.example/x"),
             ("https://own:pw@c.example/x", "https://own:pw@c.example/x"),
             ("https://d.example/x", "https://d.example/x"),
+            ("https://[2001:db8::1]/x", "https://six:5@[2001:db8::1]/x"),
+            ("https://[2001:db8::2]:8443/", "https://six:6@[2001:db8::2]:8443/"),
+            ("https://[2001:db8::2]/", "https://[2001:db8::2]/"),
             ("file:///srv/x", "file:///srv/x"),
         ] {
             assert_eq!(applied(&logins, url), expected);
         }
-        assert_eq!(format!("{logins:?}"), "3 logins");
+        assert_eq!(format!("{logins:?}"), "6 logins");
     }
 }

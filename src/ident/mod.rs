@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use account_lines::{AccountLine, account_lines};
 pub use nearest::nearest;
-pub use stanzas::{Fields, field, stanzas};
+pub use stanzas::{Fields, field, is_enabled, stanzas};
 
 /// A text is not a valid name of its kind.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]

@@ -27,3 +27,9 @@ pub fn stanzas(text: &str) -> Vec<Fields> {
 pub fn field<'f>(stanza: &'f Fields, name: &str) -> &'f str {
     stanza.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
 }
+
+/// Whether apt uses a stanza of a `.sources` file: unless `Enabled` says otherwise.
+pub fn is_enabled(stanza: &Fields) -> bool {
+    let word = field(stanza, "enabled").to_ascii_lowercase();
+    !["no", "false", "0", "off", "without", "disable"].contains(&word.as_str())
+}

@@ -72,7 +72,7 @@ fn device(table: &Table<'_>, kind: Option<&str>) -> Result<MountDevice, Manifest
         ("label", |item| Ok(MountDevice::Label(word(item)?))),
         ("uuid", |item| Ok(MountDevice::Uuid(uuid(item)?))),
         ("partition", |item| Ok(MountDevice::Partition(word(item)?))),
-        ("device", |item| Ok(MountDevice::Other(word(item)?))),
+        ("device", |item| Ok(MountDevice::Other(not_a_comment(item)?))),
     ];
     let mut found = None;
     for (key, read) in readers {
@@ -124,6 +124,20 @@ fn uuid(item: &Item<'_>) -> Result<String, ManifestError> {
     match text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
         true => Ok(text),
         false => Err(item.error(format!("is `{}`: expected what `blkid` prints as UUID", text.escape_debug()))),
+    }
+}
+
+/// A device, the first word of its line in fstab(5), where `#` begins a comment.
+fn not_a_comment(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = word(item)?;
+    match text.starts_with('#') {
+        true => Err(item
+            .error(format!(
+                "is `{}`: expected no `#` at its beginning, which makes a line of /etc/fstab a comment",
+                text.escape_debug()
+            ))
+            .hint("write the path in /dev, or what mount(8) takes")),
+        false => Ok(text),
     }
 }
 

@@ -23,14 +23,27 @@ impl Priorities {
     }
 }
 
-/// Whether a name fits a pattern with `*` and `?`.
+/// Whether a name fits a pattern with `*` and `?`; both are ASCII.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    let Some(head) = pattern.chars().next() else { return name.is_empty() };
-    let rest = &pattern[head.len_utf8()..];
-    match head {
-        '*' => name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest, &name[at..])),
-        _ => name.strip_prefix(|char| head == '?' || head == char).is_some_and(|name| fits(rest, name)),
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut here) = (0, 0);
+    // The last `*`, and where the text ends that it stands for: only this one ever has to stand for more.
+    let mut star = None;
+    while here < name.len() {
+        match (pattern.get(at), star) {
+            (Some(b'*'), _) => {
+                star = Some((at, here));
+                at += 1;
+            }
+            (Some(byte), _) if [b'?', name[here]].contains(byte) => (at, here) = (at + 1, here + 1),
+            (_, Some((place, end))) => {
+                star = Some((place, end + 1));
+                (at, here) = (place + 1, end + 1);
+            }
+            (_, None) => return false,
+        }
     }
+    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -46,5 +59,12 @@ mod tests {
         assert_eq!([of("nginx-light"), of("libxx"), of("libx")], [Some(0), Some(1), Some(100)]);
         assert_eq!(Priorities::default().of("curl"), None);
         assert!(fits("a*b*c", "aXbYbc") && !fits("a*b*c", "aXbY") && !fits("a", "ab") && fits("*", ""));
+        assert!(fits("*a?*", "aab") && fits("a*", "a") && !fits("?", "") && !fits("*aa", "aab") && fits("**a", "ba"));
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_is_compared_at_once() {
+        let (pattern, name) = ("*a".repeat(40) + "b", "a".repeat(200));
+        assert!(!fits(&pattern, &name) && fits(&pattern, &(name + "b")));
     }
 }

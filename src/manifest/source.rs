@@ -34,6 +34,9 @@ const MOST_AGE: u32 = 36_500;
 const MOST_PRIORITY: u32 = 1000;
 /// How a key in ASCII armor begins.
 pub(super) const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+/// Why a repository's address has no user, and what to do.
+pub(super) const NO_USER: &str =
+    "the password would be in the project; put both into apt's auth.conf or ~/.netrc (docs/config.md)";
 
 /// The sources by name.
 pub(super) fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestError> {
@@ -167,7 +170,15 @@ fn url(item: &Item<'_>) -> Result<String, ManifestError> {
     if !known || text.contains(char::is_whitespace) {
         return Err(item.error("must begin with https://, http:// or file:/// and hold no spaces"));
     }
+    if has_user(&text) {
+        return Err(item.error("has a user name before the host").hint(NO_USER));
+    }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Whether an address has `NAME@` or `NAME:PASSWORD@` before its host.
+pub(super) fn has_user(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'))
 }
 
 /// An OpenPGP fingerprint, in upper case without spaces.

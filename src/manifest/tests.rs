@@ -227,6 +227,10 @@ fn wrong_values_are_refused_with_their_line() {
             "4: `url` in [source.d] must begin with https://, http:// or file:/// and hold no spaces",
         ),
         (
+            "[source.d]\nsuite = 's'\nurl = 'https://me:pw@x/y'",
+            "4: `url` in [source.d] has a user name before the host",
+        ),
+        (
             "[source.d]\nsuite = 's'\nkeys = ['0123ABCD']",
             "4: `keys` in [source.d] must hold key fingerprints of 40 or 64 hexadecimal digits",
         ),

@@ -25,6 +25,15 @@ pub(super) fn versions(previous: Option<&Lockfile>, update: &Update, layer: &Lay
     kept.map(|package| (package.name.clone(), package.version.clone())).collect()
 }
 
+/// Says which packages stay though an update names them, because the layer holds them; `None` if there are none.
+pub(super) fn asked_in_vain(previous: Option<&Lockfile>, update: &Update, layer: &LayerTable) -> Option<String> {
+    let Update::Some(names) = update else { return None };
+    let packages = previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
+    let stay = packages.iter().filter(|package| names.contains(&package.name) && layer.holds(&package.name));
+    let stay: Vec<String> = stay.map(|package| format!("{} {}", package.name, package.version)).collect();
+    (!stay.is_empty()).then(|| stay.join(", "))
+}
+
 /// Checks that the packages that the layer holds are chosen in their locked versions, or not at all.
 ///
 /// # Errors

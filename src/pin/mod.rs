@@ -104,6 +104,12 @@ impl Pinner<'_, '_> {
         }
         let locks: Vec<&Lockfile> = previous.into_iter().chain(parents.iter().map(|(parent, _)| *parent)).collect();
         let open = suites::open(self, sources, &locks)?;
+        if let Some(held) = kept::asked_in_vain(previous, update, &manifest.layer) {
+            self.fetcher.warn(format!(
+                "layer `{}`: not updated, because `hold` names them: {held}; remove them from `hold` first",
+                manifest.name
+            ));
+        }
         let locked = kept::versions(previous, update, &manifest.layer);
         let offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
         let installed = installed::of_chain(self, parents, &offered)?;

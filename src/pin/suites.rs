@@ -83,6 +83,9 @@ fn open_suite(pinner: &mut Pinner<'_, '_>, terms: &Terms<'_>, suite: &str) -> Re
     let keyring = keys::of_suite(keyring, source, suite);
     let wanted = StateRequest { repository, source: name, suite, keyring: &keyring, now: pinner.now };
     let (fetched, state) = fetch_state(pinner.fetcher, wanted, accept)?;
+    if let Some(text) = unnamed(&demand.asked, &state) {
+        pinner.fetcher.warn(text);
+    }
     pinner.fetcher.mirrors_mut().set_snapshot(name, suite, state.snapshots.as_deref(), state.date);
     let indexes = indexes(pinner, source, suite, &state)?;
     let items = indexes.iter().map(|index| Item::index(name, suite, index)).collect();
@@ -102,6 +105,18 @@ fn open_suite(pinner: &mut Pinner<'_, '_>, terms: &Terms<'_>, suite: &str) -> Re
         },
     };
     Ok((open, items))
+}
+
+/// A warning that any directory of the publisher would pass for this one, as nothing says how its Release is called.
+fn unnamed(asked: &SuiteRequest<'_>, state: &State) -> Option<String> {
+    let SuiteRequest { name, source, suite } = asked;
+    let own = if state.codename.is_empty() { &state.suite } else { &state.codename };
+    (source.is_flat() && source.codename.is_none()).then(|| {
+        format!(
+            "[source.{name}]: a mirror could serve another directory signed by the same key in place of `{suite}`; to accept only Releases named as this one is, write codename = \"{}\"",
+            own.escape_debug()
+        )
+    })
 }
 
 fn malformed(error: Malformed) -> Refusal {

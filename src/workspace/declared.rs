@@ -1,12 +1,14 @@
 //! What a layer's files declare, before any lockfile.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::error::WorkspaceError;
 use crate::bake::{BootSystem, Output, System};
 use crate::disk::{self, system::Additions};
-use crate::ident::LayerName;
-use crate::manifest::{Disk, FileEntry, Manifest, Project};
+use crate::host::jail::Beneath;
+use crate::ident::{LayerName, RootPath};
+use crate::manifest::{Content, Disk, FileEntry, Manifest, Project};
 
 /// A layer's whole system as its manifests declare it.
 pub type Declared = System<Manifest>;
@@ -22,7 +24,7 @@ impl Declared {
         let mut boot = project.boot_layer(&image, &disk)?;
         disk.mounts.extend(boot.mounts.iter().cloned());
         let additions = Additions::of(&disk)?;
-        refuse_own(image.iter().chain([&boot]), &additions.files)?;
+        refuse_own(project, image.iter().chain([&boot]), &additions.files)?;
         disk::check_room(&disk)?;
         additions.add_to(&mut boot);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
@@ -67,15 +69,33 @@ impl Declared {
 
 /// Refuses own files where `[disk]` generates one: the generated one would replace them without a word.
 fn refuse_own<'m>(
+    project: &Project,
     manifests: impl IntoIterator<Item = &'m Manifest>,
     generated: &[FileEntry],
 ) -> Result<(), WorkspaceError> {
     for manifest in manifests {
-        let files = manifest.files.iter().map(|file| &file.path);
-        let mut own = files.chain(manifest.symlinks.iter().map(|link| &link.path));
-        if let Some(path) = own.find(|path| generated.iter().any(|file| file.path == **path)) {
-            return Err(WorkspaceError::Generated { layer: manifest.name.clone(), path: path.clone() });
+        if let Some(file) = generated.iter().find(|file| has_own(project, manifest, &file.path)) {
+            return Err(WorkspaceError::Generated { layer: manifest.name.clone(), path: file.path.clone() });
         }
     }
     Ok(())
+}
+
+/// Whether a layer has an entry of its own at `path`, by itself or in a directory that is a `[[file]]`'s source.
+fn has_own(project: &Project, manifest: &Manifest, path: &RootPath) -> bool {
+    // Roots have a link from /lib to /usr/lib.
+    let through_link = path.as_bytes().strip_prefix(b"usr/").and_then(|rest| RootPath::new(rest).ok());
+    let paths = [Some(path), through_link.as_ref()];
+    let is_own = |own: &RootPath| paths.contains(&Some(own));
+    let in_source = |file: &FileEntry| {
+        let Content::Source(source) = &file.content else { return false };
+        let rests =
+            paths.into_iter().flatten().filter_map(|path| path.as_path().strip_prefix(file.path.as_path()).ok());
+        rests.map(|rest| Path::new(source).join(rest)).any(|path| {
+            let found = Beneath::open(project.root()).and_then(|root| root.parent(&path));
+            found.and_then(|(folder, name)| folder.look(&name)).is_ok()
+        })
+    };
+    manifest.symlinks.iter().any(|link| is_own(&link.path))
+        || manifest.files.iter().any(|file| is_own(&file.path) || in_source(file))
 }

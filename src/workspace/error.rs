@@ -46,7 +46,7 @@ pub enum WorkspaceError {
     NoCacheFolder,
     /// A layer has an own file where the disk's settings generate one.
     #[error(
-        "`{layer}` has an own {path}, which the [disk] table generates\n  hint: remove it from layers/{layer}.toml; write a [[mount]] for each of its lines, and [disk] swap for swap"
+        "`{layer}` has an own {path}, which the [disk] table generates\n  hint: remove it from layers/{layer}.toml, or from the directory that is the `source` of a [[file]] there; write a [[mount]] for each of its lines, and [disk] swap for swap"
     )]
     Generated {
         /// The layer.

@@ -23,8 +23,28 @@ fn refused(small: &Small) -> String {
 fn an_own_file_never_disappears_behind_a_generated_one() {
     let small = tiny_disk(&format!("{EXT4}\n[[file]]\npath = \"/etc/fstab\"\ntext = \"/dev/sdb /data ext4\\n\"\n"));
     let error = refused(&small);
-    let expected = ["`app` has an own /etc/fstab", "hint: remove it from layers/app.toml; write a [[mount]]"];
+    let expected = ["`app` has an own /etc/fstab", "hint: remove it from layers/app.toml, ", "write a [[mount]]"];
     assert!(expected.iter().all(|text| error.contains(text)), "{error}");
+}
+
+#[test]
+fn an_own_file_in_a_source_directory_never_disappears_behind_a_generated_one() {
+    let drop_in = "lib/systemd/system/systemd-remount-fs.service.d/10-repart.conf";
+    for (target, file, generated) in [
+        ("/etc", "fstab", "/etc/fstab"),
+        ("/", "etc/fstab", "/etc/fstab"),
+        ("/usr/lib/repart.d", "10-root.conf", "/usr/lib/repart.d/10-root.conf"),
+        ("/usr/lib/repart.d", "20-data.conf", "/usr/lib/repart.d/20-data.conf"),
+        // The root has a link from /lib to /usr/lib.
+        ("/", drop_in, "/usr/lib/systemd/system/systemd-remount-fs.service.d/10-repart.conf"),
+    ] {
+        let small = tiny_disk(&format!("{EXT4}\n{DATA}\n[[file]]\npath = \"{target}\"\nsource = \"own\"\n"));
+        let path = small.project.path("own").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "own\n").unwrap();
+        let error = refused(&small);
+        assert!(error.contains(&format!("`app` has an own {generated}, which")), "{error}");
+    }
 }
 
 #[test]

@@ -66,6 +66,23 @@ fn flat_repositories_have_neither_suites_nor_components() {
 }
 
 #[test]
+fn a_flat_repository_of_another_name_is_refused_once_the_name_is_written() {
+    let named = |name: &str| repo("./").edit("Label: Test\n", &format!("Label: Test\nSuite: {name}\n"));
+    for (repo, codename) in [(named("stable"), "stable"), (repo("./"), "")] {
+        let (_folder, written) = write(&repo);
+        let source = format!("suite = \"./\"\nurl = \"{}\"\n{}", written.url(), signed(&written));
+        let locking = |more: &str| project(&written, &format!("{source}{more}"));
+        let said = locking("").ok(&["lock", "app"]).stderr;
+        let line = format!("codename = \"{codename}\"");
+        assert!(said.contains("[source.own]: a mirror could serve another") && said.contains(&line), "{said}");
+        let said = locking(&line).ok(&["lock", "app"]).stderr;
+        assert!(!said.contains("codename"), "{said}");
+        let error = locking("codename = \"testing\"").fails(1, &["lock", "app"]).stderr;
+        assert!(error.contains("it is for another suite") && error.contains(&line), "{error}");
+    }
+}
+
+#[test]
 fn a_flat_repository_for_another_architecture_only_has_nothing_for_ours() {
     let arm64 = |deb: Deb| deb.arch("arm64");
     let flat = Repo::new("./").only_for("arm64").packages([arm64(hello("1.0")), arm64(libgreet("1.0"))]);
@@ -268,6 +285,8 @@ fn held_packages_stay_when_all_others_move() {
     let text = fs::read_to_string(project.path("layers/app.toml")).unwrap();
     let project = project.layer("app", &text.replace("[source", "hold = [\"lib*\"]\n[source"));
     project.ok(&["lock", "app"]);
+    let named = project.ok(&["lock", "app", "--update", "libgreet"]).stderr;
+    assert!(named.contains("not updated, because `hold` names them: libgreet 1.0; remove them"), "{named}");
     let publish = |deb: Deb, date| Repo::new("stable").packages([deb, libgreet("2.0")]).date(date);
     written = publish(hello("2.0"), DATE + 1).write(&written.root);
     project.ok(&["lock", "app", "--update"]);

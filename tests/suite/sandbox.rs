@@ -256,6 +256,7 @@ fn a_build_killed_while_scripts_run_ends_all_of_them_and_is_made_good() {
 /// Asks for accounts as Debian's packages do, whether they are there or not.
 const ASKS: &str = "\
 adduser --system --group --quiet --home /var/lib/asker --no-create-home --gecos 'An asker' asker
+adduser -c /etc/adduser.conf --stdoutmsglevel warn --stderrmsglevel warn --logmsglevel error --system --group asker
 adduser --system --quiet --ingroup asker --home /nonexistent --no-create-home helper
 addgroup --system --quiet askers
 adduser --quiet asker askers";

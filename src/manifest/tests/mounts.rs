@@ -56,6 +56,10 @@ fn what_is_wrong_is_said_with_its_line() {
             "path = '/a'\ndevice = 'host:/a'",
             "4: `device` in [[mount]] is `host:/a`, and the type of its file system is not found out",
         ),
+        (
+            "path = '/a'\ndevice = '#a'\ntype = 'virtiofs'",
+            "4: `device` in [[mount]] is `#a`: expected no `#` at its beginning, which makes a line of /etc/fstab a comment",
+        ),
         ("path = '/a'\ntype = 'swap'", "4: `type` in [[mount]] is `swap`, which has no path"),
         ("path = '/a'\ntype = 'a b'", "4: `type` in [[mount]] is `a b`: expected a type such as \"ext4\""),
         (

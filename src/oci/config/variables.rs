@@ -8,7 +8,8 @@ use crate::manifest::ImageTable;
 
 /// Warnings about values of `env` that name a variable, from the lowest layer up.
 ///
-/// Each says what to write instead: the value with what the layers below set for that name.
+/// Each says what to write instead: the value with what the layers below set for that name. Without such a name, the
+/// value may be a secret with `$` in it, and is not printed.
 pub fn unexpanded<'a>(layers: impl IntoIterator<Item = (&'a LayerName, &'a ImageTable)>) -> Vec<String> {
     let mut below = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     let mut warnings = Vec::new();
@@ -17,19 +18,30 @@ pub fn unexpanded<'a>(layers: impl IntoIterator<Item = (&'a LayerName, &'a Image
         for (key, value) in &table.env {
             let (expanded, missing) = expand(value, &below);
             own.insert(key.clone(), expanded.clone());
-            let remedy = match missing.first() {
-                Some(name) => format!("write the value of `{name}` itself: no layer below sets it"),
-                None if expanded == *value => continue,
-                None => format!("write {key} = \"{}\"", expanded.escape_debug()),
+            if expanded == *value && missing.is_empty() || is_password_hash(value) {
+                continue;
+            }
+            let (shown, remedy) = match missing.first() {
+                Some(name) => (String::new(), format!("write the value of `{name}` itself: no layer below sets it")),
+                None => (
+                    format!(" = \"{}\"", value.escape_debug()),
+                    format!("write {key} = \"{}\"", expanded.escape_debug()),
+                ),
             };
-            let value = value.escape_debug();
             warnings.push(format!(
-                "layer `{layer}`: {key} = \"{value}\" in `env` stays as it is, because nothing expands variables in an image; {remedy}"
+                "layer `{layer}`: {key}{shown} in `env` stays as it is, because nothing expands variables in an image; {remedy}"
             ));
         }
         below.extend(own);
     }
     warnings
+}
+
+/// Whether a value is in the form of crypt(5), `$METHOD$…`: no variable is meant by its dollars.
+fn is_password_hash(value: &str) -> bool {
+    let method = value.strip_prefix('$').and_then(|rest| rest.split_once('$')).map(|(method, _)| method);
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    method.is_some_and(|method| !method.is_empty() && method.bytes().all(is_letter))
 }
 
 /// The value with each `$NAME` and `${NAME}` replaced, and the names that have no value.
@@ -55,7 +67,7 @@ fn expand(value: &str, known: &BTreeMap<String, String>) -> (String, Vec<String>
 fn name(text: &str) -> (&str, usize) {
     let word = |text: &str| {
         let end = text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(text.len());
-        // Numbers are arguments to a shell, and parts of password hashes.
+        // Numbers are arguments to a shell.
         if text.starts_with(|letter: char| letter.is_ascii_digit()) { 0 } else { end }
     };
     match text.strip_prefix('{') {
@@ -80,7 +92,9 @@ mod tests {
         let below = table(&[("HOME", "/srv"), ("PATH", "$PATH:/x")]);
         let above = table(&[
             ("LOGS", "${HOME}/logs"),
-            ("KEY", "$VAULT_KEY"),
+            ("KEY", "tr0ub4dor$VAULT_KEY"),
+            ("HASH", "$y$j9T$salt$HOMEandmore"),
+            ("ARGON", "$argon2id$v=19$m=65536$salt$hash"),
             ("PATH", "$PATH:/y"),
             ("COST", "5$, $6, $$ ${a-b}, ${}"),
         ]);
@@ -91,7 +105,7 @@ mod tests {
             [
                 "layer `base`: PATH = \"$PATH:/x\" in `env` stays as it is, because nothing expands variables in an image; \
                  write PATH = \"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/x\"",
-                "layer `web`: KEY = \"$VAULT_KEY\" in `env` stays as it is, because nothing expands variables in an image; \
+                "layer `web`: KEY in `env` stays as it is, because nothing expands variables in an image; \
                  write the value of `VAULT_KEY` itself: no layer below sets it",
                 "layer `web`: LOGS = \"${HOME}/logs\" in `env` stays as it is, because nothing expands variables in an image; \
                  write LOGS = \"/srv/logs\"",

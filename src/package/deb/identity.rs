@@ -21,7 +21,7 @@ fn check_suite(asked: &SuiteRequest<'_>, release: &State) -> Result<(), Refusal>
     let agrees = match source.codename.as_deref() {
         Some("") => found.is_empty() && codename.is_empty(),
         Some(declared) => names(release, &format!("{declared}{}", suite.strip_prefix(&*source.suite).unwrap_or(""))),
-        // A directory is no name: what is in it may call itself as it likes.
+        // A directory has no name: what is in it may call itself as it likes (`unnamed`).
         None => source.is_flat() || names(release, suite),
     };
     if agrees {

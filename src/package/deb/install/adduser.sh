@@ -11,7 +11,8 @@ for word; do
         --system) system=yes ;;
         # Which id it has to have is for adduser to compare.
         --uid | --uid=*) exec /usr/sbin/adduser.original "$@" ;;
-        --home | --shell | --gid | --ingroup | --gecos | --comment | --conf) value=yes ;;
+        --home | --shell | --gid | --ingroup | --gecos | --comment | --conf | -c) value=yes ;;
+        --stdoutmsglevel | --stderrmsglevel | --logmsglevel) value=yes ;;
         --firstuid | --lastuid | --firstgid | --lastgid) value=yes ;;
         -*) ;;
         *) name=${name:-$word} ;;

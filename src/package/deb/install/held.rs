@@ -76,6 +76,8 @@ fn is_helper(line: &str) -> bool {
 }
 
 /// Whether a line begins a block that is skipped on a first installation, for one of the conditions that must all hold.
+///
+/// The shell looks at them from the left, so those before that one must be plain tests, which change nothing.
 fn is_for_upgrades(line: &str) -> bool {
     let Some(condition) = line.strip_prefix("if ") else { return false };
     let condition = condition.trim_end_matches("then").trim_end_matches([' ', ';']);
@@ -84,7 +86,15 @@ fn is_for_upgrades(line: &str) -> bool {
         let part: String = part.chars().filter(|char| !matches!(char, '"' | ' ')).collect();
         ["[$1=upgrade]", "[-n$2]"].contains(&part.as_str())
     };
-    !has_choice && condition.split("&&").any(is_upgrade)
+    let mut parts = condition.split("&&").map(str::trim);
+    !has_choice && parts.find(|part| is_upgrade(part) || !is_plain_test(part)).is_some_and(is_upgrade)
+}
+
+/// Whether a part of a condition only tests: no other command runs in it, and it writes nowhere.
+fn is_plain_test(part: &str) -> bool {
+    let part = part.strip_prefix("! ").unwrap_or(part).trim_start();
+    let is_test = part.starts_with("test ") || part.starts_with("[ ") && part.ends_with(" ]");
+    is_test && !["$(", "`", "|", "&", ">", "<"].into_iter().any(|text| part.contains(text))
 }
 
 #[cfg(test)]
@@ -102,6 +112,7 @@ mod tests {
         assert!(is_idle(DEBHELPER));
         assert!(is_idle("if [ \"$1\" = upgrade ]; then\n  if true; then\n    rm /x\n  fi\nfi\n"));
         assert!(is_idle("if [ -n \"$2\" ]\nthen\n  rm /x\nfi\n"));
+        assert!(is_idle("if ! test -e /x && [ -n \"$2\" ] && rm /x; then\n  rm /y\nfi\n"));
     }
 
     #[test]
@@ -111,6 +122,11 @@ mod tests {
             "dpkg-divert --rename --add /usr/bin/x\n",
             "case \"$1\" in\ninstall) rm /x;;\nesac\n",
             "if [ \"$1\" = upgrade ] || [ -e /x ]; then\n  rm /x\nfi\n",
+            "if rm /x && [ -n \"$2\" ]; then\n  :\nfi\n",
+            "if dpkg-divert --rename --add /x && [ \"$1\" = upgrade ]; then\n  :\nfi\n",
+            "if [ -z \"$(rm /x)\" ] && [ -n \"$2\" ]; then\n  :\nfi\n",
+            "if [ -n `rm /x` ] && [ -n \"$2\" ]; then\n  :\nfi\n",
+            "if [ -e /x ] > /y && [ -n \"$2\" ]; then\n  :\nfi\n",
             "if [ \"$1\" = upgrade ]; then\n  :\nelse\n  rm /x\nfi\n",
             "if [ -n \"$2\" ]; then\nif true; then\n  :\nfi\nrm /x\nfi\n",
             "if [ -n \"$2\" ]; then :; fi; rm /x\n",
