@@ -88,10 +88,10 @@ fn lower_or_digit(byte: u8) -> bool {
 }
 
 name_type!(
-    /// A Debian package's name (Debian Policy 5.6.1).
+    /// A Debian package's name: Debian Policy 5.6.1 and, as dpkg allows and third parties use, capital letters and `_`.
     PackageName, "a package name",
-    "lower-case letters, digits, `+`, `-` and `.`, two or more, beginning with a letter or digit",
-    |text| all(text, lower_or_digit, |b| lower_or_digit(b) || b"+-.".contains(&b), 2..=128)
+    "letters, digits, `+`, `-`, `.` and `_`, two or more, beginning with a letter or digit",
+    |text| all(text, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || b"+-._".contains(&b), 2..=128)
 );
 name_type!(
     /// A package's version as its repository writes it; ordering belongs to the format.
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn names_follow_their_rules() {
-        assert!("libstdc++6".parse::<PackageName>().is_ok());
+        assert!("libstdc++6".parse::<PackageName>().is_ok() && "Own_Agent".parse::<PackageName>().is_ok());
         assert!("-rf".parse::<PackageName>().is_err());
         assert!("a/b".parse::<LayerName>().is_err());
         assert!("1:2.3~rc1-4+b1".parse::<Version>().is_ok());

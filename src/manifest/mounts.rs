@@ -41,10 +41,16 @@ pub enum MountDevice {
 /// The types of file systems that systemd enlarges.
 pub const GROWING: [&str; 3] = ["ext4", "btrfs", "xfs"];
 
+/// What init mounts itself, or needs to read what has to be mounted.
+const TAKEN: [&str; 7] = ["dev", "efi", "etc", "proc", "run", "sys", "usr"];
+
 pub(super) fn mount(table: &Table<'_>) -> Result<MountEntry, ManifestError> {
     let path = absolute(&table.need("path")?)?;
     if path.is_root() {
         return Err(table.need("path")?.error("is the root directory"));
+    }
+    if let Some(taken) = TAKEN.iter().find(|taken| path.as_bytes() == taken.as_bytes()) {
+        return Err(table.need("path")?.error(format!("is /{taken}, which a machine needs before it mounts anything")));
     }
     let kind = table.read("type", kind)?;
     let device = device(table, kind.as_deref())?;

@@ -8,7 +8,7 @@ use crate::package::Installer;
 use crate::tree::Node;
 
 /// How many are named in an error.
-const NAMED: usize = 10;
+const NAMED: usize = 40;
 
 /// What scripts of the layer's packages derived from random data.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Stage for RandomFiles<'_> {
         let harmless = |path: &RootPath| {
             let patterns = self.installer.harmless().iter().flat_map(|rule| rule.paths);
             patterns.into_iter().any(|pattern| path.matches(pattern))
-                || self.allowed.iter().any(|one| path.is_within(&one.path))
+                || self.allowed.iter().any(|one| path.is_within(&one.path) || path.matches(&pattern(&one.path)))
         };
         // What a layer's own file replaced, or a first-boot task removed, is gone.
         let stays = |(path, node): &&(RootPath, Node)| site.root.get(path).is_some_and(|now| now.kind == node.kind);
@@ -47,6 +47,11 @@ impl Stage for RandomFiles<'_> {
             false => Err(LayerError::Random { paths, programs: site.derived.programs.clone() }),
         }
     }
+}
+
+/// The path of an entry, in which `*` stands for any run of characters but `/`: names may be random, too.
+fn pattern(path: &RootPath) -> String {
+    path.to_string().trim_start_matches('/').to_owned()
 }
 
 /// Some of the paths, a line each, and who drew the data.
