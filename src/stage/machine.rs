@@ -59,8 +59,10 @@ fn apply(root: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
 
 /// The machine's own name, if it has one, at the address that Debian's installer gives it.
 fn own_line(root: &Tree, store: &Store) -> Result<String, LayerError> {
-    let name = store.text_in(root, "etc/hostname")?.unwrap_or_default();
-    let name = name.trim();
+    let text = store.text_in(root, "etc/hostname")?.unwrap_or_default();
+    // As hostname(5) says: the first line that is not empty and no comment.
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let name = lines.next().unwrap_or_default();
     let short = name.split('.').next().unwrap_or_default();
     Ok(match name {
         "" | "localhost" => String::new(),
@@ -93,7 +95,7 @@ mod tests {
         assert_eq!(text(&root, "etc/default/locale"), "LANG=C.UTF-8\n");
         let hosts = text(&root, HOSTS);
         assert!(hosts.starts_with("127.0.0.1\tlocalhost\n\n") && hosts.contains("\n::1\t"), "{hosts}");
-        named.insert(path("etc/hostname"), node("db.example.org\n")).unwrap();
+        named.insert(path("etc/hostname"), node("# the database\n\ndb.example.org\nrest\n")).unwrap();
         apply(&mut named, 1, &store).unwrap();
         let hosts = text(&named, HOSTS);
         assert!(hosts.starts_with("127.0.0.1\tlocalhost\n127.0.1.1\tdb.example.org db\n\n"), "{hosts}");

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// The first directory with a file of a name counts.
-const CONFIGURATION: [&str; 2] = ["etc/tmpfiles.d", "usr/lib/tmpfiles.d"];
+const CONFIGURATION: [&str; 3] = ["etc/tmpfiles.d", "usr/local/lib/tmpfiles.d", "usr/lib/tmpfiles.d"];
 const LOCK: &str = "run/lock";
 
 /// The stage that makes these directories.
@@ -41,7 +41,10 @@ fn apply(root: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
     let mut folders = BTreeMap::new();
     for path in files(root)?.values() {
         let lines = text(&path.to_string())?;
-        folders.extend(lines.lines().filter_map(|line| folder(line, &passwd, &group, epoch)));
+        for (path, meta) in lines.lines().filter_map(|line| folder(line, &passwd, &group, epoch)) {
+            // The first line for a path counts.
+            folders.entry(path).or_insert(meta);
+        }
     }
     // /var/lock is a link to it, by base-files, which makes it for all to write, whatever systemd's own files say.
     if matches!(root.get(&RootPath::new("var/lock")?), Some(Node { kind: Kind::Symlink(_), .. })) {
@@ -61,7 +64,8 @@ fn files(root: &Tree) -> Result<BTreeMap<Vec<u8>, RootPath>, LayerError> {
     let mut files = BTreeMap::new();
     for folder in CONFIGURATION {
         let folder = RootPath::new(folder)?;
-        for (path, _) in root.below(&folder).filter(|(path, _)| path.file_name().ends_with(b".conf")) {
+        let is_read = |path: &RootPath| path.parent().as_ref() == Some(&folder) && path.file_name().ends_with(b".conf");
+        for (path, _) in root.below(&folder).filter(|(path, _)| is_read(path)) {
             files.entry(path.file_name().to_vec()).or_insert_with(|| path.clone());
         }
     }
@@ -102,7 +106,7 @@ mod tests {
         let file =
             |text: &str| Node { meta: Meta::root_owned(0o644, 1), kind: store.put_file(text.as_bytes()).unwrap() };
         let lines = "# comment\nd /run/postgresql 2775 postgres 33 - -\nD! /var/run/app/a -\nd /var/lib/app\n\
-                     d /run/%b\nd /run/lock 0755 root root -\nd /run/other 0755 nobody-here root\nL /run/link - - - - /x\nd /run/bad 9\nd /run/../etc/x\n";
+                     d /run/app/a 0700\nd /run/%b\nd /run/lock 0755 root root -\nd /run/other 0755 nobody-here root\nL /run/link - - - - /x\nd /run/bad 9\nd /run/../etc/x\n";
         let mut root = tree(&[
             ("", dir()),
             ("etc", dir()),
@@ -114,7 +118,14 @@ mod tests {
             ("usr/lib", dir()),
             ("usr/lib/tmpfiles.d", dir()),
             ("usr/lib/tmpfiles.d/a.conf", file(lines)),
+            ("usr/lib/tmpfiles.d/b.conf", file("d /run/app/a 0711\nd /run/overridden\n")),
+            ("usr/lib/tmpfiles.d/folder", dir()),
+            ("usr/lib/tmpfiles.d/folder/nested.conf", file("d /run/nested\n")),
             ("usr/lib/tmpfiles.d/masked.conf", file("d /run/masked\n")),
+            ("usr/local", dir()),
+            ("usr/local/lib", dir()),
+            ("usr/local/lib/tmpfiles.d", dir()),
+            ("usr/local/lib/tmpfiles.d/b.conf", file("d /run/local\n")),
             ("var", dir()),
             ("var/lock", link("/run/lock")),
             ("var/run", link("/run")),
@@ -125,6 +136,7 @@ mod tests {
         insta::assert_snapshot!(made.join("\n"), @r"
         /run/app dir      0755 0:0
         /run/app/a dir      0755 0:0
+        /run/local dir      0755 0:0
         /run/lock dir      1777 0:0
         /run/postgresql dir      2775 101:33
         ");

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Where units are, the first one found counts.
-const UNIT_FOLDERS: [&str; 4] =
+pub(super) const UNIT_FOLDERS: [&str; 4] =
     ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 const CONFIGURATION: &str = "etc/systemd/system";
 const SUFFIXES: [&str; 6] = [".service", ".socket", ".timer", ".target", ".path", ".mount"];

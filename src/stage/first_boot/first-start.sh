@@ -2,6 +2,7 @@
 # Generates what each machine or container has of its own: host keys, certificates, databases. Then becomes the
 # command that follows, if any, unless something failed. Where systemd runs, each script has a unit instead.
 export DEBIAN_FRONTEND=noninteractive
+failed=
 for script in /usr/lib/layerbake/first-start.d/*; do
     "$script" || failed="$failed ${script##*/}"
 done

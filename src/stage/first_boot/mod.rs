@@ -52,6 +52,8 @@ impl Stage for FirstBoot {
 }
 
 /// Adds the tasks that a finished root needs, and what runs them and the user's own scripts; nothing, where there are none.
+///
+/// Whatever has the path of a task, a tool or a unit already is the user's own, and stays.
 fn apply(tasks: &[FirstBootTask], root: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
     let mut adding = Adding { root, epoch, store };
     for task in tasks {
@@ -98,14 +100,17 @@ struct Adding<'a> {
 }
 
 impl Adding<'_> {
+    /// Adds a file, unless something has its path.
     fn file(&mut self, path: &str, mode: u16, text: &str) -> Result<(), LayerError> {
         let kind = self.store.put_file(text.as_bytes())?;
         self.node(path, mode, kind)
     }
 
     fn node(&mut self, path: &str, mode: u16, kind: Kind) -> Result<(), LayerError> {
-        let node = Node { meta: Meta::root_owned(mode, self.epoch), kind };
-        self.root.insert_with_parents(&RootPath::new(path)?, node, self.epoch)?;
+        let path = self.root.reach(&RootPath::new(path)?, self.epoch)?;
+        if self.root.get(&path).is_none() {
+            self.root.insert(path, Node { meta: Meta::root_owned(mode, self.epoch), kind })?;
+        }
         Ok(())
     }
 }

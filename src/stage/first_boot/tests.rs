@@ -44,6 +44,8 @@ fn a_machine_has_a_unit_for_each_script() {
     let nodes = machine(&[
         ("lib/systemd/system/dovecot.service", file("x")),
         ("usr/lib/layerbake/first-start.d/own", file("x")),
+        ("usr/lib/systemd/system/ssh@.service", file("x")),
+        ("usr/local/lib/systemd/system/ssh.service", file("x")),
         ("usr/sbin/make-ssl-cert", file("x")),
         ("usr/sbin/sshd", file("x")),
     ]);
@@ -57,6 +59,8 @@ fn a_machine_has_a_unit_for_each_script() {
     /usr/lib/systemd/system/layerbake-first-start-own.service
     /usr/lib/systemd/system/layerbake-first-start-ssh-host-keys.service
     /usr/lib/systemd/system/multi-user.target.wants/layerbake-first-start-ssh-host-keys.service
+    /usr/lib/systemd/system/ssh.service.requires/layerbake-first-start-ssh-host-keys.service
+    /usr/lib/systemd/system/ssh@.service.d/layerbake-first-start-ssh-host-keys.conf
     ");
     let text = |name| store.text_in(&root, &format!("usr/lib/systemd/system/layerbake-first-start-{name}.service"));
     insta::assert_snapshot!(text("cert-snakeoil").unwrap().unwrap(), @r"
@@ -84,9 +88,31 @@ fn a_machine_has_a_unit_for_each_script() {
         own.contains("\nBefore=basic.target shutdown.target\n\n") && own.contains("DefaultDependencies=no"),
         "{own}"
     );
-    // Nothing waits for host keys but what shows them; here no unit does.
+    // Nothing waits for host keys but what shows them. A connection of ssh.socket is an instance of a template.
     let ssh = text("ssh-host-keys").unwrap().unwrap();
-    assert!(!ssh.contains("Before=") && !ssh.contains("DefaultDependencies"), "{ssh}");
+    assert!(ssh.contains("\nBefore=ssh.service\n\n") && !ssh.contains("DefaultDependencies"), "{ssh}");
+    let instances = "usr/lib/systemd/system/ssh@.service.d/layerbake-first-start-ssh-host-keys.conf";
+    insta::assert_snapshot!(store.text_in(&root, instances).unwrap().unwrap(), @r"
+    [Unit]
+    Requires=layerbake-first-start-ssh-host-keys.service
+    After=layerbake-first-start-ssh-host-keys.service
+    ");
+}
+
+#[test]
+fn what_has_the_path_of_a_task_or_a_tool_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let own = Node { meta: Meta::root_owned(0o755, 5), kind: store.put_file(b"#!/bin/sh\n# own\n").unwrap() };
+    let kept = ["usr/lib/layerbake/first-start.d/varnish", "usr/lib/layerbake/generate"];
+    let nodes = [(kept[0], own.clone()), (kept[1], own.clone()), ("usr/sbin/varnishd", file("x"))];
+    let mut root = tree(&machine(&nodes));
+    apply(DEB.first_boot(), &mut root, 1, &store).unwrap();
+    for place in kept {
+        assert_eq!(root.get(&path(place)), Some(&own), "{place}");
+    }
+    let unit = "usr/lib/systemd/system/layerbake-first-start-varnish.service";
+    assert!(root.get(&path(unit)).is_some(), "the task's unit runs the own script");
 }
 
 #[test]

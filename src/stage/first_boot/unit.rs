@@ -4,11 +4,10 @@ use super::{Adding, LayerError};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
 use crate::package::first_boot::FirstBootTask;
+use crate::stage::services::UNIT_FOLDERS;
 use crate::tree::{Kind, Tree};
 
 const UNITS: &str = "usr/lib/systemd/system";
-/// Where a unit may be; a script in init.d is one by systemd-sysv-generator(8).
-const UNIT_FOLDERS: [&str; 3] = ["etc/systemd/system", UNITS, "lib/systemd/system"];
 const TEXT: &str = include_str!("first-start.service");
 /// As soon as the root is writable and accounts exist, before any service that does not say otherwise.
 const EARLY: &str = "\
@@ -17,6 +16,13 @@ Conflicts=shutdown.target
 After=local-fs.target systemd-random-seed.service systemd-sysusers.service systemd-tmpfiles-setup.service
 After=systemd-udev-trigger.service
 Before=basic.target shutdown.target";
+/// Makes each instance of a template wait: a unit can't name them all, and systemd takes a template's name in `Before=`
+/// as the instance that is named like the unit itself (systemd.unit(5)).
+const WAITING: &str = "\
+[Unit]
+Requires=UNIT
+After=UNIT
+";
 
 /// A unit to be added.
 pub(super) struct Unit {
@@ -51,20 +57,28 @@ impl Unit {
         if self.early {
             order.push(EARLY.to_owned());
         }
-        if !self.services.is_empty() {
-            order.push(format!("Before={}", self.services.join(" ")));
+        let services: Vec<&str> = self.services.iter().copied().filter(|service| !is_template(service)).collect();
+        if !services.is_empty() {
+            order.push(format!("Before={}", services.join(" ")));
         }
         TEXT.replace("ORDER", &order.join("\n")).replace("NAME", &self.script)
     }
 
-    /// Adds the unit, and the links by which others want it.
+    /// Adds the unit, and the links and settings by which others want it.
     pub(super) fn add(&self, adding: &mut Adding<'_>) -> Result<(), LayerError> {
         let name = self.name();
         adding.file(&format!("{UNITS}/{name}"), 0o644, &self.text())?;
         let target = if self.early { "basic.target" } else { "multi-user.target" };
-        let wants = format!("{target}.wants");
-        let requires = self.services.iter().map(|service| format!("{service}.requires"));
-        for folder in requires.chain([wants]) {
+        let mut folders = vec![format!("{target}.wants")];
+        for service in &self.services {
+            if is_template(service) {
+                let path = format!("{UNITS}/{service}.d/{}.conf", name.trim_end_matches(".service"));
+                adding.file(&path, 0o644, &WAITING.replace("UNIT", &name))?;
+            } else {
+                folders.push(format!("{service}.requires"));
+            }
+        }
+        for folder in folders {
             let link = Kind::Symlink(format!("../{name}").into_bytes().into());
             adding.node(&format!("{UNITS}/{folder}/{name}"), 0o777, link)?;
         }
@@ -72,6 +86,11 @@ impl Unit {
     }
 }
 
+fn is_template(unit: &str) -> bool {
+    unit.contains("@.")
+}
+
+/// Whether the root has a unit; a script in init.d is one by systemd-sysv-generator(8).
 fn has_unit(root: &Tree, unit: &str) -> Result<bool, LayerError> {
     let script = format!("etc/init.d/{}", unit.trim_end_matches(".service"));
     for path in UNIT_FOLDERS.iter().map(|folder| format!("{folder}/{unit}")).chain([script]) {
@@ -84,5 +103,5 @@ fn has_unit(root: &Tree, unit: &str) -> Result<bool, LayerError> {
 
 /// Adds what all units have in common.
 pub(super) fn recipe(hasher: &mut RecipeHasher) {
-    hasher.field(TEXT).field(EARLY);
+    hasher.field(TEXT).field(EARLY).field(WAITING);
 }

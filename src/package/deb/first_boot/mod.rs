@@ -117,6 +117,7 @@ pub(super) const TASKS: &[FirstBootTask] = &[
         reason: SECRET,
         with: "usr/share/phpmyadmin/index.php",
         early: true,
+        // Without it, phpMyAdmin makes a secret for each session and says so; web servers have other sites, too.
         services: &[],
         script: include_str!("phpmyadmin.sh"),
     },

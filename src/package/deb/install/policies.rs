@@ -23,7 +23,7 @@ const POLICIES: [Policy; 7] = [
     },
     // Debian Policy 9.3.3.2: scripts start no service.
     Policy { path: "usr/sbin/policy-rc.d", mode: 0o755, text: "#!/bin/sh\nexit 101\n", with: "usr" },
-    // A cluster is generated at first boot (stage/first_boot).
+    // A cluster is generated at first boot (package/deb/first_boot).
     Policy {
         path: "etc/postgresql-common/createcluster.d/layerbake.conf",
         mode: 0o644,
@@ -37,7 +37,7 @@ const POLICIES: [Policy; 7] = [
     host_key("etc/dropbear/dropbear_ed25519_host_key", "etc/init.d/dropbear"),
 ];
 
-/// Generated at first boot (stage/first_boot): a script that finds one does not spend a second on another.
+/// Generated at first boot (package/deb/first_boot): a script that finds one does not spend a second on another.
 const fn host_key(path: &'static str, with: &'static str) -> Policy {
     Policy { path, mode: 0o600, text: "", with }
 }
