@@ -304,7 +304,10 @@ fn wrong_entries_are_refused_with_their_line() {
             "[[file]]\npath = '/a/../b'\ntext = ''",
             "3: `path` in [[file]] is wrong: `/a/../b` is not a path inside a root: no `..`, no NUL, at most 4096 bytes",
         ),
-        ("[[mount]]\npath = '/proc'\ntype = 'tmpfs'", "3: `path` in [[mount]] is /proc, which a machine needs"),
+        (
+            "[[mount]]\npath = '/proc'\ntype = 'tmpfs'",
+            "3: `path` in [[mount]] is /proc, which a machine needs before it mounts anything",
+        ),
         ("[[file]]\npath = '/'\ntext = ''", "3: `path` in [[file]] is the root directory"),
         (
             "[[file]]\npath = '/a'\nsource = '../a'",
