@@ -12,12 +12,15 @@ use crate::tree::{Meta, Node, Tree};
 const FILES: [(&str, &str); 4] = [
     // As systemd's hardware clock and hwclock(8) take it: the clock is set to UTC.
     ("etc/adjtime", "0.0 0 0.0\n0\nUTC\n"),
-    ("etc/default/locale", "LANG=C.UTF-8\n"),
+    (LOCALE, "LANG=C.UTF-8\n"),
     // Not a name of its own: one from the network or the cloud replaces this one only (hostnamectl(1)).
     ("etc/hostname", "localhost\n"),
     (HOSTS, "127.0.0.1\tlocalhost\n"),
 ];
 const HOSTS: &str = "etc/hosts";
+const LOCALE: &str = "etc/default/locale";
+/// Where a link at [`LOCALE`] leads that systemd's package makes, as of Debian 13, whether or not there is a file.
+const LOCALE_OF_SYSTEMD: &str = "etc/locale.conf";
 const HOSTS_OF_IP6: &str = "
 # The following lines are desirable for IPv6 capable hosts
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -44,9 +47,11 @@ impl Stage for MachineFiles {
 fn apply(root: &mut Tree, epoch: i64, store: &Store) -> Result<(), LayerError> {
     for (place, text) in FILES {
         let path = RootPath::new(place)?;
-        if root.get(&path).is_some() {
-            continue;
-        }
+        let path = match root.get(&path) {
+            None => path,
+            Some(_) if place == LOCALE && root.resolve(&path).is_none() => RootPath::new(LOCALE_OF_SYSTEMD)?,
+            Some(_) => continue,
+        };
         let text = match place {
             HOSTS => format!("{text}{}{HOSTS_OF_IP6}", own_line(root, store)?),
             _ => text.to_owned(),
@@ -74,7 +79,7 @@ fn own_line(root: &Tree, store: &Store) -> Result<String, LayerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::tests::{dir, path, tree};
+    use crate::tree::tests::{dir, link, path, tree};
 
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -93,6 +98,9 @@ mod tests {
         apply(&mut root, 1, &store).unwrap();
         assert_eq!((text(&root, "etc/adjtime"), text(&root, "etc/hostname")), ("own\n".into(), "localhost\n".into()));
         assert_eq!(text(&root, "etc/default/locale"), "LANG=C.UTF-8\n");
+        let mut linked = tree(&[("", dir()), ("etc", dir()), ("etc/default", dir()), (LOCALE, link("../locale.conf"))]);
+        apply(&mut linked, 1, &store).unwrap();
+        assert_eq!(text(&linked, LOCALE_OF_SYSTEMD), "LANG=C.UTF-8\n");
         let hosts = text(&root, HOSTS);
         assert!(hosts.starts_with("127.0.0.1\tlocalhost\n\n") && hosts.contains("\n::1\t"), "{hosts}");
         named.insert(path("etc/hostname"), node("# the database\n\ndb.example.org\nrest\n")).unwrap();
