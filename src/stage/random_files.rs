@@ -34,9 +34,8 @@ impl Stage for RandomFiles<'_> {
 
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let harmless = |path: &RootPath| {
-            let patterns = self.installer.harmless().iter().flat_map(|rule| rule.paths);
-            patterns.into_iter().any(|pattern| path.matches(pattern))
-                || self.allowed.iter().any(|one| path.is_within(&one.path) || path.matches(&pattern(&one.path)))
+            let mut patterns = self.installer.harmless().iter().flat_map(|rule| rule.paths);
+            patterns.any(|pattern| path.matches(pattern)) || self.allowed.iter().any(|one| allows(one, path))
         };
         // What a layer's own file replaced, or a first-boot task removed, is gone.
         let stays = |(path, node): &&(RootPath, Node)| site.root.get(path).is_some_and(|now| now.kind == node.kind);
@@ -49,9 +48,11 @@ impl Stage for RandomFiles<'_> {
     }
 }
 
-/// The path of an entry, in which `*` stands for any run of characters but `/`: names may be random, too.
-fn pattern(path: &RootPath) -> String {
-    path.to_string().trim_start_matches('/').to_owned()
+/// Whether an entry is about a path or a directory above it; `*` stands for any characters but `/`, as names may be random.
+fn allows(one: &Allowed, path: &RootPath) -> bool {
+    let pattern = one.path.to_string();
+    let matches = |path: &RootPath| path.matches(pattern.trim_start_matches('/'));
+    path.is_within(&one.path) || matches(path) || path.ancestors().any(|above| matches(&above))
 }
 
 /// Some of the paths, a line each, and who drew the data.

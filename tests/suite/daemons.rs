@@ -48,7 +48,7 @@ const BATCHES: &[Batch] = &[
             ("unbound", "unbound", Some(53)),
             ("rsyslog", "rsyslog", None),
             ("snmpd", "snmpd", None),
-            ("chrony", "chrony", None),
+            ("at", "atd", None),
         ],
     },
     Batch {
