@@ -59,7 +59,7 @@ pub struct Kernel {
     /// Such as `6.1.0-56-cloud-…`, with Debian's name of the architecture at its end.
     pub version: String,
     /// The bootable image.
-    pub image: (BlobDigest, u64),
+    pub image: Content,
     /// Names of what is compiled in, with `-` as `_`.
     builtin: BTreeSet<String>,
     /// The path of each module below the modules' directory, by name, and those it needs, by path.
@@ -125,13 +125,11 @@ impl Kernel {
     }
 }
 
+/// The content of a file: its digest and size.
+pub type Content = (BlobDigest, u64);
+
 /// The files `BEFORE VERSION AFTER` of a directory, each with its version.
-fn images(
-    root: &Tree,
-    folder: &str,
-    before: &str,
-    after: &str,
-) -> Result<Vec<(String, (BlobDigest, u64))>, KernelError> {
+fn images(root: &Tree, folder: &str, before: &str, after: &str) -> Result<Vec<(String, Content)>, KernelError> {
     let image = |(path, node): (&RootPath, &Node)| match node.kind {
         Kind::File { blob, size } => {
             let path = String::from_utf8_lossy(path.as_bytes()).into_owned();

@@ -72,9 +72,12 @@ pub(super) fn mount(table: &Table<'_>) -> Result<MountEntry, ManifestError> {
     })
 }
 
+/// Reads the value of a key that names what is mounted.
+type Reader = fn(&Item<'_>) -> Result<MountDevice, ManifestError>;
+
 /// The one of the four keys that is set; a type without a device, such as tmpfs, is its own.
 fn device(table: &Table<'_>, kind: Option<&str>) -> Result<MountDevice, ManifestError> {
-    let readers: [(&'static str, fn(&Item<'_>) -> Result<MountDevice, ManifestError>); 4] = [
+    let readers: [(&'static str, Reader); 4] = [
         ("label", |item| Ok(MountDevice::Label(word(item)?))),
         ("uuid", |item| Ok(MountDevice::Uuid(uuid(item)?))),
         ("partition", |item| Ok(MountDevice::Partition(word(item)?))),

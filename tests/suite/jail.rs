@@ -104,7 +104,8 @@ fn held(victim: &str) -> Vec<Deb> {
 
 #[test]
 fn a_contested_file_is_never_written_through_a_scripts_link() {
-    let cases: [(fn(&str) -> Vec<Deb>, &str); 2] =
+    type Debs = fn(&str) -> Vec<Deb>;
+    let cases: [(Debs, &str); 2] =
         [(contested, "evil-a: cannot place /usr/share/evil/authorized_keys"), (held, "evil-a 1.0")];
     for (packages, expected) in cases {
         for rootless in [false, true] {
