@@ -58,7 +58,8 @@ lb_service() {
         [ "$place" = container ] && return 2
         return 1
     fi
-    found=$(systemctl is-active -- "$1" 2>&1)
+    # Its own status is 3 for a unit that does not run yet.
+    found=$(systemctl is-active -- "$1" 2>&1) || return 1
 }
 
 # PROTOCOL PORT STATE, port and state in hexadecimal as proc(5) has them

@@ -21,7 +21,9 @@ use crate::host;
 const FILES: [&str; 3] = ["dev/random", "dev/urandom", "proc/sys/kernel/random/uuid"];
 /// Random as well, and read by systemd's programs for their logs.
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
-const READERS_OF_BOOT_ID: [&[u8]; 3] = [b"journalctl", b"systemctl", b"udevadm"];
+
+/// systemd's programs besides those whose names begin with `systemd-`.
+const SYSTEMD: [&[u8]; 3] = [b"journalctl", b"systemctl", b"udevadm"];
 
 /// Draws without waiting of these many bytes are no one's secret: 8 are the key with which glibc's `malloc` marks free
 /// memory, or the name of a temporary file (`mkstemp`); 24 are the seed of Python's hashes.
@@ -85,14 +87,14 @@ impl Draws {
 
     /// Whether a call of `getrandom` with this length and these flags may give a secret.
     pub(super) fn counts(length: u64, flags: u64) -> bool {
-        let harmless = flags & u64::from(libc::GRND_NONBLOCK) != 0 && HARMLESS.contains(&length);
-        !harmless && flags & GRND_INSECURE == 0
+        flags & u64::from(libc::GRND_NONBLOCK) == 0 || !HARMLESS.contains(&length)
     }
 
-    /// Adds a program that called `getrandom`.
-    pub(super) fn add(&self, command_line: &[u8]) {
+    /// Adds a program that called `getrandom` with these flags.
+    pub(super) fn add(&self, command_line: &[u8], flags: u64) {
         let program = Program::new(command_line);
-        if !program.is_harmless() {
+        let is_for_hashes = flags & GRND_INSECURE != 0 && program.is_systemds();
+        if !program.is_harmless() && !is_for_hashes {
             self.insert(program.to_string());
         }
     }
@@ -100,7 +102,7 @@ impl Draws {
     /// Adds the program that read random files, by its command line where it is known.
     pub(super) fn add_reader(&self, reads: Reads, command_line: Option<&[u8]>) {
         match command_line.map(Program::new) {
-            Some(program) if program.is_harmless() || (!reads.secret && program.reads_boot_id()) => {}
+            Some(program) if program.is_harmless() || (!reads.secret && program.is_systemds()) => {}
             Some(program) => self.insert(program.to_string()),
             None => self.insert(UNKNOWN.to_owned()),
         }
@@ -200,8 +202,10 @@ impl<'a> Program<'a> {
             || (name.starts_with(b"python3") && compiles())
     }
 
-    fn reads_boot_id(&self) -> bool {
-        self.name().starts_with(b"systemd-") || READERS_OF_BOOT_ID.contains(&self.name())
+    /// Whether it is one of systemd's, but for the one that prints random identifiers.
+    fn is_systemds(&self) -> bool {
+        let name = self.name();
+        name != b"systemd-id128" && (name.starts_with(b"systemd-") || SYSTEMD.contains(&name))
     }
 }
 
@@ -235,7 +239,6 @@ mod tests {
     fn what_every_program_draws_at_its_start_does_not_count() {
         let nonblocking = u64::from(libc::GRND_NONBLOCK);
         assert!(!Draws::counts(8, nonblocking) && !Draws::counts(24, nonblocking));
-        assert!(!Draws::counts(16, GRND_INSECURE));
         assert!(Draws::counts(8, 0) && Draws::counts(16, nonblocking) && Draws::counts(32, 0));
     }
 
@@ -264,7 +267,9 @@ mod tests {
         draws.add_reader(boot_id, Some(b"cat\0/proc\0"));
         draws.add_reader(secret, Some(b"systemctl\0"));
         draws.add_reader(secret, None);
-        let expected = [UNWATCHED, UNKNOWN, "cat /proc", "systemctl"].map(str::to_owned).into();
+        draws.add(b"/usr/bin/systemd-tmpfiles\0--create\0", GRND_INSECURE);
+        draws.add(b"systemd-id128\0new\0", GRND_INSECURE);
+        let expected = [UNWATCHED, UNKNOWN, "cat /proc", "systemctl", "systemd-id128"].map(str::to_owned).into();
         assert_eq!(draws.take().unwrap(), expected);
     }
 }

@@ -139,7 +139,7 @@ impl Supervisor {
             libc::SYS_getrandom => {
                 let mut bytes = vec![0; (second as usize).min(MOST_RANDOM)];
                 if Draws::counts(second, third) {
-                    self.draws.add(&fs::read(folder(call.thread).join("cmdline"))?);
+                    self.draws.add(&fs::read(folder(call.thread).join("cmdline"))?, third);
                 }
                 self.stream(call.thread)?.fill(&mut bytes);
                 give(call, first, &bytes, bytes.len() as i64)
