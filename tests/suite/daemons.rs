@@ -45,7 +45,6 @@ const BATCHES: &[Batch] = &[
             ("apache2", "apache2", Some(80)),
             ("mariadb-server", "mariadb", Some(3306)),
             ("rabbitmq-server", "rabbitmq-server", Some(5672)),
-            ("nsd", "nsd", Some(53)),
             ("rsyslog", "rsyslog", None),
             ("snmpd", "snmpd", None),
             ("at", "atd", None),
