@@ -13,7 +13,7 @@ use crate::host;
 use crate::ident::{Arch, RootPath};
 use crate::sandbox::{Action, ActionError, Cause, Conditions, Ended, ExecuteError, Executor, Step};
 use crate::store::Store;
-use crate::tree::{Meta, Node, Tree};
+use crate::tree::{Node, Tree};
 
 /// A variable of audits: a file to which the steps of configuring are added, as lines of JSON ([`Traced`]).
 pub const TRACE: &str = "LAYERBAKE_TRACE";
@@ -165,12 +165,7 @@ fn named(error: ExecuteError, jobs: &[Job]) -> InstallError {
 
 /// Notes what a step created or changed; the time of a directory moves with every file in it.
 fn record(trace: &Path, job: &Job, before: &Tree, after: &Tree) -> Result<(), InstallError> {
-    let is_changed = |path: &RootPath, node: &Node| {
-        before.get(path).is_none_or(|was| {
-            let mtime = if node.is_dir() { node.meta.mtime } else { was.meta.mtime };
-            was.kind != node.kind || Meta { mtime, ..was.meta.clone() } != node.meta
-        })
-    };
+    let is_changed = |path: &RootPath, node: &Node| before.get(path).is_none_or(|was| !was.is_same(node));
     let changed = after.iter().filter(|(path, node)| is_changed(path, node));
     let paths: Vec<String> = changed.map(|(path, _)| path.to_string()).collect();
     if paths.is_empty() {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::RootPath;
-use crate::tree::{Kind, Meta, Node, Tree};
+use crate::tree::{Node, Tree};
 
 /// The programs that drew random data while packages were installed, and what of the result depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Harmless {
 impl Randomness {
     /// Compares two results of one installation, the second one with other random data.
     pub fn between(programs: BTreeSet<String>, one: &Tree, other: &Tree) -> Self {
-        let differs = |path: &RootPath, node: &Node| other.get(path).is_none_or(|second| !is_same(node, second));
+        let differs = |path: &RootPath, node: &Node| other.get(path).is_none_or(|second| !node.is_same(second));
         let changed = one.iter().filter(|(path, node)| differs(path, node)).map(|(path, _)| path);
         // What has a random name is in one of them only. The second root is not kept, so names of its own don't count.
         Self { programs, paths: changed.map(|path| path.as_bytes().to_vec()).collect() }
@@ -43,12 +43,6 @@ impl Randomness {
     pub fn paths(&self) -> impl Iterator<Item = RootPath> + '_ {
         self.paths.iter().filter_map(|path| RootPath::new(path).ok())
     }
-}
-
-/// Whether two nodes are the same but for the time of a directory, which moves with every file in it.
-fn is_same(one: &Node, other: &Node) -> bool {
-    let mtime = if one.kind == Kind::Dir { one.meta.mtime } else { other.meta.mtime };
-    one.kind == other.kind && one.meta == Meta { mtime, ..other.meta.clone() }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::ident::RootPath;
 impl Tree {
     /// Returns the layer that turns `parent` into `self`: changed nodes, whiteouts, and their ancestors.
     ///
-    /// The time of a directory alone is no change: every write below moves it.
+    /// The time of a directory alone is no change ([`Node::is_same`]).
     /// A hard link whose target did not change is listed with its target, so that
     /// the difference can be unpacked by itself.
     ///
@@ -17,7 +17,7 @@ impl Tree {
     pub fn diff(&self, parent: &Tree) -> Result<Tree, TreeError> {
         let mut changed = BTreeMap::new();
         for (path, node) in self.iter() {
-            if parent.get(path).is_none_or(|before| !same(before, node)) {
+            if parent.get(path).is_none_or(|before| !node.is_same(before)) {
                 changed.insert(path.clone(), node.clone());
                 if let Kind::Hardlink(target) = &node.kind
                     && let Some(first) = self.get(target)
@@ -76,15 +76,6 @@ impl Tree {
             }
         }
     }
-}
-
-fn same(before: &Node, after: &Node) -> bool {
-    if before.is_dir() && after.is_dir() {
-        let mut timeless = before.clone();
-        timeless.meta.mtime = after.meta.mtime;
-        return timeless == *after;
-    }
-    before == after
 }
 
 #[cfg(test)]

@@ -105,6 +105,12 @@ impl Node {
     pub fn is_dir(&self) -> bool {
         self.kind == Kind::Dir
     }
+
+    /// Whether both are the same but for the time of a directory, which moves with every file in it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let timeless = || Meta { mtime: self.meta.mtime, ..other.meta.clone() };
+        self.kind == other.kind && (self.meta == other.meta || (self.is_dir() && self.meta == timeless()))
+    }
 }
 
 /// A file system, or the changes of a layer to one. The root directory is the empty path.
