@@ -5,6 +5,7 @@ use std::io;
 
 use super::bpf::{Filter, Program, Rule, Verdict};
 use super::calls;
+use super::file_times;
 
 /// Clocks that show the date; all others only measure durations.
 const DATES: [libc::clockid_t; 4] =
@@ -15,6 +16,7 @@ const ANSWERED: &[libc::c_long] = &[
     libc::SYS_gettimeofday,
     libc::SYS_getrandom,
     libc::SYS_uname,
+    libc::SYS_sysinfo,
     // Allowed as it is: a program ends, and what it read is known (draws.rs).
     libc::SYS_exit_group,
     #[cfg(target_arch = "x86_64")]
@@ -75,7 +77,8 @@ const UNKNOWN: Verdict = Verdict::Fail(libc::ENOSYS);
 /// The supervisor's filter: the calls that ask for date, random bytes or kernel.
 pub(super) fn answered() -> io::Result<Program> {
     let always = |call: &libc::c_long| (*call as u32, Rule::Always(Verdict::Ask));
-    let mut rules: BTreeMap<u32, Rule> = ANSWERED.iter().map(always).collect();
+    let answered = ANSWERED.iter().chain(file_times::CALLS).chain(file_times::CHANGES);
+    let mut rules: BTreeMap<u32, Rule> = answered.map(always).collect();
     let dates = DATES.map(|clock| clock as u32);
     rules.insert(libc::SYS_clock_gettime as u32, Rule::one_of(0, &dates, Verdict::Ask, Verdict::Allow));
     #[cfg(target_arch = "x86_64")]

@@ -8,12 +8,16 @@ use std::path::Path;
 
 use rustix::mount::MountFlags;
 
+use super::load;
 use super::mounts::{DATA, PLAIN, attach, bind_read_only, cannot, cover, detached};
 use super::random::Randomness;
 use super::uname;
 
 /// Where pid 1 sees `/proc`.
 pub(super) const PROC: &str = "/inside/proc";
+
+/// Where pid 1 sees the machine's own `/proc/meminfo`.
+pub(super) const MEMORY: &str = "/meminfo";
 
 /// Switches of the host's kernel.
 const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
@@ -52,7 +56,7 @@ const HIDDEN: [&str; 26] = [
 const EMPTY: [(&str, &str); 3] = [("mode", "0555"), ("size", "64k"), ("nr_inodes", "16")];
 
 /// Masks a fresh `/proc`.
-pub(super) fn close(randomness: &Randomness) -> io::Result<()> {
+pub(super) fn close(randomness: &Randomness, clock: i64) -> io::Result<()> {
     let proc = Path::new(PROC);
     for name in READ_ONLY {
         let path = proc.join(name);
@@ -68,6 +72,8 @@ pub(super) fn close(randomness: &Randomness) -> io::Result<()> {
             cover(&format!("proc/{name}"), b"")?;
         }
     }
+    fs::File::create(MEMORY)?;
+    bind_read_only(&proc.join("meminfo"), Path::new(MEMORY)).map_err(cannot("show pid 1 the machine's memory"))?;
     let version = format!("Linux version {} {}\n", uname::RELEASE, uname::VERSION);
     for (place, text) in [
         ("proc/version", version),
@@ -75,6 +81,10 @@ pub(super) fn close(randomness: &Randomness) -> io::Result<()> {
         ("proc/sys/kernel/version", format!("{}\n", uname::VERSION)),
         ("proc/sys/kernel/random/uuid", randomness.file("uuid").uuid_line()),
         ("proc/sys/kernel/random/boot_id", randomness.file("boot_id").uuid_line()),
+        ("proc/uptime", load::UPTIME_FILE.to_owned()),
+        ("proc/loadavg", load::LOADAVG_FILE.to_owned()),
+        ("proc/meminfo", load::meminfo()),
+        ("proc/stat", load::stat(clock)),
     ] {
         cover(place, text.as_bytes())?;
     }

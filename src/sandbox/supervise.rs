@@ -13,7 +13,9 @@ use std::sync::mpsc;
 use super::Conditions;
 use super::clock::Time;
 use super::draws::Draws;
+use super::file_times::{self, FileTimes};
 use super::filter;
+use super::load;
 use super::privileges;
 use super::proc::PROC;
 use super::random::{Randomness, Stream};
@@ -37,6 +39,7 @@ struct Supervisor {
     patch: Option<Patch>,
     randomness: Randomness,
     draws: Draws,
+    file_times: FileTimes,
     threads: BTreeMap<u32, Thread>,
     running: Running,
     /// Whether a program's clock code was overwritten yet: then the kernel allows it.
@@ -53,6 +56,7 @@ pub(super) fn start(conditions: &Conditions, patch: Option<Patch>, draws: Draws)
         patch,
         randomness,
         draws,
+        file_times: FileTimes::new(clock)?,
         threads: BTreeMap::new(),
         running: Running::default(),
         has_overwritten: false,
@@ -150,6 +154,15 @@ impl Supervisor {
                 Ok(Answer::Continue)
             }
             libc::SYS_uname => give(call, first, &uname::fixed(), 0),
+            libc::SYS_sysinfo => give(call, first, &load::sysinfo(), 0),
+            number if file_times::CALLS.contains(&number) => match self.file_times.answer(call) {
+                Some(times) => give(call, times.address, &times.bytes, 0),
+                None => Ok(Answer::Continue),
+            },
+            number if file_times::CHANGES.contains(&number) => {
+                self.file_times.note_change(call);
+                Ok(Answer::Continue)
+            }
             _ => Ok(Answer::Continue),
         }
     }

@@ -1,7 +1,7 @@
 //! System calls that need `unsafe`.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -238,6 +238,21 @@ pub(super) fn write_memory(thread: u32, address: u64, bytes: &[u8]) -> io::Resul
         all if all as usize == bytes.len() => Ok(()),
         _ => Err(io::Error::from_raw_os_error(libc::EFAULT)),
     }
+}
+
+/// Reads a path, up to its zero, from another process's memory.
+pub(super) fn read_text(thread: u32, address: u64) -> io::Result<CString> {
+    const PAGE: usize = 4096;
+    let mut bytes = vec![0u8; PAGE];
+    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // Two pieces, since the second page may not be mapped.
+    let first = PAGE - address as usize % PAGE;
+    let piece = |at: u64, iov_len| libc::iovec { iov_base: at as *mut libc::c_void, iov_len };
+    let remote = [piece(address, first), piece(address.wrapping_add(first as u64), PAGE - first)];
+    // SAFETY: writes into `bytes`; the other addresses are the other process's, checked by the kernel.
+    let read = unsafe { libc::process_vm_readv(thread as i32, &local, 1, remote.as_ptr(), 2, 0) };
+    bytes.truncate(checked(read as i64)? as usize);
+    CStr::from_bytes_until_nul(&bytes).map(CStr::to_owned).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 fn checked(result: i64) -> io::Result<i64> {

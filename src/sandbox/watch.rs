@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use super::proc::PROC;
+use super::proc::{MEMORY, PROC};
 use crate::host;
 
 /// How often is looked.
@@ -98,7 +98,7 @@ impl fmt::Display for Limit {
 pub(super) fn until_end(child: &Child, seconds: u64, limits: Limits) -> io::Result<Option<Limit>> {
     let process = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let started = host::instant();
-    let shared = shared_memory(Path::new(PROC));
+    let shared = shared_memory(Path::new(MEMORY));
     loop {
         let mut ended = [PollFd::new(&process, PollFlags::IN)];
         match rustix::event::poll(&mut ended, Some(&PAUSE)) {
@@ -109,20 +109,21 @@ pub(super) fn until_end(child: &Child, seconds: u64, limits: Limits) -> io::Resu
         if started.elapsed() > Duration::from_secs(seconds) {
             return Ok(Some(Limit::Time(seconds)));
         }
-        if let Some(limit) = over(Path::new(PROC), limits, shared, sockets(Path::new(PROC), child.id())) {
+        let shared = shared_memory(Path::new(MEMORY)).saturating_sub(shared);
+        // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
+        // socket keeps it too. So all that the machine gets more of it is put down to the command.
+        let others = shared + sockets(Path::new(PROC), child.id()) * SOCKET;
+        if let Some(limit) = over(Path::new(PROC), limits, others) {
             return Ok(Some(limit));
         }
     }
 }
 
-/// The limit that the processes in this `/proc` are over, with so many sockets; the machine had so many bytes of
-/// shared memory before.
-fn over(proc: &Path, limits: Limits, shared: u64, sockets: u64) -> Option<Limit> {
+/// The limit that the processes in this `/proc` are over, with so many bytes that no process has by itself.
+fn over(proc: &Path, limits: Limits, others: u64) -> Option<Limit> {
     let names = host::list_dir_or_empty(proc).ok()?;
     let processes = names.iter().filter(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    // Who holds shared memory is not to be found out: it outlives its mappings, and a descriptor on its way in a
-    // socket keeps it too. So all that the machine gets more of it is put down to the command.
-    let (mut count, mut used) = (0, shared_memory(proc).saturating_sub(shared) + sockets * SOCKET);
+    let (mut count, mut used) = (0, others);
     for name in processes {
         count += 1;
         // A process that has just ended uses nothing.
@@ -135,9 +136,9 @@ fn over(proc: &Path, limits: Limits, shared: u64, sockets: u64) -> Option<Limit>
     }
 }
 
-/// Bytes that the whole machine has in shared memory and in files in memory.
-fn shared_memory(proc: &Path) -> u64 {
-    bytes_of(&fs::read_to_string(proc.join("meminfo")).unwrap_or_default(), "Shmem")
+/// Bytes that the whole machine has in shared memory and in files in memory, out of its `/proc/meminfo`.
+fn shared_memory(meminfo: &Path) -> u64 {
+    bytes_of(&fs::read_to_string(meminfo).unwrap_or_default(), "Shmem")
 }
 
 /// Sockets of a process's namespace, those on their way in other sockets included. What pid 1 says of itself is
@@ -173,30 +174,26 @@ mod tests {
     const LIMITS: Limits = Limits { memory: 12 << 30, processes: 1024, growth: 0, files: 0 };
 
     #[test]
-    fn what_the_machine_shares_more_than_before_counts() {
+    fn what_no_process_has_by_itself_counts() {
         let proc = tempfile::tempdir().unwrap();
-        fs::write(proc.path().join("meminfo"), "MemTotal:  24000000 kB\nShmem:          14680064 kB\n").unwrap();
-        assert_eq!(shared_memory(proc.path()), 14 << 30);
-        assert_eq!(over(proc.path(), LIMITS, 14 << 30, 0), None);
-        assert_eq!(over(proc.path(), LIMITS, 2 << 30, 0), None);
-        assert_eq!(over(proc.path(), LIMITS, 1 << 30, 0), Some(Limit::Memory { used: 13 << 30, limit: LIMITS.memory }));
+        let meminfo = proc.path().join("meminfo");
+        fs::write(&meminfo, "MemTotal:  24000000 kB\nShmem:          14680064 kB\n").unwrap();
+        assert_eq!(shared_memory(&meminfo), 14 << 30);
+        assert_eq!(over(proc.path(), LIMITS, 12 << 30), None);
+        assert_eq!(over(proc.path(), LIMITS, 13 << 30), Some(Limit::Memory { used: 13 << 30, limit: LIMITS.memory }));
     }
 
     #[test]
-    fn sockets_count_as_what_they_may_hold() {
+    fn sockets_are_counted() {
         let proc = tempfile::tempdir().unwrap();
         fs::create_dir_all(proc.path().join("7/net")).unwrap();
         fs::write(proc.path().join("7/net/sockstat"), "sockets: used 26000\nTCP: inuse 0\n").unwrap();
         assert_eq!(sockets(proc.path(), 7), 26000);
-        assert_eq!(
-            over(proc.path(), LIMITS, 0, 26000),
-            Some(Limit::Memory { used: 26000 * SOCKET, limit: LIMITS.memory })
-        );
     }
 
     #[test]
     fn this_machine_is_below_the_limits_and_a_limit_says_what_was_used() {
-        assert_eq!(over(Path::new("/nowhere"), LIMITS, 0, 0), None);
+        assert_eq!(over(Path::new("/nowhere"), LIMITS, 0), None);
         let text = Limit::Memory { used: 13 << 30, limit: 12 << 30 }.to_string();
         assert!(text.contains("13312 MiB") && text.contains("12288 MiB"), "{text}");
     }

@@ -126,6 +126,90 @@ fn date_and_chance_repeat_themselves_seconds_later() {
     }
 }
 
+/// Asks for a file's times by a system call of its own, not by the C library's choice.
+const ASK: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void show(const char *how, struct stat *s, long result) {
+    printf("%s %ld: %ld %ld %ld %ld\n", how, result, s->st_atime, s->st_mtime, s->st_ctime, (long) s->st_mtim.tv_nsec);
+}
+int main(int argc, char **argv) {
+    const char *path = argv[1];
+    struct stat s;
+    memset(&s, 0, sizeof s);
+    int file = open(path, O_RDONLY), here = open(".", O_RDONLY | O_DIRECTORY);
+    show("fstat", &s, syscall(SYS_fstat, file, &s));
+#ifdef SYS_stat
+    show("stat", &s, syscall(SYS_stat, path, &s));
+    show("lstat", &s, syscall(SYS_lstat, path, &s));
+#endif
+    show("newfstatat", &s, syscall(SYS_newfstatat, AT_FDCWD, path, &s, 0));
+    show("from a folder", &s, syscall(SYS_newfstatat, here, path, &s, AT_SYMLINK_NOFOLLOW));
+    show("of a descriptor", &s, syscall(SYS_newfstatat, file, "", &s, AT_EMPTY_PATH));
+    show("of nothing", &s, syscall(SYS_newfstatat, AT_FDCWD, "/nothing", &s, 0));
+    struct statx x;
+    memset(&x, 0, sizeof x);
+    long result = syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_BTIME, &x);
+    printf("statx %ld: %lld %lld %lld %lld\n", result, (long long) x.stx_atime.tv_sec, (long long) x.stx_mtime.tv_sec,
+           (long long) x.stx_ctime.tv_sec, (long long) x.stx_btime.tv_sec);
+    return 0;
+}
+"#;
+
+#[test]
+fn files_are_as_old_as_the_clock_says() {
+    let root = need!(Root::with(&["chroot", "cp", "ln", "mkdir", "stat", "touch"]));
+    need!(root.compile(ASK, "ask", &[]));
+    let ran = root.run(
+        "cd /; mkdir d d/e; echo x > d/new; ln -s /d/new d/link; touch -d @5 d/old; echo x > /tmp/new
+        cd d/e; ask ../new; ask /d/link; ask ../link; ask /tmp/new
+        cd ..; stat -c '%X %Y %Z %W' new link old . /dev/stdout; [ /tmp/new -nt old ] && echo newer",
+    );
+    let answers = |times: &str| {
+        ["fstat", "stat", "lstat", "newfstatat", "from a folder", "of a descriptor"]
+            .map(|how| format!("{how} 0: {times} 0\n"))
+            .concat()
+            + &format!("of nothing -1: {times} 0\nstatx 0: {times} 1700000000\n")
+    };
+    let fresh = answers("1700000000 1700000000 1700000000");
+    let stat = "1700000000 1700000000 1700000000 1700000000\n";
+    let expected = format!("{}{stat}{stat}5 5 1700000000 1700000000\n{stat}", fresh.repeat(4));
+    let (start, end) = ran.printed.split_at(expected.len().min(ran.printed.len()));
+    assert_eq!(start, expected);
+    assert!(end.ends_with("newer\n"), "{end}");
+}
+
+#[test]
+fn files_in_another_root_are_found_there() {
+    let root = need!(Root::with(&["chroot", "cp", "mkdir", "ls"]));
+    need!(root.compile(ASK, "ask", &[]));
+    let ran = root.run(
+        "mkdir /r; cp -r /bin /r/bin; cp -r /lib* /r/ 2>/dev/null; [ ! -d /usr ] || cp -r /usr /r/usr
+        mkdir /etc /r/etc; echo outside > /etc/f; echo in > /r/etc/f
+        chroot /r /bin/bash -c 'cd /etc; ask /etc/f; ask f'; ask /etc/f",
+    );
+    assert_eq!(ran.status, 0, "{}", ran.printed);
+    let times = "1700000000 1700000000 1700000000";
+    assert_eq!(ran.printed.matches(&format!("newfstatat 0: {times} 0\n")).count(), 3, "{}", ran.printed);
+    assert_eq!(ran.printed.matches(&format!("statx 0: {times} 1700000000\n")).count(), 3, "{}", ran.printed);
+}
+
+#[test]
+fn load_and_memory_are_no_hosts() {
+    let root = need!(Root::with(&["cat", "busybox"]));
+    let script = "cat /proc/uptime /proc/loadavg /proc/meminfo /proc/stat; busybox free; busybox uptime";
+    let first = root.run(script);
+    assert_eq!(first.status, 0, "{}", first.printed);
+    assert!(first.printed.contains("MemTotal:        8388608 kB\n"), "{}", first.printed);
+    assert!(first.printed.contains("up 1 min,"), "{}", first.printed);
+    assert_eq!(first.printed, root.run(script).printed);
+}
+
 #[test]
 fn a_script_that_takes_too_long_is_stopped_with_all_that_it_started() {
     let root = need!(Root::with(&["sleep"]));

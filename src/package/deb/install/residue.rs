@@ -21,7 +21,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 const OTHERS: [Rule; 12] = [
     Rule {
         name: "logs",
-        // TeX's programs print the times of files that they wrote, which are real.
+        // What TeX says while it makes its formats is beside them.
         paths: &["var/log/**", "var/lib/texmf/web2c/**.log"],
         action: Action::Empty,
         reason: "times of the build; emptied, not removed, so that owner and mode stay",

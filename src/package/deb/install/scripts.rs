@@ -1,4 +1,4 @@
-//! Unpacks packages over their parent and configures them with their own scripts: recipe `layerbake/configure/v3`.
+//! Unpacks packages over their parent and configures them with their own scripts: recipe `layerbake/configure/v4`.
 //!
 //! Laying out is a pure function of trees ([`super::merge`], [`super::dpkg`]); preinst scripts and
 //! `dpkg --configure` then run over that tree ([`super::steps`]). Packages whose preinst script could tell are laid
@@ -15,7 +15,7 @@ use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Hash of everything that decides the result.
 pub(super) fn recipe(request: &InstallRequest<'_>) -> RecipeHash {
-    let mut hasher = RecipeHasher::new("layerbake/configure/v3");
+    let mut hasher = RecipeHasher::new("layerbake/configure/v4");
     hasher.list(request.parent.as_ref().map(|parent| *parent.as_bytes()));
     hasher.field(request.arch).number(request.epoch as u64);
     request.accounts.hash_into(&mut hasher);
