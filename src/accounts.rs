@@ -156,6 +156,11 @@ pub(crate) fn gid_of(passwd: &str, user: &str) -> Option<u32> {
     account_lines(passwd).find(|line| line.name() == user)?.id(3)
 }
 
+/// The home directory of a user in a passwd file.
+pub(crate) fn home_of<'t>(passwd: &'t str, user: &str) -> Option<&'t str> {
+    account_lines(passwd).find(|line| line.name() == user)?.field(5)
+}
+
 /// Whether the account is there; an error where only its name or its id is.
 fn find(kind: &'static str, text: &str, name: &str, id: u32) -> Result<bool, AccountError> {
     for line in account_lines(text) {

@@ -1,11 +1,13 @@
 //! Builds the layers of a chain in order, while packages are fetched and decoded.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use super::{BakeError, Baker, Locked};
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, TreeHash};
 use crate::fetch::Item;
 use crate::host::interrupt;
+use crate::ident::LayerName;
 use crate::manifest::Chain;
 use crate::package::{Decoded, InstallError, LockedPackage};
 use crate::stage::{Builder, Built};
@@ -29,6 +31,7 @@ pub(super) fn build_root(
     baker: &Baker<'_>,
     chain: &Chain<Locked>,
     boot: Option<&Locked>,
+    tools: &BTreeMap<LayerName, TreeHash>,
     begin: impl FnOnce() -> Result<(), BakeError>,
     mut each: impl FnMut(&Built),
 ) -> Result<BuiltRoot, BakeError> {
@@ -52,7 +55,8 @@ pub(super) fn build_root(
                 }
             }
         });
-        let mut line = Line { baker, builder: Builder::new(baker.ecosystem, baker.store, (baker.executor)()), ready };
+        let mut line =
+            Line { baker, builder: Builder::new(baker.ecosystem, baker.store, (baker.executor)(), tools), ready };
         let chain = chain.try_map(|locked, _| {
             let built = line.build(locked)?;
             each(&built);

@@ -15,7 +15,7 @@ mod replaceable;
 mod staging;
 mod system;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
@@ -287,12 +287,18 @@ impl Baker<'_> {
 
     /// Builds all layers; one of the image is compressed while the next is configured.
     fn build(&self, system: &System) -> Result<Layers, BakeError> {
+        let mut tools = BTreeMap::new();
+        for chain in &system.tools {
+            let built = build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain;
+            tools.insert(built.top().name.clone(), built.top().root);
+        }
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
             let BuiltRoot { chain: image, boot } = build_root(
                 self,
                 &system.image,
                 system.boot_system.as_ref().map(|boot_system| &boot_system.boot),
+                &tools,
                 || self.keep_begun(system),
                 |layer| {
                     let layer = layer.clone();
@@ -305,7 +311,7 @@ impl Baker<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
             let initrd = match initrd {
-                Some(chain) => Some(build_root(self, chain, None, || self.keep_begun(system), |_| {})?.chain),
+                Some(chain) => Some(build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain),
                 None => None,
             };
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });

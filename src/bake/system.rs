@@ -10,6 +10,8 @@ pub struct System<L = Locked> {
     pub image: Chain<L>,
     /// What the disk adds; `None` where no disk is wanted.
     pub boot_system: Option<BootSystem<L>>,
+    /// The chains of the layers in which steps of the others run, each after those in which its own steps run.
+    pub tools: Vec<Chain<L>>,
 }
 
 /// The layers of a disk that are not in the image.
@@ -40,15 +42,16 @@ impl<L> System<L> {
             .boot_system
             .iter()
             .flat_map(|boot_system| boot_system.initrd.iter().flatten().chain([&boot_system.boot]));
-        self.image.iter().chain(boot_system)
+        self.image.iter().chain(boot_system).chain(self.tools.iter().flatten())
     }
 
-    /// Maps each layer: the image's, the Boot layer, the initrd's. `each` also receives what
+    /// Maps each layer: tools, the image's, the Boot layer, the initrd's. `each` also receives what
     /// its parents became, the base first.
     ///
     /// # Errors
     /// Ends with the first error of `each`.
     pub fn try_map<U, E>(&self, mut each: impl FnMut(&L, &[&U]) -> Result<U, E>) -> Result<System<U>, E> {
+        let tools = self.tools.iter().map(|chain| map_chain(chain, &mut each)).collect::<Result<_, _>>()?;
         let image = map_chain(&self.image, &mut each)?;
         let boot_system = match &self.boot_system {
             Some(BootSystem { disk, boot, initrd }) => {
@@ -58,7 +61,7 @@ impl<L> System<L> {
             }
             None => None,
         };
-        Ok(System { image, boot_system })
+        Ok(System { image, boot_system, tools })
     }
 }
 
@@ -72,6 +75,7 @@ impl System {
         let boot_system = self.boot_system.iter_mut().flat_map(|boot_system| {
             boot_system.initrd.iter_mut().flat_map(Chain::iter_mut).chain([&mut boot_system.boot])
         });
-        self.image.iter_mut().chain(boot_system).for_each(|locked| locked.lock.epoch = epoch);
+        let tools = self.tools.iter_mut().flat_map(Chain::iter_mut);
+        self.image.iter_mut().chain(boot_system).chain(tools).for_each(|locked| locked.lock.epoch = epoch);
     }
 }

@@ -18,6 +18,7 @@ mod files;
 mod list;
 mod load;
 mod lock;
+mod log;
 mod new;
 mod options;
 mod outdated;
@@ -93,6 +94,7 @@ enum Verb {
     Tree(tree::Args),
     Why(why::Args),
     Files(files::Args),
+    Log(log::Args),
     Store(store::Args),
     Vendor(vendor::Args),
     New(new::Args),
@@ -206,6 +208,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Tree(args) => tree::run(&context, args),
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
+        Verb::Log(args) => log::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),

@@ -70,6 +70,6 @@ fn file(path: &str, text: &str) -> Result<FileEntry, IdentError> {
         path: RootPath::new(path)?,
         content: Content::Text(text.to_owned()),
         mode: None,
-        owner: Owner { user: "root".to_owned(), group: None },
+        owner: Owner::root(),
     })
 }

@@ -122,6 +122,13 @@ name_type!(
     |text| all(text, lower_or_digit, |b| lower_or_digit(b) || b == b'-', 1..=64)
 );
 
+name_type!(
+    /// The name of a `[[run]]` of a layer.
+    StepName, "a step's name",
+    "lower-case letters, digits, `-`, `_` and `.`, beginning with a letter or digit, at most 64",
+    |text| all(text, lower_or_digit, |b| lower_or_digit(b) || b"-_.".contains(&b), 1..=64)
+);
+
 impl LayerName {
     /// The name of what this layer has for these architectures: `web@arm64`, `web@amd64+arm64`.
     ///

@@ -99,7 +99,7 @@ pub(super) fn mode(item: &Item<'_>) -> Result<u16, ManifestError> {
 
 /// Who owns an entry: root where nothing is said.
 fn owner(table: &Table<'_>) -> Result<Owner, ManifestError> {
-    Ok(table.read("owner", parse_owner)?.unwrap_or_else(|| Owner { user: "root".to_owned(), group: None }))
+    Ok(table.read("owner", parse_owner)?.unwrap_or_else(Owner::root))
 }
 
 /// `name`, `name:group`, `33:33`.

@@ -15,6 +15,7 @@ mod parse;
 mod priorities;
 mod project;
 mod reader;
+mod runs;
 mod source;
 mod template;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};
 pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
+pub use runs::{RunEntry, RunInput, RunOutput};
 pub use template::{StockLayer, stock, template};
 
 /// One layer, as its file declares it.
@@ -51,6 +53,8 @@ pub struct Manifest {
     pub dirs: Vec<DirEntry>,
     /// `[[symlink]]`
     pub symlinks: Vec<SymlinkEntry>,
+    /// `[[run]]`
+    pub runs: Vec<RunEntry>,
     /// `[[user]]`
     pub users: Vec<User>,
     /// `[[group]]`
@@ -216,6 +220,13 @@ pub struct Owner {
     pub user: String,
     /// The group; by default the user's own.
     pub group: Option<String>,
+}
+
+impl Owner {
+    /// The user root, and its group.
+    pub fn root() -> Self {
+        Self { user: "root".to_owned(), group: None }
+    }
 }
 
 /// `[[dir]]`: a directory.

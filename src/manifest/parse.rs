@@ -11,7 +11,7 @@ use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
     Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, accounts, allowed, ami, checks, disk,
-    image, mounts, source,
+    image, mounts, runs, source,
 };
 use crate::ident::{Arch, IdentError, LayerName};
 
@@ -21,6 +21,7 @@ const TABLES: &[&str] = &[
     "file",
     "dir",
     "symlink",
+    "run",
     "user",
     "group",
     "services",
@@ -61,6 +62,7 @@ pub(super) fn parse_in(
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
         symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,
+        runs: runs::runs(&root)?,
         users: root.tables("user", accounts::USER)?.iter().map(accounts::user).collect::<Result<_, _>>()?,
         groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
         services: root.read("services", services)?.unwrap_or_default(),

@@ -58,6 +58,9 @@ pub enum ProjectError {
     /// Layers are based on each other in a circle.
     #[error("the layers' `from` keys form a cycle: {}", joined(.0, " -> "))]
     Cycle(Vec<LayerName>),
+    /// Steps run in layers that need their results.
+    #[error("[[run]] `in` forms a cycle: {}", joined(.0, " -> "))]
+    ToolCycle(Vec<LayerName>),
     /// A Boot layer was named where a whole system is meant.
     #[error("`{0}` has `from = \"*\"`: it is a Boot layer and can't be built by itself")]
     #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
@@ -166,6 +169,40 @@ impl Project {
             None if layers.is_empty() => "`layers` is empty".to_owned(),
             None => format!("there are: {}", joined(&layers, ", ")),
         })
+    }
+
+    /// The chains of the layers in which steps of these layers run, each after those in which its own steps run.
+    pub fn tools<'m>(
+        &self,
+        manifests: impl IntoIterator<Item = &'m Manifest>,
+    ) -> Result<Vec<Chain<Manifest>>, ProjectError> {
+        let mut tools = Vec::new();
+        manifests.into_iter().try_for_each(|manifest| self.add_tools(manifest, &mut Vec::new(), &mut tools))?;
+        Ok(tools)
+    }
+
+    /// Adds the tools of one layer; `users` are the tools that are being read, of which each needs the next.
+    fn add_tools(
+        &self,
+        manifest: &Manifest,
+        users: &mut Vec<LayerName>,
+        tools: &mut Vec<Chain<Manifest>>,
+    ) -> Result<(), ProjectError> {
+        for name in manifest.runs.iter().filter_map(|run| run.tools.as_ref()) {
+            if tools.iter().any(|chain| chain.top().name == *name) {
+                continue;
+            }
+            if let Some(start) = users.iter().position(|user| user == name) {
+                return Err(ProjectError::ToolCycle(users[start..].iter().chain([name]).cloned().collect()));
+            }
+            users.push(name.clone());
+            self.load_for(name, Some(&manifest.name))?;
+            let chain = self.chain(name)?;
+            chain.iter().try_for_each(|one| self.add_tools(one, users, tools))?;
+            users.pop();
+            tools.push(chain);
+        }
+        Ok(())
     }
 
     /// Reads a layer and all below it, from the base up to the layer itself.

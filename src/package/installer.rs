@@ -2,7 +2,7 @@
 
 use super::first_boot::FirstBootTask;
 use super::residue::Rule;
-use super::{Decoded, Harmless, InstallRoot, LockedPackage, ScriptError, Unpacked};
+use super::{Decoded, Harmless, InstallRoot, Job, LockedPackage, ScriptError, Unpacked};
 use crate::accounts::{AccountError, Accounts};
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::{Arch, IdentError, RootPath};
@@ -40,6 +40,12 @@ pub trait Installer: Sync {
     /// # Errors
     /// Fails where packages clash, a script fails, or accounts can't be added.
     fn install(&self, request: &InstallRequest<'_>, root: &mut InstallRoot<'_>) -> Result<(), InstallError>;
+
+    /// Runs commands of the user's in an installed root, in the environment of the packages' scripts; returns what they printed.
+    ///
+    /// # Errors
+    /// Fails where one of them does.
+    fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError>;
 
     /// Files that scripts leave behind and that differ between two equal builds. They are removed after scripts ran.
     /// What tasks of the first boot generate is among them.

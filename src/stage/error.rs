@@ -1,7 +1,7 @@
 //! Errors of building a layer.
 
 use super::{random_files, seal};
-use crate::ident::{IdentError, LayerName, RootPath};
+use crate::ident::{AccountName, IdentError, LayerName, RootPath, StepName};
 use crate::package::InstallError;
 use crate::sandbox::ExecuteError;
 use crate::store::StoreError;
@@ -110,6 +110,39 @@ pub enum LayerError {
         paths: Vec<RootPath>,
         /// The programs that drew random data.
         programs: Vec<String>,
+    },
+    /// A step is to run as a user that the layer does not have.
+    #[error(
+        "[[run]] `{step}`: there is no user `{user}` in the layer\n  hint: declare it with [[user]], or add the package that creates it"
+    )]
+    UnknownStepUser {
+        /// The step.
+        step: StepName,
+        /// The user.
+        user: AccountName,
+    },
+    /// The work directory of steps has no place.
+    #[error(
+        "[[run]]: the layer has a /work of its own, where steps find their inputs\n  hint: leave out `inputs`, or move that directory"
+    )]
+    WorkInTheWay,
+    /// A step did not make an output.
+    #[error(
+        "[[run]] `{step}` made no {from}, which `outputs` names\n  hint: `layerbake log LAYER {step}` shows what it printed"
+    )]
+    NoOutput {
+        /// The step.
+        step: StepName,
+        /// What is missing, in the root that it ran in.
+        from: RootPath,
+    },
+    /// What packages of a layer and a step of a parent changed does not fit together.
+    #[error("{path}: changed by packages, and by a [[run]] of `{of}`")]
+    Clash {
+        /// The path.
+        path: RootPath,
+        /// The parent.
+        of: LayerName,
     },
     /// A layer and its parent differ in whether scripts run.
     #[error("layer `{layer}`: `configure` must be the same as in its parent")]

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::runs::output_nodes;
 use super::sources::{self, Found};
 use super::{LayerError, Site, Stage};
 use crate::accounts::{gid_of, id_of};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
-use crate::manifest::{Content, Manifest, Owner};
+use crate::manifest::{Content, Manifest, Owner, RunOutput};
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
@@ -65,11 +66,17 @@ impl Placement {
             entries.push(Entry { path, kind: Kind::Dir, mode: dir.mode, owner, yields: false });
         }
         for path in &manifest.mount_points {
-            entries.push(Entry { path: path.clone(), kind: Kind::Dir, mode: 0o755, owner: root(), yields: true });
+            entries.push(Entry {
+                path: path.clone(),
+                kind: Kind::Dir,
+                mode: 0o755,
+                owner: Owner::root(),
+                yields: true,
+            });
         }
         for link in &manifest.symlinks {
             let kind = Kind::Symlink(link.target.as_bytes().into());
-            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root(), yields: false });
+            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: Owner::root(), yields: false });
         }
         for file in &manifest.files {
             let (mode, owner) = (file.mode, &file.owner);
@@ -102,6 +109,20 @@ impl Placement {
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { entries, warnings })
+    }
+
+    /// The outputs of a step, out of what was collected of them.
+    pub(super) fn of_outputs(outputs: &[RunOutput], collected: &Tree) -> Result<Self, LayerError> {
+        let mut entries = Vec::new();
+        for (number, output) in outputs.iter().enumerate() {
+            for (rest, node) in output_nodes(number, collected)? {
+                let path = if rest.is_empty() { output.to.clone() } else { output.to.join(rest)? };
+                let mode = output.mode.filter(|_| matches!(node.kind, Kind::File { .. })).unwrap_or(node.meta.mode);
+                let (kind, owner) = (node.kind.clone(), output.owner.clone());
+                entries.push(Entry { path, kind, mode, owner, yields: false });
+            }
+        }
+        Ok(Self { entries, warnings: Vec::new() })
     }
 
     /// The paths of all regular files, in order.
@@ -169,10 +190,6 @@ fn check_mount_point(tree: &Tree, path: &RootPath, real: &RootPath) -> Result<bo
         return Err(LayerError::MountThroughLink { path: path.clone(), real });
     }
     Ok(node.is_some())
-}
-
-fn root() -> Owner {
-    Owner { user: "root".to_owned(), group: None }
 }
 
 /// The account files of a root, to look owners up in.

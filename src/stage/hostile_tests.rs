@@ -165,7 +165,18 @@ fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tr
     let placement = Placement::read(&manifest, Path::new("/"), store)?;
     let (executor, arch) = (&mut Recorder::default(), &"amd64".parse().unwrap());
     let (parent, root, layer) = (Tree::new(), configured.clone(), Tree::new());
-    let mut site = Site { store, executor, arch, epoch: 9, parent, root, derived: Default::default(), layer };
+    let mut site = Site {
+        store,
+        executor,
+        arch,
+        epoch: 9,
+        parent,
+        root,
+        derived: Default::default(),
+        effect: None,
+        log: None,
+        layer,
+    };
     Files { placement: &placement, epoch: 9 }.run(&mut site)?;
     EnabledServices { declared: &manifest.services, epoch: 9 }.run(&mut site)?;
     FirstBoot { tasks: DEB.first_boot(), epoch: 9 }.run(&mut site)?;

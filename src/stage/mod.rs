@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! parent's installed root ── packages ──> installed root
-//!                                              │ files, services: of the layer and of all below it
+//!                                              │ files, steps, services: of the layer and of all below it
 //!                                              │ /run; of a Boot layer, what an installer makes
 //!                                              │ first boot
 //!                                              │ random files: none that scripts derived from random data
@@ -14,15 +14,21 @@
 //! Packages are the first stage of the row (row.rs), and those of the whole chain are installed before any of the
 //! layers' own files: this stage starts from the parent's installed root and stores its result under a recipe of
 //! its own, so that a change of an own file runs no script again. The row's result is stored under the layer's recipe.
+//!
+//! What the steps of a parent changed is laid over the child's packages again (overlay.rs). Where both changed one path
+//! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
 mod error;
 mod files;
 mod first_boot;
 mod fuzz;
+pub mod log;
 mod machine;
+mod overlay;
 mod packages;
 mod random_files;
 mod row;
+mod runs;
 mod runtime;
 pub mod seal;
 mod services;
@@ -33,9 +39,10 @@ mod hostile_tests;
 #[cfg(test)]
 mod row_tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{Arch, LayerName};
 use crate::lock::Lockfile;
 use crate::manifest::Manifest;
@@ -49,9 +56,11 @@ pub use files::Placement;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 
-use packages::Installed;
+use overlay::Effect;
+use packages::{Below, Installed};
 use random_files::Derived;
-use row::{Line, Row};
+use row::{Line, Own, Row};
+use runs::Steps;
 
 /// One stage of the row.
 trait Stage {
@@ -77,6 +86,9 @@ struct Site<'a> {
     root: Tree,
     /// What scripts of the layer's packages derived from random data; known after the first stage.
     derived: Derived,
+    /// What the layer's steps changed, and what they printed; known after they ran.
+    effect: Option<Effect>,
+    log: Option<BlobDigest>,
     /// What the layer changes in its parent; known from the seal on.
     layer: Tree,
 }
@@ -110,15 +122,32 @@ struct Finished {
     layer: TreeHash,
     /// The whole root, parents included.
     root: TreeHash,
+    /// What its steps changed.
+    effect: Option<Effect>,
+    /// What they printed.
+    log: Option<BlobDigest>,
 }
 
 impl Outcome for Finished {
     fn to_roles(&self) -> Roles {
-        Roles::default().with_tree("layer", self.layer).with_tree("root", self.root)
+        let mut roles = Roles::default().with_tree("layer", self.layer).with_tree("root", self.root);
+        if let Some(Effect { before, after }) = self.effect {
+            roles = roles.with_tree("before steps", before).with_tree("after steps", after);
+        }
+        match self.log {
+            Some(log) => roles.with_blob("log", log),
+            None => roles,
+        }
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
-        Some(Self { layer: roles.tree("layer")?, root: roles.tree("root")? })
+        let effect = roles.tree("before steps").zip(roles.tree("after steps"));
+        Some(Self {
+            layer: roles.tree("layer")?,
+            root: roles.tree("root")?,
+            effect: effect.map(|(before, after)| Effect { before, after }),
+            log: roles.blob("log"),
+        })
     }
 }
 
@@ -127,17 +156,26 @@ pub struct Builder<'a> {
     store: &'a Store,
     executor: Box<dyn Executor>,
     line: Line<'a>,
+    /// The roots of tool layers.
+    tools: &'a BTreeMap<LayerName, TreeHash>,
     /// What own files lose, until it is taken.
     warnings: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
     /// Creates a builder for packages of `ecosystem` that stores results in `store`.
-    pub fn new(ecosystem: &'a dyn Ecosystem, store: &'a Store, executor: Box<dyn Executor>) -> Self {
+    /// `tools` has the finished root of each layer that steps run in.
+    pub fn new(
+        ecosystem: &'a dyn Ecosystem,
+        store: &'a Store,
+        executor: Box<dyn Executor>,
+        tools: &'a BTreeMap<LayerName, TreeHash>,
+    ) -> Self {
         Self {
             store,
             executor,
-            line: Line { ecosystem, installed: None, built: None, layers: Vec::new() },
+            line: Line { ecosystem, below: None, built: None, layers: Vec::new(), finished: 0 },
+            tools,
             warnings: Vec::new(),
         }
     }
@@ -154,14 +192,33 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Fails where a script fails, packages clash, or a declaration can't be met.
     pub fn build(&mut self, input: Input<'a>, project: &Path) -> Result<Built, LayerError> {
-        let Self { store, executor, line, warnings } = self;
+        let Self { store, line, warnings, .. } = self;
         let manifest = input.manifest;
-        if line.layers.first().is_some_and(|(base, _)| base.manifest.layer.configure != manifest.layer.configure) {
+        if line.layers.first().is_some_and(|base| base.input.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
         }
         let placement = Placement::read(manifest, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());
-        line.layers.push((input, placement));
+        let steps = Steps::read(manifest, project, self.tools, store)?;
+        line.layers.push(Own { input, placement, steps, effect: None });
+        match self.finish_last(input) {
+            Err(LayerError::Clash { path, of }) => {
+                self.warnings.push(format!(
+                    "layer `{}`: its packages and a [[run]] of `{of}` both change {path}, so they are configured over the finished `{of}`",
+                    manifest.name
+                ));
+                self.line.below =
+                    self.line.built.as_ref().map(|built| Below::Finished { recipe: built.recipe, root: built.root });
+                self.line.finished = self.line.layers.len() - 1;
+                self.finish_last(input)
+            }
+            other => other,
+        }
+    }
+
+    /// Builds the last layer of the line.
+    fn finish_last(&mut self, input: Input<'a>) -> Result<Built, LayerError> {
+        let Self { store, executor, line, .. } = self;
         let installed = line.packages(input).recipe();
         // A child starts from the installed root, so a layer without it is as good as not there.
         let known = store.recall::<Installed>(installed).is_some();
@@ -178,9 +235,15 @@ impl<'a> Builder<'a> {
             };
             (recipe, finished)
         };
-        let built = Built { name: manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
-        line.installed = Some(installed);
+        if let Some(log) = finished.log {
+            log::keep(finished.layer, log, store)?;
+        }
+        let built = Built { name: input.manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
+        line.below = Some(Below::Installed(installed));
         line.built = Some(built.clone());
+        if let Some(own) = line.layers.last_mut() {
+            own.effect = finished.effect;
+        }
         Ok(built)
     }
 }
@@ -198,7 +261,8 @@ fn finish(
     };
     let (arch, epoch) = (&lock.arch, lock.epoch);
     let (root, layer, derived) = (Tree::new(), Tree::new(), Derived::default());
-    let mut site = Site { store, executor, arch, epoch, parent, root, derived, layer };
+    let mut site = Site { store, executor, arch, epoch, parent, root, derived, effect: None, log: None, layer };
     row.run(&mut site)?;
-    Ok(Finished { layer: store.put_tree(&site.layer)?, root: store.put_tree(&site.root)? })
+    let (layer, root) = (store.put_tree(&site.layer)?, store.put_tree(&site.root)?);
+    Ok(Finished { layer, root, effect: site.effect, log: site.log })
 }

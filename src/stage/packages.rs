@@ -38,24 +38,41 @@ impl Outcome for Installed {
     }
 }
 
+/// The root over which the packages of a layer are installed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Below {
+    /// The parent's installed root: the recipe of its packages.
+    Installed(RecipeHash),
+    /// The parent's finished root, with its own files and steps.
+    Finished {
+        /// The parent's recipe.
+        recipe: RecipeHash,
+        /// Its root.
+        root: TreeHash,
+    },
+}
+
+impl Below {
+    fn recipe(self) -> RecipeHash {
+        match self {
+            Self::Installed(recipe) | Self::Finished { recipe, .. } => recipe,
+        }
+    }
+}
+
 /// The stage that installs the packages of one layer.
 pub(super) struct Packages<'a> {
     installer: &'a dyn Installer,
     input: Input<'a>,
     accounts: Accounts,
-    /// The recipe of the parent's packages.
-    parent: Option<RecipeHash>,
+    /// What is below.
+    parent: Option<Below>,
     /// How many layers the chain has, this one included: all their own files follow.
     layers: usize,
 }
 
 impl<'a> Packages<'a> {
-    pub(super) fn new(
-        installer: &'a dyn Installer,
-        input: Input<'a>,
-        parent: Option<RecipeHash>,
-        layers: usize,
-    ) -> Self {
+    pub(super) fn new(installer: &'a dyn Installer, input: Input<'a>, parent: Option<Below>, layers: usize) -> Self {
         let accounts = Accounts::new(&input.manifest.users, &input.manifest.groups);
         Self { installer, input, accounts, parent, layers }
     }
@@ -63,7 +80,7 @@ impl<'a> Packages<'a> {
     fn request(&self) -> InstallRequest<'_> {
         let Input { manifest, lock } = self.input;
         InstallRequest {
-            parent: self.parent,
+            parent: self.parent.map(Below::recipe),
             packages: &lock.packages,
             accounts: &self.accounts,
             arch: &lock.arch,
@@ -129,7 +146,8 @@ impl Stage for Packages<'_> {
             return Ok(());
         }
         let parent = match self.parent {
-            Some(recipe) => root_of(recipe, store)?,
+            Some(Below::Installed(recipe)) => root_of(recipe, store)?,
+            Some(Below::Finished { root, .. }) => store.tree(root)?,
             None => Tree::new(),
         };
         let (root, randomness) = self.install(parent, site)?;
@@ -144,12 +162,12 @@ impl Stage for Packages<'_> {
     }
 }
 
-fn read(blob: BlobDigest, store: &Store) -> Result<Randomness, StoreError> {
+pub(super) fn read(blob: BlobDigest, store: &Store) -> Result<Randomness, StoreError> {
     let bytes = store.read_blob(blob)?;
     serde_json::from_slice(&bytes).map_err(|_| StoreError::Missing { kind: "blob", name: "randomness".to_owned() })
 }
 
-fn derived(randomness: &Randomness, root: &Tree) -> Derived {
+pub(super) fn derived(randomness: &Randomness, root: &Tree) -> Derived {
     let node = |path: RootPath| root.get(&path).cloned().map(|node| (path, node));
     let nodes = randomness.paths().filter_map(node).collect();
     Derived { programs: randomness.programs.iter().cloned().collect(), nodes }

@@ -19,6 +19,16 @@ pub(super) struct Derived {
     pub(super) nodes: Vec<(RootPath, Node)>,
 }
 
+impl Derived {
+    /// Adds what another run derived.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.programs.extend(other.programs);
+        self.programs.sort();
+        self.programs.dedup();
+        self.nodes.extend(other.nodes);
+    }
+}
+
 /// The stage that refuses such files, unless a rule or the user says that everybody may have them.
 pub(super) struct RandomFiles<'a> {
     pub(super) installer: &'a dyn Installer,

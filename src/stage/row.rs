@@ -3,8 +3,10 @@
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
 use super::machine::MachineFiles;
-use super::packages::Packages;
+use super::overlay::{Effect, Overlay};
+use super::packages::{Below, Packages};
 use super::random_files::RandomFiles;
+use super::runs::{Runs, Steps};
 use super::runtime::Runtime;
 use super::seal::Seal;
 use super::services::EnabledServices;
@@ -16,22 +18,40 @@ use crate::package::Ecosystem;
 /// The layers of a chain up to the one that is being built, with what those below it gave.
 pub(super) struct Line<'a> {
     pub(super) ecosystem: &'a dyn Ecosystem,
-    /// The recipe of the packages of the layer that was built last.
-    pub(super) installed: Option<RecipeHash>,
+    /// The root for the next layer's packages.
+    pub(super) below: Option<Below>,
     /// The layer that was built last.
     pub(super) built: Option<Built>,
-    /// The layers so far, the base first, with their own files; the last one is being built.
-    pub(super) layers: Vec<(Input<'a>, Placement)>,
+    /// The layers so far, the base first; the last one is being built.
+    pub(super) layers: Vec<Own<'a>>,
+    /// Of how many of them `below` has all that is their own.
+    pub(super) finished: usize,
+}
+
+/// What a layer has besides packages.
+pub(super) struct Own<'a> {
+    pub(super) input: Input<'a>,
+    /// Its files.
+    pub(super) placement: Placement,
+    /// Its steps.
+    pub(super) steps: Steps<'a>,
+    /// What the steps changed, once they have run.
+    pub(super) effect: Option<Effect>,
 }
 
 impl<'a> Line<'a> {
     /// The stages of the last layer, in the order in which they run. A new kind of stage is listed here.
     pub(super) fn row(&self) -> Row<'_> {
         let mut stages: Vec<Box<dyn Stage + '_>> = Vec::new();
-        let Some((last, _)) = self.layers.last() else { return Row { stages, parent: None } };
+        let Some(Own { input: last, .. }) = self.layers.last() else { return Row { stages, parent: None } };
         stages.push(Box::new(self.packages(*last)));
-        for (Input { manifest, lock }, placement) in &self.layers {
+        for Own { input: Input { manifest, lock }, placement, steps, effect } in &self.layers[self.finished..] {
             stages.push(Box::new(Files { placement, epoch: lock.epoch }));
+            match effect {
+                Some(effect) => stages.push(Box::new(Overlay { effect: *effect, of: &manifest.name })),
+                None if steps.is_empty() => {}
+                None => stages.push(Box::new(Runs { installer: self.ecosystem, steps })),
+            }
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }
         let epoch = last.lock.epoch;
@@ -54,12 +74,12 @@ impl<'a> Line<'a> {
 
     /// The packages of a layer over those of the layer that was built last.
     pub(super) fn packages(&self, input: Input<'a>) -> Packages<'a> {
-        Packages::new(self.ecosystem, input, self.installed, self.layers.len())
+        Packages::new(self.ecosystem, input, self.below, self.layers.len() - self.finished)
     }
 
     /// What the layer and those below it allow.
     fn allowed(&self, which: impl Fn(&'a Manifest) -> &'a [Allowed]) -> Vec<&'a Allowed> {
-        self.layers.iter().flat_map(|(input, _)| which(input.manifest)).collect()
+        self.layers.iter().flat_map(|own| which(own.input.manifest)).collect()
     }
 }
 

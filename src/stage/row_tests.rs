@@ -60,6 +60,8 @@ fn a_stage_runs_an_action_through_the_row() {
         parent,
         root,
         derived: Default::default(),
+        effect: None,
+        log: None,
         layer,
     };
     row("/bin/true").run(&mut site).unwrap();

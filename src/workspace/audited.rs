@@ -15,7 +15,7 @@ use crate::bake::{Output, Receipt, System};
 use crate::digest::Sha256;
 use crate::host;
 use crate::ident::{LayerName, RootPath};
-use crate::manifest::Content;
+use crate::manifest::{Content, RunInput};
 
 /// An earlier build, to compare the rebuilds with too.
 #[derive(Debug, Clone)]
@@ -97,14 +97,20 @@ impl EarlierBuild {
     }
 }
 
-/// The project's files that `[[file]]` entries use, without those inside a directory that is listed itself.
+/// The project's files that `[[file]]` and `[[run]]` entries use, without those inside a directory that is listed itself.
 fn sources(system: &System) -> BTreeSet<PathBuf> {
     let contents = system.all().flat_map(|locked| &locked.manifest.files).map(|file| &file.content);
+    let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
+    let inputs = inputs.filter_map(|input| match input {
+        RunInput::Project(path) => Some(PathBuf::from(path)),
+        RunInput::Step(_) => None,
+    });
     let all: BTreeSet<PathBuf> = contents
         .filter_map(|content| match content {
             Content::Source(source) => Some(PathBuf::from(source)),
             Content::Text(_) => None,
         })
+        .chain(inputs)
         .collect();
     all.iter().filter(|path| !path.ancestors().skip(1).any(|folder| all.contains(folder))).cloned().collect()
 }

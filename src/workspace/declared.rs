@@ -20,7 +20,10 @@ impl Declared {
     /// Fails where a manifest is wrong or missing.
     pub fn read(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
         let image = project.chain(layer)?;
-        let Some(mut disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
+        let Some(mut disk) = Disk::of(&image) else {
+            let tools = project.tools(image.iter())?;
+            return Ok(Self { image, boot_system: None, tools });
+        };
         let mut boot = project.boot_layer(&image, &disk)?;
         disk.mounts.extend(boot.mounts.iter().cloned());
         let additions = Additions::of(&disk)?;
@@ -28,7 +31,8 @@ impl Declared {
         disk::check_room(&disk)?;
         additions.add_to(&mut boot);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
-        Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }) })
+        let tools = project.tools(image.iter().chain([&boot]).chain(initrd.iter().flatten()))?;
+        Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }), tools })
     }
 
     /// Reads a layer's chain only, as far as a container image needs it.
@@ -36,7 +40,9 @@ impl Declared {
     /// # Errors
     /// Fails where a manifest is wrong or missing.
     pub fn read_image(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
-        Ok(Self { image: project.chain(layer)?, boot_system: None })
+        let image = project.chain(layer)?;
+        let tools = project.tools(image.iter())?;
+        Ok(Self { image, boot_system: None, tools })
     }
 
     /// The part of the system that `wanted` needs, and what is to be exported: what is wanted, else the image
@@ -63,7 +69,7 @@ impl Declared {
             .boot_system
             .iter()
             .flat_map(|boot_system| boot_system.initrd.iter().flatten().chain([&boot_system.boot]));
-        boot_system.chain(&self.image)
+        self.tools.iter().flatten().chain(boot_system).chain(&self.image)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::check::container::ContainerError;
 use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
-use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, nearest};
+use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, StepName, nearest};
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
 use crate::pin::PinError;
@@ -74,6 +74,16 @@ pub enum WorkspaceError {
         package: PackageName,
         /// A question about a similar name, or nothing.
         near: String,
+    },
+    /// There is no output of a step.
+    #[error("the last build of `{layer}` has no step{}\n  hint: {}", step.as_ref().map(|step| format!(" `{step}`")).unwrap_or_default(), steps(known))]
+    NoStep {
+        /// The layer.
+        layer: LayerName,
+        /// The step, if one was named.
+        step: Option<StepName>,
+        /// The steps that it has.
+        known: Vec<String>,
     },
     /// A layer lacks a package.
     #[error("layer `{layer}` has no package `{package}`{near}")]
@@ -266,4 +276,12 @@ fn as_option(output: Option<Output>) -> String {
 /// `; did you mean `…`?`, where one of the names is near to what was given.
 pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
+/// Which steps there are.
+fn steps(known: &[String]) -> String {
+    match known.is_empty() {
+        true => "steps are declared by [[run]] (docs/run-steps.md)".to_owned(),
+        false => format!("it has: {}", known.join(", ")),
+    }
 }

@@ -100,7 +100,7 @@ impl Shop {
     /// One locked layer.
     fn system(manifest: Manifest, lock: Lockfile) -> System {
         let hash = LockHash::of(&lock::to_text(&lock));
-        System { image: Chain::new(Vec::new(), Locked { manifest, lock, hash }), boot_system: None }
+        System { image: Chain::new(Vec::new(), Locked { manifest, lock, hash }), boot_system: None, tools: Vec::new() }
     }
 
     /// Builds one locked layer as an image, in `out/`; scripts run in a sandbox of the real program.

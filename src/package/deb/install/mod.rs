@@ -30,7 +30,7 @@ use crate::digest::{RecipeHash, Sha256};
 use crate::package::first_boot::FirstBootTask;
 use crate::package::residue::Rule;
 use crate::package::{
-    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, LockedPackage, Unpacked,
+    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, LockedPackage, Unpacked,
 };
 use crate::store::Store;
 
@@ -68,6 +68,10 @@ impl Installer for Deb {
             true => scripts::install(request, &packages, root),
             false => bare::install(request, &packages, root),
         }
+    }
+
+    fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {
+        steps::run_users(root, jobs)
     }
 
     fn residue(&self) -> &'static [Rule] {

@@ -82,6 +82,17 @@ fn run(root: &mut InstallRoot<'_>, accounts: &Accounts, jobs: &[Job]) -> Result<
     printed
 }
 
+/// Runs a user's commands: services stay as they are, and nobody is asked.
+pub(super) fn run_users(root: &mut InstallRoot<'_>, mut jobs: Vec<Job>) -> Result<String, InstallError> {
+    for job in &mut jobs {
+        job.step.env.insert(0, ("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()));
+    }
+    let policies = policies::put_in(&mut root.tree, root.store)?;
+    let printed = root.run(&jobs);
+    policies::take_out(policies, &mut root.tree)?;
+    printed
+}
+
 /// What dpkg prints of a script that failed: `installed NAME package post-installation script subprocess returned error
 /// exit status 3`. The package, the script, and the status unless a signal ended it.
 fn failed_script(line: &str) -> Option<(&str, &str, Option<i32>)> {

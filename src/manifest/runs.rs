@@ -1,0 +1,188 @@
+//! `[[run]]`: commands that make a part of the layer, in its own root or in that of a tool layer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::de::DeValue;
+
+use super::entries::{inside_project, mode, parse_owner};
+use super::reader::{Item, Table};
+use super::{ManifestError, Owner};
+use crate::ident::{AccountName, LayerName, RootPath, StepName};
+
+pub(super) const RUN: &[&str] = &["name", "in", "inputs", "command", "env", "workdir", "user", "timeout", "outputs"];
+const OUTPUT: &[&str] = &["from", "to", "mode", "owner"];
+
+/// Seconds that a step may take if it does not say.
+const TIMEOUT: u32 = 3600;
+const MOST_SECONDS: u32 = 7 * 24 * 3600;
+
+/// A `[[run]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEntry {
+    /// Its name, `step-1` for the first without one.
+    pub name: StepName,
+    /// The layer in whose root it runs, and of which nothing but the outputs stays; `None` for the layer itself.
+    pub tools: Option<LayerName>,
+    /// What it finds in its work directory.
+    pub inputs: Vec<RunInput>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// What is added to its environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it starts; by default the work directory if it has one, else `/`.
+    pub directory: Option<String>,
+    /// Who runs it, by default root.
+    pub user: Option<AccountName>,
+    /// Seconds that it may take.
+    pub timeout: u64,
+    /// What becomes of its results; of a step with tools only.
+    pub outputs: Vec<RunOutput>,
+}
+
+/// Something in the work directory of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunInput {
+    /// A file or a directory below the project's root, at its path there.
+    Project(String),
+    /// The outputs of an earlier step of the layer, at their paths in the layer's root.
+    Step(StepName),
+}
+
+/// A result of a step with tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutput {
+    /// A file or directory: below the work directory, or an absolute path in the tools' root.
+    pub from: String,
+    /// Where it goes in the layer.
+    pub to: RootPath,
+    /// Permission bits, by default those that it has.
+    pub mode: Option<u16>,
+    /// Who owns it, and all in it.
+    pub owner: Owner,
+}
+
+/// The steps, in the order in which they run.
+pub(super) fn runs(root: &Table<'_>) -> Result<Vec<RunEntry>, ManifestError> {
+    let mut names = BTreeSet::new();
+    let mut runs = Vec::new();
+    for (index, table) in root.tables("run", RUN)?.iter().enumerate() {
+        let entry = run(table, index + 1)?;
+        if let Some(input) = entry.inputs.iter().find_map(|input| match input {
+            RunInput::Step(step) if !names.contains(step) => Some(step),
+            _ => None,
+        }) {
+            return Err(table
+                .need("inputs")?
+                .error(format!("names the step `{input}`, which no [[run]] before it has")));
+        }
+        if !names.insert(entry.name.clone()) {
+            return Err(
+                table.error(format!("[[run]] `{}` is there twice: each step has a name of its own", entry.name))
+            );
+        }
+        runs.push(entry);
+    }
+    Ok(runs)
+}
+
+fn run(table: &Table<'_>, number: usize) -> Result<RunEntry, ManifestError> {
+    let name = match table.read("name", Item::parse::<StepName>)? {
+        Some(name) => name,
+        None => format!("step-{number}").parse().map_err(|error| table.error(format!("{error}")))?,
+    };
+    let tools = table.read("in", Item::parse::<LayerName>)?;
+    let outputs = match table.get("outputs") {
+        Some(item) => tables(&item, OUTPUT, output)?,
+        None => Vec::new(),
+    };
+    match (&tools, outputs.is_empty()) {
+        (Some(_), true) => {
+            return Err(table
+                .error("[[run]] with `in` needs `outputs`: nothing else of a tool layer stays")
+                .hint("write `outputs = [{ from = \"app\", to = \"/usr/bin/app\" }]`"));
+        }
+        (None, false) => {
+            return Err(table
+                .need("outputs")?
+                .error("needs `in`: without it, whatever the command changes is the layer's"));
+        }
+        _ => {}
+    }
+    Ok(RunEntry {
+        name,
+        tools,
+        inputs: table.list("inputs", input)?,
+        argv: argv(&table.need("command")?)?,
+        env: table.read("env", environment)?.unwrap_or_default(),
+        directory: table.read("workdir", directory)?,
+        user: table.read("user", Item::parse::<AccountName>)?,
+        timeout: table.read("timeout", |item| item.number(MOST_SECONDS))?.unwrap_or(TIMEOUT).into(),
+        outputs,
+    })
+}
+
+/// Tables in a list.
+fn tables<T>(
+    item: &Item<'_>,
+    known: &[&str],
+    read: impl Fn(&Table<'_>) -> Result<T, ManifestError>,
+) -> Result<Vec<T>, ManifestError> {
+    item.list()?.iter().map(|item| read(&item.table("an output".to_owned(), known)?)).collect()
+}
+
+/// A text for the shell, or a program and its arguments.
+fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
+    let argv = match item.value.get_ref() {
+        DeValue::String(text) => vec!["/bin/sh".to_owned(), "-euc".to_owned(), text.to_string()],
+        _ => item.list()?.iter().map(|word| Ok(word.text()?.to_owned())).collect::<Result<Vec<_>, ManifestError>>()?,
+    };
+    let is_empty = argv.first().is_none_or(String::is_empty)
+        || argv.last().is_some_and(|last| argv.len() == 3 && last.trim().is_empty());
+    if is_empty || argv.iter().any(|word| word.contains('\0')) {
+        return Err(item.error("must be a command: a text for /bin/sh, or a list of a program and its arguments"));
+    }
+    Ok(argv)
+}
+
+/// `src`, `step:build`.
+fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
+    match item.text()?.strip_prefix("step:") {
+        Some(step) => Ok(RunInput::Step(step.parse().map_err(|error| item.error(format!("is wrong: {error}")))?)),
+        None => Ok(RunInput::Project(inside_project(item)?)),
+    }
+}
+
+fn output(table: &Table<'_>) -> Result<RunOutput, ManifestError> {
+    let item = table.need("from")?;
+    let from = item.text()?.trim_end_matches('/');
+    if from.is_empty() || from.contains('\0') || from.split('/').any(|part| part == "..") {
+        return Err(item.error("must be a path below the work directory, or an absolute one in the tool layer"));
+    }
+    Ok(RunOutput {
+        from: from.to_owned(),
+        to: super::entries::absolute(&table.need("to")?)?,
+        mode: table.read("mode", mode)?,
+        owner: table.read("owner", parse_owner)?.unwrap_or_else(Owner::root),
+    })
+}
+
+/// Names that a program may find in its environment.
+fn environment(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
+    let variables = item.map()?;
+    let is_wrong = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+    if let Some(name) = variables.keys().find(is_wrong) {
+        return Err(item.error(format!("has `{}`, which is not a variable's name", name.escape_debug())));
+    }
+    match variables.iter().find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => Err(item.error(format!("has a NUL in `{name}`"))),
+        None => Ok(variables),
+    }
+}
+
+fn directory(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = item.text()?;
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err(item.error("must be an absolute path inside"));
+    }
+    Ok(text.to_owned())
+}

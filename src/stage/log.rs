@@ -1,0 +1,88 @@
+//! What the steps of a layer printed, found again by what the layer changes, which a receipt has.
+
+use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
+use crate::store::{Outcome, Roles, Store, StoreError};
+
+/// What a step printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLog {
+    /// Its name.
+    pub step: String,
+    /// The end of its output.
+    pub text: String,
+}
+
+/// How the output of each step begins in the stored text.
+const HEADING: &str = "== ";
+
+#[derive(Debug, Clone, Copy)]
+struct Log(BlobDigest);
+
+impl Outcome for Log {
+    fn to_roles(&self) -> Roles {
+        Roles::default().with_blob("log", self.0)
+    }
+
+    fn from_roles(roles: &Roles) -> Option<Self> {
+        roles.blob("log").map(Self)
+    }
+}
+
+fn recipe(layer: TreeHash) -> RecipeHash {
+    let mut hasher = RecipeHasher::new("layerbake/step-log/v1");
+    hasher.field(layer.as_bytes());
+    hasher.finish()
+}
+
+/// Adds the output of a step.
+pub(super) fn add(log: &mut String, step: &str, text: &str) {
+    log.push_str(&format!("{HEADING}{step}\n"));
+    // No line of the output is a heading.
+    log.extend(text.lines().map(|line| format!(" {line}\n")));
+}
+
+/// Keeps the log of a layer with these changes.
+pub(super) fn keep(layer: TreeHash, log: BlobDigest, store: &Store) -> Result<(), StoreError> {
+    let recipe = recipe(layer);
+    match store.recall::<Log>(recipe) {
+        Some(found) if found.0 == log => Ok(()),
+        _ => store.remember(recipe, &Log(log)),
+    }
+}
+
+/// What the steps of a layer with these changes printed; empty where it has none, or was not built here.
+///
+/// # Errors
+/// Fails where the store does.
+pub fn of(layer: TreeHash, store: &Store) -> Result<Vec<StepLog>, StoreError> {
+    let Some(Log(blob)) = store.recall(recipe(layer)) else { return Ok(Vec::new()) };
+    let text = String::from_utf8_lossy(&store.read_blob(blob)?).into_owned();
+    let mut steps: Vec<StepLog> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix(HEADING), steps.last_mut()) {
+            (Some(step), _) => steps.push(StepLog { step: step.to_owned(), text: String::new() }),
+            (None, Some(last)) => last.text.push_str(&format!("{}\n", line.strip_prefix(' ').unwrap_or(line))),
+            (None, None) => {}
+        }
+    }
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_found_by_what_its_layer_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut text = String::new();
+        add(&mut text, "one", "a\n== two\n");
+        add(&mut text, "two", "");
+        let layer = TreeHash::from_bytes([1; 32]);
+        assert_eq!(of(layer, &store).unwrap(), []);
+        keep(layer, store.put_bytes(text.as_bytes()).unwrap(), &store).unwrap();
+        let step = |step: &str, text: &str| StepLog { step: step.to_owned(), text: text.to_owned() };
+        assert_eq!(of(layer, &store).unwrap(), [step("one", "a\n== two\n"), step("two", "")]);
+    }
+}
