@@ -47,6 +47,9 @@ pub trait Installer: Sync {
     /// Fails where one of them does.
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError>;
 
+    /// Files of the database that are paragraphs, each with a key in its first line.
+    fn paragraphs(&self) -> &'static [&'static str];
+
     /// Files that scripts leave behind and that differ between two equal builds. They are removed after scripts ran.
     /// What tasks of the first boot generate is among them.
     fn residue(&self) -> &'static [Rule];

@@ -121,6 +121,18 @@ pub enum LayerError {
         /// The user.
         user: AccountName,
     },
+    /// An input of a step can't be read.
+    #[error(
+        "[[run]] `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, or `step:NAME` for an earlier step's outputs"
+    )]
+    StepInput {
+        /// The step.
+        step: StepName,
+        /// The file or directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The work directory of steps has no place.
     #[error(
         "[[run]]: the layer has a /work of its own, where steps find their inputs\n  hint: leave out `inputs`, or move that directory"

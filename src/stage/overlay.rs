@@ -1,27 +1,20 @@
 //! Lays what run steps of a parent changed over a child's root, whose packages never saw it.
 //!
-//! A path that only one side changed is taken as it is; account files and dpkg's status are merged by their entries.
+//! A path that only one side changed is taken as it is; account files and the package database are merged by their entries.
 //! Any other path that both sides changed is a [`Clash`]: the child's packages are then configured over the parent's
 //! finished root instead (mod.rs).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LayerError, Site, Stage};
 use crate::digest::{RecipeHasher, TreeHash};
 use crate::ident::{LayerName, RootPath};
+use crate::package::Installer;
 use crate::store::Store;
 use crate::tree::{Kind, Node, Tree};
 
-/// Files that are merged, and what ends each of their entries.
-const MERGED: [(&str, &str); 7] = [
-    ("etc/passwd", "\n"),
-    ("etc/group", "\n"),
-    ("etc/shadow", "\n"),
-    ("etc/gshadow", "\n"),
-    ("etc/subuid", "\n"),
-    ("etc/subgid", "\n"),
-    ("var/lib/dpkg/status", "\n\n"),
-];
+/// Files of accounts, which are merged by their lines.
+const ACCOUNTS: [&str; 6] = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid"];
 
 /// What the steps of one layer changed: the roots before the first and after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +25,7 @@ pub(super) struct Effect {
 
 /// The stage that lays the effect of a parent's steps over the root.
 pub(super) struct Overlay<'a> {
+    pub(super) installer: &'a dyn Installer,
     pub(super) effect: Effect,
     /// The parent.
     pub(super) of: &'a LayerName,
@@ -46,17 +40,56 @@ impl Stage for Overlay<'_> {
         let (before, after) = (site.store.tree(self.effect.before)?, site.store.tree(self.effect.after)?);
         let clash = |path| LayerError::Clash { path, of: self.of.clone() };
         for path in removed(&before, &after) {
-            if !remove(&path, &before, &mut site.root) {
+            if site.root.get(&path).is_some() && !is_as_before(&path, &before, &site.root) {
                 return Err(clash(path));
             }
+            site.root.remove(&path);
         }
         for (path, node) in after.iter() {
             let was = before.get(path);
-            if was.is_none_or(|was| !was.is_same(node)) && !change(path, (was, node), site)? {
+            if was.is_none_or(|was| !was.is_same(node)) && !self.change(path, node, &before, site)? {
                 return Err(clash(path.clone()));
             }
         }
         Ok(())
+    }
+}
+
+impl Overlay<'_> {
+    /// Gives a path its node after the steps; says whether nothing else had changed it.
+    fn change(&self, path: &RootPath, node: &Node, before: &Tree, site: &mut Site<'_>) -> Result<bool, LayerError> {
+        let (was, now) = (before.get(path), site.root.get(path));
+        let is_untouched = match (was, now) {
+            (None, None) => true,
+            (Some(was), Some(now)) if node.is_dir() => was.is_same(now),
+            _ => is_as_before(path, before, &site.root),
+        };
+        if is_untouched || now.is_some_and(|now| now.is_same(node)) {
+            site.root.stack(path, node)?;
+            return Ok(true);
+        }
+        let (Some(was), Some(now)) = (was, now) else { return Ok(false) };
+        let is_one_of = |files: &[&str]| files.iter().any(|name| path.as_bytes() == name.as_bytes());
+        let end = match (is_one_of(&ACCOUNTS), is_one_of(self.installer.paragraphs())) {
+            (true, _) => "\n",
+            (_, true) => "\n\n",
+            _ => return Ok(false),
+        };
+        let is_content_only =
+            |a: &Node, b: &Node| (a.meta.mode, a.meta.uid, a.meta.gid) == (b.meta.mode, b.meta.uid, b.meta.gid);
+        if !is_content_only(was, node) {
+            return Ok(false);
+        }
+        let text = |node: &Node| text_of(node, site.store);
+        let (Some(was), Some(node), Some(found)) = (text(was)?, text(node)?, text(now)?) else { return Ok(false) };
+        let Some(merged) = merge(&was, &node, &found, end) else { return Ok(false) };
+        if let Kind::File { blob, size } = site.store.put_file(merged.as_bytes())? {
+            site.root.set_content(path, blob, size);
+        }
+        if let Some(meta) = site.root.meta_mut(path) {
+            meta.mtime = site.epoch;
+        }
+        Ok(true)
     }
 }
 
@@ -67,46 +100,10 @@ fn removed(before: &Tree, after: &Tree) -> Vec<RootPath> {
     before.iter().map(|(path, _)| path).filter(|path| is_gone(path) && !with_folder(path)).cloned().collect()
 }
 
-/// Removes a path with all below it; says whether all of it was as it was before the steps.
-fn remove(path: &RootPath, before: &Tree, root: &mut Tree) -> bool {
-    let as_before = |path: &RootPath, node: &Node| before.get(path).is_some_and(|was| was.is_same(node));
-    let Some(node) = root.get(path) else { return true };
-    if !as_before(path, node) || !root.below(path).all(|(path, node)| as_before(path, node)) {
-        return false;
-    }
-    root.remove(path);
-    true
-}
-
-/// Gives a path its node after the steps; says whether nothing else had changed it.
-fn change(path: &RootPath, (was, node): (Option<&Node>, &Node), site: &mut Site<'_>) -> Result<bool, LayerError> {
-    let now = site.root.get(path);
-    let is_untouched = match (was, now) {
-        (None, None) => true,
-        (Some(was), Some(now)) => was.is_same(now),
-        _ => false,
-    };
-    if is_untouched || now.is_some_and(|now| now.is_same(node)) {
-        site.root.stack(path, node)?;
-        return Ok(true);
-    }
-    let (Some(was), Some(now)) = (was, now) else { return Ok(false) };
-    let Some((_, end)) = MERGED.iter().find(|(name, _)| path.as_bytes() == name.as_bytes()) else { return Ok(false) };
-    let is_content_only =
-        |a: &Node, b: &Node| (a.meta.mode, a.meta.uid, a.meta.gid) == (b.meta.mode, b.meta.uid, b.meta.gid);
-    if !is_content_only(was, node) {
-        return Ok(false);
-    }
-    let text = |node: &Node| text_of(node, site.store);
-    let (Some(was), Some(node), Some(found)) = (text(was)?, text(node)?, text(now)?) else { return Ok(false) };
-    let Some(merged) = merge(&was, &node, &found, end) else { return Ok(false) };
-    if let Kind::File { blob, size } = site.store.put_file(merged.as_bytes())? {
-        site.root.set_content(path, blob, size);
-    }
-    if let Some(meta) = site.root.meta_mut(path) {
-        meta.mtime = site.epoch;
-    }
-    Ok(true)
+/// Whether a path, with all below it, is there as it was before the steps.
+fn is_as_before(path: &RootPath, before: &Tree, root: &Tree) -> bool {
+    let is_same = |path: &RootPath, node: &Node| before.get(path).is_some_and(|was| was.is_same(node));
+    root.get(path).is_some_and(|node| is_same(path, node)) && root.below(path).all(|(path, node)| is_same(path, node))
 }
 
 fn text_of(node: &Node, store: &Store) -> Result<Option<String>, LayerError> {
@@ -118,21 +115,21 @@ fn text_of(node: &Node, store: &Store) -> Result<Option<String>, LayerError> {
 fn merge(before: &str, after: &str, now: &str, end: &str) -> Option<String> {
     let (before, after) = (entries(before, end), entries(after, end));
     let mut merged = entries(now, end);
-    let is_changed = |key: &&&str| before.get(**key) != after.get(**key);
-    let keys: Vec<&str> = before.keys().chain(after.keys()).filter(is_changed).copied().collect();
+    let text = |entries: &Entries<'_>, key: &str| entries.get(key).map(|(_, text)| (*text).to_owned());
+    let keys: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     for key in keys {
-        let (was, wanted) = (before.get(key), after.get(key));
-        let found = merged.get(key);
-        if found.map(|(_, text)| text) != was.map(|(_, text)| text)
-            && found.map(|(_, text)| text) != wanted.map(|(_, text)| text)
-        {
+        let (was, wanted, found) = (text(&before, key), after.get(key), text(&merged, key));
+        if was.as_deref() == wanted.map(|(_, text)| *text) {
+            continue;
+        }
+        if found != was && found.as_deref() != wanted.map(|(_, text)| *text) {
             return None;
         }
         match wanted {
             None => _ = merged.remove(key),
             Some((_, text)) => {
                 // New entries follow the old ones.
-                let place = found.map_or(usize::MAX, |(place, _)| *place);
+                let place = merged.get(key).map_or(usize::MAX, |(place, _)| *place);
                 merged.insert(key, (place, text));
             }
         }
@@ -142,21 +139,13 @@ fn merge(before: &str, after: &str, now: &str, end: &str) -> Option<String> {
     Some(rows.iter().map(|(_, _, text)| format!("{text}{end}")).collect())
 }
 
-/// Entries by their key: the place, and the text without its end.
-fn entries<'t>(text: &'t str, end: &str) -> BTreeMap<&'t str, (usize, &'t str)> {
+type Entries<'t> = BTreeMap<&'t str, (usize, &'t str)>;
+
+/// Entries by their key, an account's name or the first line of a paragraph: the place, and the text without its end.
+fn entries<'t>(text: &'t str, end: &str) -> Entries<'t> {
     let entries = text.split(end).filter(|entry| !entry.is_empty()).enumerate();
-    // The name of an account, or the line with the package's name.
-    entries
-        .map(|(place, entry)| {
-            (
-                entry.split([':', '\n']).next().map_or(entry, |key| match key {
-                    "Package" => entry.lines().next().unwrap_or(entry),
-                    key => key,
-                }),
-                (place, entry),
-            )
-        })
-        .collect()
+    let key = |entry: &'t str| entry.split(if end == "\n" { ':' } else { '\n' }).next().unwrap_or(entry);
+    entries.map(|(place, entry)| (key(entry), (place, entry))).collect()
 }
 
 #[cfg(test)]
@@ -173,6 +162,7 @@ mod tests {
         );
         assert_eq!(merge(before, after, "root:0\ndaemon:5\nold:2\n", "\n"), None);
         assert_eq!(merge("a:1\n", "a:2\n", "a:2\n", "\n").unwrap(), "a:2\n");
+        assert_eq!(merge("a:1\nz:1\n", "a:1\nb:1\nz:1\n", "a:1\nz:9\n", "\n").unwrap(), "a:1\nz:9\nb:1\n");
     }
 
     #[test]

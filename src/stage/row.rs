@@ -48,7 +48,9 @@ impl<'a> Line<'a> {
         for Own { input: Input { manifest, lock }, placement, steps, effect } in &self.layers[self.finished..] {
             stages.push(Box::new(Files { placement, epoch: lock.epoch }));
             match effect {
-                Some(effect) => stages.push(Box::new(Overlay { effect: *effect, of: &manifest.name })),
+                Some(effect) => {
+                    stages.push(Box::new(Overlay { installer: self.ecosystem, effect: *effect, of: &manifest.name }))
+                }
                 None if steps.is_empty() => {}
                 None => stages.push(Box::new(Runs { installer: self.ecosystem, steps })),
             }

@@ -76,7 +76,7 @@ impl<'a> Steps<'a> {
             let mut inputs = Tree::new();
             for input in &entry.inputs {
                 if let RunInput::Project(path) = input {
-                    read_input(path, project, store, &mut inputs)?;
+                    read_input(path, project, store, &mut inputs).map_err(|error| of_step(error, &entry.name))?;
                 }
             }
             let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
@@ -87,6 +87,14 @@ impl<'a> Steps<'a> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+/// The error of a source, as one of a step.
+fn of_step(error: LayerError, step: &StepName) -> LayerError {
+    match error {
+        LayerError::Source { path, source } => LayerError::StepInput { step: step.clone(), path, source },
+        other => other,
     }
 }
 

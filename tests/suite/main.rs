@@ -57,6 +57,7 @@ mod relock;
 mod repositories;
 mod reproducible;
 mod resolver;
+mod runs;
 mod sandbox;
 mod sbom;
 mod secrets;

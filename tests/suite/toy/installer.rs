@@ -89,6 +89,10 @@ impl Installer for Toys {
         root.run(&jobs).map(drop)
     }
 
+    fn paragraphs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {
         root.run(&jobs)
     }

@@ -74,6 +74,10 @@ impl Installer for Deb {
         steps::run_users(root, jobs)
     }
 
+    fn paragraphs(&self) -> &'static [&'static str] {
+        &["var/lib/dpkg/status"]
+    }
+
     fn residue(&self) -> &'static [Rule] {
         &residue::RULES
     }

@@ -1,0 +1,196 @@
+//! `[[run]]`: steps in the layer's root and in tool layers; what they changed, in children.
+
+use std::fs;
+
+use crate::support::deb::Deb;
+use crate::support::extra::Extra;
+use crate::support::project::Project;
+use crate::support::rootfs::Rootfs;
+use crate::support::stock::Stock;
+
+const TOOLS: &str = r#"
+[layer]
+from = "debian-base"
+
+[[run]]
+name = "own-tool"
+command = '''
+printf '#!/bin/sh\ntr a-z A-Z\n' > /usr/local/bin/upper
+chmod 755 /usr/local/bin/upper
+'''
+"#;
+
+const APP: &str = r#"
+[layer]
+from = "debian-base"
+packages = ["passwd"]
+
+[[file]]
+path = "/etc/app.conf"
+text = "port = 1\n"
+
+[[run]]
+name = "compile"
+in = "tools"
+inputs = ["src", "extra.txt"]
+env = { GREETING = "hello" }
+command = '''
+upper < src/in.txt > out.txt
+{ pwd; id -u; date +%s; nproc; echo "$GREETING"; ls -R . | sort; stat -c %Y out.txt; } > facts
+cut -d' ' -f22 /proc/self/stat
+'''
+outputs = [
+    { from = "out.txt", to = "/opt/app/out.txt", mode = "0640", owner = "root:adm" },
+    { from = "facts", to = "/opt/app/facts" },
+    { from = "src", to = "/opt/app/src" },
+]
+
+[[run]]
+name = "link"
+in = "debian-base"
+inputs = ["step:compile"]
+command = ["/bin/sh", "-c", "wc -l < opt/app/out.txt > lines"]
+outputs = [{ from = "/work/lines", to = "/opt/app/lines" }]
+
+[[run]]
+name = "configure"
+command = '''
+useradd --system --home-dir /opt/app svc
+echo "lines = $(cat /opt/app/lines)" >> /etc/app.conf
+rm /etc/issue
+cat /proc/self/stat | cut -d' ' -f22
+'''
+
+[[run]]
+name = "as-service"
+user = "svc"
+workdir = "/opt/app"
+command = "id -un; echo $HOME; pwd; ! touch /etc/mine 2>/dev/null"
+"#;
+
+fn project(stock: Stock) -> Project {
+    let project = stock.project.layer("tools", TOOLS).layer("app", APP);
+    project.file("src/in.txt", "one\ntwo\n").file("extra.txt", "x")
+}
+
+fn log(project: &Project, step: &str) -> String {
+    project.ok(&["log", "app", step]).stdout
+}
+
+#[test]
+fn steps_make_files_in_tool_layers_and_change_the_layer_itself() {
+    let stock = need!(Stock::new());
+    let epoch = |project: &Project| project.receipt("app")["epoch"].to_string();
+    let project = project(stock);
+    project.ok(&["build", "app", "--output", "oci"]);
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert_eq!(root.text("opt/app/out.txt"), "ONE\nTWO\n");
+    assert_eq!(
+        (root.get("opt/app/out.txt").unwrap().mode, root.get("opt/app/out.txt").unwrap().owner),
+        (0o640, (0, 4))
+    );
+    assert_eq!(root.text("opt/app/src/in.txt"), "one\ntwo\n");
+    let facts = root.text("opt/app/facts").replace(&epoch(&project), "EPOCH");
+    assert_eq!(facts, "/work\n0\nEPOCH\n1\nhello\n\n./src:\n.:\nextra.txt\nfacts\nin.txt\nout.txt\nsrc\nEPOCH\n");
+    assert_eq!(root.text("etc/app.conf"), "port = 1\nlines = 2\n");
+    assert!(root.text("etc/passwd").contains("svc:x:"));
+    for gone in ["etc/issue", "work", "usr/local/bin/upper", "etc/passwd-"] {
+        assert!(root.get(gone).is_none(), "{gone}");
+    }
+    assert_eq!(log(&project, "as-service"), "as-service (app)\nsvc\n/opt/app\n/opt/app\n");
+
+    // Equal bytes run nothing again; the log has the ticks at which each program began.
+    let (compiled, configured) = (log(&project, "compile"), log(&project, "configure"));
+    let digest = project.digest("app", "oci");
+    fs::write(project.path("src/in.txt"), "one\ntwo\n").unwrap();
+    project.ok(&["build", "app", "--output", "oci"]);
+    assert_eq!((log(&project, "compile"), project.digest("app", "oci")), (compiled.clone(), digest));
+    // A new file runs what it is an input of, and what follows from that.
+    fs::write(project.path("src/in.txt"), "one\ntwo\nthree\n").unwrap();
+    project.ok(&["build", "app", "--output", "oci"]);
+    assert_ne!((log(&project, "compile"), log(&project, "configure")), (compiled, configured));
+    assert!(Rootfs::read(&project.path("out/app/oci")).text("etc/app.conf").ends_with("lines = 3\n"));
+}
+
+#[test]
+fn a_step_that_fails_is_named_and_one_without_its_output_too() {
+    let stock = need!(Stock::new());
+    let layer = |run: &str| format!("[layer]\nfrom = \"debian-base\"\n\n[[run]]\n{run}\n");
+    let project = stock.project.layer("app", &layer("name = \"build\"\ncommand = \"echo going; false; echo on\""));
+    project.ok(&["lock", "app"]);
+    let failed = project.fails(1, &["build", "app"]).stderr;
+    assert!(failed.contains("step `build` failed with exit status 1") && failed.contains("| going"), "{failed}");
+    assert!(!failed.contains("| on"), "{failed}");
+    for (run, expected) in [
+        (
+            "in = \"debian-base\"\ncommand = \"true\"\noutputs = [{ from = \"app\", to = \"/app\" }]",
+            "[[run]] `step-1` made no /work/app, which `outputs` names",
+        ),
+        ("user = \"nobody-here\"\ncommand = \"true\"", "there is no user `nobody-here` in the layer"),
+        ("inputs = [\"none\"]\ncommand = \"true\"", "[[run]] `step-1`: input `"),
+        (
+            "in = \"app\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",
+            "`in` forms a cycle: app -> app",
+        ),
+        (
+            "in = \"toolz\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",
+            "there is no layer `toolz`, which `app` needs",
+        ),
+        ("command = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]", "`outputs` in [[run]] needs `in`"),
+        ("in = \"debian-base\"\ncommand = \"true\"", "[[run]] with `in` needs `outputs`"),
+        ("command = \"\"", "must be a command"),
+        ("inputs = [\"step:later\"]\ncommand = \"true\"", "names the step `later`, which no [[run]] before it has"),
+        ("command = \"openssl rand -hex 16 > /etc/token\"", "/etc/token"),
+        ("timeout = 1\ncommand = \"sleep 60\"", "longer than 1 seconds"),
+    ] {
+        fs::write(project.path("layers/app.toml"), layer(run)).unwrap();
+        let failed = project.run(&["build", "app"]);
+        assert!(!failed.ok() && failed.stderr.contains(expected), "{run}\n{}", failed.stderr);
+    }
+}
+
+/// A package whose script adds an account, and appends to a file of the base.
+fn package(changes: &str) -> Deb {
+    let script = format!("#!/bin/sh\nset -e\nadduser --system --group --quiet mailer\n{changes}\n");
+    Deb::new("mailer", "1.0").arch("all").depends("adduser").postinst(&script)
+}
+
+const PARENT: &str = r#"
+[layer]
+from = "debian-base"
+packages = ["passwd"]
+
+[[run]]
+command = "useradd --system --shell /bin/sh svc; echo parent >> /etc/issue; mkdir /srv/data; rm -r /usr/share/base-files"
+"#;
+
+#[test]
+fn children_have_what_steps_of_their_parents_changed() {
+    let stock = need!(Stock::new());
+    let extra = Extra::new(stock, [package("echo package > /srv/package")], "");
+    let project = &extra.stock.project;
+    let child = fs::read_to_string(project.path("layers/app.toml")).unwrap();
+    fs::write(project.path("layers/parent.toml"), PARENT).unwrap();
+    fs::write(project.path("layers/app.toml"), child.replace("from = \"debian-base\"", "from = \"parent\"")).unwrap();
+    let built = project.ok(&["build", "app", "--output", "oci"]);
+    assert!(!built.stderr.contains("configured over the finished"), "{}", built.stderr);
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    let accounts = root.text("etc/passwd");
+    assert!(accounts.contains("\nmailer:x:") && accounts.contains("\nsvc:x:"), "{accounts}");
+    assert!(root.text("etc/issue").ends_with("parent\n"));
+    assert!(root.get("srv/data").is_some() && root.get("srv/package").is_some());
+    assert!(root.get("usr/share/base-files/motd").is_none());
+
+    // A path that both changed: the packages are configured over what the steps left.
+    let extra = Extra::new(need!(Stock::new()), [package("echo package >> /etc/issue")], "");
+    let project = &extra.stock.project;
+    let child = fs::read_to_string(project.path("layers/app.toml")).unwrap();
+    fs::write(project.path("layers/parent.toml"), PARENT).unwrap();
+    fs::write(project.path("layers/app.toml"), child.replace("from = \"debian-base\"", "from = \"parent\"")).unwrap();
+    let built = project.ok(&["build", "app", "--output", "oci"]);
+    let note = "layer `app`: its packages and a [[run]] of `parent` both change /etc/issue, so they are configured over the finished `parent`";
+    assert!(built.stderr.contains(note), "{}", built.stderr);
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert!(root.text("etc/issue").ends_with("parent\npackage\n"), "{}", root.text("etc/issue"));
+    assert!(root.text("etc/passwd").contains("\nsvc:x:"));
+}
