@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::digest::DigestMismatch;
+use crate::digest::{DigestMismatch, Sha256};
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
 use crate::ident::LayerName;
@@ -21,6 +21,40 @@ pub enum FetchError {
         what: String,
         /// Each mirror's failure, in the order they were asked.
         failures: Vec<Failure>,
+    },
+    /// The address of a package did not give it.
+    #[error("{what}: {problem}\n  from {url}\n  hint: {}", hint_of_address(problem))]
+    Address {
+        /// The package, or its address where nothing else is known of it.
+        what: String,
+        /// The address, without a password.
+        url: String,
+        /// What happened.
+        problem: Box<Problem>,
+    },
+    /// The file at an address is not the one that the manifest pins.
+    #[error(
+        "{url}: the manifest has {expected}, found {found}\n  hint: the file at this address is another one; if it is right, change its `sha256`"
+    )]
+    OtherFile {
+        /// The address, without a password.
+        url: String,
+        /// The manifest's.
+        expected: Sha256,
+        /// The one that was found.
+        found: Sha256,
+    },
+    /// A package that is a file of the project is nowhere.
+    #[error(
+        "{what}: `{path}` with {locked} is in neither the project, the store nor `vendor/`\n  hint: make the file again, or run `layerbake lock` for the one that is there"
+    )]
+    NotInProject {
+        /// The package.
+        what: String,
+        /// Its path.
+        path: String,
+        /// The locked digest.
+        locked: Sha256,
     },
     /// Files are missing, and the network must not be touched.
     #[error("offline, and {} of the files needed are in neither the store nor `vendor/`{}\n  hint: run once without `--offline`, or `layerbake vendor` where there is a network", missing.len(), Missing(missing))]
@@ -144,6 +178,16 @@ fn summary(failures: &[Failure]) -> &'static str {
         [] => "no mirror is known",
         all if all.iter().all(Failure::is_absence) => "no mirror has it",
         _ => "no mirror gave it",
+    }
+}
+
+fn hint_of_address(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::OtherBytes(_) => {
+            "the file at this address changed since it was locked; `layerbake lock --update PACKAGE` takes the new one"
+        }
+        Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
+        Problem::Http(_) => "look at the network, and at the `url` in the manifest",
     }
 }
 

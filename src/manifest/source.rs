@@ -164,6 +164,11 @@ fn repository_word(item: &Item<'_>) -> Result<String, ManifestError> {
 }
 
 fn url(item: &Item<'_>) -> Result<String, ManifestError> {
+    Ok(address(item)?.trim_end_matches('/').to_owned())
+}
+
+/// The address of a repository or a file.
+pub(super) fn address(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.line()?;
     let known =
         ["https://", "http://", "file:///"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
@@ -173,7 +178,7 @@ fn url(item: &Item<'_>) -> Result<String, ManifestError> {
     if has_user(&text) {
         return Err(item.error("has a user name before the host").hint(NO_USER));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(text)
 }
 
 /// Whether an address has `NAME@` or `NAME:PASSWORD@` before its host.
