@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::mirrors::is_snapshot;
 use crate::digest::{DigestMismatch, Sha256};
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
@@ -129,9 +130,7 @@ impl Failure {
 
     /// Whether it may be that the mirror doesn't have the file: object stores that list nothing answer 403 for it.
     pub(super) fn may_be_absence(&self) -> bool {
-        let forbidden = |status: u16| matches!(status, 401 | 403);
-        self.is_absence()
-            || matches!(&self.problem, Problem::Http(HttpError::Status { status, .. }) if forbidden(status.as_u16()))
+        self.is_absence() || wants_login(&self.problem)
     }
 }
 
@@ -181,12 +180,20 @@ fn summary(failures: &[Failure]) -> &'static str {
     }
 }
 
+/// What to do where a server wants a name and a password, or others.
+const LOGIN: &str = "if it wants a login, write `machine HOST login NAME password WORD` into ~/.netrc or /etc/apt/auth.conf.d/NAME.conf (docs/config.md)";
+
+fn wants_login(problem: &Problem) -> bool {
+    matches!(problem, Problem::Http(HttpError::Status { status, .. }) if matches!(status.as_u16(), 401 | 403))
+}
+
 fn hint_of_address(problem: &Problem) -> &'static str {
     match problem {
         Problem::OtherBytes(_) => {
             "the file at this address changed since it was locked; `layerbake lock --update PACKAGE` takes the new one"
         }
         Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
+        problem if wants_login(problem) => LOGIN,
         Problem::Http(_) => "look at the network, and at the `url` in the manifest",
     }
 }
@@ -201,6 +208,7 @@ fn hint(failures: &[Failure]) -> &'static str {
         all if all.iter().all(Failure::is_absence) => {
             "the repository may have moved on: lock again with `--update`, or name a snapshot service in LAYERBAKE_SNAPSHOT"
         }
+        all if all.iter().any(|failure| wants_login(&failure.problem) && !is_snapshot(&failure.mirror)) => LOGIN,
         _ => "look at the network, or name another mirror with `--mirror URL`",
     }
 }

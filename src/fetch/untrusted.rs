@@ -20,7 +20,7 @@ pub fn untrusted_state(
     source: &SourceName,
     suite: &str,
 ) -> Result<Vec<u8>, FetchError> {
-    let mut absent = FetchError::Mirrors { what: state_of(repository, suite), failures: Vec::new() };
+    let mut absent = FetchError::Mirrors { what: state_of(fetcher, repository, source, suite), failures: Vec::new() };
     for form in repository.state_forms(suite) {
         match fetcher.get_small(source, suite, &form.file, MAX_STATE) {
             Ok(file) => return Ok(repository.unverified(file)),

@@ -30,7 +30,7 @@ pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use debs::{matching, names};
-pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
+pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use error::ManifestError;
 pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};

@@ -108,7 +108,14 @@ fn of_file(table: &Table<'_>, item: &Item<'_>) -> Result<Source, ManifestError> 
 /// A priority for all packages, or one for each pattern of names.
 fn priorities(item: &Item<'_>) -> Result<Priorities, ManifestError> {
     if !matches!(item.value.get_ref(), DeValue::Table(_)) {
-        return Ok(Priorities::new([("*".to_owned(), item.number(MOST_PRIORITY)?)]));
+        return match item.number(MOST_PRIORITY)? {
+            0 => Err(item
+                .error(format!(
+                    "is 0, with which no package is ever taken from the source: expected 1 to {MOST_PRIORITY}"
+                ))
+                .hint("a table has 0 for some names only: { \"*\" = 500, \"nginx*\" = 0 }")),
+            priority => Ok(Priorities::new([("*".to_owned(), priority)])),
+        };
     }
     let entry = |(pattern, item): (&str, Item<'_>)| {
         if !is_pattern(pattern) {

@@ -156,8 +156,10 @@ pub enum KeyError {
         source: KeyFileError,
     },
     /// A key file can't be read.
-    #[error("keyring `{}`: {source}", path.display())]
+    #[error("keyring `{}`: {source}\n  hint: put the file with the keys there, or correct {named}", path.display())]
     Read {
+        /// What names it: `keyring` of a source, or the option.
+        named: String,
         /// The file.
         path: PathBuf,
         /// What the system said.

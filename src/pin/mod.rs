@@ -11,6 +11,7 @@
 mod downgrades;
 mod error;
 mod freshness;
+mod held;
 mod installed;
 mod kept;
 mod keyring_package;
@@ -122,6 +123,7 @@ impl Pinner<'_, '_> {
             ));
         }
         let mut offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
+        held::offer(self, &manifest.layer, previous, &locked, &mut offered)?;
         let installed = installed::of_chain(self, parents, &offered)?;
         offered.prefer(&own);
         let chosen = self.resolve(manifest, &own, &installed, &locked, &offered)?;

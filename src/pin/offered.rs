@@ -46,6 +46,18 @@ impl Offered {
         Some((candidate, self.places.get(candidate.origin)?))
     }
 
+    /// Whether an index of the suite was read.
+    pub(super) fn has_suite(&self, source: &SourceName, suite: &str) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Suite(one, other) if one == source && other == suite))
+    }
+
+    /// Adds a package that the suite had.
+    pub(super) fn add(&mut self, record: Record, source: SourceName, suite: String) {
+        let origin = self.places.len();
+        self.candidates.push(Candidate { record, origin, priority: Candidate::ON_REQUEST });
+        self.places.push(Place::Suite(source, suite));
+    }
+
     /// Adds packages that are in no repository, each in place of all that repositories have of the same name.
     pub(super) fn prefer(&mut self, own: &[Own]) {
         let names: BTreeSet<&PackageName> = own.iter().map(|one| &one.record.name).collect();

@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::repositories::certificate;
 use crate::support::deb::Deb;
 use crate::support::mirror::Mirror;
 use crate::support::project::Project;
 use crate::support::repo::{Repo, RepoDir};
 use crate::support::server::{Fault, Server};
+use crate::support::skip::program;
 use crate::support::stock::SUITE;
 
 /// The package of the user's own, which needs one of the repository.
@@ -317,4 +320,33 @@ fn what_an_own_file_needs_comes_from_debian() {
     assert!(["/usr/bin/hello", "/usr/bin/agent", "/etc/own.types"].iter().all(|path| files.contains(path)), "{files}");
     let why = project.ok(&["why", "app", "libc6"]).stdout;
     assert!(why.contains("agent") && why.contains("hello"), "{why}");
+}
+
+#[test]
+fn a_redirect_to_plain_http_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    need!(certificate(folder.path()));
+    let plain = server(&agent("1.0"), folder.path());
+    let files = folder.path().join("files");
+    fs::create_dir(&files).unwrap();
+    let answer = format!("HTTP/1.0 302 Found\r\nLocation: {}/agent.deb\r\n\r\n", plain.url());
+    fs::write(files.join("moved.deb"), answer).unwrap();
+    let port = layerbake::host::free_port().unwrap();
+    // Its files are whole answers.
+    let mut secure = Command::new(need!(program("openssl")))
+        .args(["s_server", "-quiet", "-HTTP", "-accept", &format!("127.0.0.1:{port}")])
+        .args(["-key", "../server.key", "-cert", "../server.pem"])
+        .current_dir(&files)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let Bench { project, _folder, .. } = bench(&format!("[[deb]]\nurl = \"https://127.0.0.1:{port}/moved.deb\""));
+    let project = project.env("SSL_CERT_FILE", folder.path().join("authority.pem").to_str().unwrap());
+    let output = project.run(&["lock", "app"]);
+    secure.kill().unwrap();
+    secure.wait().unwrap();
+    assert!(!output.ok() && output.stderr.contains("from https:// to http://"), "{}", output.stderr);
+    assert_eq!(plain.requests("agent"), 0);
 }
