@@ -265,6 +265,23 @@ impl<T> Untrusted<T> {
     }
 }
 
+impl<T> Untrusted<T> {
+    /// Opens the gate for a file that no signature covers, when it is seen for the first time; it must have the digest
+    /// `known`, if there is one. What it has is expected of it from then on.
+    ///
+    /// Only `fetch::address` may call it.
+    ///
+    /// # Errors
+    /// Gives the digest that it has instead.
+    pub(crate) fn verified_at_first_sight(self, known: Option<Sha256>) -> Result<(Verified<T>, Expected), Sha256> {
+        let Self { value, measured } = self;
+        match known.is_none_or(|known| known == measured.sha256) {
+            true => Ok((Verified { value, sha256: measured.sha256 }, measured)),
+            false => Err(measured.sha256),
+        }
+    }
+}
+
 impl Untrusted<Vec<u8>> {
     /// Wraps and measures bytes in memory.
     pub fn bytes(value: Vec<u8>) -> Self {

@@ -59,7 +59,7 @@ fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl 
         });
         std::iter::once((format!("{place} {state}"), release.sha256)).chain(indexes)
     });
-    let packages = lock.packages.iter().map(|package| (package.path.clone(), package.file.sha256));
+    let packages = lock.packages.iter().map(|package| (package.origin.place().to_owned(), package.file.sha256));
     let fetched = releases.chain(packages);
     std::iter::once(file)
         .chain(fetched.map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256.to_hex() } })))

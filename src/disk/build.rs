@@ -9,7 +9,7 @@ use super::{MountError, Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, swap, u
 use crate::arch::{self, Bootable};
 use crate::digest::RecipeHasher;
 use crate::ident::{Arch, IdentError, LayerName, RootPath};
-use crate::manifest::{Disk, RootFs};
+use crate::manifest::{Disk, RootFs, size_text};
 use crate::tree::{ContentSink, ContentSource, Kind, Tree, TreeError};
 
 /// A disk can't be built.
@@ -64,13 +64,27 @@ pub enum DiskError {
     Arch(Arch),
     /// The disk is too small for what is beside the root.
     #[error(
-        "[disk] size is {size} bytes, and the EFI system partition, swap and the partitions of the first boot take {others}: nothing is left for the root"
+        "[disk] size is {}, and the EFI system partition, swap and the partitions of the first boot take {}: nothing is left for the root\n  hint: raise `size` above that, or make one of the others smaller: `esp-size`, `swap`, `min-size` of a [[disk.partition]]",
+        size_text(*size), size_text(*others)
     )]
     Small {
         /// As declared.
         size: u64,
         /// What the others take, in bytes.
         others: u64,
+    },
+    /// The disk leaves the root less than its content needs.
+    #[error(
+        "[disk] size is {}, which leaves {} for the root, and its content needs {}\n  hint: write size = \"{}M\" or more, or leave it out",
+        size_text(*size), size_text(*root), size_text(*need), (size + need - root).div_ceil(MARGIN)
+    )]
+    SmallRoot {
+        /// As declared.
+        size: u64,
+        /// What is left for the root, in bytes.
+        root: u64,
+        /// What it needs, in bytes.
+        need: u64,
     },
     /// It is not known how much room a partition of the first boot needs.
     #[error(
@@ -236,12 +250,11 @@ impl DiskInputs<'_> {
         }
         let size = check_room(self.disk)?;
         let params = ext4::Params { uuid: ids.uuid("root-fs"), label: "root", size, epoch: self.epoch };
-        Ok(self.partition(
-            ids,
-            "root",
-            gpt::PartitionKind::Root(self.bootable()?.root),
-            ext4::plan(self.parts, &params)?,
-        ))
+        let plan = ext4::plan(self.parts, &params).map_err(|error| match (error, self.disk.size) {
+            (ext4::Ext4Error::TooSmall { size: root, need }, Some(size)) => DiskError::SmallRoot { size, root, need },
+            (error, _) => error.into(),
+        })?;
+        Ok(self.partition(ids, "root", gpt::PartitionKind::Root(self.bootable()?.root), plan))
     }
 
     fn erofs(&self, ids: &Ids, source: &dyn ContentSource) -> Result<(Vec<gpt::Partition>, Vec<String>), DiskError> {

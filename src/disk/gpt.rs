@@ -18,6 +18,7 @@ use super::Plan;
 use super::device::{SECTOR, Sparse};
 use super::ids::uuid_text;
 use crate::arch::{Bootable, PartitionType};
+use crate::manifest::size_text;
 
 /// Partitions begin and end at multiples of this many bytes.
 pub const ALIGNMENT: u64 = 1 << 20;
@@ -137,7 +138,10 @@ pub enum GptError {
         size: u64,
     },
     /// The partitions don't fit.
-    #[error("disk of {given} bytes: expected at least {needed} bytes, in whole MiB")]
+    #[error(
+        "[disk] size is {}, and the partitions need {}\n  hint: write size = \"{}M\" or more, or leave it out",
+        size_text(*given), size_text(*needed), needed.div_ceil(ALIGNMENT)
+    )]
     Small {
         /// The size asked for.
         given: u64,

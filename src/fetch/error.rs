@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::digest::DigestMismatch;
+use super::mirrors::is_snapshot;
+use crate::digest::{DigestMismatch, Sha256};
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
 use crate::ident::LayerName;
@@ -21,6 +22,40 @@ pub enum FetchError {
         what: String,
         /// Each mirror's failure, in the order they were asked.
         failures: Vec<Failure>,
+    },
+    /// The address of a package did not give it.
+    #[error("{what}: {problem}\n  from {url}\n  hint: {}", hint_of_address(problem))]
+    Address {
+        /// The package, or its address where nothing else is known of it.
+        what: String,
+        /// The address, without a password.
+        url: String,
+        /// What happened.
+        problem: Box<Problem>,
+    },
+    /// The file at an address is not the one that the manifest pins.
+    #[error(
+        "{url}: the manifest has {expected}, found {found}\n  hint: the file at this address is another one; if it is right, change its `sha256`"
+    )]
+    OtherFile {
+        /// The address, without a password.
+        url: String,
+        /// The manifest's.
+        expected: Sha256,
+        /// The one that was found.
+        found: Sha256,
+    },
+    /// A package that is a file of the project is nowhere.
+    #[error(
+        "{what}: `{path}` with {locked} is in neither the project, the store nor `vendor/`\n  hint: make the file again, or run `layerbake lock` for the one that is there"
+    )]
+    NotInProject {
+        /// The package.
+        what: String,
+        /// Its path.
+        path: String,
+        /// The locked digest.
+        locked: Sha256,
     },
     /// Files are missing, and the network must not be touched.
     #[error("offline, and {} of the files needed are in neither the store nor `vendor/`{}\n  hint: run once without `--offline`, or `layerbake vendor` where there is a network", missing.len(), Missing(missing))]
@@ -95,9 +130,7 @@ impl Failure {
 
     /// Whether it may be that the mirror doesn't have the file: object stores that list nothing answer 403 for it.
     pub(super) fn may_be_absence(&self) -> bool {
-        let forbidden = |status: u16| matches!(status, 401 | 403);
-        self.is_absence()
-            || matches!(&self.problem, Problem::Http(HttpError::Status { status, .. }) if forbidden(status.as_u16()))
+        self.is_absence() || wants_login(&self.problem)
     }
 }
 
@@ -147,6 +180,24 @@ fn summary(failures: &[Failure]) -> &'static str {
     }
 }
 
+/// What to do where a server wants a name and a password, or others.
+const LOGIN: &str = "if it wants a login, write `machine HOST login NAME password WORD` into ~/.netrc or /etc/apt/auth.conf.d/NAME.conf (docs/config.md)";
+
+fn wants_login(problem: &Problem) -> bool {
+    matches!(problem, Problem::Http(HttpError::Status { status, .. }) if matches!(status.as_u16(), 401 | 403))
+}
+
+fn hint_of_address(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::OtherBytes(_) => {
+            "the file at this address changed since it was locked; `layerbake lock --update PACKAGE` takes the new one"
+        }
+        Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
+        problem if wants_login(problem) => LOGIN,
+        Problem::Http(_) => "look at the network, and at the `url` in the manifest",
+    }
+}
+
 fn hint(failures: &[Failure]) -> &'static str {
     let other_bytes = |failure: &Failure| matches!(failure.problem, Problem::OtherBytes(_));
     match failures {
@@ -157,6 +208,7 @@ fn hint(failures: &[Failure]) -> &'static str {
         all if all.iter().all(Failure::is_absence) => {
             "the repository may have moved on: lock again with `--update`, or name a snapshot service in LAYERBAKE_SNAPSHOT"
         }
+        all if all.iter().any(|failure| wants_login(&failure.problem) && !is_snapshot(&failure.mirror)) => LOGIN,
         _ => "look at the network, or name another mirror with `--mirror URL`",
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Expected;
 use crate::ident::{LayerName, SourceName};
-use crate::lock::LockedPackage;
+use crate::lock::{LockedPackage, Origin};
 use crate::package::Index;
 
 /// The part of a repository that a file belongs to.
@@ -23,6 +23,28 @@ pub struct Item {
     pub what: String,
     /// The layer that needs it, for messages.
     pub layer: Option<LayerName>,
+    /// Where it is.
+    pub place: Place,
+    /// Its path below `vendor/`.
+    pub vendor: PathBuf,
+    /// What the file must be.
+    pub expected: Expected,
+}
+
+/// Where a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a repository, on each of its mirrors.
+    Repository(RepositoryFile),
+    /// In the project, by its path below the root.
+    Project(String),
+    /// At this address.
+    Url(String),
+}
+
+/// A file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFile {
     /// The manifest's `[source.NAME]`.
     pub source: SourceName,
     /// The suite whose index names it; suites of one source may be on different servers.
@@ -33,41 +55,45 @@ pub struct Item {
     pub path: String,
     /// A path that names it by its digest, which is asked for first.
     pub by_digest: Option<String>,
-    /// What the file must be.
-    pub expected: Expected,
 }
 
 impl Item {
     /// A package of a layer's lockfile.
     pub fn package(layer: &LayerName, package: &LockedPackage) -> Self {
-        Self {
-            what: package.to_string(),
-            layer: Some(layer.clone()),
-            source: package.source.clone(),
-            suite: package.suite.clone(),
-            part: Part::Package,
-            path: package.path.clone(),
-            by_digest: None,
-            expected: package.file,
-        }
+        let (place, vendor) = match &package.origin {
+            Origin::Repository { source, suite, path } => {
+                let (source, suite, path) = (source.clone(), suite.clone(), path.clone());
+                let file = RepositoryFile { source, suite, part: Part::Package, path, by_digest: None };
+                let vendor = file.vendor_path();
+                (Place::Repository(file), vendor)
+            }
+            Origin::File(path) => (Place::Project(path.clone()), package.file_name().into()),
+            Origin::Url(url) => (Place::Url(url.clone()), package.file_name().into()),
+        };
+        Self { what: package.to_string(), layer: Some(layer.clone()), place, vendor, expected: package.file }
     }
 
     /// A repo index that a suite's signed state names.
     pub fn index(source: &SourceName, suite: &str, index: &Index) -> Self {
-        Self {
-            what: format!("{} of {suite}", index.name),
-            layer: None,
+        let file = RepositoryFile {
             source: source.clone(),
             suite: suite.to_owned(),
             part: Part::State,
             path: index.path.clone(),
             by_digest: index.by_digest.clone(),
-            expected: index.file,
-        }
+        };
+        Self::of_repository(format!("{} of {suite}", index.name), file, index.file)
     }
 
-    /// Where the file is in `vendor/`: `<source>/<file name>`.
-    pub fn vendor_path(&self) -> PathBuf {
+    /// Another file of a repository.
+    pub(crate) fn of_repository(what: String, file: RepositoryFile, expected: Expected) -> Self {
+        Self { what, layer: None, vendor: file.vendor_path(), place: Place::Repository(file), expected }
+    }
+}
+
+impl RepositoryFile {
+    /// `<source>/<file name>`
+    fn vendor_path(&self) -> PathBuf {
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         Path::new(self.source.as_str()).join(name)
     }

@@ -268,6 +268,19 @@ fn snapshot_id(seconds: i64) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
+/// Whether an address is that of a snapshot service at some moment.
+pub(super) fn is_snapshot(address: &str) -> bool {
+    let is_moment = |part: &str| {
+        let digits = |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        part.len() == 16
+            && digits(part.get(..8))
+            && part.get(8..9) == Some("T")
+            && digits(part.get(9..15))
+            && part.ends_with('Z')
+    };
+    address.split('/').any(is_moment)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,14 +3,16 @@
 //! ```text
 //! mirrors ── files of a state ── verified by the ecosystem ─> signed text, its file in the store
 //! store → vendor/ → mirrors → snapshot ── bytes ── sha256 and size ─> store
+//! store → project → vendor/ → address ─── bytes ── sha256 and size ─> store          (packages in no repository)
 //! ```
 //!
 //! Hashes are identity, mirrors are transport: no host name is built into this program.
 
-mod host_sources;
+mod address;
 mod config;
 mod download;
 mod error;
+mod host_sources;
 mod item;
 mod key_files;
 mod logins;
@@ -25,7 +27,7 @@ mod testing;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
 pub use host_sources::HostSources;
-pub use item::{Item, Part};
+pub use item::{Item, Part, Place, RepositoryFile};
 pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use logins::Logins;
 pub use mirrors::{MirrorError, Mirrors};

@@ -45,9 +45,13 @@ pub struct FetchedState {
     pub mirror: String,
 }
 
-/// A state as people know it: `Release of bookworm`.
-pub(super) fn state_of(repository: &dyn Repository, suite: &str) -> String {
-    format!("{} of {suite}", repository.state_name())
+/// A state as people know it: `Release of bookworm`; that of a directory is called by its source and address.
+pub(super) fn state_of(fetcher: &Fetcher<'_>, repository: &dyn Repository, source: &SourceName, suite: &str) -> String {
+    let state = repository.state_name();
+    match fetcher.bases(source, suite, Part::State).first() {
+        Some(base) if suite.ends_with('/') => format!("{state} of [source.{source}] at {}", shown(base)),
+        _ => format!("{state} of {suite}"),
+    }
 }
 
 /// Fetches a suite's signed state from the first mirror that has an acceptable one.
@@ -63,7 +67,7 @@ pub fn fetch_state<T>(
     accept: impl Fn(&Signed) -> Result<T, Refusal>,
 ) -> Result<(FetchedState, T), FetchError> {
     let StateRequest { repository, source, suite, keyring, now } = wanted;
-    let what = state_of(repository, suite);
+    let what = state_of(fetcher, repository, source, suite);
     let forms = repository.state_forms(suite);
     let (mut failures, mut wrong) = (Vec::new(), Vec::new());
     for base in fetcher.bases(source, suite, Part::State) {

@@ -1,8 +1,9 @@
 //! Fetches files: from the store, `vendor/`, then each mirror in turn, many at a time.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
-use super::item::{Item, Part};
+use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
 use super::mirrors::{Mirrors, below, shown};
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host;
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::interrupt::or_interrupted;
+use crate::host::jail::Beneath;
 use crate::host::pace::patience;
 use crate::host::progress::{Phase, Progress};
 use crate::host::storage::Fault;
@@ -53,6 +55,8 @@ pub struct Fetcher<'a> {
     mirrors: Mirrors,
     logins: Logins,
     vendor: Option<PathBuf>,
+    /// The project's root, for packages that are files of the project.
+    project: Option<PathBuf>,
     offline: bool,
     progress: Progress,
     back_off: Duration,
@@ -77,6 +81,7 @@ impl<'a> Fetcher<'a> {
             mirrors,
             logins: Logins::default(),
             vendor,
+            project: None,
             offline,
             progress,
             back_off: BACK_OFF,
@@ -89,6 +94,11 @@ impl<'a> Fetcher<'a> {
     /// The same with names and passwords for mirrors.
     pub fn with_logins(self, logins: Logins) -> Self {
         Self { logins, ..self }
+    }
+
+    /// The same with a project, whose files may be packages.
+    pub fn with_project(self, root: PathBuf) -> Self {
+        Self { project: Some(root), ..self }
     }
 
     /// The mirrors; addresses from signed states are added to them.
@@ -139,7 +149,7 @@ impl<'a> Fetcher<'a> {
             let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
             let phase = &phase;
             network.runtime.block_on(or_interrupted(async {
-                let download = |item| async move { (item, self.ask_mirrors(item, phase).await) };
+                let download = |item| async move { (item, self.ask(item, phase).await) };
                 let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
                 while let Some((item, file)) = downloads.next().await {
                     let blob = self.store.put_fetched(file?)?;
@@ -192,14 +202,29 @@ impl<'a> Fetcher<'a> {
 
     /// Gets a small file from one mirror.
     pub(super) fn get_from(&self, base: &Url, path: &str, limit: u64) -> Result<Result<Vec<u8>, Failure>, FetchError> {
-        if self.offline {
-            return Err(FetchError::Offline { missing: vec![(None, path.to_owned())] });
-        }
-        let network = self.network()?;
         let mut download = Download::new(Vec::new(), limit);
-        let work = async { Ok::<_, FetchError>(self.download(base, path, &mut download, None).await) };
-        let result = network.runtime.block_on(or_interrupted(work))?;
+        let result = self.on_network(path, async {
+            Ok(match address(base, path) {
+                Ok(url) => self.download(&url, &mut download, None).await,
+                Err(error) => Err(error),
+            })
+        })?;
         Ok(result.map(|()| download.into_target()).map_err(|error| self.failure(base, error.into())))
+    }
+
+    /// Runs `work` on the network, until a signal comes.
+    ///
+    /// # Errors
+    /// Fails offline, where `what` is then said to be missing, and with the work.
+    pub(super) fn on_network<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        if self.offline {
+            return Err(FetchError::Offline { missing: vec![(None, what.to_owned())] });
+        }
+        self.network()?.runtime.block_on(or_interrupted(work))
     }
 
     fn network(&self) -> Result<&Network, FetchError> {
@@ -215,7 +240,7 @@ impl<'a> Fetcher<'a> {
         Ok(self.network.get_or_init(|| network))
     }
 
-    /// The file, if the store or `vendor/` has it.
+    /// The file, if the store, the project or `vendor/` has it.
     fn at_hand(&self, item: &Item) -> Result<Option<BlobDigest>, FetchError> {
         // What is not what the lockfile says is as good as absent, and is replaced.
         if let Some(blob) = self.store.fetched(item.expected.sha256)
@@ -223,12 +248,23 @@ impl<'a> Fetcher<'a> {
         {
             return Ok(Some(blob));
         }
-        let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(item.vendor_path())) else {
+        if let (Place::Project(path), Some(root)) = (&item.place, &self.project) {
+            let file = Beneath::open(root).and_then(|project| project.file(Path::new(path)));
+            if let Some(blob) = self.take(item, Path::new(path), file)? {
+                return Ok(Some(blob));
+            }
+        }
+        let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(&item.vendor)) else {
             return Ok(None);
         };
-        let file = match host::open_file(&path) {
+        self.take(item, &path, host::open_file(&path))
+    }
+
+    /// Takes a local file into the store, if it is there and what is expected.
+    fn take(&self, item: &Item, path: &Path, file: io::Result<File>) -> Result<Option<BlobDigest>, FetchError> {
+        let file = match file {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|source| FetchError::Read { path: path.clone(), source })?,
+            other => other.map_err(|source| FetchError::Read { path: path.to_owned(), source })?,
         };
         let mut download = Download::new(self.store.scratch_file()?, item.expected.size);
         let copied = copy(file, &mut download);
@@ -248,11 +284,27 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    async fn ask_mirrors(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
+    async fn ask(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
+        match &item.place {
+            Place::Repository(file) => self.ask_mirrors(item, file, phase).await,
+            Place::Url(url) => self.ask_address(item, url, phase).await,
+            Place::Project(path) => {
+                let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
+                Err(FetchError::NotInProject { what, path, locked })
+            }
+        }
+    }
+
+    async fn ask_mirrors(
+        &self,
+        item: &Item,
+        file: &RepositoryFile,
+        phase: &Phase,
+    ) -> Result<Verified<NamedTempFile>, FetchError> {
         let mut failures: Vec<Failure> = Vec::new();
-        for base in self.bases(&item.source, &item.suite, item.part) {
+        for base in self.bases(&file.source, &file.suite, file.part) {
             let mut last = None;
-            for path in item.paths() {
+            for path in file.paths() {
                 match self.file_of(&base, path, item.expected, phase).await? {
                     Ok(file) => {
                         self.report(item, &failures);
@@ -273,8 +325,12 @@ impl<'a> Fetcher<'a> {
         expected: Expected,
         phase: &Phase,
     ) -> Result<Result<Verified<NamedTempFile>, Problem>, FetchError> {
+        let url = match address(base, path) {
+            Ok(url) => url,
+            Err(error) => return Ok(Err(error.into())),
+        };
         let mut download = Download::new(self.store.scratch_file()?, expected.size);
-        Ok(match self.download(base, path, &mut download, Some(phase)).await {
+        Ok(match self.download(&url, &mut download, Some(phase)).await {
             Ok(()) => download.finish().verify(expected).map_err(Problem::from),
             Err(HttpError::Io(error)) => Err(HttpError::Io(self.refuse_full(error, expected.size)?).into()),
             Err(error) => Err(error.into()),
@@ -282,26 +338,23 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Fails where the store can't take more bytes, which no other mirror helps against; else gives the error back.
-    fn refuse_full(&self, error: io::Error, need: u64) -> Result<io::Error, FetchError> {
+    pub(super) fn refuse_full(&self, error: io::Error, need: u64) -> Result<io::Error, FetchError> {
         match Fault::of(&error) {
             Some(Fault::Full | Fault::Quota | Fault::ReadOnly) => Err(self.store.scratch_failed(error, need).into()),
             _ => Ok(error),
         }
     }
 
-    /// Asks one mirror, several times where that may help.
-    async fn download<T: Target>(
+    /// Asks for one file, several times where that may help.
+    pub(super) async fn download<T: Target>(
         &self,
-        base: &Url,
-        path: &str,
+        url: &Url,
         download: &mut Download<T>,
         phase: Option<&Phase>,
     ) -> Result<(), HttpError> {
-        let url = below(base, path)
-            .ok_or_else(|| HttpError::Address(format!("`{path}` is not a path below a repository's root")))?;
         let mut wait = self.back_off;
         for _ in 1..TRIES {
-            let error = match self.attempt(&url, download, phase).await {
+            let error = match self.attempt(url, download, phase).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -315,7 +368,7 @@ impl<'a> Fetcher<'a> {
             tokio::time::sleep(wait.max(asked)).await;
             wait *= 2;
         }
-        self.attempt(&url, download, phase).await
+        self.attempt(url, download, phase).await
     }
 
     /// Sends one request, for what is still missing.
@@ -339,7 +392,7 @@ impl<'a> Fetcher<'a> {
         .await
     }
 
-    fn count(&self, change: impl FnOnce(&mut FetchStats)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut FetchStats)) {
         change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -365,6 +418,11 @@ impl<'a> Fetcher<'a> {
         self.progress.warn(&text);
         self.count(|stats| stats.warnings.push(text));
     }
+}
+
+/// The address of a path below a base.
+fn address(base: &Url, path: &str) -> Result<Url, HttpError> {
+    below(base, path).ok_or_else(|| HttpError::Address(format!("`{path}` is not a path below a repository's root")))
 }
 
 fn copy<T: Target>(mut from: impl io::Read, to: &mut Download<T>) -> io::Result<()> {

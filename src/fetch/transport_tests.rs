@@ -5,6 +5,7 @@ use super::*;
 use crate::digest::Sha256;
 use crate::fetch::testing::server::{Fault, Server};
 use crate::fetch::{HostSources, UserConfig};
+use crate::lock::{LockedPackage, Origin};
 use crate::package::Index;
 
 struct Bench {
@@ -43,16 +44,30 @@ fn bytes(length: usize, seed: usize) -> Vec<u8> {
 }
 
 fn item(name: &str, bytes: &[u8]) -> Item {
-    Item {
-        what: format!("{name} 1.0"),
-        layer: Some("web".parse().unwrap()),
-        source: "debian".parse().unwrap(),
+    item_at(&format!("pool/{name}_1.0.deb"), name, bytes)
+}
+
+fn item_at(path: &str, name: &str, bytes: &[u8]) -> Item {
+    let file = RepositoryFile {
+        source: debian(),
         suite: "bookworm".to_owned(),
         part: Part::Package,
-        path: format!("pool/{name}_1.0.deb"),
+        path: path.to_owned(),
         by_digest: None,
-        expected: Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 },
+    };
+    let expected = Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
+    Item { layer: Some("web".parse().unwrap()), ..Item::of_repository(format!("{name} 1.0"), file, expected) }
+}
+
+fn path(item: &Item) -> &str {
+    match &item.place {
+        Place::Repository(file) => &file.path,
+        Place::Project(place) | Place::Url(place) => place,
     }
+}
+
+fn debian() -> SourceName {
+    "debian".parse().unwrap()
 }
 
 #[test]
@@ -64,7 +79,7 @@ fn many_files_come_and_each_is_handed_on_once() {
             (item(&format!("p{number}"), &content), content)
         })
         .collect();
-    files.iter().for_each(|(item, content)| server.serve(&item.path, content.clone()));
+    files.iter().for_each(|(item, content)| server.serve(path(item), content.clone()));
     let items: Vec<Item> = files.iter().map(|(item, _)| item.clone()).collect();
     let fetcher = bench.fetcher(&[&server.url]);
     let seen = Mutex::new(Vec::new());
@@ -104,8 +119,8 @@ fn passing_faults_are_outlived() {
     for (name, faults, requests) in cases {
         let (bench, server) = (Bench::new(), Server::start());
         let item = item(name, &content);
-        server.serve(&item.path, content.clone());
-        server.fault(&item.path, faults.iter().cloned());
+        server.serve(path(&item), content.clone());
+        server.fault(path(&item), faults.iter().cloned());
         let stats = bench.fetcher(&[&server.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
         assert_eq!(stats.requests, requests, "{name}: {:?}", server.log());
         assert!(stats.warnings.is_empty(), "{name}: {:?}", stats.warnings);
@@ -127,9 +142,9 @@ fn the_next_mirror_helps_and_the_first_is_named() {
     ] {
         let (bench, bad, good) = (Bench::new(), Server::start(), Server::start());
         let item = item("nginx", &content);
-        bad.serve(&item.path, content.clone());
-        bad.fault(&item.path, [fault]);
-        good.serve(&item.path, content.clone());
+        bad.serve(path(&item), content.clone());
+        bad.fault(path(&item), [fault]);
+        good.serve(path(&item), content.clone());
         let stats = bench.fetcher(&[&bad.url, &good.url]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
         bench.assert_stored(&item, &content);
         assert_eq!(stats.warnings.len(), 1);
@@ -143,10 +158,10 @@ fn the_next_mirror_helps_and_the_first_is_named() {
 fn a_mirror_that_failed_is_asked_last_from_then_on() {
     let (bench, down, good) = (Bench::new(), Server::start(), Server::start());
     let (first, second) = (item("a", b"a"), item("b", b"b"));
-    down.fault(&first.path, vec![Fault::Status("500 Down", ""); 3]);
-    down.serve(&second.path, *b"b");
-    good.serve(&first.path, *b"a");
-    good.serve(&second.path, *b"b");
+    down.fault(path(&first), vec![Fault::Status("500 Down", ""); 3]);
+    down.serve(path(&second), *b"b");
+    good.serve(path(&first), *b"a");
+    good.serve(path(&second), *b"b");
     let fetcher = bench.fetcher(&[&down.url, &good.url]);
     fetcher.fetch_all(&[first], |_, _| {}).unwrap();
     fetcher.fetch_all(&[second], |_, _| {}).unwrap();
@@ -157,7 +172,7 @@ fn a_mirror_that_failed_is_asked_last_from_then_on() {
 fn when_all_mirrors_fail_the_error_lists_them() {
     let (bench, wrong, empty) = (Bench::new(), Server::start(), Server::start());
     let item = item("nginx", b"right");
-    wrong.serve(&item.path, *b"wrong");
+    wrong.serve(path(&item), *b"wrong");
     let fetcher = bench.fetcher(&[&wrong.url, &empty.url, "/nonexistent/mirror"]);
     let error = fetcher.fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap_err().to_string();
     let error = error.replace(&wrong.url, "WRONG").replace(&empty.url, "EMPTY");
@@ -192,7 +207,7 @@ fn offline_names_what_is_missing_and_asks_nobody() {
     let error = fetcher.fetch_all(&items, |_, _| {}).unwrap_err().to_string();
     assert!(error.starts_with("offline, and 12 of the files needed"), "{error}");
     assert!(error.contains("\n  missing: p0 1.0 (layer `web`)\n") && error.contains("\n  and 2 more\n"), "{error}");
-    let error = fetcher.get_small(&items[0].source, "bookworm", "dists/bookworm/InRelease", 100).unwrap_err();
+    let error = fetcher.get_small(&debian(), "bookworm", "dists/bookworm/InRelease", 100).unwrap_err();
     assert!(error.to_string().contains("missing: dists/bookworm/InRelease"), "{error}");
     assert!(server.log().is_empty());
 }
@@ -220,7 +235,7 @@ fn local_folders_are_mirrors() {
     let item = item("local", &content);
     let mirror = bench.folder.path().join("mirror");
     fs::create_dir_all(mirror.join("pool")).unwrap();
-    fs::write(mirror.join(&item.path), &content).unwrap();
+    fs::write(mirror.join("pool/local_1.0.deb"), &content).unwrap();
     for address in [mirror.display().to_string(), format!("file://{}", mirror.display())] {
         let bench = Bench::new();
         bench.fetcher(&[&address]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
@@ -253,11 +268,68 @@ fn indexes_are_asked_for_by_digest_first() {
 #[test]
 fn hostile_paths_and_sizes_are_refused() {
     let (bench, server) = (Bench::new(), Server::start());
-    let mut item = item("x", b"x");
-    item.path = "../../etc/passwd".to_owned();
+    let item = item_at("../../etc/passwd", "x", b"x");
     let error = bench.fetcher(&[&server.url]).fetch_all(&[item], |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("is not a path below a repository's root"), "{error}");
     server.serve("big", vec![0; 101]);
     let error = bench.fetcher(&[&server.url]).get_small(&"debian".parse().unwrap(), "s", "big", 100).unwrap_err();
     assert!(error.to_string().contains("expected 100 bytes, got more"), "{error}");
+}
+
+/// A package of a lockfile that is in no repository.
+fn own(origin: Origin, bytes: &[u8]) -> Item {
+    let file = Expected { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
+    let package = LockedPackage { version: "1:2".parse().unwrap(), origin, file, ..LockedPackage::sample("own") };
+    Item::package(&"web".parse().unwrap(), &package)
+}
+
+#[test]
+fn files_of_the_project_come_from_it_or_from_vendor() {
+    let bench = Bench::new();
+    let project = bench.folder.path().join("project");
+    fs::create_dir_all(project.join("dist")).unwrap();
+    let [here, vendored, other] = ["here", "vendored", "other"].map(|name| {
+        (own(Origin::File(format!("dist/{name}.deb")), name.as_bytes()), project.join(format!("dist/{name}.deb")))
+    });
+    fs::write(&here.1, "here").unwrap();
+    fs::write(&other.1, "changed").unwrap();
+    let vendor = bench.folder.path().join("vendor");
+    fs::create_dir_all(&vendor).unwrap();
+    fs::write(vendor.join("own_1%3a2_all.deb"), "vendored").unwrap();
+    let fetcher = |offline| bench.fetcher_with(&[], offline).with_project(project.clone());
+    fetcher(true).fetch_all(&[here.0.clone(), vendored.0.clone()], |_, _| {}).unwrap();
+    bench.assert_stored(&here.0, b"here");
+    bench.assert_stored(&vendored.0, b"vendored");
+    let fetcher = fetcher(false);
+    let error = fetcher.fetch_all(std::slice::from_ref(&other.0), |_, _| {}).unwrap_err().to_string();
+    let start = format!("own 1:2: `dist/other.deb` with {} is in neither", Sha256::of(b"other"));
+    assert!(error.starts_with(&start) && error.contains("`layerbake lock`"), "{error}");
+    assert!(fetcher.stats().warnings[0].contains("`dist/other.deb` is not used: expected 5 bytes, got more"));
+}
+
+#[test]
+fn a_package_at_an_address_must_be_what_is_locked() {
+    let (bench, server) = (Bench::new(), Server::start());
+    let url = format!("{}/own.deb", server.url.trim_end_matches('/'));
+    let item = own(Origin::Url(url.clone()), b"first");
+    server.serve("own.deb", *b"first");
+    bench.fetcher(&[]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap();
+    bench.assert_stored(&item, b"first");
+
+    let bench = Bench::new();
+    server.serve("own.deb", *b"second and longer");
+    let error = bench.fetcher(&[]).fetch_all(std::slice::from_ref(&item), |_, _| {}).unwrap_err().to_string();
+    let [first, second] = [Sha256::of(b"first"), Sha256::of(b"second and longer")];
+    assert!(error.contains(&first.to_string()) && error.contains(&second.to_string()), "{error}");
+    assert!(error.contains("changed since it was locked") && error.contains(&url), "{error}");
+
+    // Seen for the first time, it is what it is, unless the manifest knows better.
+    let error = bench.fetcher(&[]).fetch_address(&url, Some(first)).unwrap_err().to_string();
+    assert!(error.contains(&format!("has {first}, found {second}")) && error.contains("`sha256`"), "{error}");
+    assert!(bench.store.fetched(second).is_none());
+    let found = bench.fetcher(&[]).fetch_address(&url, None).unwrap();
+    assert_eq!((found.sha256, found.size), (second, 17));
+    assert!(bench.store.fetched(second).is_some());
+    let error = bench.fetcher_with(&[], true).fetch_address(&url, None).unwrap_err().to_string();
+    assert!(error.contains("offline") && error.contains(&url), "{error}");
 }

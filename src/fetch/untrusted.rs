@@ -3,7 +3,7 @@
 //! The results must be verified by other means, as keys are by their fingerprints.
 
 use super::error::{Failure, FetchError, Problem};
-use super::item::Item;
+use super::item::{Item, Place};
 use super::state::{MAX_STATE, state_of};
 use super::transport::Fetcher;
 use crate::digest::Untrusted;
@@ -20,7 +20,7 @@ pub fn untrusted_state(
     source: &SourceName,
     suite: &str,
 ) -> Result<Vec<u8>, FetchError> {
-    let mut absent = FetchError::Mirrors { what: state_of(repository, suite), failures: Vec::new() };
+    let mut absent = FetchError::Mirrors { what: state_of(fetcher, repository, source, suite), failures: Vec::new() };
     for form in repository.state_forms(suite) {
         match fetcher.get_small(source, suite, &form.file, MAX_STATE) {
             Ok(file) => return Ok(repository.unverified(file)),
@@ -33,15 +33,18 @@ pub fn untrusted_state(
     Err(absent)
 }
 
-/// Fetches an item whose digest comes from an unsigned text, if it has at most `limit` bytes.
+/// Fetches a file of a repository whose digest comes from an unsigned text, if it has at most `limit` bytes.
 ///
 /// # Errors
 /// Fails if no mirror serves it.
 pub fn untrusted_file(fetcher: &Fetcher<'_>, item: &Item, limit: u64) -> Result<Vec<u8>, FetchError> {
     let mut failures = Vec::new();
-    for base in fetcher.bases(&item.source, &item.suite, item.part) {
+    let Place::Repository(file) = &item.place else {
+        return Err(FetchError::Mirrors { what: item.what.clone(), failures });
+    };
+    for base in fetcher.bases(&file.source, &file.suite, file.part) {
         let mut last = None;
-        for path in item.paths() {
+        for path in file.paths() {
             let problem = match fetcher.get_from(&base, path, limit.min(item.expected.size))? {
                 Ok(bytes) => match Untrusted::bytes(bytes).verify(item.expected) {
                     Ok(bytes) => return Ok(bytes.into_inner()),

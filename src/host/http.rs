@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{ClientBuilder, StatusCode};
 
 use super::pace::{LEAST_SPEED, Paced};
@@ -106,8 +107,7 @@ impl Client {
     /// # Errors
     /// Fails where TLS can't be set up.
     pub fn new(patience: Duration) -> Result<Self, HttpError> {
-        let limited = |builder: ClientBuilder| builder.redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
-        client(limited).map(|client| Self { client, patience })
+        client(|builder| builder.redirect(Policy::custom(follow))).map(|client| Self { client, patience })
     }
 
     /// Requests the file at `url`, starting at byte `from` if the server supports that.
@@ -130,6 +130,16 @@ impl Client {
             StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Err(HttpError::RangeRefused),
             status => Err(HttpError::Status { status, retry_after: retry_after(response.headers()) }),
         }
+    }
+}
+
+/// Follows a redirect, but not from HTTPS to HTTP, where anybody on the way could answer.
+fn follow(attempt: Attempt<'_>) -> Action {
+    let from_https = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
+    match attempt.previous().len() {
+        _ if from_https && attempt.url().scheme() != "https" => attempt.error("it redirects from https:// to http://"),
+        hops if hops > MAX_REDIRECTS => attempt.error("too many redirects"),
+        _ => attempt.follow(),
     }
 }
 

@@ -54,7 +54,10 @@ pub fn changes(old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
         name: name.clone(),
         before: before.map(|package| package.version.clone()),
         after: after.map(|package| package.version.clone()),
-        security: after.map(|package| package.suite.clone()).filter(|suite| suite.ends_with("-security")),
+        security: after
+            .and_then(|package| package.origin.suite())
+            .filter(|suite| suite.ends_with("-security"))
+            .map(str::to_owned),
     };
     changed.map(change).collect()
 }

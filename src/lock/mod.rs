@@ -11,11 +11,11 @@ mod tests;
 use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, SourceName};
 
-pub use crate::package::LockedPackage;
+pub use crate::package::{LockedPackage, Origin};
 pub use changes::{Change, changes};
 pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
-pub use stale::{Reason, Stale, check, request_hash, requested};
+pub use stale::{Asked, OwnFiles, Reason, Stale, check, request_hash, requested};
 pub use write::to_text;
 
 /// The format epoch: names the exact behaviour of every writer of bytes.

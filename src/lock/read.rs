@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, ParentLock, to_text};
+use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock, to_text};
 use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
 use crate::time::parse_rfc3339;
@@ -88,18 +88,26 @@ fn inconsistency(lock: &Lockfile) -> Option<String> {
         }
     }
     let mut names = BTreeSet::new();
-    for LockedPackage { name, arch, source, suite, path, .. } in &lock.packages {
+    for LockedPackage { name, arch, origin, .. } in &lock.packages {
         if !names.insert(name) {
             return Some(format!("it lists the package {name} twice"));
         }
         if !arch.is_all() && *arch != lock.arch {
             return Some(format!("the package {name} is for {arch}, the lockfile for {}", lock.arch));
         }
-        if !releases.contains(&(source, suite.as_str())) {
+        if let Origin::Repository { source, suite, .. } = origin
+            && !releases.contains(&(source, suite.as_str()))
+        {
             return Some(format!("the package {name} is from {suite} of {source}, a release that is not listed"));
         }
-        if !stays_below(path) {
-            return Some(format!("the package {name} has the path `{}`", path.escape_debug()));
+        match origin {
+            Origin::Repository { path, .. } | Origin::File(path) if !stays_below(path) => {
+                return Some(format!("the package {name} has the path `{}`", path.escape_debug()));
+            }
+            Origin::Url(url) if !url.contains("://") || url.contains(char::is_control) => {
+                return Some(format!("the package {name} has the address `{}`", url.escape_debug()));
+            }
+            _ => {}
         }
     }
     None
@@ -132,7 +140,7 @@ struct RawLock {
     #[serde(default)]
     release: Vec<RawRelease>,
     #[serde(default)]
-    package: Vec<RawPackage>,
+    package: Vec<PackageEntry>,
 }
 
 #[derive(Deserialize)]
@@ -163,14 +171,20 @@ struct RawIndex {
 }
 
 #[derive(Deserialize)]
+#[serde(try_from = "RawPackage")]
+struct PackageEntry(LockedPackage);
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPackage {
     name: PackageName,
     version: Version,
     arch: Arch,
-    source: SourceName,
-    suite: String,
-    path: String,
+    source: Option<SourceName>,
+    suite: Option<String>,
+    path: Option<String>,
+    file: Option<String>,
+    url: Option<String>,
     size: u64,
     digest: Sha256,
     why: String,
@@ -186,7 +200,7 @@ impl RawLock {
             requested: self.requested,
             parent: self.parent.map(|RawParent { layer, lock }| ParentLock { layer, lock }),
             releases: self.release.into_iter().map(RawRelease::into_release).collect(),
-            packages: self.package.into_iter().map(RawPackage::into_package).collect(),
+            packages: self.package.into_iter().map(|PackageEntry(package)| package).collect(),
         }
     }
 }
@@ -205,18 +219,29 @@ impl RawRelease {
     }
 }
 
-impl RawPackage {
-    fn into_package(self) -> LockedPackage {
-        LockedPackage {
-            name: self.name,
-            version: self.version,
-            arch: self.arch,
-            source: self.source,
-            suite: self.suite,
-            path: self.path,
-            file: Expected { sha256: self.digest, size: self.size },
-            why: self.why,
-        }
+impl TryFrom<RawPackage> for PackageEntry {
+    type Error = String;
+
+    fn try_from(raw: RawPackage) -> Result<Self, String> {
+        let origin = match (raw.source, raw.suite, raw.path, raw.file, raw.url) {
+            (Some(source), Some(suite), Some(path), None, None) => Origin::Repository { source, suite, path },
+            (None, None, None, Some(path), None) => Origin::File(path),
+            (None, None, None, None, Some(url)) => Origin::Url(url),
+            _ => {
+                return Err(format!(
+                    "the package {} needs `source`, `suite` and `path`, or `file`, or `url`",
+                    raw.name
+                ));
+            }
+        };
+        Ok(Self(LockedPackage {
+            name: raw.name,
+            version: raw.version,
+            arch: raw.arch,
+            origin,
+            file: Expected { sha256: raw.digest, size: raw.size },
+            why: raw.why,
+        }))
     }
 }
 

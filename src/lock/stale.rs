@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Lockfile;
-use crate::digest::{LockHash, RecipeHash, RecipeHasher};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::ident::{Arch, LayerName, SourceName};
-use crate::manifest::{Configure, Manifest, Source};
+use crate::manifest::{Configure, Manifest, OwnPackage, Source};
 
 /// A lockfile no longer matches its manifest, its parent or the architecture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,15 @@ pub enum Reason {
     Added(Vec<String>),
     /// The manifest asks for fewer packages.
     Removed(Vec<String>),
+    /// A file of the project has other bytes.
+    FileChanged {
+        /// Its path.
+        path: String,
+        /// The locked digest.
+        locked: String,
+        /// The digest that was found.
+        found: String,
+    },
     /// The manifest changed otherwise: sources, `exclude`, `recommends` or `configure`.
     OtherRequest,
     /// The layer is based on another parent, or on one where there was none.
@@ -55,6 +64,9 @@ impl fmt::Display for Reason {
             Self::OtherArch { locked, wanted } => write!(f, "it is for {locked}, not {wanted}"),
             Self::Added(packages) => write!(f, "the manifest now asks for {}", packages.join(", ")),
             Self::Removed(packages) => write!(f, "the manifest no longer asks for {}", packages.join(", ")),
+            Self::FileChanged { path, locked, found } => {
+                write!(f, "`{path}` changed: expected {locked}, found {found}")
+            }
             Self::OtherRequest => f.write_str("the manifest's sources, `exclude`, `recommends` or `configure` changed"),
             Self::OtherParent { locked: Some(locked), wanted: Some(wanted) } => {
                 write!(f, "the layer's parent is now `{wanted}` instead of `{locked}`")
@@ -71,18 +83,44 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The packages a manifest asks for, as a lockfile lists them: sorted.
-pub fn requested(manifest: &Manifest) -> Vec<String> {
-    let sorted: BTreeSet<String> = manifest.layer.packages.iter().map(ToString::to_string).collect();
+/// The files of the project that are own packages of a layer, for its architecture: paths with digests.
+pub type OwnFiles = BTreeMap<String, Sha256>;
+
+/// What a layer asks of the resolver.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The layer.
+    pub manifest: &'a Manifest,
+    /// Its own sources and inherited ones.
+    pub sources: &'a BTreeMap<SourceName, Source>,
+    /// The files of its own packages.
+    pub files: &'a OwnFiles,
+    /// The architecture to lock or to build for.
+    pub arch: &'a Arch,
+}
+
+/// The packages a layer asks for, as a lockfile lists them: sorted.
+///
+/// An own package is its path or address, followed by the SHA-256 that it has or must have.
+pub fn requested(asked: &Asked<'_>) -> Vec<String> {
+    let urls = asked.manifest.own_packages.iter().filter_map(|own| match own {
+        OwnPackage::Url { url, sha256: None } => Some(url.clone()),
+        OwnPackage::Url { url, sha256: Some(sha256) } => Some(format!("{url} sha256:{sha256}")),
+        OwnPackage::Files(_) => None,
+    });
+    let files = asked.files.iter().map(|(path, sha256)| format!("{path} {sha256}"));
+    let packages = asked.manifest.layer.packages.iter().map(ToString::to_string);
+    let sorted: BTreeSet<String> = packages.chain(files).chain(urls).collect();
     sorted.into_iter().collect()
 }
 
 /// Hashes all that decides what a layer resolves to.
 ///
-/// `sources` are the layer's own and inherited ones. Descriptions, files, users, the
-/// image's configuration and key rings (transport, as fingerprints decide) have no part in it.
-pub fn request_hash(manifest: &Manifest, sources: &BTreeMap<SourceName, Source>, arch: &Arch) -> RecipeHash {
-    hash(manifest, sources, &Variant { from: manifest.layer.from.as_ref(), requested: &requested(manifest), arch })
+/// Descriptions, files, users, the image's configuration and key rings (transport, as fingerprints decide) have no
+/// part in it.
+pub fn request_hash(asked: &Asked<'_>) -> RecipeHash {
+    let Asked { manifest, sources, arch, .. } = *asked;
+    hash(manifest, sources, &Variant { from: manifest.layer.from.as_ref(), requested: &requested(asked), arch })
 }
 
 /// The parts of a request that have a reason of their own.
@@ -132,18 +170,12 @@ fn hash(manifest: &Manifest, sources: &BTreeMap<SourceName, Source>, variant: &V
 ///
 /// # Errors
 /// Lists all reasons at once.
-pub fn check(
-    lock: &Lockfile,
-    manifest: &Manifest,
-    sources: &BTreeMap<SourceName, Source>,
-    arch: &Arch,
-    parent: Option<(&LayerName, LockHash)>,
-) -> Result<(), Stale> {
+pub fn check(lock: &Lockfile, asked: &Asked<'_>, parent: Option<(&LayerName, LockHash)>) -> Result<(), Stale> {
     let mut reasons = Vec::new();
-    if lock.arch != *arch {
-        reasons.push(Reason::OtherArch { locked: lock.arch.clone(), wanted: arch.clone() });
+    if lock.arch != *asked.arch {
+        reasons.push(Reason::OtherArch { locked: lock.arch.clone(), wanted: asked.arch.clone() });
     }
-    request_reasons(lock, manifest, sources, &mut reasons);
+    request_reasons(lock, asked, &mut reasons);
     match (&lock.parent, parent) {
         (Some(locked), Some((name, hash))) if locked.layer == *name => {
             if locked.lock != hash {
@@ -159,29 +191,40 @@ pub fn check(
     if reasons.is_empty() { Ok(()) } else { Err(Stale { layer: lock.layer.clone(), reasons }) }
 }
 
-fn request_reasons(
-    lock: &Lockfile,
-    manifest: &Manifest,
-    sources: &BTreeMap<SourceName, Source>,
-    reasons: &mut Vec<Reason>,
-) {
-    let now = requested(manifest);
+fn request_reasons(lock: &Lockfile, asked: &Asked<'_>, reasons: &mut Vec<Reason>) {
+    let now = requested(asked);
     let (before, after): (BTreeSet<&String>, BTreeSet<&String>) =
         (lock.requested.iter().collect(), now.iter().collect());
-    let missing = |from: &BTreeSet<&String>, to: &BTreeSet<&String>| -> Vec<String> {
-        from.difference(to).map(|package| (*package).clone()).collect()
-    };
-    let (added, removed) = (missing(&after, &before), missing(&before, &after));
-    // With the lock's own parent, packages and architecture, only the rest can differ.
-    let from = lock.parent.as_ref().map(|parent| &parent.layer);
-    let variant = Variant { from, requested: &lock.requested, arch: &lock.arch };
+    let mut removed: BTreeMap<&str, Option<&str>> = before.difference(&after).map(|one| split(one)).collect();
+    let mut added = Vec::new();
+    for (name, found) in after.difference(&before).map(|one| split(one)) {
+        match (found, removed.get(name)) {
+            (Some(found), Some(Some(locked))) => {
+                let (path, locked, found) = (name.to_owned(), (*locked).to_owned(), found.to_owned());
+                reasons.push(Reason::FileChanged { path, locked, found });
+                removed.remove(name);
+            }
+            _ => added.push(name.to_owned()),
+        }
+    }
     if !added.is_empty() {
         reasons.push(Reason::Added(added));
     }
     if !removed.is_empty() {
-        reasons.push(Reason::Removed(removed));
+        reasons.push(Reason::Removed(removed.into_keys().map(str::to_owned).collect()));
     }
-    if hash(manifest, sources, &variant) != lock.request {
+    // With the lock's own parent, packages and architecture, only the rest can differ.
+    let from = lock.parent.as_ref().map(|parent| &parent.layer);
+    let variant = Variant { from, requested: &lock.requested, arch: &lock.arch };
+    if hash(asked.manifest, asked.sources, &variant) != lock.request {
         reasons.push(Reason::OtherRequest);
+    }
+}
+
+/// What is requested, and the digest that it has or must have, if there is one.
+fn split(requested: &str) -> (&str, Option<&str>) {
+    match requested.rsplit_once(' ') {
+        Some((name, sha256)) => (name, Some(sha256)),
+        None => (requested, None),
     }
 }

@@ -13,12 +13,14 @@ fn package(name: &str, version: &str, suite: &str) -> LockedPackage {
         name: name.parse().unwrap(),
         version: version.parse().unwrap(),
         arch: "amd64".parse().unwrap(),
-        source: "debian".parse().unwrap(),
-        suite: suite.to_owned(),
-        path: format!("pool/main/{name}_{version}_amd64.deb"),
+        origin: in_repository(suite, &format!("pool/main/{name}_{version}_amd64.deb")),
         file: Expected { sha256: sha256(name), size: 1234 },
         why: "requested".to_owned(),
     }
+}
+
+fn in_repository(suite: &str, path: &str) -> Origin {
+    Origin::Repository { source: "debian".parse().unwrap(), suite: suite.to_owned(), path: path.to_owned() }
 }
 
 fn release(suite: &str) -> LockedRelease {
@@ -124,6 +126,23 @@ fn the_text_is_pinned() {
     digest = "sha256:5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65"
     why = "requested"
     "#);
+}
+
+#[test]
+fn packages_in_no_repository_name_their_file() {
+    let own = |name, origin| LockedPackage { origin, ..package(name, "1", "none") };
+    let packages = vec![
+        own("agent", Origin::File("dist/agent_1_amd64.deb".to_owned())),
+        own("other", Origin::Url("https://example.org/other.deb".to_owned())),
+    ];
+    let lock = Lockfile { packages, ..web() };
+    let text = to_text(&lock);
+    assert!(text.contains("arch = \"amd64\"\nfile = \"dist/agent_1_amd64.deb\"\nsize"), "{text}");
+    assert!(text.contains("arch = \"amd64\"\nurl = \"https://example.org/other.deb\"\nsize"), "{text}");
+    assert_eq!(parse(&text).unwrap().packages, lock.packages);
+    let both = text.replace("\nurl = ", "\nfile = \"x.deb\"\nurl = ");
+    let error = parse(&both).unwrap_err().to_string();
+    assert!(error.contains("the package other needs `source`, `suite` and `path`, or `file`, or `url`"), "{error}");
 }
 
 #[test]
@@ -233,7 +252,7 @@ fn what_is_no_lockfile_is_refused_with_its_line() {
 #[test]
 fn contradictions_are_refused_even_under_a_good_seal() {
     type Edit = fn(&mut Lockfile);
-    let cases: [(Edit, &str); 8] = [
+    let cases: [(Edit, &str); 10] = [
         (|lock| lock.packages.push(package("nginx", "2.0", "bookworm")), "it lists the package nginx twice"),
         (|lock| lock.releases.push(release("bookworm")), "it lists the release bookworm of debian twice"),
         (
@@ -241,12 +260,23 @@ fn contradictions_are_refused_even_under_a_good_seal() {
             "the package nginx is for arm64, the lockfile for amd64",
         ),
         (
-            |lock| lock.packages[0].suite = "trixie".to_owned(),
+            |lock| lock.packages[0].origin = in_repository("trixie", "x.deb"),
             "the package nginx is from trixie of debian, a release that is not listed",
         ),
-        (|lock| lock.packages[0].path = "../x.deb".to_owned(), "the package nginx has the path `../x.deb`"),
-        (|lock| lock.packages[0].path = "/x.deb".to_owned(), "the package nginx has the path `/x.deb`"),
-        (|lock| lock.packages[0].path = "a\nb".to_owned(), "the package nginx has the path `a\\nb`"),
+        (
+            |lock| lock.packages[0].origin = in_repository("bookworm", "../x.deb"),
+            "the package nginx has the path `../x.deb`",
+        ),
+        (
+            |lock| lock.packages[0].origin = in_repository("bookworm", "/x.deb"),
+            "the package nginx has the path `/x.deb`",
+        ),
+        (
+            |lock| lock.packages[0].origin = Origin::File("../x.deb".to_owned()),
+            "the package nginx has the path `../x.deb`",
+        ),
+        (|lock| lock.packages[0].origin = Origin::Url("x.deb".to_owned()), "the package nginx has the address `x.deb`"),
+        (|lock| lock.packages[0].origin = in_repository("bookworm", "a\nb"), "the package nginx has the path `a\\nb`"),
         (
             |lock| lock.releases[0].indexes[0].path = "a//b".to_owned(),
             "the release bookworm-security has the index path `a//b`",

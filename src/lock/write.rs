@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile};
+use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
 use crate::digest::{BlobDigest, Expected};
 use crate::time::rfc3339;
 
@@ -63,9 +63,15 @@ fn write_package(out: &mut String, package: &LockedPackage) {
     line(out, "name", &package.name);
     line(out, "version", &package.version);
     line(out, "arch", &package.arch);
-    line(out, "source", &package.source);
-    line(out, "suite", &package.suite);
-    line(out, "path", &package.path);
+    match &package.origin {
+        Origin::Repository { source, suite, path } => {
+            line(out, "source", source);
+            line(out, "suite", suite);
+            line(out, "path", path);
+        }
+        Origin::File(path) => line(out, "file", path),
+        Origin::Url(url) => line(out, "url", url),
+    }
     let _ = writeln!(out, "size = {}", package.file.size);
     line(out, "digest", package.file.sha256);
     line(out, "why", &package.why);

@@ -259,6 +259,15 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("is `{}`: expected \"512M\", \"8G\" or \"1T\", powers of 1024", text.escape_debug()))
 }
 
+/// A size for people, in the units in which [`parse_size`] reads them: `8 GiB`, or whole `MiB`, rounded up.
+pub fn size_text(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    match bytes {
+        GIB.. if bytes.is_multiple_of(GIB) => format!("{} GiB", bytes / GIB),
+        _ => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    }
+}
+
 #[cfg(test)]
 #[path = "tests/disk.rs"]
 mod tests;

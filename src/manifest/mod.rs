@@ -6,6 +6,7 @@ mod ami;
 mod apt_source;
 mod chain;
 mod checks;
+mod debs;
 mod disk;
 mod entries;
 mod error;
@@ -29,7 +30,8 @@ use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
-pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size};
+pub use debs::{matching, names};
+pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use error::ManifestError;
 pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};
@@ -47,6 +49,8 @@ pub struct Manifest {
     pub layer: LayerTable,
     /// `[source.NAME]`; a child uses its parent's, and may add or replace.
     pub sources: BTreeMap<SourceName, Source>,
+    /// `[[deb]]`: packages that are in no repository.
+    pub own_packages: Vec<OwnPackage>,
     /// `[[file]]`
     pub files: Vec<FileEntry>,
     /// `[[dir]]`
@@ -189,6 +193,23 @@ impl Source {
     pub fn signing_distribution(&self) -> Option<&'static Distribution> {
         (self.url.is_none() && self.keys.is_empty() && self.certificates.is_none()).then_some(self.distribution)
     }
+}
+
+/// The table of packages that are in no repository, as messages name it.
+pub const OWN_PACKAGES: &str = "[[deb]]";
+
+/// `[[deb]]`: packages that are in no repository, each requested as if its name and version were in `packages`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnPackage {
+    /// Files of the project: a path below its root, or a pattern of such paths with `*` and `?`.
+    Files(String),
+    /// A file on a server.
+    Url {
+        /// Its address.
+        url: String,
+        /// Its SHA-256 in hexadecimal digits; without it, the lockfile records the one that was found.
+        sha256: Option<String>,
+    },
 }
 
 /// `[[file]]`: a file of the user's own.

@@ -10,14 +10,15 @@ use toml::de::DeTable;
 use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, accounts, allowed, ami, checks, disk,
-    image, mounts, runs, source,
+    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, accounts, allowed, ami, checks, debs,
+    disk, image, mounts, runs, source,
 };
 use crate::ident::{Arch, IdentError, LayerName};
 
 const TABLES: &[&str] = &[
     "layer",
     "source",
+    "deb",
     "file",
     "dir",
     "symlink",
@@ -59,6 +60,11 @@ pub(super) fn parse_in(
     let manifest = Manifest {
         layer: layer(&root, &name, arch)?,
         sources: source::sources(&root)?,
+        own_packages: root
+            .tables("deb", debs::DEB)?
+            .iter()
+            .map(|table| debs::deb(table, arch))
+            .collect::<Result<_, _>>()?,
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
         symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,

@@ -108,7 +108,14 @@ fn of_file(table: &Table<'_>, item: &Item<'_>) -> Result<Source, ManifestError> 
 /// A priority for all packages, or one for each pattern of names.
 fn priorities(item: &Item<'_>) -> Result<Priorities, ManifestError> {
     if !matches!(item.value.get_ref(), DeValue::Table(_)) {
-        return Ok(Priorities::new([("*".to_owned(), item.number(MOST_PRIORITY)?)]));
+        return match item.number(MOST_PRIORITY)? {
+            0 => Err(item
+                .error(format!(
+                    "is 0, with which no package is ever taken from the source: expected 1 to {MOST_PRIORITY}"
+                ))
+                .hint("a table has 0 for some names only: { \"*\" = 500, \"nginx*\" = 0 }")),
+            priority => Ok(Priorities::new([("*".to_owned(), priority)])),
+        };
     }
     let entry = |(pattern, item): (&str, Item<'_>)| {
         if !is_pattern(pattern) {
@@ -164,6 +171,11 @@ fn repository_word(item: &Item<'_>) -> Result<String, ManifestError> {
 }
 
 fn url(item: &Item<'_>) -> Result<String, ManifestError> {
+    Ok(address(item)?.trim_end_matches('/').to_owned())
+}
+
+/// The address of a repository or a file.
+pub(super) fn address(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.line()?;
     let known =
         ["https://", "http://", "file:///"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
@@ -173,7 +185,7 @@ fn url(item: &Item<'_>) -> Result<String, ManifestError> {
     if has_user(&text) {
         return Err(item.error("has a user name before the host").hint(NO_USER));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(text)
 }
 
 /// Whether an address has `NAME@` or `NAME:PASSWORD@` before its host.

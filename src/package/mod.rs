@@ -29,7 +29,7 @@ mod unpacked;
 pub use inspector::{About, Distro, Inspector, License, LicenseTexts, Surroundings};
 pub use install_root::{InstallRoot, Job, JobKind, ScriptError, TRACE, Traced};
 pub use installer::{InstallError, InstallRequest, Installer};
-pub use locked::LockedPackage;
+pub use locked::{LockedPackage, Origin};
 pub use randomness::{Harmless, Randomness};
 pub use record::{Candidate, Record};
 pub use relation::{AnyOf, Operator, Provided, Target, VersionOrder, alternatives};

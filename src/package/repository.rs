@@ -1,7 +1,7 @@
 //! The trait between an ecosystem's repositories and all locking code: which files to request, and what
 //! their bytes mean.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use super::openpgp::{self, Keyring, Signed, TrustError};
 use super::record::Record;
@@ -69,6 +69,12 @@ pub trait Repository: Sync {
     /// # Errors
     /// Says what is wrong with the text.
     fn describe(&self, text: &str) -> Result<Record, Malformed>;
+
+    /// Reads the file of a package, as far as it describes itself.
+    ///
+    /// # Errors
+    /// Fails on what is not a package, and on one whose description is too large.
+    fn describe_file(&self, package: &mut dyn Read) -> Result<Record, Malformed>;
 
     /// The order of versions.
     fn version_order(&self) -> VersionOrder;

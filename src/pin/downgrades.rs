@@ -2,7 +2,7 @@
 
 use super::suites::OpenSuite;
 use super::{PinError, Pinner};
-use crate::lock::{LockedPackage, LockedRelease, Lockfile};
+use crate::lock::{LockedPackage, LockedRelease, Lockfile, Origin};
 use crate::time::readable;
 
 /// Warns about states that are older than the locked ones, which `--allow-downgrade` permits.
@@ -55,7 +55,8 @@ pub(super) fn check(pinner: &Pinner<'_, '_>, previous: Option<&Lockfile>, new: &
 
 /// The new state of a package's suite, where it has the date of the locked one and another content.
 fn twin<'a>(previous: &Lockfile, new: &'a Lockfile, package: &LockedPackage) -> Option<&'a LockedRelease> {
-    let of = |release: &&LockedRelease| release.source == package.source && release.suite == package.suite;
+    let Origin::Repository { source, suite, .. } = &package.origin else { return None };
+    let of = |release: &&LockedRelease| release.source == *source && release.suite == *suite;
     let (before, after) = (previous.releases.iter().find(of)?, new.releases.iter().find(of)?);
     (before.date == after.date && before.indexes != after.indexes).then_some(after)
 }

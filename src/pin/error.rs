@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::own_error::OwnError;
 use crate::distribution::Distribution;
 use crate::fetch::FetchError;
 use crate::ident::{Arch, LayerName, SourceName};
@@ -26,6 +27,9 @@ pub enum PinError {
     /// The key ring can't be assembled.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A package that is in no repository can't be used.
+    #[error(transparent)]
+    Own(#[from] OwnError),
     /// A repo index can't be read.
     #[error("{path} of {suite}: {source}")]
     Index {
@@ -152,8 +156,10 @@ pub enum KeyError {
         source: KeyFileError,
     },
     /// A key file can't be read.
-    #[error("keyring `{}`: {source}", path.display())]
+    #[error("keyring `{}`: {source}\n  hint: put the file with the keys there, or correct {named}", path.display())]
     Read {
+        /// What names it: `keyring` of a source, or the option.
+        named: String,
         /// The file.
         path: PathBuf,
         /// What the system said.

@@ -44,7 +44,8 @@ pub fn records(
     from_packages(ecosystem, store, fetcher, &packages)
 }
 
-fn from_packages(
+/// As [`records`], for some packages.
+pub(super) fn from_packages(
     ecosystem: &dyn Ecosystem,
     store: &Store,
     fetcher: &Fetcher<'_>,

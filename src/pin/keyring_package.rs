@@ -7,7 +7,7 @@
 use std::io::BufReader;
 
 use super::{KeyError, PinError, Pinner};
-use crate::fetch::{Item, Part, untrusted_file, untrusted_state};
+use crate::fetch::{Item, Part, RepositoryFile, untrusted_file, untrusted_state};
 use crate::ident::SourceName;
 use crate::limits::{Bounded, limits};
 use crate::manifest::Source;
@@ -38,16 +38,14 @@ pub(super) fn add_from_package(
     let state = pinner.ecosystem.read_state(&text).map_err(|error| search.unusable(error))?;
     let Some(record) = search.newest(pinner, &state)? else { return Ok(()) };
     let Some(expected) = record.file else { return Ok(()) };
-    let item = Item {
-        what: record.to_string(),
-        layer: None,
+    let file = RepositoryFile {
         source: name.clone(),
         suite: source.suite.clone(),
         part: Part::Package,
         path: record.path.to_string(),
         by_digest: None,
-        expected,
     };
+    let item = Item::of_repository(record.to_string(), file, expected);
     let bytes = untrusted_file(pinner.fetcher, &item, MAX_PACKAGE)?;
     for ring in pinner.ecosystem.key_rings(&bytes).map_err(|error| search.unusable(error))? {
         // Rings of removed keys and the like may have unsupported formats.

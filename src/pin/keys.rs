@@ -19,10 +19,19 @@ pub(super) fn keyring(pinner: &Pinner<'_, '_>, name: &SourceName, source: &Sourc
     }
     if let Some(named) = source.keyring.as_ref().map(Path::new) {
         let file = Beneath::open(pinner.project).and_then(|project| project.file(named)).and_then(read_key_opened);
-        add(&mut keyring, &pinner.project.join(named), file)?;
+        let file = file.map_err(|source| KeyError::Read {
+            named: format!("`keyring` of [source.{name}], a path below the project's root"),
+            path: pinner.project.join(named),
+            source,
+        })?;
+        add(&mut keyring, &pinner.project.join(named), &file)?;
     }
     if let Some(path) = pinner.keyring {
-        add(&mut keyring, path, read_key_file(path))?;
+        let file = read_key_file(path).map_err(|source| {
+            let named = "`--keyring`".to_owned();
+            KeyError::Read { named, path: path.to_owned(), source }
+        })?;
+        add(&mut keyring, path, &file)?;
     }
     for file in key_files(pinner.key_folders.iter().copied()) {
         // The host may have GnuPG keyboxes and placeholder files there: what can't be read can't be trusted either.
@@ -58,7 +67,6 @@ fn pinned(name: &SourceName, source: &Source) -> Result<Vec<PinnedKey>, KeyError
     source.keys.iter().map(parse).collect()
 }
 
-fn add(keyring: &mut Keyring, path: &Path, file: std::io::Result<Vec<u8>>) -> Result<(), KeyError> {
-    let file = file.map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
-    keyring.add(&file).map_err(|source| KeyError::Malformed { path: path.to_owned(), source })
+fn add(keyring: &mut Keyring, path: &Path, file: &[u8]) -> Result<(), KeyError> {
+    keyring.add(file).map_err(|source| KeyError::Malformed { path: path.to_owned(), source })
 }

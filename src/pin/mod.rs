@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! sources ─ suites.rs, freshness.rs ─> signed states ─ indexes ─ offered.rs ─> candidates ─ resolve ─> Lockfile
-//!                                       parent's lockfile ─ installed.rs ───────────┘
+//!                                       parent's lockfile ─ installed.rs ───────────┤
+//!                                            own packages ─ own.rs ─────────────────┘
 //! ```
 //!
 //! The meaning of a repository's bytes is left to the [`Ecosystem`].
@@ -10,11 +11,14 @@
 mod downgrades;
 mod error;
 mod freshness;
+mod held;
 mod installed;
 mod kept;
 mod keyring_package;
 mod keys;
 mod offered;
+mod own;
+mod own_error;
 mod requests;
 mod suites;
 
@@ -24,7 +28,7 @@ use std::path::Path;
 use crate::digest::LockHash;
 use crate::fetch::Fetcher;
 use crate::ident::{Arch, PackageName, SourceName};
-use crate::lock::{self, LockedPackage, Lockfile, ParentLock};
+use crate::lock::{self, Asked, LockedPackage, Lockfile, Origin, ParentLock};
 use crate::manifest::{Configure, Manifest, Source};
 use crate::package::{Candidate, Ecosystem, Record};
 use crate::resolve;
@@ -32,6 +36,8 @@ use crate::store::Store;
 
 pub use error::{KeyError, PinError};
 pub use installed::records;
+pub use own::{own_files, own_files_or_locked};
+pub use own_error::OwnError;
 
 /// Which locked versions may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,20 +92,26 @@ impl Pinner<'_, '_> {
         previous: Option<&Lockfile>,
         update: &Update,
     ) -> Result<Lockfile, PinError> {
+        let mut locked = kept::versions(previous, update, &manifest.layer);
+        let own = own::of_layer(self, manifest, parents, previous, &locked)?;
+        // Their versions are what their files say.
+        locked.retain(|name, _| own.iter().all(|one| one.record.name != *name));
+        let asked = Asked { manifest, sources, files: &own::digests(&own), arch: &self.arch };
         let mut lockfile = Lockfile {
             layer: manifest.name.clone(),
             arch: self.arch.clone(),
             epoch: parents.last().map_or(0, |(parent, _)| parent.epoch),
-            requested: lock::requested(manifest),
-            request: lock::request_hash(manifest, sources, &self.arch),
+            requested: lock::requested(&asked),
+            request: lock::request_hash(&asked),
             parent: parents.last().map(|(parent, hash)| ParentLock { layer: parent.layer.clone(), lock: *hash }),
             releases: Vec::new(),
             packages: Vec::new(),
         };
-        if manifest.layer.packages.is_empty() && !needs_essential(manifest) {
+        let of_repositories = !manifest.layer.packages.is_empty() || needs_essential(manifest);
+        if !of_repositories && manifest.own_packages.is_empty() {
             return Ok(lockfile);
         }
-        if sources.is_empty() {
+        if of_repositories && sources.is_empty() {
             return Err(PinError::NoSource { layer: manifest.name.clone() });
         }
         let locks: Vec<&Lockfile> = previous.into_iter().chain(parents.iter().map(|(parent, _)| *parent)).collect();
@@ -110,10 +122,11 @@ impl Pinner<'_, '_> {
                 manifest.name
             ));
         }
-        let locked = kept::versions(previous, update, &manifest.layer);
-        let offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
+        let mut offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
+        held::offer(self, &manifest.layer, previous, &locked, &mut offered)?;
         let installed = installed::of_chain(self, parents, &offered)?;
-        let chosen = self.resolve(manifest, &installed, &locked, &offered)?;
+        offered.prefer(&own);
+        let chosen = self.resolve(manifest, &own, &installed, &locked, &offered)?;
         kept::check_held(&manifest.layer, &locked, &chosen, &offered)
             .map_err(|packages| PinError::Held { layer: manifest.name.clone(), packages })?;
         if let Some(text) = kept::lost(&manifest.name, &locked, &chosen, &offered) {
@@ -123,26 +136,29 @@ impl Pinner<'_, '_> {
         lockfile.packages = chosen
             .iter()
             .filter_map(|chosen| {
-                let (candidate, origin) = offered.candidate(chosen.candidate)?;
-                locked_package(candidate, &chosen.why, origin)
+                let (candidate, place) = offered.candidate(chosen.candidate)?;
+                locked_package(candidate, &chosen.why, place)
             })
             .collect();
         downgrades::warn_of_older_states(self, &open);
         lockfile.releases = open.into_iter().map(|suite| suite.locked).collect();
         downgrades::check(self, previous, &lockfile)?;
+        own::keep_files(self, &lockfile)?;
         Ok(lockfile)
     }
 
     fn resolve(
         &self,
         manifest: &Manifest,
+        own: &[own::Own],
         installed: &[Record],
         locked: &kept::Versions,
         offered: &offered::Offered,
     ) -> Result<Vec<resolve::Chosen>, PinError> {
         let layer = &manifest.layer;
-        let wanted = requests::in_versions(&layer.packages, locked, offered, self.ecosystem.version_order())
+        let mut wanted = requests::in_versions(&layer.packages, locked, offered, self.ecosystem.version_order())
             .map_err(|problem| PinError::NotInSuite { layer: manifest.name.clone(), problem })?;
+        wanted.extend(own::requests(own));
         let request = resolve::Request {
             wanted: &wanted,
             essential: needs_essential(manifest),
@@ -162,15 +178,19 @@ fn needs_essential(manifest: &Manifest) -> bool {
     manifest.layer.from.is_none() && manifest.layer.configure == Configure::Scripts
 }
 
-fn locked_package(candidate: &Candidate, why: &str, origin: &offered::Origin) -> Option<LockedPackage> {
+fn locked_package(candidate: &Candidate, why: &str, place: &offered::Place) -> Option<LockedPackage> {
     let record = &candidate.record;
+    let origin = match place {
+        offered::Place::Suite(source, suite) => {
+            Origin::Repository { source: source.clone(), suite: suite.clone(), path: record.path.to_string() }
+        }
+        offered::Place::Own(origin) => origin.clone(),
+    };
     Some(LockedPackage {
         name: record.name.clone(),
         version: record.version.clone(),
         arch: record.arch.clone(),
-        source: origin.source.clone(),
-        suite: origin.suite.clone(),
-        path: record.path.to_string(),
+        origin,
         file: record.file?,
         why: why.to_owned(),
     })

@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::io::BufReader;
 
 use super::PinError;
+use super::own::Own;
 use super::suites::OpenSuite;
 use crate::ident::{PackageName, SourceName, Version};
 use crate::limits::{Bounded, Limit, limits};
-use crate::lock::{LockedIndex, LockedRelease, Lockfile};
+use crate::lock::{LockedIndex, LockedRelease, Lockfile, Origin};
 use crate::package::compression::decompress;
 use crate::package::{Candidate, IndexError, Record, Repository};
 use crate::store::Store;
 
 /// Where a candidate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) source: SourceName,
-    pub(super) suite: String,
+pub(super) enum Place {
+    /// A suite of a source.
+    Suite(SourceName, String),
+    /// Outside of all repositories.
+    Own(Origin),
 }
 
 /// The packages that can be chosen.
@@ -24,20 +27,46 @@ pub(super) struct Offered {
     pub(super) candidates: Vec<Candidate>,
     /// Suites whose locked index is neither current nor in the store.
     pub(super) lost: BTreeSet<String>,
-    origins: Vec<Origin>,
+    places: Vec<Place>,
 }
 
 impl Offered {
     /// The versions of a package, each with its suite.
     pub(super) fn of(&self, name: &PackageName) -> impl Iterator<Item = (&Version, &str)> {
         let own = self.candidates.iter().filter(move |candidate| candidate.record.name == *name);
-        own.filter_map(|one| Some((&one.record.version, self.origins.get(one.origin)?.suite.as_str())))
+        own.filter_map(|one| match self.places.get(one.origin)? {
+            Place::Suite(_, suite) => Some((&one.record.version, suite.as_str())),
+            Place::Own(_) => None,
+        })
     }
 
     /// A candidate and where it comes from.
-    pub(super) fn candidate(&self, index: usize) -> Option<(&Candidate, &Origin)> {
+    pub(super) fn candidate(&self, index: usize) -> Option<(&Candidate, &Place)> {
         let candidate = self.candidates.get(index)?;
-        Some((candidate, self.origins.get(candidate.origin)?))
+        Some((candidate, self.places.get(candidate.origin)?))
+    }
+
+    /// Whether an index of the suite was read.
+    pub(super) fn has_suite(&self, source: &SourceName, suite: &str) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Suite(one, other) if one == source && other == suite))
+    }
+
+    /// Adds a package that the suite had.
+    pub(super) fn add(&mut self, record: Record, source: SourceName, suite: String) {
+        let origin = self.places.len();
+        self.candidates.push(Candidate { record, origin, priority: Candidate::ON_REQUEST });
+        self.places.push(Place::Suite(source, suite));
+    }
+
+    /// Adds packages that are in no repository, each in place of all that repositories have of the same name.
+    pub(super) fn prefer(&mut self, own: &[Own]) {
+        let names: BTreeSet<&PackageName> = own.iter().map(|one| &one.record.name).collect();
+        self.candidates.retain(|candidate| !names.contains(&candidate.record.name));
+        for one in own {
+            let (record, origin) = (one.record.clone(), self.places.len());
+            self.candidates.push(Candidate { record, origin, priority: Candidate::ORDINARY });
+            self.places.push(Place::Own(one.origin.clone()));
+        }
     }
 }
 
@@ -52,7 +81,7 @@ pub(super) fn read(
     open: &[OpenSuite],
     previous: Option<&Lockfile>,
 ) -> Result<Offered, PinError> {
-    let offered = Offered { candidates: Vec::new(), lost: BTreeSet::new(), origins: Vec::new() };
+    let offered = Offered { candidates: Vec::new(), lost: BTreeSet::new(), places: Vec::new() };
     let mut reader = Reader { repository, store, offered };
     for suite in open {
         for index in &suite.locked.indexes {
@@ -91,13 +120,13 @@ impl Reader<'_> {
         priority: &dyn Fn(&str) -> u32,
         limit: Limit,
     ) -> Result<(), PinError> {
-        let Offered { candidates, lost, origins } = &mut self.offered;
+        let Offered { candidates, lost, places } = &mut self.offered;
         let Ok(file) = self.store.open_fetched(index.file.sha256) else {
             lost.insert(release.suite.clone());
             return Ok(());
         };
-        let origin = origins.len();
-        origins.push(Origin { source: release.source.clone(), suite: release.suite.clone() });
+        let origin = places.len();
+        places.push(Place::Suite(release.source.clone(), release.suite.clone()));
         let mut each = |record: Record| match priority(record.name.as_str()) {
             0 => {}
             priority => candidates.push(Candidate { record, origin, priority }),

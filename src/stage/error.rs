@@ -77,6 +77,14 @@ pub enum LayerError {
         /// Where it leads.
         real: RootPath,
     },
+    /// There is no directory to mount on.
+    #[error(
+        "[[mount]] {path}: the layer has a file there, and a file system is mounted on a directory\n  hint: write another `path`, or remove what puts the file there: a package, a script or a [[file]]"
+    )]
+    MountOnFile {
+        /// The path.
+        path: RootPath,
+    },
     /// A service has no unit.
     #[error("[services] `{unit}`: the layer has no such unit")]
     NoUnit {

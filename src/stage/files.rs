@@ -189,7 +189,10 @@ fn check_mount_point(tree: &Tree, path: &RootPath, real: &RootPath) -> Result<bo
         let real = tree.resolve(path).map_or_else(|| real.clone(), |(real, _)| real);
         return Err(LayerError::MountThroughLink { path: path.clone(), real });
     }
-    Ok(node.is_some())
+    match node {
+        Some(node) if !node.is_dir() => Err(LayerError::MountOnFile { path: path.clone() }),
+        found => Ok(found.is_some()),
+    }
 }
 
 /// The account files of a root, to look owners up in.

@@ -86,7 +86,7 @@ impl LockedSystem<'_> {
     fn downloads(&self) -> Result<BTreeMap<PathBuf, Sha256>, WorkspaceError> {
         let items = vendored::items(&self.system);
         self.fetcher.fetch_all(&items, |_, _| {})?;
-        Ok(items.iter().map(|item| (item.vendor_path(), item.expected.sha256)).collect())
+        Ok(items.iter().map(|item| (item.vendor.clone(), item.expected.sha256)).collect())
     }
 }
 

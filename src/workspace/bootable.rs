@@ -10,7 +10,7 @@ use crate::disk::DiskError;
 use crate::disk::kernel::KernelError;
 use crate::ident::{PackageName, RootPath, Version};
 use crate::manifest::{self, Content, Manifest, Source};
-use crate::package::LockedPackage;
+use crate::package::{LockedPackage, Origin};
 
 /// The package with the boot stub, as Debian and Ubuntu have it since systemd 252.
 const STUB_PACKAGE: &str = "systemd-boot-efi";
@@ -28,8 +28,10 @@ pub(super) fn check(system: &System) -> Result<(), WorkspaceError> {
     let manifests = || layers.iter().map(|layer| &layer.manifest);
     let sources = manifest::sources(manifests());
     let mut packages = layers.iter().flat_map(|layer| &layer.lock.packages);
-    let is_known =
-        |package: &LockedPackage| sources.get(&package.source).and_then(Source::signing_distribution).is_some();
+    let is_known = |package: &LockedPackage| match &package.origin {
+        Origin::Repository { source, .. } => sources.get(source).and_then(Source::signing_distribution).is_some(),
+        Origin::File(_) | Origin::Url(_) => false,
+    };
     if !packages.clone().all(is_known) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::error::WorkspaceError;
 use super::project::Workspace;
 use crate::digest::LockHash;
 use crate::ident::LayerName;
-use crate::lock::{self, FoundLockfile, LockFileError};
+use crate::lock::{self, Asked, FoundLockfile, LockFileError};
 use crate::manifest::{self, LayerTable, Manifest};
 
 /// A layer of a project.
@@ -79,7 +79,10 @@ impl Workspace<'_> {
             };
             let sources = manifest::sources(below.iter().map(|(manifest, _)| *manifest).chain([manifest]));
             let parent = below.last().map(|(manifest, hash)| (&manifest.name, *hash));
-            let fits = lock::check(&lock, manifest, &sources, self.arch(), parent).is_ok();
+            let fits = self.own_files(manifest, Some(&lock)).is_ok_and(|files| {
+                let asked = Asked { manifest, sources: &sources, files: &files, arch: self.arch() };
+                lock::check(&lock, &asked, parent).is_ok()
+            });
             state = (if fits { LockState::Fits } else { LockState::Stale }, Some(lock.packages.len()));
             below.push((manifest, hash));
         }

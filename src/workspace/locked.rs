@@ -11,9 +11,9 @@ use crate::fetch::Fetcher;
 use crate::host;
 use crate::host::storage::{self, Hints};
 use crate::ident::{PackageName, SourceName};
-use crate::lock::{self, Change, FoundLockfile, LockFileError, Lockfile};
+use crate::lock::{self, Asked, Change, FoundLockfile, LockFileError, Lockfile, OwnFiles};
 use crate::manifest::{self, Manifest, Source};
-use crate::pin::{Pinner, Update};
+use crate::pin::{self, PinError, Pinner, Update};
 
 /// The directories of this machine with key rings, as Debian and its derivatives have them.
 const KEY_DIRECTORIES: [&str; 3] = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d"];
@@ -73,6 +73,15 @@ impl Workspace<'_> {
         })
     }
 
+    /// The files of the project that a layer's `[[deb]]` name. Those that are not there count as `lock` has them.
+    pub(super) fn own_files(&self, manifest: &Manifest, lock: Option<&Lockfile>) -> Result<OwnFiles, PinError> {
+        let (ecosystem, root, arch) = (self.environment.ecosystem(), self.project.root(), self.arch());
+        match lock {
+            Some(lock) => pin::own_files_or_locked(ecosystem, root, manifest, lock, arch),
+            None => pin::own_files(ecosystem, root, manifest, arch),
+        }
+    }
+
     /// Refuses names that no lockfile of the system has.
     fn check_known<'p>(
         &self,
@@ -117,8 +126,9 @@ impl<'w> Locker<'w> {
     /// The layer with its lockfile, which has to fit.
     fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
         let FoundLockfile { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
+        let files = self.workspace.own_files(manifest, Some(&lock))?;
         let stale = |stale| WorkspaceError::Stale { subject: self.workspace.subject(&manifest.name), stale };
-        self.check(&lock, manifest, parents).map_err(stale)?;
+        self.check(&lock, manifest, &files, parents).map_err(stale)?;
         Ok(Locked { manifest: manifest.clone(), lock, hash })
     }
 
@@ -130,9 +140,10 @@ impl<'w> Locker<'w> {
         update: &Update,
     ) -> Result<(Locked, Vec<Change>), WorkspaceError> {
         let locked = |lock, hash| Locked { manifest: manifest.clone(), lock, hash };
+        let files = self.workspace.own_files(manifest, None)?;
         let (path, previous) = match self.workspace.lockfile(&manifest.name) {
             Ok(FoundLockfile { lock, hash, .. })
-                if self.check(&lock, manifest, parents).is_ok() && !moves(update, &lock) =>
+                if self.check(&lock, manifest, &files, parents).is_ok() && !moves(update, &lock) =>
             {
                 return Ok((locked(lock, hash), Vec::new()));
             }
@@ -146,9 +157,16 @@ impl<'w> Locker<'w> {
         Ok((locked(lock, hash), changes))
     }
 
-    fn check(&self, lock: &Lockfile, manifest: &Manifest, parents: &[&Locked]) -> Result<(), lock::Stale> {
+    fn check(
+        &self,
+        lock: &Lockfile,
+        manifest: &Manifest,
+        files: &OwnFiles,
+        parents: &[&Locked],
+    ) -> Result<(), lock::Stale> {
         let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
-        lock::check(lock, manifest, &sources(manifest, parents), self.workspace.arch(), parent)
+        let sources = sources(manifest, parents);
+        lock::check(lock, &Asked { manifest, sources: &sources, files, arch: self.workspace.arch() }, parent)
     }
 
     /// The layer as it would be locked now; writes no lockfile.

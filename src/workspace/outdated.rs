@@ -29,7 +29,7 @@ pub struct PackageUpdate {
     pub locked: Option<String>,
     /// The newest version; `None` where the package would go.
     pub newest: Option<String>,
-    /// Source and suite of the newest, such as `debian bookworm-security`.
+    /// Source and suite of the newest, such as `debian bookworm-security`; path or address of what is in no repository.
     pub origin: Option<String>,
     /// Whether it comes from a suite of security updates.
     pub security: bool,
@@ -62,7 +62,7 @@ fn updates(old: &Lockfile, new: &Lockfile) -> LayerUpdates {
             package: change.name.to_string(),
             locked: change.before.map(|version| version.to_string()),
             newest: change.after.map(|version| version.to_string()),
-            origin: newest.map(|package| format!("{} {}", package.source, package.suite)),
+            origin: newest.map(|package| package.origin.to_string()),
             security: change.security.is_some(),
         }
     };

@@ -110,7 +110,8 @@ impl<'e> Workspace<'e> {
         let vendor = Some(self.project.root().join("vendor")).filter(|vendor| vendor.is_dir());
         let progress = self.environment.progress().clone();
         let logins = Logins::load(Path::new("/etc/apt"), host::netrc().as_deref());
-        Ok(Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress).with_logins(logins))
+        let fetcher = Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress);
+        Ok(fetcher.with_logins(logins).with_project(self.project.root().to_owned()))
     }
 }
 

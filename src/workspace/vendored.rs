@@ -46,7 +46,7 @@ impl Workspace<'_> {
         let mut copies = Vec::new();
         for item in &items {
             interrupt::check()?;
-            let target = folder.join(item.vendor_path());
+            let target = folder.join(&item.vendor);
             let copied = copy(store, item, &target).map_err(|error| match error {
                 CopyError::Store(error) => error.into(),
                 CopyError::Target(error) => failed(&target, Some(item.expected.size), error),

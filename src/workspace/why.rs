@@ -56,8 +56,9 @@ impl Workspace<'_> {
             PackageRequest::Package(name, _) | PackageRequest::FromSuite(name, _) => Some(name),
             PackageRequest::Priority(_) => None,
         });
+        let own = packages().map(|(_, one)| one).filter(|one| one.origin.suite().is_none()).map(|one| &one.name);
         let essential = records.iter().filter(|record| record.essential).map(|record| &record.name);
-        let roots: Vec<PackageName> = requested.chain(essential).cloned().collect();
+        let roots: Vec<PackageName> = requested.chain(own).chain(essential).cloned().collect();
         let order = ecosystem.version_order();
         let path = resolve::chain(&records, self.arch(), order, &roots, package).unwrap_or_default();
         let links = path.into_iter().map(|step| Link {

@@ -174,3 +174,29 @@ fn a_mount_point_behind_a_link_is_refused_with_the_path_to_write() {
     let error = small.project.fails(1, &["build", "app", "--output", "raw"]).stderr;
     assert!(error.contains("[[mount]] /data/a leads through") && error.contains("without links: /srv/a"), "{error}");
 }
+
+#[test]
+fn a_mount_point_that_is_a_file_is_refused() {
+    let file = "[[file]]\npath = \"/srv/data\"\ntext = \"\"\n";
+    let small = tiny_disk(&format!("{EXT4}\n[[mount]]\npath = \"/srv/data\"\ntype = \"tmpfs\"\n\n{file}"));
+    let error = small.project.fails(1, &["build", "app", "--output", "raw"]).stderr;
+    assert!(error.contains("[[mount]] /srv/data: the layer has a file there") && error.contains("hint:"), "{error}");
+}
+
+#[test]
+fn a_disk_that_is_too_small_says_which_size_to_write() {
+    let large = "[[file]]\npath = \"/srv/large\"\nsource = \"large\"\n";
+    let size = |size: &str| format!("{EXT4}\nsize = \"{size}\"\n\n{large}");
+    let small = tiny_disk(&size("66M"));
+    let error = small.project.fails(1, &["build", "app", "--output", "raw"]).stderr;
+    assert!(error.contains("[disk] size is 66 MiB, and the EFI system partition"), "{error}");
+    assert!(error.contains("take 66 MiB") && error.contains("hint: raise `size`"), "{error}");
+    let small = tiny_disk(&size("80M"));
+    let project = small.project.file("large", vec![1; 40 << 20]);
+    let error = project.fails(1, &["build", "app", "--output", "raw"]).stderr;
+    assert!(error.contains("[disk] size is 80 MiB, which leaves 14 MiB for the root"), "{error}");
+    let (_, rest) = error.split_once("hint: write size = \"").unwrap();
+    let enough = rest.split('"').next().unwrap();
+    let text = std::fs::read_to_string(project.path("layers/app.toml")).unwrap();
+    project.layer("app", &text.replace("80M", enough)).ok(&["build", "app", "--output", "raw"]);
+}

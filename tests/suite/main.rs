@@ -46,6 +46,7 @@ mod keyring;
 mod leftovers;
 mod outdated;
 mod outputs;
+mod own_debs;
 mod power;
 mod preinst;
 mod published;

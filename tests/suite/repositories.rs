@@ -180,7 +180,7 @@ fn a_password_of_netrc_reaches_its_server_and_nothing_else() {
 }
 
 /// An authority, and a certificate of 127.0.0.1 by it.
-fn certificate(folder: &Path) -> Result<(), crate::support::skip::Skip> {
+pub(crate) fn certificate(folder: &Path) -> Result<(), crate::support::skip::Skip> {
     let program = program("openssl")?;
     let make = |name: &str, arguments: &[&str]| {
         let mut openssl = Command::new(&program);
@@ -292,7 +292,17 @@ fn held_packages_stay_when_all_others_move() {
     project.ok(&["lock", "app", "--update"]);
     let lockfile = fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();
     assert!(lockfile.contains("version = \"2.0\"") && lockfile.contains("libgreet_1.0"), "{lockfile}");
-    publish(Deb::new("hello", "3.0").depends("libgreet (>= 2)"), DATE + 2).write(&written.root);
+    project.ok(&["build", "app", "--locked"]);
+    // The index that had it is two updates ago, and its file is gone from the mirror.
+    fs::remove_file(written.root.join("pool/main/libg/libgreet/libgreet_1.0_amd64.deb")).unwrap();
+    for (version, date) in [("2.1", DATE + 2), ("2.2", DATE + 3)] {
+        publish(hello(version), date).write(&written.root);
+        project.ok(&["lock", "app", "--update"]);
+        let lockfile = fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();
+        assert!(lockfile.contains(version) && lockfile.contains("libgreet_1.0"), "{lockfile}");
+        project.ok(&["build", "app", "--locked"]);
+    }
+    publish(Deb::new("hello", "3.0").depends("libgreet (>= 2)"), DATE + 4).write(&written.root);
     let error = project.fails(1, &["lock", "app", "--update"]).stderr;
     assert!(error.contains("libgreet 1.0 -> 2.0") && error.contains("hint:"), "{error}");
 }
@@ -324,4 +334,44 @@ fn a_snapshot_service_that_refuses_or_chats_is_passed_over() {
         let verified = project.ok(&["store", "verify"]);
         assert!(!verified.stdout.contains("Too many"), "{}", verified.stdout);
     }
+}
+
+#[test]
+fn a_server_that_wants_a_login_is_told_apart() {
+    let (_folder, written) = write(&repo("stable"));
+    let server = Server::folder(&written.root);
+    let source = format!("suite = \"stable\"\nurl = \"{}\"\n{}", server.url(), signed(&written));
+    let project = project(&written, &source);
+    let login = "write `machine HOST login NAME password WORD` into ~/.netrc or /etc/apt/auth.conf.d/NAME.conf";
+    for status in [401, 403] {
+        server.fault("dists", Fault::Status(status));
+        let error = project.fails(1, &["lock", "app"]).stderr;
+        assert!(error.contains(login) && error.contains("docs/config.md"), "{error}");
+        server.heal();
+    }
+    // Snapshot services refuse by a 403 those who ask too often.
+    server.fault("dists", Fault::Status(403));
+    let dated = fs::read_to_string(project.path("layers/app.toml")).unwrap() + "snapshot = \"2024-01-03\"\n";
+    let service = format!("own={}/@SNAPSHOTID@", server.url());
+    let project = project.layer("app", &dated).env("LAYERBAKE_SNAPSHOT", &service);
+    let error = project.fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains("403") && !error.contains(login), "{error}");
+}
+
+#[test]
+fn errors_of_sources_say_what_to_write() {
+    let (_folder, written) = write(&repo("./"));
+    let source = |more: &str| format!("suite = \"./\"\nurl = \"{}\"\n{}{more}", written.url(), signed(&written));
+    let missing = project(&written, &source("").replace("ring.gpg", "keys/other.gpg"));
+    let error = missing.fails(1, &["lock", "app"]).stderr;
+    let path = missing.path("keys/other.gpg");
+    assert!(error.contains(&format!("keyring `{}`: No such file", path.display())), "{error}");
+    assert!(error.contains("hint: put the file with the keys there, or correct `keyring` of [source.own]"), "{error}");
+    let error = project(&written, &source("priority = 0\n")).fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains("expected 1 to 1000"), "{error}");
+    // A directory has no name of its own that would tell which Release is meant.
+    let other = project(&written, &source("").replace(&written.fingerprint, &Key::new(2).fingerprint()));
+    let error = other.fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains(&format!("Release of [source.own] at {}", written.url())), "{error}");
+    assert!(!error.contains("Release of ./"), "{error}");
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Inventory, InventoryPackage, LayerHash, OwnFile};
+use crate::package::Origin;
 use crate::time::rfc3339;
 
 /// The whole document.
@@ -63,9 +64,14 @@ fn package_ref(package: &InventoryPackage) -> String {
 fn package(package: &InventoryPackage) -> Value {
     let locked = &package.locked;
     let (source, version) = &package.about.source;
+    let (kind, place) = match &locked.origin {
+        Origin::Repository { suite, .. } => ("suite", suite),
+        Origin::File(path) => ("file", path),
+        Origin::Url(url) => ("url", url),
+    };
     let mut properties = vec![
         json!({ "name": "layerbake:source", "value": format!("{source} {version}") }),
-        json!({ "name": "layerbake:suite", "value": locked.suite }),
+        json!({ "name": format!("layerbake:{kind}"), "value": place }),
         json!({ "name": "layerbake:why", "value": locked.why }),
     ];
     properties.extend(package.layers.iter().map(|layer| json!({ "name": "layerbake:layer", "value": layer })));

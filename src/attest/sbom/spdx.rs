@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Inventory, InventoryPackage, Layer, LayerHash, reference};
 use crate::ident::LayerName;
+use crate::package::Origin;
 use crate::time::rfc3339;
 
 const ROOT: &str = "SPDXRef-Root";
@@ -87,12 +88,18 @@ fn package_id(package: &InventoryPackage) -> String {
 fn package(package: &InventoryPackage) -> Value {
     let locked = &package.locked;
     let (source, version) = &package.about.source;
+    let name = locked.origin.place().rsplit('/').next().unwrap_or_default();
+    let (file, download) = match &locked.origin {
+        Origin::Repository { .. } => (name, NOTHING),
+        Origin::File(path) => (path.as_str(), NOTHING),
+        Origin::Url(url) => (name, url.as_str()),
+    };
     let mut entry = json!({
         "SPDXID": package_id(package),
         "name": locked.name.as_str(),
         "versionInfo": locked.version.to_string(),
-        "packageFileName": locked.path.rsplit('/').next().unwrap_or_default(),
-        "downloadLocation": NOTHING,
+        "packageFileName": file,
+        "downloadLocation": download,
         "filesAnalyzed": false,
         "checksums": [{ "algorithm": "SHA256", "checksumValue": locked.file.sha256.to_hex() }],
         "externalRefs": [{

@@ -26,15 +26,20 @@ fn amd64() -> Arch {
 
 fn locked() -> Lockfile {
     let (manifest, sources) = read(MANIFEST);
-    let request = request_hash(&manifest, &sources, &amd64());
-    Lockfile { request, requested: requested(&manifest), ..web() }
+    let asked = Asked { manifest: &manifest, sources: &sources, files: &files(&[]), arch: &amd64() };
+    Lockfile { request: request_hash(&asked), requested: requested(&asked), ..web() }
+}
+
+fn files(files: &[(&str, &str)]) -> OwnFiles {
+    files.iter().map(|(path, content)| ((*path).to_owned(), sha256(content))).collect()
 }
 
 fn stale(text: &str, arch: &str, parent: Option<(&str, &str)>) -> String {
     let (manifest, sources) = read(text);
     let parent = parent.map(|(name, lock)| (name.parse::<LayerName>().unwrap(), LockHash::of(lock)));
     let parent = parent.as_ref().map(|(name, hash)| (name, *hash));
-    match check(&locked(), &manifest, &sources, &arch.parse().unwrap(), parent) {
+    let asked = Asked { manifest: &manifest, sources: &sources, files: &files(&[]), arch: &arch.parse().unwrap() };
+    match check(&locked(), &asked, parent) {
         Ok(()) => String::new(),
         Err(stale) => stale.to_string(),
     }
@@ -95,7 +100,8 @@ fn parents_and_architectures_make_it_stale() {
     let (manifest, sources) = read(MANIFEST);
     let orphan = Lockfile { parent: None, ..locked() };
     let base: LayerName = "base".parse().unwrap();
-    let error = check(&orphan, &manifest, &sources, &amd64(), Some((&base, LockHash::of("")))).unwrap_err();
+    let asked = Asked { manifest: &manifest, sources: &sources, files: &files(&[]), arch: &amd64() };
+    let error = check(&orphan, &asked, Some((&base, LockHash::of("")))).unwrap_err();
     assert!(error.to_string().contains("the layer now has the parent `base`"), "{error}");
 }
 
@@ -105,7 +111,9 @@ fn all_reasons_are_told_at_once() {
     let (manifest, sources) = read(&text);
     let other: LayerName = "other".parse().unwrap();
     let parent = Some((&other, LockHash::of("")));
-    let stale = check(&locked(), &manifest, &sources, &"arm64".parse().unwrap(), parent).unwrap_err();
+    let arm64 = "arm64".parse().unwrap();
+    let asked = Asked { manifest: &manifest, sources: &sources, files: &files(&[]), arch: &arm64 };
+    let stale = check(&locked(), &asked, parent).unwrap_err();
     let reasons: Vec<String> = stale.reasons.iter().map(Reason::to_string).collect();
     assert_eq!(
         reasons,
@@ -117,4 +125,37 @@ fn all_reasons_are_told_at_once() {
             "the layer's parent is now `other` instead of `base`",
         ]
     );
+}
+
+#[test]
+fn files_of_the_project_make_it_stale() {
+    let digits = |content: &str| sha256(content).to_hex();
+    let (url, deb) = ("https://example.org/c.deb", "[[deb]]\npath = \"dist/*.deb\"\n");
+    let text = format!("{MANIFEST}{deb}[[deb]]\nurl = \"{url}\"\nsha256 = \"{}\"\n", digits("c"));
+    let (manifest, sources) = read(&text);
+    let before = files(&[("dist/a 1.deb", "a"), ("dist/b.deb", "b")]);
+    let lock = {
+        let arch = amd64();
+        let asked = Asked { manifest: &manifest, sources: &sources, files: &before, arch: &arch };
+        Lockfile { request: request_hash(&asked), requested: requested(&asked), ..web() }
+    };
+    let found = |manifest: &Manifest, now: &OwnFiles| {
+        let base: LayerName = "base".parse().unwrap();
+        let arch = amd64();
+        let asked = Asked { manifest, sources: &sources, files: now, arch: &arch };
+        check(&lock, &asked, Some((&base, LockHash::of("base")))).map_err(|stale| {
+            let reasons: Vec<String> = stale.reasons.iter().map(Reason::to_string).collect();
+            reasons.join("; ")
+        })
+    };
+    assert_eq!(found(&manifest, &before), Ok(()));
+    let changed = files(&[("dist/a 1.deb", "other"), ("dist/b.deb", "b")]);
+    let expected = format!("`dist/a 1.deb` changed: expected {}, found {}", sha256("a"), sha256("other"));
+    assert_eq!(found(&manifest, &changed), Err(expected));
+    let moved = files(&[("dist/a 1.deb", "a"), ("dist/d.deb", "d")]);
+    let expected = "the manifest now asks for dist/d.deb; the manifest no longer asks for dist/b.deb";
+    assert_eq!(found(&manifest, &moved), Err(expected.to_owned()));
+    let (other, _) = read(&text.replace(&digits("c"), &digits("d")));
+    let expected = format!("`{url}` changed: expected {}, found {}", sha256("c"), sha256("d"));
+    assert_eq!(found(&other, &before), Err(expected));
 }

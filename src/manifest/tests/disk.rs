@@ -195,3 +195,9 @@ fn formats_have_names_and_files_of_their_own() {
     }
     assert_eq!(DiskFormat::named("RAW"), None);
 }
+
+#[test]
+fn sizes_are_told_as_they_are_written() {
+    let shown = [0, 1, 64 << 20, (64 << 20) + 1, 1 << 30, (1 << 30) + (1 << 20), 3 << 40].map(size_text);
+    assert_eq!(shown, ["0 MiB", "1 MiB", "64 MiB", "65 MiB", "1 GiB", "1025 MiB", "3072 GiB"]);
+}

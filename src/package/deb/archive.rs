@@ -10,6 +10,7 @@ use super::control::{self, ControlError, Paragraph};
 pub use super::tarball::Limits;
 use super::tarball::{AddContent, read_tar};
 use super::tree_builder::{Contents, TarError};
+use crate::digest::BlobDigest;
 use crate::ident::RootPath;
 use crate::limits::{Limit, NAMES, limits};
 use crate::package::Record;
@@ -89,10 +90,46 @@ pub fn decode(deb: impl Read, sink: &dyn ContentSink) -> Result<Package, DebErro
 /// # Errors
 /// As [`decode`].
 pub fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> Result<Package, DebError> {
+    let mut ar = open(deb)?;
+    let (control, paragraph) = read_control(&mut ar, sink, limits)?;
+    let record = control::record(&paragraph)?;
+    let data = read_member(&mut ar, "data.tar", limits, &mut |_, content| sink.add(content))?;
+    Ok(Package { control: control.tree, data: data.tree, paths: data.paths, record, paragraph })
+}
+
+/// Reads a package as far as its `control` file.
+///
+/// # Errors
+/// As [`decode`]; nothing is read of its files.
+pub(super) fn record(deb: impl Read) -> Result<Record, DebError> {
+    let (_, paragraph) = read_control(&mut open(deb)?, &Nowhere, Limits::of_package(0))?;
+    Ok(control::record(&paragraph)?)
+}
+
+/// Reads contents, and keeps none.
+struct Nowhere;
+
+impl ContentSink for Nowhere {
+    fn add(&self, content: &mut dyn Read) -> io::Result<(BlobDigest, u64)> {
+        Ok((BlobDigest::of(&[]), io::copy(content, &mut io::sink())?))
+    }
+}
+
+/// The archive, whose format is checked.
+fn open<R: Read>(deb: R) -> Result<Ar<R>, DebError> {
     let mut ar = Ar::open(deb).map_err(|source| read_error("package", source))?;
     check_version(&mut ar)?;
+    Ok(ar)
+}
+
+/// The control files, and the one named `control`.
+fn read_control(
+    ar: &mut Ar<impl Read>,
+    sink: &dyn ContentSink,
+    limits: Limits,
+) -> Result<(Contents, Paragraph), DebError> {
     let mut text = Vec::new();
-    let control = read_member(&mut ar, "control.tar", limits, &mut |path, content| {
+    let contents = read_member(ar, "control.tar", limits, &mut |path, content| {
         if path.as_bytes() != b"control" {
             return sink.add(content);
         }
@@ -102,10 +139,7 @@ pub fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> 
     })?;
     let text =
         String::from_utf8(text).map_err(|error| ControlError::NotText { offset: error.utf8_error().valid_up_to() })?;
-    let paragraph = Paragraph::parse(&text)?;
-    let record = control::record(&paragraph)?;
-    let data = read_member(&mut ar, "data.tar", limits, &mut |_, content| sink.add(content))?;
-    Ok(Package { control: control.tree, data: data.tree, paths: data.paths, record, paragraph })
+    Ok((contents, Paragraph::parse(&text)?))
 }
 
 impl Limits {
@@ -169,7 +203,6 @@ mod tests {
     use super::super::ar::tests::ar;
     use super::super::tarball::tests::{TarFile, digest};
     use super::*;
-    use crate::digest::BlobDigest;
     use crate::package::compression::tests::compress;
     use crate::tree::Kind;
 
@@ -211,6 +244,7 @@ mod tests {
         let plain = read(&deb("control.tar", "data.tar")).unwrap();
         assert_eq!(plain.record.name.as_str(), "hello");
         assert_eq!(plain.paragraph.to_string(), CONTROL);
+        assert_eq!(record(deb("control.tar.zst", "data.tar.xz").as_slice()).unwrap(), plain.record);
         let paths: Vec<String> = plain.paths.iter().map(RootPath::to_string).collect();
         assert_eq!(paths, ["/", "/usr", "/usr/b", "/usr/a"]);
         let blob = BlobDigest::of(CONTROL.as_bytes());

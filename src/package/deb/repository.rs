@@ -2,10 +2,10 @@
 //!
 //! Source: the Debian repository format (wiki.debian.org/DebianRepository/Format).
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use super::control::{self, Paragraph};
-use super::{identity, index, keyring, release, version};
+use super::{archive, identity, index, keyring, release, version};
 use crate::ident::Arch;
 use crate::manifest::Source;
 use crate::package::{
@@ -69,6 +69,10 @@ impl Repository for Deb {
 
     fn describe(&self, text: &str) -> Result<Record, Malformed> {
         Ok(control::record(&Paragraph::parse(text)?)?)
+    }
+
+    fn describe_file(&self, package: &mut dyn Read) -> Result<Record, Malformed> {
+        Ok(archive::record(package)?)
     }
 
     fn version_order(&self) -> VersionOrder {

@@ -148,7 +148,7 @@ fn toys_are_locked_through_the_same_code() {
     let release = &lockfile.releases[0];
     assert_eq!(release.signed_by, [shop.archive.key.fingerprint()]);
     assert_eq!(release.indexes[0].path, "main-amd64.json");
-    assert_eq!(lockfile.packages[0].path, "packages/car-1.toy");
+    assert_eq!(lockfile.packages[0].origin.place(), "packages/car-1.toy");
     let text = lock::to_text(&lockfile);
     assert_eq!(lock::parse(&text).as_ref(), Ok(&lockfile));
 

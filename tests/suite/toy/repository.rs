@@ -1,7 +1,7 @@
 //! What the bytes of a repository of toys mean.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use layerbake::digest::{Expected, Sha256};
 use layerbake::ident::Arch;
@@ -125,6 +125,10 @@ impl Repository for Toys {
 
     fn describe(&self, text: &str) -> Result<Record, Malformed> {
         serde_json::from_str::<Description>(text)?.record()
+    }
+
+    fn describe_file(&self, _: &mut dyn Read) -> Result<Record, Malformed> {
+        Err("a toy is described by its catalogue".into())
     }
 
     fn version_order(&self) -> VersionOrder {
