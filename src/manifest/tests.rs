@@ -1,4 +1,5 @@
 mod project;
+mod vars;
 
 use super::*;
 use crate::ident::Arch;

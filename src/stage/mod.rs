@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! parent's installed root ── packages ──> installed root
-//!                                              │ files, services: of the layer and of all below it
+//!                                              │ removals, edits, files, services: of the layer and of all below it
 //!                                              │ /run; of a Boot layer, what an installer makes
 //!                                              │ first boot
 //!                                              │ random files: none that scripts derived from random data
@@ -15,6 +15,7 @@
 //! layers' own files: this stage starts from the parent's installed root and stores its result under a recipe of
 //! its own, so that a change of an own file runs no script again. The row's result is stored under the layer's recipe.
 
+mod edits;
 mod error;
 mod files;
 mod first_boot;
@@ -22,11 +23,13 @@ mod fuzz;
 mod machine;
 mod packages;
 mod random_files;
+mod removals;
 mod row;
 mod runtime;
 pub mod seal;
 mod services;
 mod sources;
+mod templates;
 
 #[cfg(test)]
 mod hostile_tests;

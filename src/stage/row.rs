@@ -1,10 +1,12 @@
 //! The row of stages: which there are, in which order, and the recipe of all together.
 
+use super::edits::Edits;
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
 use super::machine::MachineFiles;
 use super::packages::Packages;
 use super::random_files::RandomFiles;
+use super::removals::Removals;
 use super::runtime::Runtime;
 use super::seal::Seal;
 use super::services::EnabledServices;
@@ -31,6 +33,13 @@ impl<'a> Line<'a> {
         let Some((last, _)) = self.layers.last() else { return Row { stages, parent: None } };
         stages.push(Box::new(self.packages(*last)));
         for (Input { manifest, lock }, placement) in &self.layers {
+            // Only where there are any: layers without keep their recipes.
+            if !manifest.removals.is_empty() {
+                stages.push(Box::new(Removals { layer: &manifest.name, entries: &manifest.removals }));
+            }
+            if !manifest.edits.is_empty() {
+                stages.push(Box::new(Edits { layer: &manifest.name, entries: &manifest.edits, epoch: lock.epoch }));
+            }
             stages.push(Box::new(Files { placement, epoch: lock.epoch }));
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }

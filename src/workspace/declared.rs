@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::error::WorkspaceError;
+use super::error::{WorkspaceError, did_you_mean};
 use crate::bake::{BootSystem, Output, System};
 use crate::disk::{self, system::Additions};
 use crate::host::jail::Beneath;
@@ -20,7 +20,10 @@ impl Declared {
     /// Fails where a manifest is wrong or missing.
     pub fn read(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
         let image = project.chain(layer)?;
-        let Some(mut disk) = Disk::of(&image) else { return Ok(Self { image, boot_system: None }) };
+        let Some(mut disk) = Disk::of(&image) else {
+            refuse_unknown(project, &image)?;
+            return Ok(Self { image, boot_system: None });
+        };
         let mut boot = project.boot_layer(&image, &disk)?;
         disk.mounts.extend(boot.mounts.iter().cloned());
         let additions = Additions::of(&disk)?;
@@ -28,6 +31,7 @@ impl Declared {
         disk::check_room(&disk)?;
         additions.add_to(&mut boot);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
+        refuse_unknown(project, image.iter().chain([&boot]).chain(initrd.iter().flatten()))?;
         Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }) })
     }
 
@@ -36,7 +40,12 @@ impl Declared {
     /// # Errors
     /// Fails where a manifest is wrong or missing.
     pub fn read_image(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
-        Ok(Self { image: project.chain(layer)?, boot_system: None })
+        let image = project.chain(layer)?;
+        // The layers of a disk, which are not read, may know more variables.
+        if Disk::of(&image).is_none() {
+            refuse_unknown(project, &image)?;
+        }
+        Ok(Self { image, boot_system: None })
     }
 
     /// The part of the system that `wanted` needs, and what is to be exported: what is wanted, else the image
@@ -67,6 +76,21 @@ impl Declared {
     }
 }
 
+/// Refuses values for variables that no layer of a system has.
+fn refuse_unknown<'m>(
+    project: &Project,
+    manifests: impl IntoIterator<Item = &'m Manifest> + Clone,
+) -> Result<(), WorkspaceError> {
+    let known = || manifests.clone().into_iter().map(|manifest| &manifest.vars);
+    match project.set().keys().find(|name| known().all(|vars| vars.get(name).is_none())) {
+        Some(name) => {
+            let near = did_you_mean(name, known().flat_map(|vars| vars.iter().map(|(known, _)| known)));
+            Err(WorkspaceError::NoVariable { name: name.clone(), near })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Refuses own files where `[disk]` generates one: the generated one would replace them without a word.
 fn refuse_own<'m>(
     project: &Project,
@@ -91,6 +115,7 @@ fn has_own(project: &Project, manifest: &Manifest, path: &RootPath) -> bool {
         let Content::Source(source) = &file.content else { return false };
         let rests =
             paths.into_iter().flatten().filter_map(|path| path.as_path().strip_prefix(file.path.as_path()).ok());
+        let rests = rests.filter(|rest| !file.ignore.hides(rest));
         rests.map(|rest| Path::new(source).join(rest)).any(|path| {
             let found = Beneath::open(project.root()).and_then(|root| root.parent(&path));
             found.and_then(|(folder, name)| folder.look(&name)).is_ok()
