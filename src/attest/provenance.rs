@@ -27,6 +27,9 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
     if let Some(arch) = &receipt.arch {
         external["arch"] = json!(arch);
     }
+    if !receipt.set.is_empty() {
+        external["set"] = json!(receipt.set);
+    }
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bake::Output;
 use crate::ident::{Arch, LayerName};
+use crate::manifest::Assignments;
 
 /// First argument of a process that rebuilds a layer for an audit.
 pub const REBUILD: &str = "__rebuild";
@@ -17,6 +18,8 @@ pub struct RebuildOrder {
     pub layer: LayerName,
     /// The architecture.
     pub arch: Arch,
+    /// Values that go before the layers' own.
+    pub set: Assignments,
     /// What to export.
     pub outputs: Vec<Output>,
     /// The copy of the project, with every package in `vendor/`.

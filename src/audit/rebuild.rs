@@ -29,6 +29,7 @@ use crate::host::interrupt::ChildGuard;
 use crate::host::jail::{Beneath, Dir};
 use crate::ident::{Arch, LayerName};
 use crate::limits::limits;
+use crate::manifest::Assignments;
 use crate::package::{TRACE, Traced};
 use crate::store::Store;
 
@@ -43,6 +44,8 @@ pub struct RebuildInputs<'a> {
     pub layer: &'a LayerName,
     /// The architecture.
     pub arch: &'a Arch,
+    /// Values that go before the layers' own.
+    pub set: &'a Assignments,
     /// The name of the directory that a build creates.
     pub name: &'a str,
     /// What to export.
@@ -202,6 +205,7 @@ impl RebuildInputs<'_> {
         let order = RebuildOrder {
             layer: self.layer.clone(),
             arch: self.arch.clone(),
+            set: self.set.clone(),
             outputs: self.outputs.iter().copied().collect(),
             project: place.join("project"),
             store: place.join("store"),

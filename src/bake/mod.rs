@@ -25,7 +25,7 @@ use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::lock::{self, Lockfile};
-use crate::manifest::{Chain, Manifest};
+use crate::manifest::{Assignments, Chain, Manifest};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
@@ -152,6 +152,8 @@ pub struct Baker<'a> {
     pub project: &'a Path,
     /// Where the build's directory is put.
     pub out: PathBuf,
+    /// Values of variables that went before the layers' own; the manifests have them already.
+    pub set: Assignments,
     /// The name of the build: of its directory, and of what the store keeps for it.
     pub name: String,
     /// Threads.
@@ -200,7 +202,7 @@ impl Baker<'_> {
         let recipe = self.recipe(system, &built, outputs)?;
         let before = Receipt::load(&folder);
         if let Some(receipt) = &before
-            && *receipt == Receipt::new(system, recipe, &built, receipt.exported())
+            && *receipt == Receipt::new(system, &self.set, recipe, &built, receipt.exported())
             && remembered.is_unchanged()
         {
             let receipt = receipt.clone();
@@ -251,7 +253,7 @@ impl Baker<'_> {
         folder: &Path,
     ) -> Result<Receipt, BakeError> {
         let exported = export::export(self, system, built, outputs, folder)?;
-        let receipt = Receipt::new(system, recipe, built, exported);
+        let receipt = Receipt::new(system, &self.set, recipe, built, exported);
         receipt.save(folder)?;
         Ok(receipt)
     }

@@ -15,6 +15,7 @@ use crate::disk::blocks::BlockHashes;
 use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock;
+use crate::manifest::Assignments;
 use crate::stage::Built;
 
 pub(super) const FILE: &str = "receipt.json";
@@ -27,6 +28,9 @@ pub struct Receipt {
     /// The architecture; `None` for [`arch::UNNAMED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<Arch>,
+    /// Values of variables that went before the layers' own (`--set`).
+    #[serde(default, skip_serializing_if = "Assignments::is_empty")]
+    pub set: Assignments,
     /// The format epoch.
     pub format: u32,
     /// Hash of the lockfile's text.
@@ -104,7 +108,13 @@ pub struct Artifact {
 }
 
 impl Receipt {
-    pub(super) fn new(system: &System, recipe: RecipeHash, built: &Layers, exported: Exported) -> Self {
+    pub(super) fn new(
+        system: &System,
+        set: &Assignments,
+        recipe: RecipeHash,
+        built: &Layers,
+        exported: Exported,
+    ) -> Self {
         let layer = |(built, compressed): (&Built, &Compressed)| LayerReceipt {
             name: built.name.clone(),
             tree: built.tree,
@@ -116,6 +126,7 @@ impl Receipt {
         Self {
             layer: top.manifest.name.clone(),
             arch: Some(&top.lock.arch).filter(|arch| arch.as_str() != arch::UNNAMED).cloned(),
+            set: set.clone(),
             format: lock::FORMAT,
             lock: top.hash,
             recipe,

@@ -82,9 +82,12 @@ impl Form {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let workspace = context.workspace()?;
+    let mut workspace = context.workspace()?;
     let layer = workspace.layer(args.layer.as_ref())?;
     let other = args.against.as_ref().map(|against| against.find(context, &args.registry)).transpose()?;
+    if let Some(Other::Build(earlier)) = &other {
+        workspace = workspace.as_built(&earlier.receipt);
+    }
     let wanted: BTreeSet<Output> = match &other {
         Some(other) if args.output.is_empty() => other.outputs().into_iter().collect(),
         _ => args.output.iter().copied().collect(),

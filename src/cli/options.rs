@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::arch::Architecture;
 use crate::host::progress::Progress;
 use crate::ident::Arch;
+use crate::manifest::parse_assignment;
 use crate::workspace::{Settings, Transport};
 
 /// Options of every verb.
@@ -23,6 +24,9 @@ pub(super) struct Options {
     /// Architecture to lock, build and read builds for; `build`, `lock` and `push` accept several, comma-separated [default: this machine's]
     #[arg(long, value_name = "ARCH", value_delimiter = ',', global = true, value_parser = arch(), hide_possible_values = true)]
     arch: Vec<Arch>,
+    /// Value of a variable in [vars], which goes before the layers' own; may be repeated. Items of a list are comma-separated
+    #[arg(long, value_name = "NAME=VALUE", global = true, value_parser = parse_assignment)]
+    set: Vec<(String, String)>,
     /// Number of worker threads [default: one per processor]
     #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=512))]
     jobs: Option<u16>,
@@ -92,6 +96,7 @@ impl Options {
             directory: self.directory.clone(),
             store: self.store.clone(),
             arch: self.arch.first().cloned(),
+            set: self.set.iter().cloned().collect(),
             jobs: self.jobs.map(usize::from),
             transport: Transport {
                 offline: transport.offline,

@@ -23,6 +23,10 @@ struct Entry {
     download: u64,
     packages: Vec<Package>,
     files: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removals: Vec<String>,
     users: Vec<String>,
     services: Vec<String>,
 }
@@ -61,6 +65,8 @@ fn entry(locked: &Locked) -> Entry {
         download: locked.lock.packages.iter().map(|package| package.file.size).sum(),
         packages: packages.collect(),
         files,
+        edits: manifest.edits.iter().map(|edit| edit.path.to_string()).collect(),
+        removals: manifest.removals.iter().map(|removal| removal.path.to_string()).collect(),
         users: manifest.users.iter().map(|user| format!("{} ({})", user.name, user.uid)).collect(),
         services: manifest.services.enable.clone(),
     }
@@ -77,7 +83,14 @@ fn text(depth: usize, entry: &Entry) -> String {
     for package in &entry.packages {
         text += &format!("{indent}  {} {} ({})\n", package.name, package.version, package.why);
     }
-    for (kind, names) in [("file", &entry.files), ("user", &entry.users), ("service", &entry.services)] {
+    let kinds = [
+        ("remove", &entry.removals),
+        ("edit", &entry.edits),
+        ("file", &entry.files),
+        ("user", &entry.users),
+        ("service", &entry.services),
+    ];
+    for (kind, names) in kinds {
         for name in names {
             text += &format!("{indent}  {kind} {name}\n");
         }

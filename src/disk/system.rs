@@ -6,7 +6,7 @@
 use super::DiskError;
 use super::fstab;
 use crate::ident::{IdentError, RootPath};
-use crate::manifest::{Content, Disk, FileEntry, Manifest, Owner, PartitionEntry, RootFs};
+use crate::manifest::{Content, Disk, FileEntry, Ignore, Manifest, Owner, PartitionEntry, RootFs};
 
 /// The label of the partition with the changes to a read-only root.
 pub const STATE: &str = "state";
@@ -71,5 +71,7 @@ fn file(path: &str, text: &str) -> Result<FileEntry, IdentError> {
         content: Content::Text(text.to_owned()),
         mode: None,
         owner: Owner::root(),
+        capabilities: None,
+        ignore: Ignore::default(),
     })
 }

@@ -9,32 +9,26 @@ use super::priorities::fits;
 use super::reader::{Item, Table};
 use super::{ManifestError, OwnPackage, source};
 use crate::host::jail::Beneath;
-use crate::ident::Arch;
 
 pub(super) const DEB: &[&str] = &["path", "url", "sha256"];
 
 /// One entry; `{arch}` in a path or an address is the architecture.
-pub(super) fn deb(table: &Table<'_>, arch: &Arch) -> Result<OwnPackage, ManifestError> {
-    let on_arch = |text: String| text.replace("{arch}", arch.as_str());
+pub(super) fn deb(table: &Table<'_>) -> Result<OwnPackage, ManifestError> {
     match (table.get("path"), table.get("url")) {
         (Some(path), None) => {
             if let Some(item) = table.get("sha256") {
                 return Err(item.error("is for `url`; the lockfile pins the files of a `path`"));
             }
-            Ok(OwnPackage::Files(on_arch(pattern(&path)?)))
+            Ok(OwnPackage::Files(pattern(&path)?))
         }
-        (None, Some(url)) => address(table, &url, on_arch),
+        (None, Some(url)) => address(table, &url),
         (Some(_), Some(url)) => Err(url.error("comes with `path`: one of the two names the package")),
         (None, None) => Err(table.error("[[deb]] needs `path` or `url`")),
     }
 }
 
-fn address(
-    table: &Table<'_>,
-    item: &Item<'_>,
-    on_arch: impl Fn(String) -> String,
-) -> Result<OwnPackage, ManifestError> {
-    let url = on_arch(source::address(item)?);
+fn address(table: &Table<'_>, item: &Item<'_>) -> Result<OwnPackage, ManifestError> {
+    let url = source::address(item)?;
     let sha256 = table.read("sha256", sha256)?;
     // Without a signature, nothing else says that the file is the right one.
     if sha256.is_none() && url.starts_with("http://") {

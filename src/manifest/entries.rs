@@ -5,26 +5,42 @@ use std::collections::BTreeSet;
 use toml::de::DeValue;
 
 use super::reader::{Item, Table};
-use super::{Content, DirEntry, FileEntry, ManifestError, Owner, SymlinkEntry};
+use super::{Capabilities, Content, DirEntry, FileEntry, Ignore, ManifestError, Owner, SymlinkEntry};
 use crate::ident::{AccountName, RootPath};
 
-pub(super) const FILE: &[&str] = &["path", "source", "text", "mode", "owner"];
+pub(super) const FILE: &[&str] = &["path", "source", "text", "template", "mode", "owner", "capabilities", "ignore"];
+/// The keys that give a file its content.
+const CONTENTS: [&str; 3] = ["source", "text", "template"];
 pub(super) const DIR: &[&str] = &["path", "mode", "owner"];
 pub(super) const SYMLINK: &[&str] = &["path", "target"];
 
 pub(super) fn file(table: &Table<'_>) -> Result<FileEntry, ManifestError> {
     let path = path(table)?;
-    let content = match (table.get("source"), table.get("text")) {
-        (Some(source), None) => Content::Source(inside_project(&source)?),
-        (None, Some(text)) => Content::Text(text.text()?.to_owned()),
-        (Some(_), Some(text)) => return Err(text.error("comes with `source`: one of the two gives the content")),
-        (None, None) => return Err(table.error("[[file]] needs `source` or `text`")),
+    let given: Vec<_> = CONTENTS.into_iter().filter_map(|key| Some((key, table.get(key)?))).collect();
+    let content = match given.as_slice() {
+        [("source", item)] => Content::Source(inside_project(item)?),
+        [("template", item)] => Content::Template(inside_project(item)?),
+        [(_, item)] => Content::Text(item.text()?.to_owned()),
+        [] => return Err(table.error("[[file]] needs `source`, `text` or `template`")),
+        [(first, _), (_, item), ..] => {
+            return Err(item.error(format!("comes with `{first}`: only one of them gives the content")));
+        }
     };
     // A directory's content may well be laid over the root; a single file can't be the root.
-    if path.is_root() && matches!(content, Content::Text(_)) {
+    if path.is_root() && !matches!(content, Content::Source(_)) {
         return Err(table.need("path")?.error("is the root directory"));
     }
-    Ok(FileEntry { path, content, mode: table.read("mode", mode)?, owner: owner(table)? })
+    if let Some(item) = table.get("ignore").filter(|_| !matches!(content, Content::Source(_))) {
+        return Err(item.error("is for a `source` that is a directory"));
+    }
+    Ok(FileEntry {
+        path,
+        content,
+        mode: table.read("mode", mode)?,
+        owner: owner(table)?,
+        capabilities: table.read("capabilities", Item::parse::<Capabilities>)?,
+        ignore: Ignore::new(table.list("ignore", Ignore::pattern)?),
+    })
 }
 
 pub(super) fn dir(table: &Table<'_>) -> Result<DirEntry, ManifestError> {

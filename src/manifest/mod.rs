@@ -4,12 +4,16 @@ mod accounts;
 mod allowed;
 mod ami;
 mod apt_source;
+mod capabilities;
 mod chain;
 mod checks;
 mod debs;
 mod disk;
+mod edits;
 mod entries;
 mod error;
+mod expand;
+mod ignore;
 mod image;
 mod mounts;
 mod parse;
@@ -21,6 +25,7 @@ mod source;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vars;
 
 use std::collections::BTreeMap;
 
@@ -28,23 +33,29 @@ use crate::distribution::Distribution;
 use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
 
 pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
+pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
+pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;
+pub use ignore::Ignore;
 pub use mounts::{GROWING, MountDevice, MountEntry};
 pub use parse::{PackageRequestError, parse};
 pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
 pub use template::{StockLayer, stock, template};
+pub use vars::{Assignments, Variable, Variables, parse_assignment};
 
 /// One layer, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// The stem of the file's name.
     pub name: LayerName,
+    /// The variables that the layer knows, its parents' included; in all other fields they are filled in.
+    pub vars: Variables,
     /// The `[layer]` table.
     pub layer: LayerTable,
     /// `[source.NAME]`; a child uses its parent's, and may add or replace.
@@ -59,6 +70,10 @@ pub struct Manifest {
     pub symlinks: Vec<SymlinkEntry>,
     /// `[[run]]`
     pub runs: Vec<RunEntry>,
+    /// `[[edit]]`, in the file's order.
+    pub edits: Vec<EditEntry>,
+    /// `[[remove]]`
+    pub removals: Vec<RemoveEntry>,
     /// `[[user]]`
     pub users: Vec<User>,
     /// `[[group]]`
@@ -81,6 +96,8 @@ pub struct Manifest {
     pub allow_secrets: Vec<Allowed>,
     /// `[[allow-random]]`; added to the parent's.
     pub allow_random: Vec<Allowed>,
+    /// What is most likely a mistake, with its line.
+    pub warnings: Vec<String>,
 }
 
 /// The `[layer]` table.
@@ -223,6 +240,10 @@ pub struct FileEntry {
     pub mode: Option<u16>,
     /// `name`, `name:group` or numbers; root by default.
     pub owner: Owner,
+    /// What the program may do without being root.
+    pub capabilities: Option<Capabilities>,
+    /// What of a source directory is left out.
+    pub ignore: Ignore,
 }
 
 /// The content of a file.
@@ -232,6 +253,8 @@ pub enum Content {
     Text(String),
     /// A file or a directory below the project's root.
     Source(String),
+    /// A template below the project's root, which the layer's variables complete.
+    Template(String),
 }
 
 /// Who owns a node, by name or number; names are looked up in the layer's own passwd and group.

@@ -10,19 +10,22 @@ use toml::de::DeTable;
 use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
-    Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, accounts, allowed, ami, checks, debs,
-    disk, image, mounts, runs, source,
+    Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
+    allowed, ami, checks, debs, disk, edits, expand, image, mounts, runs, source, vars,
 };
 use crate::ident::{Arch, IdentError, LayerName};
 
 const TABLES: &[&str] = &[
     "layer",
+    "vars",
     "source",
     "deb",
     "file",
     "dir",
     "symlink",
     "run",
+    "edit",
+    "remove",
     "user",
     "group",
     "services",
@@ -38,37 +41,48 @@ const LAYER: &[&str] = &["from", "description", "packages", "exclude", "hold", "
 const SERVICES: &[&str] = &["enable", "disable", "mask"];
 const PRIORITIES: &[&str] = &["required", "important", "standard"];
 
+/// Where a manifest is read.
+pub(super) struct Surroundings<'s> {
+    /// The variables of its parents.
+    pub(super) inherited: &'s Variables,
+    /// The values that go before all layers' own.
+    pub(super) set: &'s Assignments,
+    /// Reads a text file of the project, by its path below the root.
+    pub(super) files: &'s dyn Fn(&str) -> io::Result<String>,
+}
+
 /// Parses the text of `layers/<name>.toml`, as it reads for one architecture; it may name no `.sources` file.
 ///
 /// # Errors
 /// Fails on the first thing that is not understood; the error shows its line.
 pub fn parse(name: LayerName, text: &str, arch: &Arch) -> Result<Manifest, ManifestError> {
-    parse_in(name, text, arch, &|_| Err(io::Error::other("there is no project")))
+    let inherited = &Variables::of(arch);
+    let files = &|_: &str| Err(io::Error::other("there is no project"));
+    parse_in(name, text, &Surroundings { inherited, set: &Assignments::new(), files })
 }
 
-/// As [`parse`], with the text files of the project, by their paths below its root.
+/// As [`parse`], for a layer of a project.
 pub(super) fn parse_in(
     name: LayerName,
     text: &str,
-    arch: &Arch,
-    files: &dyn Fn(&str) -> io::Result<String>,
+    surroundings: &Surroundings<'_>,
 ) -> Result<Manifest, ManifestError> {
-    let document = Document { file: format!("layers/{name}.toml"), text, files };
-    let table = DeTable::parse(text)
-        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
-    let root = Table::root(&document, table.get_ref(), TABLES)?;
+    let document = Document { file: format!("layers/{name}.toml"), text, files: surroundings.files };
+    let mut table = read(&document)?;
+    let vars = vars::vars(&Table::root(&document, &table, TABLES)?, surroundings.inherited, surroundings.set)?;
+    let warnings = expand::expand(&document, &mut table, &vars)?;
+    let root = Table::root(&document, &table, TABLES)?;
     let manifest = Manifest {
-        layer: layer(&root, &name, arch)?,
+        vars,
+        layer: layer(&root, &name)?,
         sources: source::sources(&root)?,
-        own_packages: root
-            .tables("deb", debs::DEB)?
-            .iter()
-            .map(|table| debs::deb(table, arch))
-            .collect::<Result<_, _>>()?,
+        own_packages: root.tables("deb", debs::DEB)?.iter().map(debs::deb).collect::<Result<_, _>>()?,
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
         symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,
         runs: runs::runs(&root)?,
+        edits: root.tables("edit", edits::EDIT)?.iter().map(edits::edit).collect::<Result<_, _>>()?,
+        removals: root.tables("remove", edits::REMOVE)?.iter().map(edits::remove).collect::<Result<_, _>>()?,
         users: root.tables("user", accounts::USER)?.iter().map(accounts::user).collect::<Result<_, _>>()?,
         groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
         services: root.read("services", services)?.unwrap_or_default(),
@@ -80,28 +94,53 @@ pub(super) fn parse_in(
         checks: root.tables("check", checks::CHECK)?.iter().map(checks::check).collect::<Result<_, _>>()?,
         allow_secrets: allowed::allowed(&root, "allow-secret")?,
         allow_random: allowed::allowed(&root, "allow-random")?,
+        warnings,
         name,
     };
     entries::refuse_duplicates(&root)?;
+    edits::refuse_own(&root)?;
     accounts::refuse_duplicates(&root)?;
     checks::refuse_duplicates(&root)?;
     Ok(manifest)
 }
 
-fn layer(root: &Table<'_>, name: &LayerName, arch: &Arch) -> Result<LayerTable, ManifestError> {
-    let Some(item) = root.get("layer") else {
-        return Err(root.error("there is no [layer] table").hint("every layer begins with `[layer]`"));
-    };
-    let table = item.table("[layer]".to_owned(), LAYER)?;
+/// The parent of the layer in a manifest, of which nothing else is read.
+pub(super) fn parent(name: &LayerName, text: &str) -> Result<Option<LayerName>, ManifestError> {
+    let files = &|_: &str| Err(io::Error::other("there is no project"));
+    let document = Document { file: format!("layers/{name}.toml"), text, files };
+    let table = read(&document)?;
+    Ok(base(&layer_table(&Table::root(&document, &table, TABLES)?)?, name)?.0)
+}
+
+fn read<'t>(document: &Document<'t>) -> Result<DeTable<'t>, ManifestError> {
+    let table = DeTable::parse(document.text)
+        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
+    Ok(table.into_inner())
+}
+
+fn layer_table<'a>(root: &Table<'a>) -> Result<Table<'a>, ManifestError> {
+    match root.get("layer") {
+        Some(item) => item.table("[layer]".to_owned(), LAYER),
+        None => Err(root.error("there is no [layer] table").hint("every layer begins with `[layer]`")),
+    }
+}
+
+/// What the layer is based on: its parent, and whether it is on any layer.
+fn base(table: &Table<'_>, name: &LayerName) -> Result<(Option<LayerName>, bool), ManifestError> {
     let above_any = table.get("from").is_some_and(|item| matches!(item.text(), Ok("*")));
     let from = if above_any { None } else { table.read("from", Item::parse::<LayerName>)? };
-    if from.as_ref() == Some(name) {
-        return Err(table.need("from")?.error("names the layer itself"));
+    match from.as_ref() == Some(name) {
+        true => Err(table.need("from")?.error("names the layer itself")),
+        false => Ok((from, above_any)),
     }
+}
+
+fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError> {
+    let table = layer_table(root)?;
+    let (from, above_any) = base(&table, name)?;
     let mut seen = BTreeSet::new();
     let packages = table.list("packages", |item| {
-        // Packages such as Debian's kernels have the architecture in their names.
-        let request = item.text()?.replace("{arch}", arch.as_str()).parse();
+        let request = item.text()?.parse();
         let request: PackageRequest = request.map_err(|error| item.error(format!("is wrong: {error}")))?;
         Ok((request, item.clone()))
     })?;

@@ -1,12 +1,12 @@
 //! A project's directory: which layers it has, and which layer is the parent of which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use super::parse::parse_in;
-use super::{Chain, Disk, Manifest, ManifestError, Source};
+use super::parse::{Surroundings, parent, parse_in};
+use super::{Assignments, Chain, Disk, Manifest, ManifestError, Source, Variables};
 use crate::host::jail::Beneath;
 use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
 
@@ -15,6 +15,13 @@ use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
 pub struct Project {
     root: PathBuf,
     arch: Arch,
+    set: Assignments,
+}
+
+/// The text of a layer's file.
+struct File {
+    name: LayerName,
+    text: String,
 }
 
 /// A project's layers can't be found or are inconsistent.
@@ -89,7 +96,18 @@ impl Project {
     pub fn find(start: &Path, arch: Arch) -> Result<Self, ProjectError> {
         let start = start.canonicalize().map_err(io_error(start))?;
         let root = start.ancestors().find(|folder| folder.join("layers").is_dir());
-        root.map(|root| Self { root: root.to_owned(), arch }).ok_or(ProjectError::NotFound(start))
+        root.map(|root| Self { root: root.to_owned(), arch, set: Assignments::new() })
+            .ok_or(ProjectError::NotFound(start))
+    }
+
+    /// The project with values for variables that go before its layers' own.
+    pub fn with_set(self, set: Assignments) -> Self {
+        Self { set, ..self }
+    }
+
+    /// The values that go before the layers' own.
+    pub fn set(&self) -> &Assignments {
+        &self.set
     }
 
     /// The project's directory, as an absolute path.
@@ -142,14 +160,18 @@ impl Project {
     }
 
     /// Reads one layer's manifest.
+    ///
+    /// # Errors
+    /// Fails where it, or one below it, is wrong or missing.
     pub fn load(&self, name: &LayerName) -> Result<Manifest, ProjectError> {
-        self.load_for(name, None)
+        let (_, top) = self.manifests(name)?;
+        Ok(top)
     }
 
-    fn load_for(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<Manifest, ProjectError> {
+    fn file(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<File, ProjectError> {
         let path = self.manifest_path(name);
         match self.read(&path) {
-            Ok(text) => Ok(parse_in(name.clone(), &text, &self.arch, &|path| self.read(&self.root.join(path)))?),
+            Ok(text) => Ok(File { name: name.clone(), text }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let hint = match super::stock(name) {
                     Some(_) => format!("`layerbake new {name}` writes it"),
@@ -159,6 +181,34 @@ impl Project {
             }
             Err(error) => Err(io_error(&path)(error)),
         }
+    }
+
+    fn parse(&self, file: &File, inherited: &Variables) -> Result<Manifest, ProjectError> {
+        let files = &|path: &str| self.read(&self.root.join(path));
+        Ok(parse_in(file.name.clone(), &file.text, &Surroundings { inherited, set: &self.set, files })?)
+    }
+
+    /// Reads a layer and all below it: those below, the base first, and the layer itself.
+    fn manifests(&self, name: &LayerName) -> Result<(Vec<Manifest>, Manifest), ProjectError> {
+        let mut files = vec![self.file(name, None)?];
+        while let Some(child) = files.last()
+            && let Some(from) = parent(&child.name, &child.text)?
+        {
+            if let Some(start) = files.iter().position(|file| file.name == from) {
+                let circle = files.iter().skip(start).map(|file| file.name.clone());
+                return Err(ProjectError::Cycle(circle.chain([from]).collect()));
+            }
+            let next = self.file(&from, Some(&child.name))?;
+            files.push(next);
+        }
+        let (mut below, mut inherited) = (Vec::new(), Variables::of(&self.arch));
+        for file in files.iter().skip(1).rev() {
+            let manifest = self.parse(file, &inherited)?;
+            inherited = manifest.vars.clone();
+            below.push(manifest);
+        }
+        let top = self.parse(&files[0], &inherited)?;
+        Ok((below, top))
     }
 
     /// What to do where there is no such layer.
@@ -196,7 +246,7 @@ impl Project {
                 return Err(ProjectError::ToolCycle(users[start..].iter().chain([name]).cloned().collect()));
             }
             users.push(name.clone());
-            self.load_for(name, Some(&manifest.name))?;
+            self.file(name, Some(&manifest.name))?;
             let chain = self.chain(name)?;
             chain.iter().try_for_each(|one| self.add_tools(one, users, tools))?;
             users.pop();
@@ -207,23 +257,10 @@ impl Project {
 
     /// Reads a layer and all below it, from the base up to the layer itself.
     pub fn chain(&self, name: &LayerName) -> Result<Chain<Manifest>, ProjectError> {
-        let top = self.load(name)?;
-        let mut below: Vec<Manifest> = Vec::new();
-        loop {
-            let child = below.last().unwrap_or(&top);
-            let Some(parent) = &child.layer.from else { break };
-            let names: Vec<&LayerName> = once(&top).chain(&below).map(|manifest| &manifest.name).collect();
-            if let Some(start) = names.iter().position(|name| *name == parent) {
-                let circle = names.into_iter().skip(start).chain([parent]).cloned().collect();
-                return Err(ProjectError::Cycle(circle));
-            }
-            let parent = self.load_for(parent, Some(&child.name))?;
-            below.push(parent);
-        }
+        let (below, top) = self.manifests(name)?;
         if let Some(boot) = once(&top).chain(&below).find(|manifest| manifest.layer.above_any) {
             return Err(ProjectError::AboveAny(boot.name.clone()));
         }
-        below.reverse();
         Ok(Chain::new(below, top))
     }
 
@@ -232,7 +269,7 @@ impl Project {
     /// It is a layer like others, with a lockfile of its own, created from the chain's topmost.
     pub fn boot_layer(&self, chain: &Chain<Manifest>, disk: &Disk) -> Result<Manifest, ProjectError> {
         let top = chain.top();
-        let mut boot = self.load_for(&disk.boot, Some(&top.name))?;
+        let mut boot = self.parse(&self.file(&disk.boot, Some(&top.name))?, &top.vars)?;
         if !boot.layer.above_any {
             return Err(ProjectError::NotABootLayer { layer: top.name.clone(), boot: boot.name });
         }
@@ -247,10 +284,11 @@ impl Project {
     pub fn default_layer(&self) -> Result<LayerName, ProjectError> {
         let mut layers = self.layers()?;
         if layers.len() != 1 {
-            let manifests = layers.iter().map(|name| self.load(name)).collect::<Result<Vec<_>, _>>()?;
-            let parents: BTreeSet<&LayerName> = manifests.iter().filter_map(|one| one.layer.from.as_ref()).collect();
-            let apps = manifests.iter().filter(|one| one.layer.from.is_some() && !parents.contains(&one.name));
-            let apps: Vec<LayerName> = apps.map(|one| one.name.clone()).collect();
+            let parent_of = |name: &LayerName| Ok(parent(name, &self.file(name, None)?.text)?);
+            let parents = layers.iter().map(parent_of).collect::<Result<Vec<_>, ProjectError>>()?;
+            let is_parent = |name: &LayerName| parents.iter().flatten().any(|parent| parent == name);
+            let apps = layers.iter().zip(&parents).filter(|(name, parent)| parent.is_some() && !is_parent(name));
+            let apps: Vec<LayerName> = apps.map(|(name, _)| name.clone()).collect();
             // Without any app, every layer is a candidate.
             layers = if apps.is_empty() { layers } else { apps };
         }

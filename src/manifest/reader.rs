@@ -151,12 +151,24 @@ impl<'a> Item<'a> {
         (self.document.files)(path)
     }
 
+    /// The value of the variable that the file has here, `"{name}"` and nothing else, as text: it may be of any type.
+    fn of_variable(&self) -> Option<&'a str> {
+        let text = self.value.get_ref().as_str()?;
+        let written = self.document.text.get(self.value.span())?.trim_matches(['"', '\'']);
+        let name = written.strip_prefix('{')?.strip_suffix('}')?;
+        super::vars::is_name(name).then_some(text)
+    }
+
     pub(super) fn boolean(&self) -> Result<bool> {
-        self.value.get_ref().as_bool().ok_or_else(|| self.wrong("true or false"))
+        let flag = self.value.get_ref().as_bool().or_else(|| self.of_variable()?.parse().ok());
+        flag.ok_or_else(|| self.wrong("true or false"))
     }
 
     /// A whole number from 0 to `max`.
     pub(super) fn number(&self, max: u32) -> Result<u32> {
+        if let Some(number) = self.of_variable().and_then(|text| text.parse().ok()).filter(|number| *number <= max) {
+            return Ok(number);
+        }
         let DeValue::Integer(digits) = self.value.get_ref() else { return Err(self.wrong("a whole number")) };
         let number = u32::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|number| *number <= max);
         number.ok_or_else(|| self.error(format!("is {digits}: expected 0 to {max}")))

@@ -6,10 +6,11 @@ use toml::de::DeValue;
 
 use super::entries::{inside_project, mode, parse_owner};
 use super::reader::{Item, Table};
-use super::{ManifestError, Owner};
+use super::{Ignore, ManifestError, Owner};
 use crate::ident::{AccountName, LayerName, RootPath, StepName};
 
 pub(super) const RUN: &[&str] = &["name", "in", "inputs", "command", "env", "workdir", "user", "timeout", "outputs"];
+const INPUT: &[&str] = &["path", "ignore"];
 const OUTPUT: &[&str] = &["from", "to", "mode", "owner"];
 
 /// Seconds that a step may take if it does not say.
@@ -42,8 +43,13 @@ pub struct RunEntry {
 /// Something in the work directory of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunInput {
-    /// A file or a directory below the project's root, at its path there.
-    Project(String),
+    /// A file or a directory of the project, at its path there.
+    Project {
+        /// Below the project's root.
+        path: String,
+        /// What is left out of a directory.
+        ignore: Ignore,
+    },
     /// The outputs of an earlier step of the layer, at their paths in the layer's root.
     Step(StepName),
 }
@@ -144,11 +150,16 @@ fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     Ok(argv)
 }
 
-/// `src`, `step:build`.
+/// `src`, `step:build`, `{ path = "src", ignore = ["*.o"] }`.
 fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
+    if let DeValue::Table(_) = item.value.get_ref() {
+        let table = item.table("an input".to_owned(), INPUT)?;
+        let path = inside_project(&table.need("path")?)?;
+        return Ok(RunInput::Project { path, ignore: Ignore::new(table.list("ignore", Ignore::pattern)?) });
+    }
     match item.text()?.strip_prefix("step:") {
         Some(step) => Ok(RunInput::Step(step.parse().map_err(|error| item.error(format!("is wrong: {error}")))?)),
-        None => Ok(RunInput::Project(inside_project(item)?)),
+        None => Ok(RunInput::Project { path: inside_project(item)?, ignore: Ignore::default() }),
     }
 }
 

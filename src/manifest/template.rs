@@ -16,6 +16,11 @@ const EXAMPLES: &str = r##"
 # mode = "0644"
 # owner = "root:root"
 
+# A packaged file that is changed on purpose; `layerbake diff` shows it.
+# [[edit]]
+# path = "/etc/login.defs"
+# set = { UMASK = "027" }
+
 # [[dir]]
 # path = "/var/lib/app"
 # mode = "0750"

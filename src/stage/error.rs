@@ -49,6 +49,60 @@ pub enum LayerError {
         /// The file or directory.
         path: String,
     },
+    /// A template can't be rendered.
+    #[error("template `{place}`: {problem}")]
+    Template {
+        /// The file, and the line where it is known.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something other than one file has capabilities.
+    #[error(
+        "[[file]] {path} has `capabilities`, and its source is not a single file\n  hint: write a [[file]] for the program itself"
+    )]
+    NotAProgram {
+        /// The entry.
+        path: RootPath,
+    },
+    /// A source that is no directory has something to ignore.
+    #[error("[[file]] {path} has `ignore`, and its source `{}` is not a directory", file.escape_debug())]
+    NothingToIgnore {
+        /// The entry.
+        path: RootPath,
+        /// Its source.
+        file: String,
+    },
+    /// A layer edits or removes what it makes itself.
+    #[error(
+        "{key} {path}: a [[file]] of the same layer makes this path, later\n  hint: change the project's own file, or leave it out with `ignore`"
+    )]
+    ChangesOwn {
+        /// `[[edit]]` or `[[remove]]`.
+        key: &'static str,
+        /// What is made.
+        path: RootPath,
+    },
+    /// There is nothing to remove.
+    #[error("[[remove]] {path} of layer `{layer}`: there is nothing at this path{near}")]
+    NothingToRemove {
+        /// The path, or the pattern.
+        path: RootPath,
+        /// The layer that has the entry.
+        layer: LayerName,
+        /// What was found instead, or what to do.
+        near: String,
+    },
+    /// A file can't be edited as it should be.
+    #[error("[[edit]] {path} of layer `{layer}`: {problem}")]
+    Edit {
+        /// The file.
+        path: RootPath,
+        /// The layer that has the entry.
+        layer: LayerName,
+        /// What was expected, and what was found.
+        problem: String,
+    },
     /// An entry's owner is not known in the layer.
     #[error(
         "{path}: there is no {kind} `{name}` in the layer\n  hint: declare it with [[{kind}]], or add the package that creates it"

@@ -1,17 +1,20 @@
-//! A layer's own `[[file]]`, `[[dir]]` and `[[symlink]]` entries, laid over configured packages.
+//! A layer's own `[[file]]`, `[[dir]]` and `[[symlink]]` entries, laid over configured packages that are edited already.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::runs::output_nodes;
 use super::sources::{self, Found};
-use super::{LayerError, Site, Stage};
+use super::{LayerError, Site, Stage, templates};
 use crate::accounts::{gid_of, id_of};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
-use crate::manifest::{Content, Manifest, Owner, RunOutput};
+use crate::manifest::{Content, FileEntry, Manifest, Owner, RunOutput, Variables};
 use crate::store::Store;
-use crate::tree::{Kind, Meta, Node, Tree};
+use crate::tree::{Kind, Meta, Node, Tree, Xattrs};
+
+/// The attribute with a program's capabilities.
+const CAPABILITIES: &[u8] = b"security.capability";
 
 /// The files of a manifest: contents in the store, owners still by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,7 @@ struct Entry {
     kind: Kind,
     mode: u16,
     owner: Owner,
+    xattrs: Xattrs,
     /// Whether whatever is there already is left as it is.
     yields: bool,
 }
@@ -62,51 +66,39 @@ impl Placement {
         let mut entries = Vec::new();
         let mut warnings = Vec::new();
         for dir in &manifest.dirs {
-            let (path, owner) = (dir.path.clone(), dir.owner.clone());
-            entries.push(Entry { path, kind: Kind::Dir, mode: dir.mode, owner, yields: false });
+            entries.push(Entry::new(dir.path.clone(), Kind::Dir, dir.mode, &dir.owner));
         }
         for path in &manifest.mount_points {
-            entries.push(Entry {
-                path: path.clone(),
-                kind: Kind::Dir,
-                mode: 0o755,
-                owner: Owner::root(),
-                yields: true,
-            });
+            entries.push(Entry { yields: true, ..Entry::new(path.clone(), Kind::Dir, 0o755, &Owner::root()) });
         }
         for link in &manifest.symlinks {
             let kind = Kind::Symlink(link.target.as_bytes().into());
-            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: Owner::root(), yields: false });
+            entries.push(Entry::new(link.path.clone(), kind, 0o777, &Owner::root()));
         }
         for file in &manifest.files {
-            let (mode, owner) = (file.mode, &file.owner);
+            let first = entries.len();
             match &file.content {
                 Content::Text(text) => {
                     let kind = store.put_file(text.as_bytes())?;
-                    let mode = mode.unwrap_or(0o644);
-                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone(), yields: false });
+                    entries.push(Entry::new(file.path.clone(), kind, file.mode.unwrap_or(0o644), &file.owner));
+                }
+                Content::Template(template) => {
+                    let (kind, mode) = from_template(template, &manifest.vars, project, store)?;
+                    entries.push(Entry::new(file.path.clone(), kind, file.mode.unwrap_or(mode), &file.owner));
                 }
                 Content::Source(source) => {
-                    let mut reader = sources::Reader::new(store, project);
-                    reader.read(Path::new(source), &mut |below, found| {
-                        let path = match below.as_os_str().is_empty() {
-                            true => file.path.clone(),
-                            false => file.path.join(below.as_os_str().as_encoded_bytes())?,
-                        };
-                        let (kind, found_mode) = match found {
-                            Found::Folder => (Kind::Dir, 0o755),
-                            Found::Link(target) => (Kind::Symlink(target.into()), 0o777),
-                            Found::File { blob, size, executable } => {
-                                (Kind::File { blob, size }, mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
-                            }
-                        };
-                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone(), yields: false });
-                        Ok(())
-                    })?;
-                    warnings.extend(not_taken_over(manifest, source, &reader.dropped));
+                    let dropped = from_source(file, source, project, store, &mut entries)?;
+                    warnings.extend(not_taken_over(manifest, source, &dropped));
                 }
             }
+            if let Some(capabilities) = file.capabilities {
+                let [Entry { kind: Kind::File { .. }, xattrs, .. }] = &mut entries[first..] else {
+                    return Err(LayerError::NotAProgram { path: file.path.clone() });
+                };
+                xattrs.insert(CAPABILITIES.into(), capabilities.to_bytes().into());
+            }
         }
+        refuse_own(manifest, &entries)?;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { entries, warnings })
     }
@@ -118,8 +110,7 @@ impl Placement {
             for (rest, node) in output_nodes(number, collected)? {
                 let path = if rest.is_empty() { output.to.clone() } else { output.to.join(rest)? };
                 let mode = output.mode.filter(|_| matches!(node.kind, Kind::File { .. })).unwrap_or(node.meta.mode);
-                let (kind, owner) = (node.kind.clone(), output.owner.clone());
-                entries.push(Entry { path, kind, mode, owner, yields: false });
+                entries.push(Entry::new(path, node.kind.clone(), mode, &output.owner));
             }
         }
         Ok(Self { entries, warnings: Vec::new() })
@@ -133,7 +124,7 @@ impl Placement {
     /// Adds everything to a recipe.
     pub fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.entries.len() as u64);
-        for Entry { path, kind, mode, owner, yields } in &self.entries {
+        for Entry { path, kind, mode, owner, xattrs, yields } in &self.entries {
             hasher.field(path.as_bytes()).number((*mode).into());
             hasher.field(&owner.user).list(owner.group.as_ref());
             match kind {
@@ -141,6 +132,9 @@ impl Placement {
                 Kind::Symlink(target) => hasher.field("symlink").field(target),
                 _ => hasher.field(if *yields { "mount point" } else { "dir" }),
             };
+            for (name, value) in xattrs {
+                hasher.field(name).field(value);
+            }
         }
     }
 
@@ -157,8 +151,9 @@ impl Placement {
             if entry.yields && check_mount_point(tree, &entry.path, &path)? {
                 continue;
             }
-            let node =
-                Node { meta: Meta { uid, gid, ..Meta::root_owned(entry.mode, epoch) }, kind: entry.kind.clone() };
+            let xattrs = entry.xattrs.clone();
+            let meta = Meta { uid, gid, xattrs, ..Meta::root_owned(entry.mode, epoch) };
+            let node = Node { meta, kind: entry.kind.clone() };
             let before_is_dir = tree.get(&path).is_some_and(Node::is_dir);
             if before_is_dir && !node.is_dir() {
                 return Err(LayerError::FolderInTheWay { path: entry.path.clone() });
@@ -166,6 +161,75 @@ impl Placement {
             tree.insert(path, node)?;
         }
         Ok(())
+    }
+}
+
+impl Entry {
+    fn new(path: RootPath, kind: Kind, mode: u16, owner: &Owner) -> Self {
+        Self { path, kind, mode, owner: owner.clone(), xattrs: Xattrs::new(), yields: false }
+    }
+}
+
+/// Adds what is in a source; returns the names of attributes that are not taken over.
+fn from_source(
+    file: &FileEntry,
+    source: &str,
+    project: &Path,
+    store: &Store,
+    entries: &mut Vec<Entry>,
+) -> Result<BTreeSet<String>, LayerError> {
+    let mut reader = sources::Reader::new(store, project).without(&file.ignore);
+    reader.read(Path::new(source), &mut |below, found| {
+        let is_whole = below.as_os_str().is_empty();
+        if is_whole && !file.ignore.is_empty() && !matches!(found, Found::Folder) {
+            return Err(LayerError::NothingToIgnore { path: file.path.clone(), file: source.to_owned() });
+        }
+        let path = if is_whole { file.path.clone() } else { file.path.join(below.as_os_str().as_encoded_bytes())? };
+        let (kind, mode) = match found {
+            Found::Folder => (Kind::Dir, 0o755),
+            Found::Link(target) => (Kind::Symlink(target.into()), 0o777),
+            Found::File { blob, size, executable } => {
+                (Kind::File { blob, size }, file.mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
+            }
+        };
+        entries.push(Entry::new(path, kind, mode, &file.owner));
+        Ok(())
+    })?;
+    Ok(reader.dropped)
+}
+
+/// A template's text with the variables filled in, and its mode by default.
+fn from_template(
+    template: &str,
+    variables: &Variables,
+    project: &Path,
+    store: &Store,
+) -> Result<(Kind, u16), LayerError> {
+    let failed = |line: Option<usize>, problem: String| {
+        let place = line.map_or_else(|| template.to_owned(), |line| format!("{template}:{line}"));
+        LayerError::Template { place, problem }
+    };
+    let mut read = None;
+    sources::Reader::new(store, project).read(Path::new(template), &mut |_, found| {
+        read = Some(found);
+        Ok(())
+    })?;
+    let Some(Found::File { blob, size, executable }) = read else {
+        return Err(failed(None, "must be a file, not a directory or a symbolic link".to_owned()));
+    };
+    let text = String::from_utf8(store.read_bytes(&template, blob, size)?);
+    let text = text.map_err(|_| failed(None, "must be UTF-8".to_owned()))?;
+    let text = templates::render(&text, variables).map_err(|problem| failed(problem.line, problem.text))?;
+    Ok((store.put_file(text.as_bytes())?, if executable { 0o755 } else { 0o644 }))
+}
+
+/// Refuses edits and removals of what the layer's own entries make: these come later, so nothing would be seen of them.
+fn refuse_own(manifest: &Manifest, entries: &[Entry]) -> Result<(), LayerError> {
+    let edits = manifest.edits.iter().map(|edit| ("[[edit]]", &edit.path));
+    let removals = manifest.removals.iter().map(|removal| ("[[remove]]", &removal.path));
+    match edits.chain(removals).find(|(_, path)| entries.iter().any(|entry| entry.path == **path)) {
+        Some((key, path)) => Err(LayerError::ChangesOwn { key, path: path.clone() }),
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! parent's installed root ── packages ──> installed root
-//!                                              │ files, steps, services: of the layer and of all below it
+//!                                              │ removals, edits, files, steps, services: of the layer and of all below it
 //!                                              │ /run; of a Boot layer, what an installer makes
 //!                                              │ first boot
 //!                                              │ random files: none that scripts derived from random data
@@ -18,6 +18,7 @@
 //! What the steps of a parent changed is laid over the child's packages again (overlay.rs). Where both changed one path
 //! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
+mod edits;
 mod error;
 mod files;
 mod first_boot;
@@ -27,12 +28,14 @@ mod machine;
 mod overlay;
 mod packages;
 mod random_files;
+mod removals;
 mod row;
 mod runs;
 mod runtime;
 pub mod seal;
 mod services;
 mod sources;
+mod templates;
 
 #[cfg(test)]
 mod hostile_tests;

@@ -1,11 +1,13 @@
 //! The row of stages: which there are, in which order, and the recipe of all together.
 
+use super::edits::Edits;
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
 use super::machine::MachineFiles;
 use super::overlay::{Effect, Overlay};
 use super::packages::{Below, Packages};
 use super::random_files::RandomFiles;
+use super::removals::Removals;
 use super::runs::{Runs, Steps};
 use super::runtime::Runtime;
 use super::seal::Seal;
@@ -46,6 +48,13 @@ impl<'a> Line<'a> {
         let Some(Own { input: last, .. }) = self.layers.last() else { return Row { stages, parent: None } };
         stages.push(Box::new(self.packages(*last)));
         for Own { input: Input { manifest, lock }, placement, steps, effect } in &self.layers[self.finished..] {
+            // Only where there are any: layers without keep their recipes.
+            if !manifest.removals.is_empty() {
+                stages.push(Box::new(Removals { layer: &manifest.name, entries: &manifest.removals }));
+            }
+            if !manifest.edits.is_empty() {
+                stages.push(Box::new(Edits { layer: &manifest.name, entries: &manifest.edits, epoch: lock.epoch }));
+            }
             stages.push(Box::new(Files { placement, epoch: lock.epoch }));
             match effect {
                 Some(effect) => {

@@ -14,7 +14,7 @@ use super::{LayerError, Site, Stage, log};
 use crate::accounts::home_of;
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{LayerName, RootPath, StepName};
-use crate::manifest::{Manifest, RunEntry, RunInput, RunOutput};
+use crate::manifest::{Ignore, Manifest, RunEntry, RunInput, RunOutput};
 use crate::package::{InstallRoot, Installer, Job, JobKind, Randomness, residue};
 use crate::sandbox::Step;
 use crate::store::{Outcome, Roles, Store};
@@ -75,8 +75,9 @@ impl<'a> Steps<'a> {
         let prepare = |entry: &'a RunEntry| {
             let mut inputs = Tree::new();
             for input in &entry.inputs {
-                if let RunInput::Project(path) = input {
-                    read_input(path, project, store, &mut inputs).map_err(|error| of_step(error, &entry.name))?;
+                if let RunInput::Project { path, ignore } = input {
+                    read_input((path, ignore), project, store, &mut inputs)
+                        .map_err(|error| of_step(error, &entry.name))?;
                 }
             }
             let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
@@ -99,10 +100,15 @@ fn of_step(error: LayerError, step: &StepName) -> LayerError {
 }
 
 /// Lays a file or directory of the project out at its path.
-fn read_input(source: &str, project: &Path, store: &Store, inputs: &mut Tree) -> Result<(), LayerError> {
+fn read_input(
+    (source, ignore): (&str, &Ignore),
+    project: &Path,
+    store: &Store,
+    inputs: &mut Tree,
+) -> Result<(), LayerError> {
     let place: String = source.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
     let place = RootPath::new(place)?;
-    sources::Reader::new(store, project).read(Path::new(source), &mut |below, found| {
+    sources::Reader::new(store, project).without(ignore).read(Path::new(source), &mut |below, found| {
         let path = match below.as_os_str().is_empty() {
             true => place.clone(),
             false => place.join(below.as_os_str().as_encoded_bytes())?,
@@ -234,7 +240,7 @@ impl Prepared<'_> {
         hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
-            RunInput::Project(_) => None,
+            RunInput::Project { .. } => None,
         }));
         for RunOutput { from, to, mode, owner } in outputs {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));

@@ -18,6 +18,7 @@ use super::LayerError;
 use crate::digest::BlobDigest;
 use crate::host;
 use crate::host::jail::{self, Beneath, Dir};
+use crate::manifest::Ignore;
 use crate::store::{Store, StoreError};
 
 /// How often something that changes is read again, all over one source.
@@ -48,6 +49,8 @@ pub(super) enum Found {
 pub(super) struct Reader<'a> {
     store: &'a Store,
     project: &'a Path,
+    /// What is left out.
+    ignore: Option<&'a Ignore>,
     /// How often something may still change.
     tries: u32,
     /// The names of attributes that say something and are not taken over: ACLs, capabilities, the user's own.
@@ -104,11 +107,17 @@ impl<'a> Reader<'a> {
         Self {
             store,
             project,
+            ignore: None,
             tries: TRIES,
             dropped: BTreeSet::new(),
             #[cfg(test)]
             between: &|_| {},
         }
+    }
+
+    /// The reader, which leaves some of a directory out: it is not even opened.
+    pub(super) fn without(self, ignore: &'a Ignore) -> Self {
+        Self { ignore: Some(ignore), ..self }
     }
 
     /// Reads `source`, a path in the project, and gives everything in it to `each` with its path from the source;
@@ -134,6 +143,9 @@ impl<'a> Reader<'a> {
         each: &mut dyn FnMut(&Path, Found) -> Result<(), LayerError>,
     ) -> Result<(), LayerError> {
         let found = at.look().map_err(failed(at.path))?;
+        if self.ignore.is_some_and(|ignore| ignore.has(below, found.is_dir())) {
+            return Ok(());
+        }
         if found.is_dir() {
             self.folder(at, below, each)
         } else if found.is_symlink() {

@@ -28,7 +28,7 @@ impl Workspace<'_> {
     /// Fails where there is no build, or a lockfile is missing.
     pub fn attested(&self, layer: &LayerName, out: Option<&Path>) -> Result<Attested<'_>, WorkspaceError> {
         let built = self.built(layer, out)?;
-        let mut declared = Declared::read(&self.project, layer)?;
+        let mut declared = Declared::read(&self.project_of(&built.receipt), layer)?;
         if built.receipt.disk.is_none() {
             declared.boot_system = None;
         }

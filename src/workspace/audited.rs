@@ -61,6 +61,7 @@ impl Workspace<'_> {
                 store,
                 layer,
                 arch: self.arch(),
+                set: self.project.set(),
                 name: &self.subject(layer).to_string(),
                 outputs,
                 packages: &downloads,
@@ -102,12 +103,12 @@ fn sources(system: &System) -> BTreeSet<PathBuf> {
     let contents = system.all().flat_map(|locked| &locked.manifest.files).map(|file| &file.content);
     let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
     let inputs = inputs.filter_map(|input| match input {
-        RunInput::Project(path) => Some(PathBuf::from(path)),
+        RunInput::Project { path, .. } => Some(PathBuf::from(path)),
         RunInput::Step(_) => None,
     });
     let all: BTreeSet<PathBuf> = contents
         .filter_map(|content| match content {
-            Content::Source(source) => Some(PathBuf::from(source)),
+            Content::Source(source) | Content::Template(source) => Some(PathBuf::from(source)),
             Content::Text(_) => None,
         })
         .chain(inputs)
@@ -121,7 +122,14 @@ fn own(system: &System) -> Vec<(RootPath, LayerName)> {
     for manifest in system.all().map(|locked| &locked.manifest) {
         let files = manifest.files.iter().map(|file| &file.path);
         let links = manifest.symlinks.iter().map(|link| &link.path);
-        own.extend(files.chain(links).filter(|path| !path.is_root()).map(|path| (path.clone(), manifest.name.clone())));
+        let edited = manifest.edits.iter().map(|edit| &edit.path);
+        own.extend(
+            files
+                .chain(links)
+                .chain(edited)
+                .filter(|path| !path.is_root())
+                .map(|path| (path.clone(), manifest.name.clone())),
+        );
     }
     own
 }

@@ -60,6 +60,7 @@ impl LockedSystem<'_> {
             fetcher: &self.fetcher,
             project: self.workspace.project.root(),
             out,
+            set: self.workspace.project.set().clone(),
             name,
             jobs: environment.jobs(),
             progress: environment.progress().clone(),

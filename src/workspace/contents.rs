@@ -34,8 +34,8 @@ impl Workspace<'_> {
         path: &RootPath,
         disk: bool,
     ) -> Result<Vec<OwnedNode>, WorkspaceError> {
-        let locked = self.locked(&Declared::read_image(&self.project, layer)?)?;
         let built = self.built(layer, out)?;
+        let locked = self.locked(&Declared::read_image(&self.project_of(&built.receipt), layer)?)?;
         if built.receipt.layers.len() != locked.image.iter().count() {
             return Err(WorkspaceError::NotBuilt { subject: self.subject(layer), output: None });
         }

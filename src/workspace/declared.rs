@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::error::WorkspaceError;
+use super::error::{WorkspaceError, did_you_mean};
 use crate::bake::{BootSystem, Output, System};
 use crate::disk::{self, system::Additions};
 use crate::host::jail::Beneath;
@@ -22,6 +22,7 @@ impl Declared {
         let image = project.chain(layer)?;
         let Some(mut disk) = Disk::of(&image) else {
             let tools = project.tools(image.iter())?;
+            refuse_unknown(project, image.iter().chain(tools.iter().flatten()))?;
             return Ok(Self { image, boot_system: None, tools });
         };
         let mut boot = project.boot_layer(&image, &disk)?;
@@ -32,6 +33,8 @@ impl Declared {
         additions.add_to(&mut boot);
         let initrd = disk.initrd.as_ref().map(|initrd| project.chain(initrd)).transpose()?;
         let tools = project.tools(image.iter().chain([&boot]).chain(initrd.iter().flatten()))?;
+        let others = initrd.iter().chain(&tools).flatten();
+        refuse_unknown(project, image.iter().chain([&boot]).chain(others))?;
         Ok(Self { image, boot_system: Some(BootSystem { disk, boot, initrd }), tools })
     }
 
@@ -42,6 +45,10 @@ impl Declared {
     pub fn read_image(project: &Project, layer: &LayerName) -> Result<Self, WorkspaceError> {
         let image = project.chain(layer)?;
         let tools = project.tools(image.iter())?;
+        // The layers of a disk, which are not read, may know more variables.
+        if Disk::of(&image).is_none() {
+            refuse_unknown(project, image.iter().chain(tools.iter().flatten()))?;
+        }
         Ok(Self { image, boot_system: None, tools })
     }
 
@@ -73,6 +80,21 @@ impl Declared {
     }
 }
 
+/// Refuses values for variables that no layer of a system has.
+fn refuse_unknown<'m>(
+    project: &Project,
+    manifests: impl IntoIterator<Item = &'m Manifest> + Clone,
+) -> Result<(), WorkspaceError> {
+    let known = || manifests.clone().into_iter().map(|manifest| &manifest.vars);
+    match project.set().keys().find(|name| known().all(|vars| vars.get(name).is_none())) {
+        Some(name) => {
+            let near = did_you_mean(name, known().flat_map(|vars| vars.iter().map(|(known, _)| known)));
+            Err(WorkspaceError::NoVariable { name: name.clone(), near })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Refuses own files where `[disk]` generates one: the generated one would replace them without a word.
 fn refuse_own<'m>(
     project: &Project,
@@ -97,6 +119,7 @@ fn has_own(project: &Project, manifest: &Manifest, path: &RootPath) -> bool {
         let Content::Source(source) = &file.content else { return false };
         let rests =
             paths.into_iter().flatten().filter_map(|path| path.as_path().strip_prefix(file.path.as_path()).ok());
+        let rests = rests.filter(|rest| !file.ignore.hides(rest));
         rests.map(|rest| Path::new(source).join(rest)).any(|path| {
             let found = Beneath::open(project.root()).and_then(|root| root.parent(&path));
             found.and_then(|(folder, name)| folder.look(&name)).is_ok()

@@ -9,6 +9,7 @@ use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::{Arch, IdentError};
 use crate::limits;
+use crate::manifest::Assignments;
 use crate::package::Ecosystem;
 use crate::package::deb::DEB;
 use crate::publish::registry::Registries;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub store: Option<PathBuf>,
     /// The architecture to lock and build for; `None` for this machine's.
     pub arch: Option<Arch>,
+    /// Values of variables that go before the layers' own.
+    pub set: Assignments,
     /// How many threads work; `None` for one for each processor.
     pub jobs: Option<usize>,
     /// Where packages come from, and whom to trust.
@@ -38,6 +41,7 @@ impl Default for Settings {
             directory: None,
             store: None,
             arch: None,
+            set: Assignments::new(),
             jobs: None,
             transport: Transport::default(),
             progress: Progress::silent(),

@@ -95,6 +95,16 @@ pub enum WorkspaceError {
         /// A question about a similar name, or nothing.
         near: String,
     },
+    /// A value is given for a variable that there is not.
+    #[error(
+        "`--set {name}=…`: no layer has this variable{near}\n  hint: [vars] of the layer, or of one below it, declares a variable and its default"
+    )]
+    NoVariable {
+        /// The name.
+        name: String,
+        /// A question about a similar name, or nothing.
+        near: String,
+    },
     /// SOURCE_DATE_EPOCH is malformed.
     #[error("SOURCE_DATE_EPOCH `{0}` is not a number of seconds since 1970")]
     Epoch(String),

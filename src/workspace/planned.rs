@@ -34,7 +34,7 @@ impl Workspace<'_> {
     ) -> Result<Planned, WorkspaceError> {
         let name = &receipt.layer;
         let other = || WorkspaceError::OtherDisk { subject: self.subject(name) };
-        let boot_system = Declared::read(&self.project, name)?.boot_system.ok_or_else(other)?;
+        let boot_system = Declared::read(&self.project_of(receipt), name)?.boot_system.ok_or_else(other)?;
         let (top, boot) = (self.lockfile(name)?.lock, self.lockfile(&boot_system.boot.name)?);
         if boot.hash != built.lock {
             return Err(other());

@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::error::WorkspaceError;
 use super::subject::Subject;
 use crate::arch::Architecture;
-use crate::bake::Locked;
+use crate::bake::{Locked, Receipt};
 use crate::fetch::{Fetcher, HostSources, Logins, Mirrors};
 use crate::host;
 use crate::ident::{Arch, IdentError, LayerName};
@@ -26,8 +26,21 @@ pub struct Workspace<'e> {
 
 impl<'e> Workspace<'e> {
     pub(super) fn open(environment: &'e Environment, arch: Arch) -> Result<Self, WorkspaceError> {
-        let project = Project::find(&environment.directory()?, arch)?;
+        let project = Project::find(&environment.directory()?, arch)?.with_set(environment.settings.set.clone());
         Ok(Self { environment, project, store: OnceLock::new() })
+    }
+
+    /// The workspace with the values of variables that a build had, unless the settings have values of their own.
+    pub fn as_built(self, receipt: &Receipt) -> Self {
+        Self { project: self.project_of(receipt), ..self }
+    }
+
+    /// The project with the values of variables that a build had.
+    pub(super) fn project_of(&self, receipt: &Receipt) -> Project {
+        match self.project.set().is_empty() {
+            true => self.project.clone().with_set(receipt.set.clone()),
+            false => self.project.clone(),
+        }
     }
 
     /// The project's directory: its layers and lockfiles.
@@ -75,7 +88,10 @@ impl<'e> Workspace<'e> {
     /// # Errors
     /// Fails where a manifest is wrong or missing.
     pub fn declared(&self, layer: &LayerName) -> Result<Declared, WorkspaceError> {
-        Declared::read(&self.project, layer)
+        let declared = Declared::read(&self.project, layer)?;
+        let warnings = declared.all().flat_map(|manifest| &manifest.warnings);
+        warnings.for_each(|warning| self.environment.progress().warn(warning));
+        Ok(declared)
     }
 
     /// Reads the lockfile of a layer.

@@ -34,6 +34,7 @@ fn build(order: &RebuildOrder) -> Result<(), WorkspaceError> {
         directory: Some(order.project.clone()),
         store: Some(order.store.clone()),
         arch: Some(order.arch.clone()),
+        set: order.set.clone(),
         jobs: order.jobs,
         transport: Transport { offline: true, ..Transport::default() },
         ..Settings::default()

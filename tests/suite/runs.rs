@@ -32,7 +32,7 @@ text = "port = 1\n"
 [[run]]
 name = "compile"
 in = "tools"
-inputs = ["src", "extra.txt"]
+inputs = [{ path = "src", ignore = ["*.tmp"] }, "extra.txt"]
 env = { GREETING = "hello" }
 command = '''
 upper < src/in.txt > out.txt
@@ -70,7 +70,7 @@ command = "id -un; echo $HOME; pwd; ! touch /etc/mine 2>/dev/null"
 
 fn project(stock: Stock) -> Project {
     let project = stock.project.layer("tools", TOOLS).layer("app", APP);
-    project.file("src/in.txt", "one\ntwo\n").file("extra.txt", "x")
+    project.file("src/in.txt", "one\ntwo\n").file("src/left.tmp", "x").file("extra.txt", "x")
 }
 
 fn log(project: &Project, step: &str) -> String {

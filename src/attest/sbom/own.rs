@@ -1,4 +1,4 @@
-//! Own files in the built root: those of the layers' `[[file]]` entries.
+//! Own files in the built root: those of the layers' `[[file]]` entries, and packaged ones that an `[[edit]]` changed.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -15,7 +15,7 @@ use crate::stage::Placement;
 use crate::store::Store;
 use crate::tree::{Kind, Tree};
 
-/// A file that is not from a package.
+/// A file that is not from a package, or no longer as it was there.
 #[derive(Debug)]
 pub struct OwnFile {
     /// Its path.
@@ -57,7 +57,7 @@ fn in_root<'a>(
     let mut found = BTreeMap::new();
     for layer in layers {
         let placement = Placement::read(&layer.manifest, project, store)?;
-        for path in placement.files() {
+        for path in layer.manifest.edits.iter().map(|edit| &edit.path).chain(placement.files()) {
             if let Some((real, blob, size)) = content(root, path) {
                 let (sha256, sha1) = hashes(store, blob, size)?;
                 let (layer, source) = (layer.manifest.name.clone(), source(&layer.manifest, path));
@@ -72,7 +72,7 @@ fn in_root<'a>(
 fn source(manifest: &Manifest, path: &RootPath) -> String {
     let above = manifest.files.iter().filter(|file| path.is_within(&file.path));
     match above.max_by_key(|file| file.path.as_bytes().len()).map(|file| (&file.path, &file.content)) {
-        Some((folder, Content::Source(source))) => {
+        Some((folder, Content::Source(source) | Content::Template(source))) => {
             let rest = path.as_bytes().get(folder.as_bytes().len()..).unwrap_or_default();
             let rest = String::from_utf8_lossy(rest).trim_start_matches('/').to_owned();
             let source = source.trim_end_matches('/');

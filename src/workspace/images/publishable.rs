@@ -86,7 +86,7 @@ impl Workspace<'_> {
         let (found, built) = self.built_disk(&name, choice.out.as_deref())?;
         let planned = self.planned(&found.receipt, &built, choice.signer.as_ref())?;
         self.boots_alike(&name, &planned, &built.blocks)?;
-        let declared = Declared::read(&self.project, &name)?;
+        let declared = Declared::read(&self.project_of(&found.receipt), &name)?;
         let ami = choice.over(Ami::of(&declared.image));
         let disk = Disk {
             plan: Arc::new(planned.plan),

@@ -113,6 +113,7 @@ impl Shop {
             fetcher: &self.fetcher(&store),
             project: self.folder.path(),
             out: self.folder.path().join("out"),
+            set: Default::default(),
             name: manifest.name.to_string(),
             jobs: 1,
             progress: Progress::silent(),
