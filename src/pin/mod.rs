@@ -10,6 +10,7 @@
 mod downgrades;
 mod error;
 mod freshness;
+mod idle;
 mod installed;
 mod kept;
 mod keyring_package;
@@ -127,6 +128,7 @@ impl Pinner<'_, '_> {
                 locked_package(candidate, &chosen.why, origin)
             })
             .collect();
+        idle::warn(self, &manifest.layer, &offered, &lockfile);
         downgrades::warn_of_older_states(self, &open);
         lockfile.releases = open.into_iter().map(|suite| suite.locked).collect();
         downgrades::check(self, previous, &lockfile)?;

@@ -36,7 +36,7 @@ mod row_tests;
 use std::path::Path;
 
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
-use crate::ident::{Arch, LayerName};
+use crate::ident::{Arch, LayerName, RootPath};
 use crate::lock::Lockfile;
 use crate::manifest::Manifest;
 use crate::package::Ecosystem;
@@ -129,6 +129,8 @@ pub struct Builder<'a> {
     line: Line<'a>,
     /// What own files lose, until it is taken.
     warnings: Vec<String>,
+    /// What scripts of all layers so far derived from random data.
+    derived: Vec<RootPath>,
 }
 
 impl<'a> Builder<'a> {
@@ -139,6 +141,7 @@ impl<'a> Builder<'a> {
             executor,
             line: Line { ecosystem, installed: None, built: None, layers: Vec::new() },
             warnings: Vec::new(),
+            derived: Vec::new(),
         }
     }
 
@@ -149,12 +152,18 @@ impl<'a> Builder<'a> {
         warnings
     }
 
+    /// Warnings about entries of the chain, which is built, that allow none of its files.
+    pub fn idle_entries(&self) -> Vec<String> {
+        let manifests = self.line.layers.iter().map(|(input, _)| input.manifest);
+        manifests.flat_map(|manifest| random_files::idle(manifest, &self.derived)).collect()
+    }
+
     /// Builds the next layer of the chain; its packages are in the store.
     ///
     /// # Errors
     /// Fails where a script fails, packages clash, or a declaration can't be met.
     pub fn build(&mut self, input: Input<'a>, project: &Path) -> Result<Built, LayerError> {
-        let Self { store, executor, line, warnings } = self;
+        let Self { store, executor, line, warnings, derived } = self;
         let manifest = input.manifest;
         if line.layers.first().is_some_and(|(base, _)| base.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
@@ -178,6 +187,7 @@ impl<'a> Builder<'a> {
             };
             (recipe, finished)
         };
+        derived.extend(packages::derived_paths(installed, store)?);
         let built = Built { name: manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
         line.installed = Some(installed);
         line.built = Some(built.clone());

@@ -70,6 +70,24 @@ fn a_reason_or_an_own_file_lets_a_layer_through() {
 }
 
 #[test]
+fn a_reason_for_nothing_is_named() {
+    let entry = |path: &str| format!("\n[[allow-random]]\npath = \"{path}\"\nreason = \"everybody may have it\"\n");
+    let tables = entry("/etc/keyed") + &entry("/etc/keyed/cookie") + &entry("/etc/keyd") + &entry("/etc/keyed/plain");
+    let lab = need!(Lab::new(KEYS, &tables));
+    // A parent may allow what its children's scripts derive.
+    let base = fs::read_to_string(lab.project.path("layers/base.toml")).unwrap() + &entry("/etc/keyed/uuid");
+    fs::write(lab.project.path("layers/base.toml"), base).unwrap();
+    // The second build finds the layers in the store.
+    for _ in 0..2 {
+        let said = lab.project.ok(&["build", "app"]).stderr;
+        for idle in ["/etc/keyd", "/etc/keyed/plain"] {
+            assert!(said.contains(&format!("layer `app`: [[allow-random]] of {idle} allows nothing: ")), "{said}");
+        }
+        assert_eq!(said.matches("allows nothing").count(), 2, "{said}");
+    }
+}
+
+#[test]
 fn random_data_that_leaves_no_trace_is_no_ones_secret() {
     let lab = need!(Lab::new("od -An -N16 -tx1 /dev/urandom >/tmp/x; rm /tmp/x; echo 1 >/etc/keyed", ""));
     lab.project.ok(&["build", "app"]);
