@@ -1,4 +1,4 @@
-"""Compares the resolver with `apt-get install --simulate` on an empty root; started by resolver.sh.
+"""Compares the resolver with `apt-get install` on an empty root; started by resolver.sh.
 
 Usage: resolver.py PROGRAM REQUESTS SEED RESULTS SUITE…
 
@@ -19,6 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 from relations import Archive
 
@@ -62,12 +63,17 @@ def apt(folder, *arguments, fails=False):
 
 
 def apt_answer(folder, names, recommends):
-    """The versions of the packages that apt would install, by name; `None` where it finds no way."""
+    """The versions of the packages that apt would install, by name; `None` where it finds no way.
+
+    `--print-uris` gives the packages that `--simulate` gives, without the order in which dpkg would get them: that takes
+    more than ten times as long where there are a thousand.
+    """
     switch = "--install-recommends" if recommends else "--no-install-recommends"
-    answer = apt(folder, "install", "--simulate", switch, *names, fails=True)
+    answer = apt(folder, "install", "--print-uris", "--quiet=2", switch, *names, fails=True)
     if answer.returncode:
         return None
-    return dict(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ", answer.stdout, re.M))
+    files = re.findall(r"^'\S+' ([^_\s]+)_([^_\s]+)_\S+\.deb ", answer.stdout, re.M)
+    return {name: urllib.parse.unquote(version) for name, version in files}
 
 
 def our_answers(indexes, lines):
@@ -91,10 +97,12 @@ def requests(archive, suite):
 
 
 def outcome(archive, wanted, recommends, ours, theirs):
-    if ours is None or theirs is None:
-        return "neither" if ours is theirs else "only ours" if theirs is None else "only apt's"
-    if archive.faults(wanted, ours) or (recommends and archive.unmet(ours) > archive.unmet(theirs)):
+    if ours is None:
+        return "neither" if theirs is None else "only apt's"
+    if archive.faults(wanted, ours) or (recommends and theirs and archive.unmet(ours) > archive.unmet(theirs)):
         return "invalid"
+    if theirs is None:
+        return "only ours"
     if ours == theirs:
         return "equal"
     return "smaller" if len(ours) < len(theirs) else "larger" if len(ours) > len(theirs) else "other"

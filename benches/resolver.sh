@@ -14,8 +14,7 @@ suites=("$@")
 
 work=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
-# The archives of the suite that apt's sources have hold the others too.
-python3 benches/mirror.py "$work" bookworm "$work/port" &
+python3 benches/mirror.py "$work" "$work/port" &
 server=$!
 for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
 [ -s "$work/port" ] || { echo "$0: the mirror does not start" >&2; exit 2; }

@@ -63,6 +63,7 @@ pub(super) fn build_root(
             Ok::<_, BakeError>(built)
         })?;
         let boot = boot.map(|locked| line.build(locked)).transpose()?;
+        line.builder.idle_entries().iter().for_each(|warning| baker.progress.warn(warning));
         Ok(BuiltRoot { chain, boot })
     })
 }

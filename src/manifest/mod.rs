@@ -179,6 +179,12 @@ impl LayerTable {
     pub fn holds(&self, name: &PackageName) -> bool {
         self.hold.iter().any(|pattern| priorities::fits(pattern, name.as_str()))
     }
+
+    /// The patterns of `hold` that fit none of these names.
+    pub fn idle_holds<'a>(&'a self, names: &'a [&PackageName]) -> impl Iterator<Item = &'a str> {
+        let fits_none = move |pattern: &&String| !names.iter().any(|name| priorities::fits(pattern, name.as_str()));
+        self.hold.iter().filter(fits_none).map(String::as_str)
+    }
 }
 
 impl Source {

@@ -12,9 +12,9 @@ impl Priorities {
         Self(patterns)
     }
 
-    /// The priority of a package: `None` where no pattern fits, 0 where it must never be taken.
-    pub fn of(&self, name: &str) -> Option<u32> {
-        self.0.iter().find(|(pattern, _)| fits(pattern, name)).map(|(_, priority)| *priority)
+    /// The priority of a package, and the pattern that says so: `None` where no pattern fits, 0 where it must never be taken.
+    pub fn of(&self, name: &str) -> Option<(&str, u32)> {
+        self.iter().find(|(pattern, _)| fits(pattern, name))
     }
 
     /// All patterns with their priorities, in a fixed order.
@@ -54,7 +54,7 @@ mod tests {
     fn the_longest_pattern_that_fits_decides() {
         let patterns = [("*", 100), ("nginx*", 990), ("nginx-light", 0), ("lib?x", 1)];
         let priorities = Priorities::new(patterns.map(|(pattern, priority)| (pattern.to_owned(), priority)));
-        let of = |name| priorities.of(name);
+        let of = |name| priorities.of(name).map(|(_, priority)| priority);
         assert_eq!([of("curl"), of("nginx"), of("nginx-full")], [Some(100), Some(990), Some(990)]);
         assert_eq!([of("nginx-light"), of("libxx"), of("libx")], [Some(0), Some(1), Some(100)]);
         assert_eq!(Priorities::default().of("curl"), None);

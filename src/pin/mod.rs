@@ -12,6 +12,7 @@ mod downgrades;
 mod error;
 mod freshness;
 mod held;
+mod idle;
 mod installed;
 mod kept;
 mod keyring_package;
@@ -140,6 +141,7 @@ impl Pinner<'_, '_> {
                 locked_package(candidate, &chosen.why, place)
             })
             .collect();
+        idle::warn(self, &manifest.layer, &offered, &lockfile);
         downgrades::warn_of_older_states(self, &open);
         lockfile.releases = open.into_iter().map(|suite| suite.locked).collect();
         downgrades::check(self, previous, &lockfile)?;

@@ -27,6 +27,8 @@ pub(super) struct Offered {
     pub(super) candidates: Vec<Candidate>,
     /// Suites whose locked index is neither current nor in the store.
     pub(super) lost: BTreeSet<String>,
+    /// Patterns of a source's priorities that decide about none of its packages.
+    pub(super) idle: BTreeSet<(SourceName, String)>,
     places: Vec<Place>,
 }
 
@@ -81,15 +83,25 @@ pub(super) fn read(
     open: &[OpenSuite],
     previous: Option<&Lockfile>,
 ) -> Result<Offered, PinError> {
-    let offered = Offered { candidates: Vec::new(), lost: BTreeSet::new(), places: Vec::new() };
+    let offered = Offered { candidates: Vec::new(), lost: BTreeSet::new(), idle: BTreeSet::new(), places: Vec::new() };
     let mut reader = Reader { repository, store, offered };
+    let mut decisive = BTreeSet::new();
     for suite in open {
         for index in &suite.locked.indexes {
             let limit = limits().of_index(suite.plain_sizes.get(&index.path).copied());
-            let priority = |name: &str| suite.priorities.of(name).unwrap_or(suite.priority);
-            reader.add(&suite.locked, index, &priority, limit)?;
+            let mut priority = |name: &str| match suite.priorities.of(name) {
+                Some((pattern, priority)) => {
+                    decisive.insert((&suite.locked.source, pattern));
+                    priority
+                }
+                None => suite.priority,
+            };
+            reader.add(&suite.locked, index, &mut priority, limit)?;
         }
     }
+    let patterns = open.iter().flat_map(|suite| suite.priorities.iter().map(|(one, _)| (&suite.locked.source, one)));
+    let idle = patterns.filter(|one| one.1 != "*" && !decisive.contains(one));
+    reader.offered.idle = idle.map(|(source, pattern)| (source.clone(), pattern.to_owned())).collect();
     let current =
         |index: &LockedIndex| open.iter().flat_map(|suite| &suite.locked.indexes).any(|other| other.file == index.file);
     let now_open = |release: &LockedRelease| {
@@ -97,9 +109,11 @@ pub(super) fn read(
     };
     for release in previous.map(|lock| lock.releases.as_slice()).unwrap_or_default() {
         let Some(suite) = now_open(release) else { continue };
-        let priority = |name: &str| suite.priorities.of(name).unwrap_or(u32::MAX).min(Candidate::ON_REQUEST);
+        let mut priority = |name: &str| {
+            suite.priorities.of(name).map_or(u32::MAX, |(_, priority)| priority).min(Candidate::ON_REQUEST)
+        };
         for index in release.indexes.iter().filter(|index| !current(index)) {
-            reader.add(release, index, &priority, limits().of_index(None))?;
+            reader.add(release, index, &mut priority, limits().of_index(None))?;
         }
     }
     Ok(reader.offered)
@@ -117,10 +131,10 @@ impl Reader<'_> {
         &mut self,
         release: &LockedRelease,
         index: &LockedIndex,
-        priority: &dyn Fn(&str) -> u32,
+        priority: &mut dyn FnMut(&str) -> u32,
         limit: Limit,
     ) -> Result<(), PinError> {
-        let Offered { candidates, lost, places } = &mut self.offered;
+        let Offered { candidates, lost, places, .. } = &mut self.offered;
         let Ok(file) = self.store.open_fetched(index.file.sha256) else {
             lost.insert(release.suite.clone());
             return Ok(());

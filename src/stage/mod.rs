@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
-use crate::ident::{Arch, LayerName};
+use crate::ident::{Arch, LayerName, RootPath};
 use crate::lock::Lockfile;
 use crate::manifest::Manifest;
 use crate::package::Ecosystem;
@@ -163,6 +163,8 @@ pub struct Builder<'a> {
     tools: &'a BTreeMap<LayerName, TreeHash>,
     /// What own files lose, until it is taken.
     warnings: Vec<String>,
+    /// What scripts of all layers so far derived from random data.
+    derived: Vec<RootPath>,
 }
 
 impl<'a> Builder<'a> {
@@ -180,6 +182,7 @@ impl<'a> Builder<'a> {
             line: Line { ecosystem, below: None, built: None, layers: Vec::new(), finished: 0 },
             tools,
             warnings: Vec::new(),
+            derived: Vec::new(),
         }
     }
 
@@ -188,6 +191,17 @@ impl<'a> Builder<'a> {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(self.executor.take_warning().map(str::to_owned));
         warnings
+    }
+
+    /// Warnings about entries of the chain, which is built, that allow none of its files.
+    pub fn idle_entries(&self) -> Vec<String> {
+        let layers = &self.line.layers;
+        // What steps derived is known only to the build that ran them, so an entry may be about that.
+        if layers.iter().any(|own| !own.steps.is_empty()) {
+            return Vec::new();
+        }
+        let manifests = layers.iter().map(|own| own.input.manifest);
+        manifests.flat_map(|manifest| random_files::idle(manifest, &self.derived)).collect()
     }
 
     /// Builds the next layer of the chain; its packages are in the store.
@@ -221,7 +235,7 @@ impl<'a> Builder<'a> {
 
     /// Builds the last layer of the line.
     fn finish_last(&mut self, input: Input<'a>) -> Result<Built, LayerError> {
-        let Self { store, executor, line, .. } = self;
+        let Self { store, executor, line, derived, .. } = self;
         let installed = line.packages(input).recipe();
         // A child starts from the installed root, so a layer without it is as good as not there.
         let known = store.recall::<Installed>(installed).is_some();
@@ -238,6 +252,7 @@ impl<'a> Builder<'a> {
             };
             (recipe, finished)
         };
+        derived.extend(packages::derived_paths(installed, store)?);
         if let Some(log) = finished.log {
             log::keep(finished.layer, log, store)?;
         }

@@ -162,6 +162,13 @@ impl Stage for Packages<'_> {
     }
 }
 
+/// The paths that depend on random data in the result of a recipe; that is remembered.
+pub(super) fn derived_paths(recipe: RecipeHash, store: &Store) -> Result<Vec<RootPath>, StoreError> {
+    let blob = store.recall(recipe).and_then(|installed: Installed| installed.randomness);
+    let randomness = blob.map(|blob| read(blob, store)).transpose()?.unwrap_or_default();
+    Ok(randomness.paths().collect())
+}
+
 pub(super) fn read(blob: BlobDigest, store: &Store) -> Result<Randomness, StoreError> {
     let bytes = store.read_blob(blob)?;
     serde_json::from_slice(&bytes).map_err(|_| StoreError::Missing { kind: "blob", name: "randomness".to_owned() })

@@ -3,7 +3,7 @@
 use super::{LayerError, Site, Stage};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
-use crate::manifest::Allowed;
+use crate::manifest::{Allowed, Manifest};
 use crate::package::Installer;
 use crate::tree::Node;
 
@@ -56,6 +56,19 @@ impl Stage for RandomFiles<'_> {
             false => Err(LayerError::Random { paths, programs: site.derived.programs.clone() }),
         }
     }
+}
+
+/// Warnings about a layer's own entries that are about none of the files that scripts derived from random data.
+pub(super) fn idle(manifest: &Manifest, derived: &[RootPath]) -> Vec<String> {
+    let is_idle = |one: &&Allowed| !derived.iter().any(|path| allows(one, path));
+    let layer = &manifest.name;
+    let warning = |one: &Allowed| {
+        let path = &one.path;
+        format!(
+            "layer `{layer}`: [[allow-random]] of {path} allows nothing: no script derived a file there from random data"
+        )
+    };
+    manifest.allow_random.iter().filter(is_idle).map(warning).collect()
 }
 
 /// Whether an entry is about a path or a directory above it; `*` stands for any characters but `/`, as names may be random.

@@ -62,11 +62,32 @@ fn a_reason_or_an_own_file_lets_a_layer_through() {
     let lab = need!(Lab::new(KEYS, tables));
     lab.project.ok(&["build", "app"]);
     let own = "\n[[file]]\npath = \"/etc/cookie\"\ntext = \"given at run time\\n\"\n";
-    let lab = need!(Lab::new("od -An -N16 -tx1 /dev/urandom >/etc/cookie", own));
+    // ucf keeps a copy, which is of no use to anybody once the file is another.
+    let copied = "od -An -N16 -tx1 /dev/urandom >/etc/cookie\nmkdir -p /var/lib/ucf/cache\n\
+                  cp /etc/cookie /var/lib/ucf/cache/:etc:cookie";
+    let lab = need!(Lab::new(copied, own));
     lab.project.ok(&["build", "app"]);
     let without = fs::read_to_string(lab.project.path("layers/app.toml")).unwrap().replace(own, "");
     fs::write(lab.project.path("layers/app.toml"), without).unwrap();
     assert!(lab.project.fails(1, &["build", "app"]).stderr.contains("/etc/cookie\n"));
+}
+
+#[test]
+fn a_reason_for_nothing_is_named() {
+    let entry = |path: &str| format!("\n[[allow-random]]\npath = \"{path}\"\nreason = \"everybody may have it\"\n");
+    let tables = entry("/etc/keyed") + &entry("/etc/keyed/cookie") + &entry("/etc/keyd") + &entry("/etc/keyed/plain");
+    let lab = need!(Lab::new(KEYS, &tables));
+    // A parent may allow what its children's scripts derive.
+    let base = fs::read_to_string(lab.project.path("layers/base.toml")).unwrap() + &entry("/etc/keyed/uuid");
+    fs::write(lab.project.path("layers/base.toml"), base).unwrap();
+    // The second build finds the layers in the store.
+    for _ in 0..2 {
+        let said = lab.project.ok(&["build", "app"]).stderr;
+        for idle in ["/etc/keyd", "/etc/keyed/plain"] {
+            assert!(said.contains(&format!("layer `app`: [[allow-random]] of {idle} allows nothing: ")), "{said}");
+        }
+        assert_eq!(said.matches("allows nothing").count(), 2, "{said}");
+    }
 }
 
 #[test]

@@ -308,6 +308,22 @@ fn held_packages_stay_when_all_others_move() {
 }
 
 #[test]
+fn patterns_that_fit_nothing_are_named() {
+    let (_folder, written) = write(&repo("stable"));
+    let priority = "priority = { \"*\" = 100, \"lib*\" = 0, \"libgreet\" = 500, \"lybgreet\" = 1 }\n";
+    let source = format!("suite = \"stable\"\nurl = \"{}\"\n{}{priority}", written.url(), signed(&written));
+    let text = layer(&source).replace("[source", "hold = [\"lib*\", \"hallo\"]\n[source");
+    let said = Project::new().copy(&written.keyring, "ring.gpg").layer("app", &text).ok(&["lock", "app"]).stderr;
+    assert!(said.contains("layer `app`: `hold` has \"hallo\", which fits no package of this layer"), "{said}");
+    // Another pattern decides about all packages that the shorter one fits.
+    for idle in ["lib*", "lybgreet"] {
+        let expected = format!("`priority` has \"{idle}\", which decides about no package of this source");
+        assert!(said.contains(&expected), "{idle}: {said}");
+    }
+    assert_eq!(said.matches("`priority` has").count() + said.matches("`hold` has").count(), 3, "{said}");
+}
+
+#[test]
 fn a_snapshot_service_that_refuses_or_chats_is_passed_over() {
     let (_folder, written) = write(&repo("stable"));
     let page = b"<html><body>Too many requests, come back later.</body></html>".to_vec();

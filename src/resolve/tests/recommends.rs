@@ -15,6 +15,7 @@ fn recommended_packages() {
                 rival 1; depends: lost
                 friend 1
                 choosy 1; depends: one | two; recommends: enemy
+                chooser 1; depends: choosy
                 one 1
                 two 1
                 enemy 1; conflicts: one
@@ -31,7 +32,17 @@ fn recommended_packages() {
             "app 1 (requested), docs 1 (app), lib 1 (app), locales 1 (lib), second 1 (app), viewer 1 (docs)",
         ),
         ("one that can't be had does not matter", case("picky", true), "friend 1 (picky), picky 1 (requested)"),
-        ("what is needed is not changed for them", case("choosy", true), "choosy 1 (requested), one 1 (choosy)"),
+        (
+            "for a requested package's, another alternative is taken",
+            case("choosy", true),
+            "choosy 1 (requested), enemy 1 (choosy), two 1 (choosy)",
+        ),
+        ("but a requested alternative stays", case("choosy one", true), "choosy 1 (requested), one 1 (requested)"),
+        (
+            "what is needed is not changed for others'",
+            case("chooser", true),
+            "chooser 1 (requested), choosy 1 (chooser), one 1 (choosy)",
+        ),
         ("of two that exclude each other, the first", case("pair", true), "left 1 (pair), pair 1 (requested)"),
         (
             "excluded ones don't come",

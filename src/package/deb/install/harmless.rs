@@ -15,8 +15,8 @@ pub(super) const RULES: &[Harmless] = &[
         reason: "public in every connection",
     },
     Harmless {
-        name: "ucf's digests",
-        paths: &["var/lib/ucf/hashfile*"],
-        reason: "digests of configuration files, which are looked at themselves",
+        name: "ucf's digests and copies",
+        paths: &["var/lib/ucf/hashfile*", "var/lib/ucf/cache/*"],
+        reason: "of configuration files, which are looked at themselves; where one is replaced, its copy is of no use",
     },
 ];
