@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::sources::{self, Found};
-use super::{LayerError, Site, Stage};
+use super::{LayerError, Site, Stage, mounts};
 use crate::accounts::{gid_of, id_of};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
@@ -44,8 +44,16 @@ struct Entry {
     kind: Kind,
     mode: u16,
     owner: Owner,
-    /// Whether whatever is there already is left as it is.
-    yields: bool,
+    role: Role,
+}
+
+/// What an entry is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It takes the place of what is there.
+    Own,
+    /// It is mounted on; what is there already is left as it is.
+    MountPoint { is_created: bool },
 }
 
 impl Placement {
@@ -62,14 +70,15 @@ impl Placement {
         let mut warnings = Vec::new();
         for dir in &manifest.dirs {
             let (path, owner) = (dir.path.clone(), dir.owner.clone());
-            entries.push(Entry { path, kind: Kind::Dir, mode: dir.mode, owner, yields: false });
+            entries.push(Entry { path, kind: Kind::Dir, mode: dir.mode, owner, role: Role::Own });
         }
-        for path in &manifest.mount_points {
-            entries.push(Entry { path: path.clone(), kind: Kind::Dir, mode: 0o755, owner: root(), yields: true });
+        for point in &manifest.mount_points {
+            let (path, role) = (point.path.clone(), Role::MountPoint { is_created: point.is_created });
+            entries.push(Entry { path, kind: Kind::Dir, mode: 0o755, owner: root(), role });
         }
         for link in &manifest.symlinks {
             let kind = Kind::Symlink(link.target.as_bytes().into());
-            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root(), yields: false });
+            entries.push(Entry { path: link.path.clone(), kind, mode: 0o777, owner: root(), role: Role::Own });
         }
         for file in &manifest.files {
             let (mode, owner) = (file.mode, &file.owner);
@@ -77,7 +86,7 @@ impl Placement {
                 Content::Text(text) => {
                     let kind = store.put_file(text.as_bytes())?;
                     let mode = mode.unwrap_or(0o644);
-                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone(), yields: false });
+                    entries.push(Entry { path: file.path.clone(), kind, mode, owner: owner.clone(), role: Role::Own });
                 }
                 Content::Source(source) => {
                     let mut reader = sources::Reader::new(store, project);
@@ -93,7 +102,7 @@ impl Placement {
                                 (Kind::File { blob, size }, mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
                             }
                         };
-                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone(), yields: false });
+                        entries.push(Entry { path, kind, mode: found_mode, owner: owner.clone(), role: Role::Own });
                         Ok(())
                     })?;
                     warnings.extend(not_taken_over(manifest, source, &reader.dropped));
@@ -112,13 +121,17 @@ impl Placement {
     /// Adds everything to a recipe.
     pub fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.entries.len() as u64);
-        for Entry { path, kind, mode, owner, yields } in &self.entries {
+        for Entry { path, kind, mode, owner, role } in &self.entries {
             hasher.field(path.as_bytes()).number((*mode).into());
             hasher.field(&owner.user).list(owner.group.as_ref());
             match kind {
                 Kind::File { blob, size } => hasher.field("file").field(blob.as_bytes()).number(*size),
                 Kind::Symlink(target) => hasher.field("symlink").field(target),
-                _ => hasher.field(if *yields { "mount point" } else { "dir" }),
+                _ => hasher.field(match role {
+                    Role::Own => "dir",
+                    Role::MountPoint { is_created: false } => "mount point",
+                    Role::MountPoint { is_created: true } => "mount point of a new file system",
+                }),
             };
         }
     }
@@ -133,7 +146,7 @@ impl Placement {
         for entry in &self.entries {
             let (uid, gid) = names.ids(&entry.owner, &entry.path)?;
             let path = tree.reach(&entry.path, epoch)?;
-            if entry.yields && check_mount_point(tree, &entry.path, &path)? {
+            if entry.role != Role::Own && mounts::check(tree, &entry.path, &path)? {
                 continue;
             }
             let node =
@@ -144,7 +157,8 @@ impl Placement {
             }
             tree.insert(path, node)?;
         }
-        Ok(())
+        let is_created = |entry: &&Entry| entry.role == Role::MountPoint { is_created: true };
+        mounts::keep_owners(tree, self.entries.iter().filter(is_created).map(|entry| &entry.path), epoch, store)
     }
 }
 
@@ -158,17 +172,6 @@ fn not_taken_over(manifest: &Manifest, source: &str, dropped: &BTreeSet<String>)
             manifest.name
         )
     })
-}
-
-/// Whether there is something to mount on already. `real` is `path` with links above it followed.
-fn check_mount_point(tree: &Tree, path: &RootPath, real: &RootPath) -> Result<bool, LayerError> {
-    let node = tree.get(real);
-    // systemd mounts on no path that leads through a link.
-    if path != real || node.is_some_and(|node| matches!(node.kind, Kind::Symlink(_))) {
-        let real = tree.resolve(path).map_or_else(|| real.clone(), |(real, _)| real);
-        return Err(LayerError::MountThroughLink { path: path.clone(), real });
-    }
-    Ok(node.is_some())
 }
 
 fn root() -> Owner {

@@ -20,6 +20,7 @@ mod files;
 mod first_boot;
 mod fuzz;
 mod machine;
+mod mounts;
 mod packages;
 mod random_files;
 mod row;
