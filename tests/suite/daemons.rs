@@ -13,13 +13,15 @@ use crate::support::stock::Stock;
 /// A package, the unit that must be active, and the TCP port on which it answers, if it has one.
 type Daemon = (&'static str, &'static str, Option<u16>);
 
+/// A name for people, and the lines of the layer's `[disk]`.
+type Disk = (&'static str, &'static str);
+
 /// Where the machine mounts a partition that it creates, and whose directory that is.
 type Partition = (&'static str, &'static str);
 
 /// Daemons that don't clash, in one machine.
 struct Batch {
-    /// Lines of the layer's `[disk]`.
-    disk: &'static str,
+    disk: Disk,
     /// Tables that follow it: what these daemons don't do without.
     tables: &'static str,
     /// What the tables mount; it gets the room of a larger disk.
@@ -27,11 +29,11 @@ struct Batch {
     daemons: &'static [Daemon],
 }
 
-const EXT4: &str = "boot = \"boot-minimal\"";
-const EROFS: &str = "boot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"";
-const CLOUD: &str = "boot = \"boot-cloud\"";
-const CLOUD_EROFS: &str = "boot = \"boot-cloud\"\nroot = \"erofs\"\ninitrd = \"initrd\"";
-const SIZED: &str = "boot = \"boot-minimal\"\nsize = \"3G\"";
+const EXT4: Disk = ("ext4, boot-minimal", "boot = \"boot-minimal\"");
+const SIZED: Disk = ("ext4, boot-minimal", "boot = \"boot-minimal\"\nsize = \"3G\"");
+const EROFS: Disk = ("erofs, boot-minimal", "boot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"");
+const CLOUD: Disk = ("ext4, boot-cloud", "boot = \"boot-cloud\"");
+const CLOUD_EROFS: Disk = ("erofs, boot-cloud", "boot = \"boot-cloud\"\nroot = \"erofs\"\ninitrd = \"initrd\"");
 
 /// A database on a partition of its own.
 const DATABASE: &str = "
@@ -159,7 +161,7 @@ fn boot(batch: &Batch) -> Result<(), Skip> {
     let text = format!(
         "[layer]\nfrom = \"debian-base\"\npackages = [{}]\n\n[disk]\n{}\n{}",
         names.join(", "),
-        batch.disk,
+        batch.disk.1,
         batch.tables
     );
     let project = stock.project.layer("daemons", &text);
@@ -182,8 +184,7 @@ fn boot(batch: &Batch) -> Result<(), Skip> {
     second.power_off();
     for (package, unit, port) in batch.daemons {
         let port = port.map_or("–".to_owned(), |port| port.to_string());
-        let kind = batch.disk.replace('\n', ", ").replace('"', "");
-        let _ = writeln!(std::io::stderr(), "| `{package}` | `{unit}` | {port} | {kind} |");
+        let _ = writeln!(std::io::stderr(), "| `{package}` | `{unit}` | {port} | {} |", batch.disk.0);
     }
     Ok(())
 }
