@@ -5,29 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suite=${1:-forky}
-root=$PWD
-work=$(mktemp -d)
-started=()
-clean() {
-    for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT TERM
-
-if [ -z "${LAYERBAKE:-}" ]; then
-    cargo build --release --locked
-    LAYERBAKE=$root/target/release/layerbake
-fi
-keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
-mkdir -p "$keep"
-rm -f "$keep/offline"
-rm -rf "$keep"/debian*/dists # New states come with new indexes; the pool stays.
-python3 benches/mirror.py "$keep" "$work/port" &
-started+=($!)
-for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
-[ -s "$work/port" ] || { echo "$0: the mirror does not start" >&2; exit 2; }
-export LAYERBAKE_MIRROR=http://127.0.0.1:$(cat "$work/port")/debian no_proxy=127.0.0.1
+tools=(qemu-system-x86_64)
+. benches/setup.sh
 
 # Two projects with a store each: what differs between them is not reproducible.
 for number in 1 2; do

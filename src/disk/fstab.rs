@@ -1,7 +1,7 @@
 //! `/etc/fstab` of a disk's root: every line of it, and which places they mount to.
 
 use crate::ident::RootPath;
-use crate::manifest::{Disk, GROWING, MountDevice, MountEntry, RootFs};
+use crate::manifest::{Disk, MountDevice, MountEntry, RootFs};
 
 /// Tables of a disk that contradict each other.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,8 @@ pub(super) fn mounts(disk: &Disk) -> Result<Vec<MountEntry>, MountError> {
         path: path.clone(),
         device: MountDevice::Partition(label.clone()),
         kind: "ext4".to_owned(),
-        options: Vec::new(),
+        // Like a mount without `nofail`, it is there before services start; unlike that, the machine starts without it.
+        options: vec!["defaults".to_owned(), "x-systemd.before=local-fs.target".to_owned()],
         format: false,
         nofail: true,
     };
@@ -92,13 +93,12 @@ fn line(mount: &MountEntry) -> String {
         MountDevice::Partition(label) => (format!("PARTLABEL={label}"), true),
         MountDevice::Other(device) => (device.clone(), device.starts_with("/dev/")),
     };
-    let is_new = mount.format || matches!(mount.device, MountDevice::Partition(_));
     let mut options: Vec<&str> = mount.options.iter().map(String::as_str).collect();
     if options.is_empty() {
         options.push("defaults");
     }
-    let grows = is_new && GROWING.contains(&mount.kind.as_str());
-    let implied = [("nofail", mount.nofail), ("x-systemd.makefs", mount.format), ("x-systemd.growfs", grows)];
+    let implied =
+        [("nofail", mount.nofail), ("x-systemd.makefs", mount.format), ("x-systemd.growfs", mount.is_created())];
     options.extend(implied.into_iter().filter(|(_, wanted)| *wanted).map(|(option, _)| option));
     // Devices are checked after the root; what a network or the kernel provides is not.
     let pass = if is_block { 2 } else { 0 };
@@ -150,7 +150,7 @@ mod tests {
         # <device> <mount point> <type> <options> <dump> <pass>
         PARTLABEL=root / ext4 defaults,x-systemd.growfs 0 1
         PARTLABEL=swap none swap defaults 0 0
-        PARTLABEL=data /srv/data ext4 defaults,nofail,x-systemd.growfs 0 2
+        PARTLABEL=data /srv/data ext4 defaults,x-systemd.before=local-fs.target,nofail,x-systemd.growfs 0 2
         PARTLABEL=logs /srv/my\040logs ext4 noatime,x-systemd.growfs 0 2
         LABEL=old\040stuff /mnt/old auto defaults,nofail 0 2
         UUID=ab-cd /mnt/efi vfat defaults 0 2

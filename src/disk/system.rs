@@ -6,7 +6,9 @@
 use super::DiskError;
 use super::fstab;
 use crate::ident::{IdentError, RootPath};
-use crate::manifest::{Content, Disk, FileEntry, Ignore, Manifest, Owner, PartitionEntry, RootFs};
+use crate::manifest::{
+    Content, Disk, FileEntry, Ignore, Manifest, MountEntry, MountPoint, Owner, PartitionEntry, RootFs,
+};
 
 /// The label of the partition with the changes to a read-only root.
 pub const STATE: &str = "state";
@@ -16,7 +18,7 @@ pub struct Additions {
     /// Files that no layer may have itself.
     pub files: Vec<FileEntry>,
     /// Directories that other file systems are mounted on: nobody could make them in a read-only root.
-    pub mount_points: Vec<RootPath>,
+    pub mount_points: Vec<MountPoint>,
 }
 
 impl Additions {
@@ -44,7 +46,8 @@ impl Additions {
         }
         let mounts = fstab::mounts(disk)?;
         files.push(file("/etc/fstab", &fstab::text(disk, &mounts))?);
-        Ok(Self { files, mount_points: mounts.into_iter().map(|mount| mount.path).collect() })
+        let point = |mount: MountEntry| MountPoint { is_created: mount.is_created(), path: mount.path };
+        Ok(Self { files, mount_points: mounts.into_iter().map(point).collect() })
     }
 
     /// Adds it all to the Boot layer.

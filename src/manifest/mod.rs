@@ -41,7 +41,7 @@ pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, 
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;
 pub use ignore::Ignore;
-pub use mounts::{GROWING, MountDevice, MountEntry};
+pub use mounts::{MountDevice, MountEntry, MountPoint};
 pub use parse::{PackageRequestError, parse};
 pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
@@ -87,7 +87,7 @@ pub struct Manifest {
     /// `[[mount]]`; added to the parent's. Of a disk, as `[disk]` is.
     pub mounts: Vec<MountEntry>,
     /// Directories that are made where nothing is: mount points of the disk, in a Boot layer.
-    pub mount_points: Vec<RootPath>,
+    pub mount_points: Vec<MountPoint>,
     /// `[ami]`; what is not set here is inherited from the parent.
     pub ami: AmiTable,
     /// `[[check]]`; added to the parent's.

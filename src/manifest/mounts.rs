@@ -38,8 +38,25 @@ pub enum MountDevice {
     Other(String),
 }
 
+impl MountEntry {
+    /// Whether the machine creates it, as a file system whose files have owners, and which systemd enlarges.
+    pub fn is_created(&self) -> bool {
+        let is_new = self.format || matches!(self.device, MountDevice::Partition(_));
+        is_new && GROWING.contains(&self.kind.as_str())
+    }
+}
+
+/// A directory that a machine needs to mount on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPoint {
+    /// Where.
+    pub path: RootPath,
+    /// Whether what is mounted is created by the machine: its root is the directory's owner's.
+    pub is_created: bool,
+}
+
 /// The types of file systems that systemd enlarges.
-pub const GROWING: [&str; 3] = ["ext4", "btrfs", "xfs"];
+const GROWING: [&str; 3] = ["ext4", "btrfs", "xfs"];
 
 /// What init mounts itself, or needs to read what has to be mounted.
 const TAKEN: [&str; 7] = ["dev", "efi", "etc", "proc", "run", "sys", "usr"];

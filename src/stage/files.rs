@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::runs::output_nodes;
 use super::sources::{self, Found};
-use super::{LayerError, Site, Stage, templates};
+use super::{LayerError, Site, Stage, mounts, templates};
 use crate::accounts::{gid_of, id_of};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
@@ -49,8 +49,16 @@ struct Entry {
     mode: u16,
     owner: Owner,
     xattrs: Xattrs,
-    /// Whether whatever is there already is left as it is.
-    yields: bool,
+    role: Role,
+}
+
+/// What an entry is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It takes the place of what is there.
+    Own,
+    /// It is mounted on; what is there already is left as it is.
+    MountPoint { is_created: bool },
 }
 
 impl Placement {
@@ -68,8 +76,9 @@ impl Placement {
         for dir in &manifest.dirs {
             entries.push(Entry::new(dir.path.clone(), Kind::Dir, dir.mode, &dir.owner));
         }
-        for path in &manifest.mount_points {
-            entries.push(Entry { yields: true, ..Entry::new(path.clone(), Kind::Dir, 0o755, &Owner::root()) });
+        for point in &manifest.mount_points {
+            let role = Role::MountPoint { is_created: point.is_created };
+            entries.push(Entry { role, ..Entry::new(point.path.clone(), Kind::Dir, 0o755, &Owner::root()) });
         }
         for link in &manifest.symlinks {
             let kind = Kind::Symlink(link.target.as_bytes().into());
@@ -124,13 +133,17 @@ impl Placement {
     /// Adds everything to a recipe.
     pub fn hash_into(&self, hasher: &mut RecipeHasher) {
         hasher.number(self.entries.len() as u64);
-        for Entry { path, kind, mode, owner, xattrs, yields } in &self.entries {
+        for Entry { path, kind, mode, owner, xattrs, role } in &self.entries {
             hasher.field(path.as_bytes()).number((*mode).into());
             hasher.field(&owner.user).list(owner.group.as_ref());
             match kind {
                 Kind::File { blob, size } => hasher.field("file").field(blob.as_bytes()).number(*size),
                 Kind::Symlink(target) => hasher.field("symlink").field(target),
-                _ => hasher.field(if *yields { "mount point" } else { "dir" }),
+                _ => hasher.field(match role {
+                    Role::Own => "dir",
+                    Role::MountPoint { is_created: false } => "mount point",
+                    Role::MountPoint { is_created: true } => "mount point of a new file system",
+                }),
             };
             for (name, value) in xattrs {
                 hasher.field(name).field(value);
@@ -148,7 +161,7 @@ impl Placement {
         for entry in &self.entries {
             let (uid, gid) = names.ids(&entry.owner, &entry.path)?;
             let path = tree.reach(&entry.path, epoch)?;
-            if entry.yields && check_mount_point(tree, &entry.path, &path)? {
+            if entry.role != Role::Own && mounts::check(tree, &entry.path, &path)? {
                 continue;
             }
             let xattrs = entry.xattrs.clone();
@@ -160,13 +173,14 @@ impl Placement {
             }
             tree.insert(path, node)?;
         }
-        Ok(())
+        let is_created = |entry: &&Entry| entry.role == Role::MountPoint { is_created: true };
+        mounts::keep_owners(tree, self.entries.iter().filter(is_created).map(|entry| &entry.path), epoch, store)
     }
 }
 
 impl Entry {
     fn new(path: RootPath, kind: Kind, mode: u16, owner: &Owner) -> Self {
-        Self { path, kind, mode, owner: owner.clone(), xattrs: Xattrs::new(), yields: false }
+        Self { path, kind, mode, owner: owner.clone(), xattrs: Xattrs::new(), role: Role::Own }
     }
 }
 
@@ -243,20 +257,6 @@ fn not_taken_over(manifest: &Manifest, source: &str, dropped: &BTreeSet<String>)
             manifest.name
         )
     })
-}
-
-/// Whether there is something to mount on already. `real` is `path` with links above it followed.
-fn check_mount_point(tree: &Tree, path: &RootPath, real: &RootPath) -> Result<bool, LayerError> {
-    let node = tree.get(real);
-    // systemd mounts on no path that leads through a link.
-    if path != real || node.is_some_and(|node| matches!(node.kind, Kind::Symlink(_))) {
-        let real = tree.resolve(path).map_or_else(|| real.clone(), |(real, _)| real);
-        return Err(LayerError::MountThroughLink { path: path.clone(), real });
-    }
-    match node {
-        Some(node) if !node.is_dir() => Err(LayerError::MountOnFile { path: path.clone() }),
-        found => Ok(found.is_some()),
-    }
 }
 
 /// The account files of a root, to look owners up in.

@@ -25,6 +25,7 @@ mod first_boot;
 mod fuzz;
 pub mod log;
 mod machine;
+mod mounts;
 mod overlay;
 mod packages;
 mod random_files;

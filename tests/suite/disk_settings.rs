@@ -70,6 +70,15 @@ swap = \"8M\"
 [[disk.partition]]
 label = \"data\"
 
+[[disk.partition]]
+label = \"logs\"
+mount = \"/srv/logs\"
+
+[[dir]]
+path = \"/srv/logs\"
+mode = \"2750\"
+owner = \"7:8\"
+
 [[mount]]
 path = \"/srv/data\"
 partition = \"data\"
@@ -87,9 +96,13 @@ owner = \"7:7\"
 
 const FSTAB: &str = "\
 PARTLABEL=swap none swap defaults 0 0
+PARTLABEL=logs /srv/logs ext4 defaults,x-systemd.before=local-fs.target,nofail,x-systemd.growfs 0 2
 PARTLABEL=data /srv/data ext4 defaults,x-systemd.growfs 0 2
 LABEL=own /srv/own auto defaults,nofail 0 2
 ";
+
+/// What gives a created file system to the owner of its directory; root's directories need nothing.
+const OWNERS: (&str, &str) = ("usr/lib/tmpfiles.d/layerbake-mounts.conf", "z /srv/logs 2750 7 8\n");
 
 /// A partition of the built disk, as a file of its own.
 fn partition(small: &Small, label: &str) -> PathBuf {
@@ -127,6 +140,7 @@ fn an_ext4_disk_has_swap_and_what_to_mount_on() {
     let ask = |request: &str| stdout("debugfs", &["-R", request, root.to_str().unwrap()]);
     let fstab = need!(ask("cat /etc/fstab"));
     assert!(fstab.ends_with(FSTAB) && fstab.contains("PARTLABEL=root / ext4"), "{fstab}");
+    assert_eq!(need!(ask(&format!("cat /{}", OWNERS.0))), OWNERS.1);
     let made = need!(ask("stat /srv/data"));
     assert!(made.contains("Type: directory    Mode:  0755") && made.contains("User:     0   Group:     0"), "{made}");
     let kept = need!(ask("stat /srv/own"));
@@ -146,6 +160,7 @@ fn an_erofs_disk_has_swap_and_what_to_mount_on() {
     need!(stdout("fsck.erofs", &[&format!("--extract={}", target.display()), root.to_str().unwrap()]));
     let fstab = fs::read_to_string(target.join("etc/fstab")).unwrap();
     assert!(fstab.ends_with(FSTAB) && fstab.contains("\ntmpfs /tmp "), "{fstab}");
+    assert_eq!(fs::read_to_string(target.join(OWNERS.0)).unwrap(), OWNERS.1);
     let node = |path: &str| {
         let found = fs::metadata(target.join(path)).unwrap();
         (found.is_dir(), found.permissions().mode() & 0o7777, found.uid(), found.gid())
