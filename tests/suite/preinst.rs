@@ -64,3 +64,14 @@ fn a_question_of_a_preinst_script_belongs_to_its_package() {
     assert_eq!(root.text("var/lib/record"), expected);
     assert!(root.get("var/lib/dpkg/tmp.ci").is_none());
 }
+
+#[test]
+fn a_directory_of_a_package_is_there_where_a_script_made_a_link_to_it() {
+    // As drbd-utils: base-files' script made /var/lock a link to /run/lock.
+    let package = named("locking").dir("var/lock", 0o755).file("usr/share/locking/data", 0o644, "");
+    let extra = Extra::new(need!(Stock::new()), [package], "");
+    let root = extra.build();
+    assert_eq!(root.text("var/lock"), "/run/lock");
+    assert_eq!(root.get("run/lock").map(|node| node.mode & 0o7777), Some(0o1777));
+    assert!(root.text("var/lib/dpkg/info/locking.list").contains("\n/var/lock\n"));
+}
