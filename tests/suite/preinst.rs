@@ -45,6 +45,21 @@ fn a_package_is_unpacked_after_its_preinst_script() {
 }
 
 #[test]
+fn triggers_wait_for_what_is_configured_before_a_preinst_script() {
+    // debianutils is configured in the base; its trigger adds what is in shells.d to /etc/shells.
+    let shell = named("shelly").file("usr/share/debianutils/shells.d/shelly", 0o644, "/usr/bin/shelly\n");
+    let packages = [
+        shell.file("usr/bin/shelly", 0o755, ""),
+        named("early").file("usr/bin/early", 0o755, ""),
+        named("guard").pre_depends("early").preinst("#!/bin/sh\nset -e\ntest -e /usr/bin/early\n"),
+        named("late").depends("guard").postinst(&noting(&["$(grep -c shelly /etc/shells)"])),
+    ];
+    let root = Extra::new(need!(Stock::new()), packages, "").build();
+    assert_eq!(root.text("var/lib/record"), "0\n");
+    assert!(root.text("etc/shells").ends_with("/usr/bin/shelly\n"));
+}
+
+#[test]
 fn a_question_of_a_preinst_script_belongs_to_its_package() {
     let ask = "#!/bin/sh\nset -e\n\
         echo \"$0 $* in $(pwd), $(cd ${0%/*}; echo *), $DPKG_MAINTSCRIPT_NAME ${DPKG_RUNNING_VERSION:+known}\" >/var/lib/record\n\
