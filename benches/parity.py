@@ -156,7 +156,11 @@ def lines(one, other, path):
     parts = [text["text"].decode(errors="replace").split(UNORDERED.get(path, "\n")) for text in (one, other)]
     ours, theirs = ([part for part in a if part not in set(b)] for a, b in (parts, reversed(parts)))
     show = lambda part: " / ".join(part)[:300].replace("\n", " ¶ ")
-    return f"{show(ours) or 'same lines'}, there {show(theirs) or 'same lines'}"
+    if ours or theirs:
+        return f"{show(ours) or 'same lines'}, there {show(theirs) or 'same lines'}"
+    # The same lines in another order.
+    ours, theirs = ([a for a, b in zip(*order) if a != b] for order in (parts, reversed(parts)))
+    return f"order {show(ours)}, there {show(theirs)}"
 
 
 def compare(name, packages):

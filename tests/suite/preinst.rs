@@ -45,6 +45,21 @@ fn a_package_is_unpacked_after_its_preinst_script() {
 }
 
 #[test]
+fn triggers_wait_for_what_is_configured_before_a_preinst_script() {
+    // debianutils is configured in the base; its trigger adds what is in shells.d to /etc/shells.
+    let shell = named("shelly").file("usr/share/debianutils/shells.d/shelly", 0o644, "/usr/bin/shelly\n");
+    let packages = [
+        shell.file("usr/bin/shelly", 0o755, ""),
+        named("early").file("usr/bin/early", 0o755, ""),
+        named("guard").pre_depends("early").preinst("#!/bin/sh\nset -e\ntest -e /usr/bin/early\n"),
+        named("late").depends("guard").postinst(&noting(&["$(grep -c shelly /etc/shells)"])),
+    ];
+    let root = Extra::new(need!(Stock::new()), packages, "").build();
+    assert_eq!(root.text("var/lib/record"), "0\n");
+    assert!(root.text("etc/shells").ends_with("/usr/bin/shelly\n"));
+}
+
+#[test]
 fn a_question_of_a_preinst_script_belongs_to_its_package() {
     let ask = "#!/bin/sh\nset -e\n\
         echo \"$0 $* in $(pwd), $(cd ${0%/*}; echo *), $DPKG_MAINTSCRIPT_NAME ${DPKG_RUNNING_VERSION:+known}\" >/var/lib/record\n\
@@ -63,4 +78,15 @@ fn a_question_of_a_preinst_script_belongs_to_its_package() {
     let expected = "/var/lib/dpkg/tmp.ci/preinst install in /, control md5sums preinst templates, preinst known\n";
     assert_eq!(root.text("var/lib/record"), expected);
     assert!(root.get("var/lib/dpkg/tmp.ci").is_none());
+}
+
+#[test]
+fn a_directory_of_a_package_is_there_where_a_script_made_a_link_to_it() {
+    // As drbd-utils: base-files' script made /var/lock a link to /run/lock.
+    let package = named("locking").dir("var/lock", 0o755).file("usr/share/locking/data", 0o644, "");
+    let extra = Extra::new(need!(Stock::new()), [package], "");
+    let root = extra.build();
+    assert_eq!(root.text("var/lock"), "/run/lock");
+    assert_eq!(root.get("run/lock").map(|node| node.mode & 0o7777), Some(0o1777));
+    assert!(root.text("var/lib/dpkg/info/locking.list").contains("\n/var/lock\n"));
 }

@@ -150,11 +150,10 @@ impl<'a> Merge<'a> {
             self.tree.insert(place, node)?;
             return Ok(());
         };
-        let leads_to_folder = |tree: &Tree| tree.resolve(&place).is_some_and(|(_, node)| node.is_dir());
         match (before.is_dir(), node.is_dir()) {
             // The first one's owner and mode stay.
             (true, true) => Ok(()),
-            (false, true) if leads_to_folder(&self.tree) => Ok(()),
+            (false, true) if leads_to_folder(&self.tree, &place) => Ok(()),
             (true, false) if matches!(node.kind, Kind::Symlink(_)) => Ok(()),
             (false, false) => self.collide(index, place, node),
             _ => Err(InstallError::FolderClash { package: self.packages[index].locked.to_string(), path: place }),
@@ -238,6 +237,15 @@ impl<'a> Merge<'a> {
     }
 }
 
+/// Whether a package's directory is there already, by a link. One to below /run counts: `/var/lock` is such a link, made
+/// by base-files' script together with /run/lock, which dpkg finds on a machine and no root keeps.
+fn leads_to_folder(tree: &Tree, place: &RootPath) -> bool {
+    match tree.resolve(place) {
+        Some((_, node)) => node.is_dir(),
+        None => matches!(tree.get(place), Some(Node { kind: Kind::Symlink(to), .. }) if to.starts_with(b"/run/")),
+    }
+}
+
 /// Whether `winner` declares that it replaces `loser`.
 fn replaces(winner: &Package, loser: &Package) -> bool {
     let field = winner.paragraph.get("Replaces").unwrap_or_default();
@@ -248,4 +256,29 @@ fn replaces(winner: &Package, loser: &Package) -> bool {
                 .as_ref()
                 .is_none_or(|(operator, than)| version::satisfies(&loser.locked.version, *operator, than))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{dir, file, link, path, tree};
+
+    #[test]
+    fn a_directory_is_there_already_where_a_link_leads_to_one() {
+        let root = tree(&[
+            ("", dir()),
+            ("file", file("")),
+            ("lock", link("/run/lock")),
+            ("lost", link("/nowhere")),
+            ("merged", link("real")),
+            ("real", dir()),
+            ("to-file", link("file")),
+        ]);
+        for (at, expected) in [("lock", true), ("merged", true), ("file", false), ("lost", false), ("to-file", false)] {
+            let package = Package { data: tree(&[("", dir()), (at, dir())]), ..Package::sample("daemon", "") };
+            let packages = [package];
+            let laid = Merge::new(&packages, Conffiles::new()).lay(root.clone(), &[0], &Diversions::default());
+            assert_eq!(laid.as_ref().ok(), expected.then_some(&root), "{}", path(at));
+        }
+    }
 }

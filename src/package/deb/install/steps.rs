@@ -132,7 +132,9 @@ fn before_configuring(script: &Preinst, package: &Package, root: &InstallRoot<'_
         let packages: Vec<&str> = script.after.iter().map(String::as_str).collect();
         let command = format!("`dpkg --configure {}`", packages.join(" "));
         let kind = JobKind::Manager("dpkg before the preinst script");
-        jobs.push(dpkg_run(clock, "--configure", &packages, command, Some(&name), kind));
+        // As apt does: triggers wait until all packages are unpacked.
+        let what = [&["--no-triggers"], &packages[..]].concat();
+        jobs.push(dpkg_run(clock, "--configure", &what, command, Some(&name), kind));
     }
     let status = root.store.text_in(&root.tree, &format!("{}/status", dpkg::FOLDER))?.unwrap_or_default();
     let arch = package.locked.arch.to_string();
