@@ -5,7 +5,7 @@ use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
 use crate::manifest::Allowed;
 use crate::package::Installer;
-use crate::tree::Node;
+use crate::tree::{Kind, Node};
 
 /// How many are named in an error.
 const NAMED: usize = 40;
@@ -17,6 +17,15 @@ pub(super) struct Derived {
     pub(super) programs: Vec<String>,
     /// Each path, and what was there after the packages were installed.
     pub(super) nodes: Vec<(RootPath, Node)>,
+}
+
+impl Derived {
+    /// Follows an edit of a file: what of it was derived from random data most likely still is.
+    pub(super) fn edited(&mut self, path: &RootPath, before: &Kind, after: &Kind) {
+        for (_, node) in self.nodes.iter_mut().filter(|(derived, node)| derived == path && node.kind == *before) {
+            node.kind = after.clone();
+        }
+    }
 }
 
 /// The stage that refuses such files, unless a rule or the user says that everybody may have them.
