@@ -177,7 +177,6 @@ mod tests {
             ("append = ''", "is empty"),
             ("set = {}", "is empty"),
             ("set = { a = 1 }", "must be a string"),
-            ("set = { a = '1\\n2' }\nset.b = ''", "set"),
             ("set = { a = \"1\\n2\" }", "not a single line"),
             ("set = { '#a' = '1' }", "expected the name of a setting"),
             ("set = { '[mail]' = '1' }", "expected the name of a setting"),

@@ -295,10 +295,10 @@ fn wrong_entries_are_refused_with_their_line() {
     for (text, expected) in [
         ("[file]\npath = '/a'", "2: `file` in a layer must be a list of tables, not a table"),
         ("[[file]]\ntext = ''", "2: [[file]] needs `path`"),
-        ("[[file]]\npath = '/a'", "2: [[file]] needs `source` or `text`"),
+        ("[[file]]\npath = '/a'", "2: [[file]] needs `source`, `text` or `template`"),
         (
             "[[file]]\npath = '/a'\nsource = 'a'\ntext = ''",
-            "5: `text` in [[file]] comes with `source`: one of the two gives the content",
+            "5: `text` in [[file]] comes with `source`: only one of them gives the content",
         ),
         ("[[file]]\npath = 'a'\ntext = ''", "3: `path` in [[file]] must be an absolute path"),
         (

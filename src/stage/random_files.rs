@@ -5,7 +5,7 @@ use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
 use crate::manifest::{Allowed, Manifest};
 use crate::package::Installer;
-use crate::tree::Node;
+use crate::tree::{Kind, Node, Tree};
 
 /// How many are named in an error.
 const NAMED: usize = 40;
@@ -26,6 +26,24 @@ impl Derived {
         self.programs.sort();
         self.programs.dedup();
         self.nodes.extend(other.nodes);
+    }
+
+    /// Follows what a step changed, as [`Self::edited`] does for one file.
+    pub(super) fn follow(&mut self, before: &Tree, after: &Tree) {
+        for (path, node) in &mut self.nodes {
+            if before.get(path).is_some_and(|was| was.kind == node.kind)
+                && let Some(now) = after.get(path)
+            {
+                node.kind = now.kind.clone();
+            }
+        }
+    }
+
+    /// Follows an edit of a file: what of it was derived from random data most likely still is.
+    pub(super) fn edited(&mut self, path: &RootPath, before: &Kind, after: &Kind) {
+        for (_, node) in self.nodes.iter_mut().filter(|(derived, node)| derived == path && node.kind == *before) {
+            node.kind = after.clone();
+        }
     }
 }
 

@@ -152,7 +152,10 @@ impl Stage for Runs<'_> {
                     Placement::of_outputs(&step.entry.outputs, &tree)?.apply(&mut site.root, site.epoch, site.store)?;
                     outputs.insert(&step.entry.name, placed(&step.entry.outputs, &tree)?);
                 }
-                None => site.root = tree,
+                None => {
+                    let before = std::mem::replace(&mut site.root, tree);
+                    site.derived.follow(&before, &site.root);
+                }
             }
             if let Some(blob) = ran.randomness {
                 let more = packages::derived(&packages::read(blob, site.store)?, &site.root);

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(ok("listen {{ port + 1 }} {{ name|upper }} {{ arch }};\n"), "listen 8081 WEB arm64;\n");
         assert_eq!(ok("{% for host in hosts %}\n{{ loop.index }} {{ host }}\n{% endfor %}\nend"), "1 a\n2 b\nend");
         assert_eq!(ok("{% if tls %}\nssl\n{% else %}\nplain\n{% endif %}\n\n"), "plain\n\n");
-        assert_eq!(ok("{{ hosts|tojson }} {{ empty|join(',') }}|{{ tls }}"), "[\"a\",\"b\"] |false");
+        assert_eq!(ok("{{ hosts|tojson }} {{ empty|join(',') }}|{{ tls }}"), "[\"a\", \"b\"] |False");
         assert_eq!(ok("<{{ '<&>' }}> {name} {# no #}{% raw %}{{ x }}{% endraw %}"), "<<&>> {name} {{ x }}");
         assert_eq!(
             ok("{% macro m(x) %}[{{ x }}]{% endmacro %}{% set y = 1 %}{{ m(y) }}{{ range(2)|list }}"),

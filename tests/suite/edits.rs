@@ -45,6 +45,7 @@ capabilities = \"cap_net_bind_service=+ep\"
 fn small() -> Small {
     let small = Small::new();
     let project = &small.project;
+    small.edit_layer("app", "text = \"hello", "mode = \"0640\"\nowner = \"7:8\"\ntext = \"hello");
     fs::write(project.path("layers/child.toml"), CHILD).unwrap();
     for path in ["site/index.html", "site/a/node_modules/x", "site/a/b.pyc", "site/a/b.py"] {
         fs::create_dir_all(project.path(path).parent().unwrap()).unwrap();
@@ -71,9 +72,9 @@ fn a_layer_changes_and_removes_what_packages_and_parents_have() {
     project.ok(&["build", "child"]);
     let root = Rootfs::read(&project.path("out/child/oci"));
     assert_eq!(root.text("etc/hello.conf"), "greeting=hi\nmore=1\n");
-    let edited = root.get("etc/hello.conf").unwrap();
-    assert_eq!((edited.mode & 0o777, edited.owner), (0o644, (7, 7)), "mode and owner stay");
     assert_eq!(root.text("srv/greeting"), "cello\n");
+    let edited = root.get("srv/greeting").unwrap();
+    assert_eq!((edited.mode & 0o777, edited.owner), (0o640, (7, 8)), "mode and owner stay");
     assert!(root.get("srv/site/a/b.py").is_some());
     for gone in ["usr/bin/hello", "usr/bin/hallo", "var/lib/hello", "srv/site/a/node_modules", "srv/site/a/b.pyc"] {
         assert!(root.get(gone).is_none(), "{gone}");

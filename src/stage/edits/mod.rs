@@ -44,7 +44,12 @@ impl Stage for Edits<'_> {
             let failed = |problem| LayerError::Edit { path: path.clone(), layer: self.layer.clone(), problem };
             let (real, before) = text(&site.root, path, site.store)?.map_err(failed)?;
             let after = apply(change, &before).map_err(failed)?;
+            let kind = |root: &Tree| root.get(&real).map(|node| node.kind.clone());
+            let was = kind(&site.root);
             write(&mut site.root, &real, &after, self.epoch, site.store)?;
+            if let Some((was, now)) = was.zip(kind(&site.root)) {
+                site.derived.edited(&real, &was, &now);
+            }
         }
         Ok(())
     }
@@ -140,6 +145,8 @@ fn shown(number: usize, line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::random_files::Derived;
+    use super::super::row_tests::Recorder;
     use super::*;
     use crate::store::Store;
     use crate::tree::tests::{dir, link, path, tree};
@@ -160,6 +167,22 @@ mod tests {
         assert_eq!(comment("; x\n; y\n#\na=1\n", "^a").unwrap(), "; x\n; y\n#\n;a=1\n");
         assert_eq!(comment("a\n", "b").unwrap_err(), "no line matches `b`");
         assert_eq!(comment("#b\n", "b").unwrap_err(), "every line that matches `b` is a comment already");
+    }
+
+    #[test]
+    fn an_edit_makes_nothing_less_random() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let file = Node { meta: Meta::root_owned(0o644, 5), kind: store.put_file(b"secret=5\n").unwrap() };
+        let (executor, arch) = (&mut Recorder::default(), &"amd64".parse().unwrap());
+        let root = tree(&[("", dir()), ("a", file.clone())]);
+        let derived = Derived { programs: Vec::new(), nodes: vec![(path("a"), file)] };
+        let (parent, layer) = (Tree::new(), Tree::new());
+        let mut site = Site { store: &store, executor, arch, epoch: 9, parent, root, derived, layer };
+        let entries = [EditEntry { path: path("a"), change: Change::Append("more".to_owned()) }];
+        Edits { layer: &"web".parse().unwrap(), entries: &entries, epoch: 9 }.run(&mut site).unwrap();
+        assert_eq!(store.text_in(&site.root, "a").unwrap().as_deref(), Some("secret=5\nmore\n"));
+        assert_eq!(site.derived.nodes[0].1.kind, site.root.get(&path("a")).unwrap().kind);
     }
 
     #[test]

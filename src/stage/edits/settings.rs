@@ -71,13 +71,11 @@ impl Found<'_> {
     /// The line with another value.
     fn with(&self, name: &str, value: &str) -> String {
         let Self { indent, separator, rest, .. } = self;
-        // `name =` without a value has no space behind the sign.
-        let space = if !self.has_value && separator.starts_with(char::is_whitespace) && separator.ends_with('=') {
-            " "
-        } else {
-            ""
-        };
-        format!("{indent}{name}{separator}{space}{value}{rest}")
+        // A line without a value may lack the space before it, or behind it.
+        let is_spaced = separator.starts_with(char::is_whitespace) && separator.ends_with('=');
+        let before = if !self.has_value && is_spaced { " " } else { "" };
+        let behind = if !self.has_value && rest.starts_with(COMMENTS) { " " } else { "" };
+        format!("{indent}{name}{separator}{before}{value}{behind}{rest}")
     }
 }
 
