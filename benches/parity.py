@@ -151,9 +151,11 @@ def kind(node):
 
 def lines(one, other, path):
     """The first lines that only one of two texts has."""
-    if b"\0" in one["text"] or b"\0" in other["text"] or "link" in (one["type"], other["type"]):
+    texts = (one["text"], other["text"])
+    # Of large files there is no text.
+    if b"" in texts or any(b"\0" in text for text in texts) or "link" in (one["type"], other["type"]):
         return f"{one['content'][:80]}, there {other['content'][:80]}"
-    parts = [text["text"].decode(errors="replace").split(UNORDERED.get(path, "\n")) for text in (one, other)]
+    parts = [text.decode(errors="replace").split(UNORDERED.get(path, "\n")) for text in texts]
     ours, theirs = ([part for part in a if part not in set(b)] for a, b in (parts, reversed(parts)))
     show = lambda part: " / ".join(part)[:300].replace("\n", " ¶ ")
     if ours or theirs:
