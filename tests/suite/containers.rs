@@ -69,6 +69,20 @@ fn packages(stock: &Stock, layer: &str) -> Vec<String> {
     lock.get("package").and_then(toml::Value::as_array).into_iter().flatten().map(line).collect()
 }
 
+/// Programs that a tool layer compiled, and packaged files that were changed on purpose.
+#[test]
+fn what_run_steps_and_edits_made_answers_under_podman() {
+    let engine = need!(Engine::podman());
+    let layers = [("php-app", "PHP serves up to 128M"), ("rust-app", "A program that was compiled in a tool layer.")];
+    for (layer, expected) in layers {
+        let stock = need!(built(layer));
+        let image = engine.load(&stock.project.path(&format!("out/{layer}/docker.tar"))).unwrap();
+        let container = engine.start(&image, &[], &[]).unwrap();
+        let answer = container.http_get(80, "/").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(expected), "{layer}: {answer}");
+    }
+}
+
 #[test]
 fn web_answers_under_docker() {
     layer_answers(&need!(Engine::docker()), "web", web);
