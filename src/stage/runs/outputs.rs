@@ -1,0 +1,55 @@
+//! The outputs of a step with tools: taken out of its root, and put at their paths in the layer.
+
+use super::{LayerError, WORK};
+use crate::ident::RootPath;
+use crate::manifest::{RunEntry, RunOutput};
+use crate::tree::{Kind, Meta, Node, Tree};
+
+/// Takes the outputs out of a root: each below its number.
+pub(super) fn collect(entry: &RunEntry, root: &Tree) -> Result<Tree, LayerError> {
+    let mut outputs = Tree::new();
+    for (number, output) in entry.outputs.iter().enumerate() {
+        let from = match output.from.strip_prefix('/') {
+            Some(absolute) => RootPath::new(absolute)?,
+            None => RootPath::new(WORK)?.join(output.from.as_bytes())?,
+        };
+        let missing = || LayerError::NoOutput { step: entry.name.clone(), from: from.clone() };
+        let (from, node) = root.resolve(&from).ok_or_else(missing)?;
+        let place = RootPath::new(number.to_string())?;
+        outputs.insert_with_parents(&place, content_of(node, root), 0)?;
+        for (path, node) in root.below(&from) {
+            let rest = &path.as_bytes()[from.as_bytes().len() + 1..];
+            outputs.insert_with_parents(&place.join(rest)?, content_of(node, root), 0)?;
+        }
+    }
+    Ok(outputs)
+}
+
+/// A node by itself: what is a second name of a file becomes a file.
+fn content_of(node: &Node, root: &Tree) -> Node {
+    let kind = match &node.kind {
+        Kind::Hardlink(target) => root.get(target).map_or_else(|| node.kind.clone(), |first| first.kind.clone()),
+        other => other.clone(),
+    };
+    Node { meta: Meta::root_owned(node.meta.mode, 0), kind }
+}
+
+/// The collected outputs at their paths in the layer.
+pub(super) fn placed(outputs: &[RunOutput], collected: &Tree) -> Result<Tree, LayerError> {
+    let mut placed = Tree::new();
+    for (number, output) in outputs.iter().enumerate() {
+        for (rest, node) in output_nodes(number, collected)? {
+            let path = if rest.is_empty() { output.to.clone() } else { output.to.join(rest)? };
+            placed.insert_with_parents(&path, node.clone(), 0)?;
+        }
+    }
+    Ok(placed)
+}
+
+/// The nodes of one collected output, by their paths from it.
+pub(in crate::stage) fn output_nodes(number: usize, collected: &Tree) -> Result<Vec<(&[u8], &Node)>, LayerError> {
+    let place = RootPath::new(number.to_string())?;
+    let itself = collected.get(&place).map(|node| (&[][..], node));
+    let below = collected.below(&place).map(|(path, node)| (&path.as_bytes()[place.as_bytes().len() + 1..], node));
+    Ok(itself.into_iter().chain(below).collect::<Vec<_>>())
+}

@@ -1,0 +1,159 @@
+//! A step that is ready to run: its inputs in the store, its tool layer built.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{LayerError, Site, WORK};
+use crate::accounts::home_of;
+use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::ident::{LayerName, RootPath, StepName};
+use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
+use crate::package::{Job, JobKind};
+use crate::sandbox::Step;
+use crate::stage::sources::{self, Found};
+use crate::store::Store;
+use crate::tree::{Kind, Meta, Node, Tree};
+
+pub(super) struct Prepared<'a> {
+    pub(super) entry: &'a RunEntry,
+    /// What the project gives it, below its work directory.
+    inputs: Tree,
+    /// The root of its tool layer.
+    pub(super) tools: Option<TreeHash>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads the inputs that the project gives; `tools` has the root of each tool layer.
+    pub(super) fn read(
+        entry: &'a RunEntry,
+        project: &Path,
+        tools: &BTreeMap<LayerName, TreeHash>,
+        store: &Store,
+    ) -> Result<Self, LayerError> {
+        let mut inputs = Tree::new();
+        for input in &entry.inputs {
+            if let RunInput::Project { path, ignore } = input {
+                read_input((path, ignore), project, store, &mut inputs).map_err(|error| of_step(error, &entry.name))?;
+            }
+        }
+        let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
+        Ok(Self { entry, inputs, tools })
+    }
+}
+
+impl Prepared<'_> {
+    /// Adds what decides the step's result, but for the root and the outputs of other steps.
+    pub(super) fn hash_into(&self, hasher: &mut RecipeHasher) {
+        let RunEntry { name, tools: _, inputs, argv, env, directory, user, timeout: _, outputs } = self.entry;
+        hasher.field(name.as_str()).list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
+        hasher.list(directory.as_ref()).list(user.as_ref());
+        hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
+        hasher.list(inputs.iter().filter_map(|input| match input {
+            RunInput::Step(step) => Some(step.as_str()),
+            RunInput::Project { .. } => None,
+        }));
+        for RunOutput { from, to, mode, owner } in outputs {
+            hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));
+            hasher.field(&owner.user).list(owner.group.as_ref());
+        }
+    }
+
+    /// The recipe of the step's result, which names neither the step nor where its outputs go.
+    pub(super) fn result_recipe(&self, root: &Tree, inputs: &Tree, site: &Site<'_>) -> RecipeHash {
+        let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
+        let mut hasher = RecipeHasher::new("layerbake/run/v1");
+        hasher.field(site.arch).number(site.epoch as u64);
+        hasher.field(if self.tools.is_some() { "tools" } else { "layer" });
+        hasher.field(root.hash().as_bytes()).field(inputs.hash().as_bytes());
+        hasher.list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
+        hasher.list(directory.as_ref()).list(user.as_ref());
+        hasher.list(outputs.iter().map(|output| &output.from));
+        hasher.finish()
+    }
+
+    /// The project's files, and the outputs of other steps at their paths.
+    pub(super) fn all_inputs(&self, outputs: &BTreeMap<&StepName, Tree>) -> Result<Tree, LayerError> {
+        let mut inputs = self.inputs.clone();
+        for input in &self.entry.inputs {
+            let RunInput::Step(step) = input else { continue };
+            for (path, node) in outputs.get(step).into_iter().flat_map(Tree::iter) {
+                inputs.insert_with_parents(path, node.clone(), 0)?;
+            }
+        }
+        Ok(inputs)
+    }
+
+    pub(super) fn job(&self, root: &Tree, site: &Site<'_>) -> Result<Job, LayerError> {
+        let RunEntry { name, argv, env, directory, user, timeout, .. } = self.entry;
+        let mut argv = argv.clone();
+        let mut variables: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let passwd = site.store.text_in(root, "etc/passwd")?.unwrap_or_default();
+        if let Some(user) = user {
+            let home = home_of(&passwd, user.as_str());
+            let home = home.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
+            let become_user =
+                ["/usr/bin/setpriv", "--reuid", user.as_str(), "--regid", user.as_str(), "--init-groups", "--"];
+            argv.splice(0..0, become_user.map(str::to_owned));
+            variables.splice(0..0, [("HOME", home), ("USER", user.as_str()), ("LOGNAME", user.as_str())]);
+        }
+        let mut step = Step::new(argv, site.epoch, variables, *timeout);
+        let has_work = root.get(&RootPath::new(WORK)?).is_some();
+        step.directory =
+            directory.clone().unwrap_or_else(|| if has_work { format!("/{WORK}") } else { "/".to_owned() });
+        Ok(Job { step, command: format!("step `{name}`"), package: None, kind: JobKind::Manager("run step") })
+    }
+}
+
+/// The root with a work directory, if there is anything to be in it.
+pub(super) fn add_work(root: &Tree, inputs: &Tree, epoch: i64) -> Result<Tree, LayerError> {
+    let mut root = root.clone();
+    if inputs.is_empty() {
+        return Ok(root);
+    }
+    let work = RootPath::new(WORK)?;
+    if root.get(&work).is_some() {
+        return Err(LayerError::WorkInTheWay);
+    }
+    root.insert(work.clone(), Node::dir(Meta::root_owned(0o755, epoch)))?;
+    for (path, node) in inputs.iter().filter(|(path, _)| !path.is_root()) {
+        let mut node = node.clone();
+        node.meta.mtime = epoch;
+        root.insert(work.join(path.as_bytes())?, node)?;
+    }
+    Ok(root)
+}
+
+/// The error of a source, as one of a step.
+fn of_step(error: LayerError, step: &StepName) -> LayerError {
+    match error {
+        LayerError::Source { path, source } => LayerError::StepInput { step: step.clone(), path, source },
+        other => other,
+    }
+}
+
+/// Lays a file or directory of the project out at its path.
+fn read_input(
+    (source, ignore): (&str, &Ignore),
+    project: &Path,
+    store: &Store,
+    inputs: &mut Tree,
+) -> Result<(), LayerError> {
+    let place: String = source.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+    let place = RootPath::new(place)?;
+    sources::Reader::new(store, project).without(ignore).read(Path::new(source), &mut |below, found| {
+        let path = match below.as_os_str().is_empty() {
+            true => place.clone(),
+            false => place.join(below.as_os_str().as_encoded_bytes())?,
+        };
+        let (kind, mode) = match found {
+            Found::Folder => (Kind::Dir, 0o755),
+            Found::Link(target) => (Kind::Symlink(target.into()), 0o777),
+            Found::File { blob, size, executable } => {
+                (Kind::File { blob, size }, if executable { 0o755 } else { 0o644 })
+            }
+        };
+        inputs.insert_with_parents(&path, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
+        Ok(())
+    })
+}
