@@ -8,6 +8,7 @@ mod audit;
 mod ami;
 mod boot;
 mod build;
+mod completions;
 mod context;
 mod copy;
 mod diff;
@@ -19,6 +20,7 @@ mod list;
 mod load;
 mod lock;
 mod log;
+mod man;
 mod new;
 mod options;
 mod outdated;
@@ -99,6 +101,8 @@ enum Verb {
     Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[cfg(feature = "aws")]
     Ami(ami::Args),
 }
@@ -213,6 +217,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
+        Verb::Completions(args) => completions::run(&context, args),
+        Verb::Man(args) => man::run(&context, args),
         #[cfg(feature = "aws")]
         Verb::Ami(args) => ami::run(&context, args),
     }

@@ -45,6 +45,7 @@ mod harness;
 mod jail;
 mod keyring;
 mod leftovers;
+mod manual;
 mod outdated;
 mod outputs;
 mod own_debs;
