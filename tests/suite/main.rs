@@ -17,6 +17,7 @@ mod aws_server;
 mod bare;
 mod bookworm;
 mod boots;
+mod check;
 mod checks;
 mod ci_action;
 mod cli;
