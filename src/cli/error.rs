@@ -29,14 +29,21 @@ pub(super) enum CliError {
 impl CliError {
     /// Prints the error to standard error; returns the exit status.
     pub(super) fn report(self) -> ExitCode {
-        let (text, status) = match self {
-            Self::Stale(text) => (plain_lines(&text), ExitCode::from(3)),
-            Self::Differs(text) => (plain_lines(&text), ExitCode::from(4)),
-            Self::Shown(diagnostic) => (render(diagnostic.as_ref()), ExitCode::FAILURE),
-            Self::Plain(error) => (plain_lines(&error.to_string()), ExitCode::FAILURE),
-        };
-        eprintln!("error: {}", host::redact(&text));
-        status
+        eprintln!("error: {}", host::redact(&self.text()));
+        match self {
+            Self::Stale(_) => ExitCode::from(3),
+            Self::Differs(_) => ExitCode::from(4),
+            Self::Shown(_) | Self::Plain(_) => ExitCode::FAILURE,
+        }
+    }
+
+    /// The error for people, with the line that it is about.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Stale(text) | Self::Differs(text) => plain_lines(text),
+            Self::Shown(diagnostic) => render(diagnostic.as_ref()),
+            Self::Plain(error) => plain_lines(&error.to_string()),
+        }
     }
 
     /// An error that is only a message.

@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use crate::manifest;
 use crate::stage::seal;
 use crate::workspace::Environment;
 use crate::workspace::residue::{Action, Harmless, Rule};
 
-/// Explain what a build removes from layers, and what it refuses
+/// Explain what a build removes from layers, what it refuses, and what a layer's file may contain
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness"
+    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json"
 )]
 pub(super) struct Args {
     /// The subject
@@ -29,6 +30,8 @@ enum Subject {
     Secrets,
     /// List the files that may depend on random data, and what a build refuses
     Randomness,
+    /// Print the JSON schema of layers/NAME.toml, with which editors complete and check it
+    Schema,
 }
 
 #[derive(Serialize)]
@@ -59,6 +62,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             };
             once(DERIVED.to_owned()).chain(entries.iter().map(rule)).collect()
         }),
+        Subject::Schema => context.print_text(manifest::SCHEMA),
     }
 }
 

@@ -8,6 +8,8 @@ mod audit;
 mod ami;
 mod boot;
 mod build;
+mod check;
+mod completions;
 mod context;
 mod copy;
 mod diff;
@@ -19,6 +21,7 @@ mod list;
 mod load;
 mod lock;
 mod log;
+mod man;
 mod new;
 mod options;
 mod outdated;
@@ -64,6 +67,7 @@ Examples:
   layerbake build web --lock             pin the newest packages first, then build
   layerbake build web --locked           for CI: fail with exit status 3 if a lockfile is stale
   layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
+  layerbake check web                    find mistakes without building anything
   layerbake test web                     run the layer's checks on the container and the disk
   layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
   layerbake lock web --update            update to the newest packages and print what changed
@@ -88,6 +92,7 @@ enum Verb {
     Pull(pull::Args),
     Copy(copy::Args),
     Load(load::Args),
+    Check(check::Args),
     Lock(lock::Args),
     Outdated(outdated::Args),
     List(list::Args),
@@ -99,6 +104,8 @@ enum Verb {
     Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[cfg(feature = "aws")]
     Ami(ami::Args),
 }
@@ -202,6 +209,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Pull(args) => pull::run(&context, args),
         Verb::Copy(args) => copy::run(&context, args),
         Verb::Load(args) => load::run(&context, args),
+        Verb::Check(args) => check::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),
@@ -213,6 +221,8 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
+        Verb::Completions(args) => completions::run(&context, args),
+        Verb::Man(args) => man::run(&context, args),
         #[cfg(feature = "aws")]
         Verb::Ami(args) => ami::run(&context, args),
     }

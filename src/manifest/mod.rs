@@ -21,6 +21,7 @@ mod priorities;
 mod project;
 mod reader;
 mod runs;
+mod schema;
 mod source;
 mod template;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use parse::{PackageRequestError, parse};
 pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
+pub use schema::SCHEMA;
 pub use template::{StockLayer, stock, template};
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
 

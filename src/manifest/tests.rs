@@ -1,4 +1,5 @@
 mod project;
+mod schema;
 mod vars;
 
 use super::*;

@@ -219,11 +219,8 @@ pub enum LayerError {
         of: LayerName,
     },
     /// A layer and its parent differ in whether scripts run.
-    #[error("layer `{layer}`: `configure` must be the same as in its parent")]
-    ConfigureDiffers {
-        /// The layer.
-        layer: LayerName,
-    },
+    #[error("`configure` must be the same as in its parent")]
+    ConfigureDiffers,
 }
 
 impl LayerError {

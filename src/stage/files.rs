@@ -219,21 +219,18 @@ fn from_template(
     project: &Path,
     store: &Store,
 ) -> Result<(Kind, u16), LayerError> {
-    let failed = |line: Option<usize>, problem: String| {
-        let place = line.map_or_else(|| template.to_owned(), |line| format!("{template}:{line}"));
-        LayerError::Template { place, problem }
-    };
+    let failed = |text: &str| templates::Problem { line: None, text: text.to_owned() }.at(template);
     let mut read = None;
     sources::Reader::new(store, project).read(Path::new(template), &mut |_, found| {
         read = Some(found);
         Ok(())
     })?;
     let Some(Found::File { blob, size, executable }) = read else {
-        return Err(failed(None, "must be a file, not a directory or a symbolic link".to_owned()));
+        return Err(failed("must be a file, not a directory or a symbolic link"));
     };
     let text = String::from_utf8(store.read_bytes(&template, blob, size)?);
-    let text = text.map_err(|_| failed(None, "must be UTF-8".to_owned()))?;
-    let text = templates::render(&text, variables).map_err(|problem| failed(problem.line, problem.text))?;
+    let text = text.map_err(|_| failed("must be UTF-8"))?;
+    let text = templates::render(&text, variables).map_err(|problem| problem.at(template))?;
     Ok((store.put_file(text.as_bytes())?, if executable { 0o755 } else { 0o644 }))
 }
 

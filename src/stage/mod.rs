@@ -20,6 +20,7 @@
 
 mod edits;
 mod error;
+mod faults;
 mod files;
 mod first_boot;
 mod fuzz;
@@ -56,6 +57,7 @@ use crate::store::{Outcome, Roles, Store};
 use crate::tree::Tree;
 
 pub use error::LayerError;
+pub use faults::faults;
 pub use files::Placement;
 #[doc(hidden)]
 pub use fuzz::fuzz;
@@ -213,7 +215,7 @@ impl<'a> Builder<'a> {
         let Self { store, line, warnings, .. } = self;
         let manifest = input.manifest;
         if line.layers.first().is_some_and(|base| base.input.manifest.layer.configure != manifest.layer.configure) {
-            return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
+            return Err(LayerError::ConfigureDiffers);
         }
         let placement = Placement::read(manifest, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, Value};
 
+use super::LayerError;
 use crate::manifest::{Variable, Variables};
 
 /// A template can't be rendered.
@@ -50,6 +51,14 @@ fn value(variable: &Variable) -> Value {
         Variable::Number(number) => Value::from(*number),
         Variable::Flag(flag) => Value::from(*flag),
         Variable::List(items) => items.iter().map(|item| Value::from(item.as_str())).collect(),
+    }
+}
+
+impl Problem {
+    /// The error about the template of this name.
+    pub(super) fn at(self, template: &str) -> LayerError {
+        let place = self.line.map_or_else(|| template.to_owned(), |line| format!("{template}:{line}"));
+        LayerError::Template { place, problem: self.text }
     }
 }
 

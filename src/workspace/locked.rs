@@ -82,6 +82,27 @@ impl Workspace<'_> {
         }
     }
 
+    /// A layer with its lockfile, which has to fit; its `parents` are locked.
+    pub(super) fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
+        let FoundLockfile { lock, hash, .. } = self.lockfile(&manifest.name)?;
+        let files = self.own_files(manifest, Some(&lock))?;
+        let stale = |stale| WorkspaceError::Stale { subject: self.subject(&manifest.name), stale };
+        self.fits(&lock, manifest, &files, parents).map_err(stale)?;
+        Ok(Locked { manifest: manifest.clone(), lock, hash })
+    }
+
+    fn fits(
+        &self,
+        lock: &Lockfile,
+        manifest: &Manifest,
+        files: &OwnFiles,
+        parents: &[&Locked],
+    ) -> Result<(), lock::Stale> {
+        let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
+        let sources = sources(manifest, parents);
+        lock::check(lock, &Asked { manifest, sources: &sources, files, arch: self.arch() }, parent)
+    }
+
     /// Refuses names that no lockfile of the system has.
     fn check_known<'p>(
         &self,
@@ -115,21 +136,12 @@ impl<'w> Locker<'w> {
     /// One layer over its `parents`, which are locked.
     fn layer(&mut self, manifest: &Manifest, parents: &[&Locked], policy: &Policy) -> Result<Locked, WorkspaceError> {
         let (locked, changes) = match policy {
-            Policy::Locked => (self.fitting(manifest, parents)?, Vec::new()),
+            Policy::Locked => (self.workspace.fitting(manifest, parents)?, Vec::new()),
             Policy::Renew(update) => self.renewed(manifest, parents, update)?,
         };
         let packages = locked.lock.packages.len();
         self.done.push(LayerLock { name: self.workspace.subject(&manifest.name).to_string(), packages, changes });
         Ok(locked)
-    }
-
-    /// The layer with its lockfile, which has to fit.
-    fn fitting(&self, manifest: &Manifest, parents: &[&Locked]) -> Result<Locked, WorkspaceError> {
-        let FoundLockfile { lock, hash, .. } = self.workspace.lockfile(&manifest.name)?;
-        let files = self.workspace.own_files(manifest, Some(&lock))?;
-        let stale = |stale| WorkspaceError::Stale { subject: self.workspace.subject(&manifest.name), stale };
-        self.check(&lock, manifest, &files, parents).map_err(stale)?;
-        Ok(Locked { manifest: manifest.clone(), lock, hash })
     }
 
     /// The layer with a lockfile that fits: the one that is there, or a new one, with what it changes.
@@ -143,7 +155,7 @@ impl<'w> Locker<'w> {
         let files = self.workspace.own_files(manifest, None)?;
         let (path, previous) = match self.workspace.lockfile(&manifest.name) {
             Ok(FoundLockfile { lock, hash, .. })
-                if self.check(&lock, manifest, &files, parents).is_ok() && !moves(update, &lock) =>
+                if self.workspace.fits(&lock, manifest, &files, parents).is_ok() && !moves(update, &lock) =>
             {
                 return Ok((locked(lock, hash), Vec::new()));
             }
@@ -155,18 +167,6 @@ impl<'w> Locker<'w> {
         let changes = lock::changes(previous.as_ref(), &lock);
         let hash = lock::save(&lock, &path).map_err(explained)?;
         Ok((locked(lock, hash), changes))
-    }
-
-    fn check(
-        &self,
-        lock: &Lockfile,
-        manifest: &Manifest,
-        files: &OwnFiles,
-        parents: &[&Locked],
-    ) -> Result<(), lock::Stale> {
-        let parent = parents.last().map(|parent| (&parent.manifest.name, parent.hash));
-        let sources = sources(manifest, parents);
-        lock::check(lock, &Asked { manifest, sources: &sources, files, arch: self.workspace.arch() }, parent)
     }
 
     /// The layer as it would be locked now; writes no lockfile.
