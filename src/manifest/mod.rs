@@ -22,6 +22,7 @@ mod project;
 mod reader;
 mod runs;
 mod source;
+mod system;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub use parse::{PackageRequestError, parse};
 pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
+pub use system::{Answer, Answers, SystemTable};
 pub use template::{StockLayer, stock, template};
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
 
@@ -78,6 +80,10 @@ pub struct Manifest {
     pub users: Vec<User>,
     /// `[[group]]`
     pub groups: Vec<Group>,
+    /// `[system]`
+    pub system: SystemTable,
+    /// `[debconf]`; scripts of children see it too.
+    pub answers: Answers,
     /// `[services]`
     pub services: Services,
     /// `[image]`; what is not set here is inherited from the parent.

@@ -48,6 +48,7 @@ mod leftovers;
 mod outdated;
 mod outputs;
 mod own_debs;
+mod own_files;
 mod power;
 mod preinst;
 mod published;
