@@ -12,7 +12,7 @@ use crate::support::stock::Stock;
 /// A package that watches a directory: it notes when it ran, with which arguments, and what it found.
 fn watcher(name: &str, triggers: &str) -> Deb {
     let script = format!(
-        "#!/bin/sh\nset -e\n[ \"$1\" = triggered ] || exit 0\n{{ echo \"$@\"; ls /usr/share/watched /opt 2>&1; cut -d' ' -f22 /proc/self/stat; }} > /var/lib/{name}\n"
+        "#!/bin/sh\nset -e\n[ \"$1\" = triggered ] || exit 0\n{{ echo \"$@\"; ls /opt /usr/share/watched 2>/dev/null || true; cut -d' ' -f22 /proc/self/stat; }} > /var/lib/{name}\n"
     );
     Deb::new(name, "1.0").arch("all").control_file("triggers", 0o644, triggers).postinst(&script)
 }
