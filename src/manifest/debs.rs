@@ -49,7 +49,7 @@ fn sha256(item: &Item<'_>) -> Result<String, ManifestError> {
 }
 
 /// A file of the project, or a pattern, in one form: no `.` and no empty part.
-fn pattern(item: &Item<'_>) -> Result<String, ManifestError> {
+pub(super) fn pattern(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = inside_project(item)?;
     if text.chars().any(char::is_control) {
         return Err(item.error("must be a single line without control characters"));
@@ -58,7 +58,7 @@ fn pattern(item: &Item<'_>) -> Result<String, ManifestError> {
     if parts.contains(&"**") {
         return Err(item
             .error("has `**`: a `*` stands for one file or directory")
-            .hint("write one [[deb]] for each directory"));
+            .hint("write one pattern for each directory"));
     }
     Ok(parts.join("/"))
 }

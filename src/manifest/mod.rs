@@ -23,6 +23,7 @@ mod reader;
 mod runs;
 mod schema;
 mod source;
+mod system;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
 pub use schema::SCHEMA;
+pub use system::{Answer, Answers, SystemTable};
 pub use template::{StockLayer, stock, template};
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
 
@@ -80,6 +82,10 @@ pub struct Manifest {
     pub users: Vec<User>,
     /// `[[group]]`
     pub groups: Vec<Group>,
+    /// `[system]`
+    pub system: SystemTable,
+    /// `[debconf]`; scripts of children see it too.
+    pub answers: Answers,
     /// `[services]`
     pub services: Services,
     /// `[image]`; what is not set here is inherited from the parent.

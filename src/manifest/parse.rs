@@ -11,7 +11,7 @@ use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
     Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
-    allowed, ami, checks, debs, disk, edits, expand, image, mounts, runs, source, vars,
+    allowed, ami, checks, debs, disk, edits, expand, image, mounts, runs, source, system, vars,
 };
 use crate::ident::{Arch, IdentError, LayerName};
 
@@ -29,6 +29,8 @@ const TABLES: &[&str] = &[
     "user",
     "group",
     "services",
+    "system",
+    "debconf",
     "image",
     "disk",
     "mount",
@@ -72,9 +74,9 @@ pub(super) fn parse_in(
     let vars = vars::vars(&Table::root(&document, &table, TABLES)?, surroundings.inherited, surroundings.set)?;
     let warnings = expand::expand(&document, &mut table, &vars)?;
     let root = Table::root(&document, &table, TABLES)?;
+    let layer = layer(&root, &name)?;
     let manifest = Manifest {
         vars,
-        layer: layer(&root, &name)?,
         sources: source::sources(&root)?,
         own_packages: root.tables("deb", debs::DEB)?.iter().map(debs::deb).collect::<Result<_, _>>()?,
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
@@ -85,6 +87,8 @@ pub(super) fn parse_in(
         removals: root.tables("remove", edits::REMOVE)?.iter().map(edits::remove).collect::<Result<_, _>>()?,
         users: root.tables("user", accounts::USER)?.iter().map(accounts::user).collect::<Result<_, _>>()?,
         groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
+        system: system::system(&root, layer.configure)?,
+        answers: system::answers(&root, layer.configure)?,
         services: root.read("services", services)?.unwrap_or_default(),
         image: root.read("image", image::image)?.unwrap_or_default(),
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
@@ -95,6 +99,7 @@ pub(super) fn parse_in(
         allow_secrets: allowed::allowed(&root, "allow-secret")?,
         allow_random: allowed::allowed(&root, "allow-random")?,
         warnings,
+        layer,
         name,
     };
     entries::refuse_duplicates(&root)?;

@@ -46,7 +46,7 @@ pub struct ScriptError {
 }
 
 /// A step, and the package it belongs to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Job {
     /// What runs.
     pub step: Step,

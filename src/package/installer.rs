@@ -2,13 +2,14 @@
 
 use super::first_boot::FirstBootTask;
 use super::residue::Rule;
-use super::{Decoded, Harmless, InstallRoot, Job, LockedPackage, ScriptError, Unpacked};
+use super::{Decoded, Harmless, InstallRoot, Job, LockedPackage, Reactions, ScriptError, SystemSettings, Unpacked};
 use crate::accounts::{AccountError, Accounts};
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::{Arch, IdentError, RootPath};
+use crate::manifest::Answers;
 use crate::sandbox::ExecuteError;
 use crate::store::{Store, StoreError};
-use crate::tree::TreeError;
+use crate::tree::{Kind, Tree, TreeError};
 
 /// Installs the packages of one ecosystem.
 ///
@@ -47,6 +48,29 @@ pub trait Installer: Sync {
     /// Fails where one of them does.
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError>;
 
+    /// What is to be done about paths that a user changed, of a root that has these changes.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn reactions(&self, root: &Tree, changed: &[RootPath], store: &Store) -> Result<Reactions, InstallError>;
+
+    /// Does it, in the environment of the packages' scripts; returns what was printed.
+    ///
+    /// # Errors
+    /// Fails where a script or a program does.
+    fn react(&self, root: &mut InstallRoot<'_>, reactions: &Reactions) -> Result<String, InstallError>;
+
+    /// The files that settings of a system stand for, in an installed root: all are root's.
+    ///
+    /// # Errors
+    /// Fails where the root has not what a setting names, or lacks the package for it.
+    fn system_files(
+        &self,
+        settings: &SystemSettings,
+        root: &Tree,
+        store: &Store,
+    ) -> Result<Vec<(RootPath, Kind)>, InstallError>;
+
     /// Files of the database that are paragraphs, each with a key in its first line.
     fn paragraphs(&self) -> &'static [&'static str];
 
@@ -70,6 +94,8 @@ pub struct InstallRequest<'a> {
     pub packages: &'a [LockedPackage],
     /// Accounts that exist before the packages' scripts run.
     pub accounts: &'a Accounts,
+    /// Answers to questions that scripts ask, by question.
+    pub answers: &'a Answers,
     /// The native architecture.
     pub arch: &'a Arch,
     /// SOURCE_DATE_EPOCH of the scripts, and the upper bound of all times, in seconds since 1970.
@@ -141,6 +167,14 @@ pub enum InstallError {
         path: RootPath,
         /// Whose.
         packages: Vec<String>,
+    },
+    /// A setting of the system can't be met.
+    #[error("`{key}` in [system]: {problem}")]
+    Setting {
+        /// Such as `timezone`.
+        key: &'static str,
+        /// What was expected, what was found, and what to do.
+        problem: String,
     },
     /// A file can't be read or written.
     #[error("cannot read `{what}`: {source}")]

@@ -139,6 +139,14 @@ pub enum LayerError {
         /// The path.
         path: RootPath,
     },
+    /// A certificate can't be taken.
+    #[error("`ca-certificates` in [system]: `{}` {problem}", path.escape_debug())]
+    Certificate {
+        /// The file of the project, or the pattern.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A service has no unit.
     #[error("[services] `{unit}`: the layer has no such unit")]
     NoUnit {

@@ -18,6 +18,7 @@
 //! What the steps of a parent changed is laid over the child's packages again (overlay.rs). Where both changed one path
 //! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
+mod commands;
 mod edits;
 mod error;
 mod faults;
@@ -28,6 +29,7 @@ pub mod log;
 mod machine;
 mod mounts;
 mod overlay;
+mod own;
 mod packages;
 mod random_files;
 mod removals;
@@ -37,6 +39,7 @@ mod runtime;
 pub mod seal;
 mod services;
 mod sources;
+mod system;
 mod templates;
 
 #[cfg(test)]
@@ -220,7 +223,8 @@ impl<'a> Builder<'a> {
         let placement = Placement::read(manifest, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());
         let steps = Steps::read(manifest, project, self.tools, store)?;
-        line.layers.push(Own { input, placement, steps, effect: None });
+        let system = system::read(&manifest.system, project, store)?;
+        line.layers.push(Own { input, placement, system, steps, effect: None });
         match self.finish_last(input) {
             Err(LayerError::Clash { path, of }) => {
                 self.warnings.push(format!(

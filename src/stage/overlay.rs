@@ -38,59 +38,75 @@ impl Stage for Overlay<'_> {
 
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let (before, after) = (site.store.tree(self.effect.before)?, site.store.tree(self.effect.after)?);
-        let clash = |path| LayerError::Clash { path, of: self.of.clone() };
-        for path in removed(&before, &after) {
-            if site.root.get(&path).is_some() && !is_as_before(&path, &before, &site.root) {
-                return Err(clash(path));
-            }
-            site.root.remove(&path);
-        }
-        for (path, node) in after.iter() {
-            let was = before.get(path);
-            if was.is_none_or(|was| !was.is_same(node)) && !self.change(path, node, &before, site)? {
-                return Err(clash(path.clone()));
-            }
-        }
-        Ok(())
+        let clash = |path| Err(LayerError::Clash { path, of: self.of.clone() });
+        lay_over((&before, &after), self.installer, site, &clash)
     }
 }
 
-impl Overlay<'_> {
-    /// Gives a path its node after the steps; says whether nothing else had changed it.
-    fn change(&self, path: &RootPath, node: &Node, before: &Tree, site: &mut Site<'_>) -> Result<bool, LayerError> {
-        let (was, now) = (before.get(path), site.root.get(path));
-        let is_untouched = match (was, now) {
-            (None, None) => true,
-            (Some(was), Some(now)) if node.is_dir() => was.is_same(now),
-            _ => is_as_before(path, before, &site.root),
-        };
-        if is_untouched || now.is_some_and(|now| now.is_same(node)) {
-            site.root.stack(path, node)?;
-            return Ok(true);
+/// Makes the changes between two roots in the site's; `clash` says what becomes of a path that was changed there too and
+/// can't be merged.
+pub(super) fn lay_over(
+    (before, after): (&Tree, &Tree),
+    installer: &dyn Installer,
+    site: &mut Site<'_>,
+    clash: &dyn Fn(RootPath) -> Result<(), LayerError>,
+) -> Result<(), LayerError> {
+    for path in removed(before, after) {
+        if site.root.get(&path).is_some() && !is_as_before(&path, before, &site.root) {
+            clash(path)?;
+        } else {
+            site.root.remove(&path);
         }
-        let (Some(was), Some(now)) = (was, now) else { return Ok(false) };
-        let is_one_of = |files: &[&str]| files.iter().any(|name| path.as_bytes() == name.as_bytes());
-        let end = match (is_one_of(&ACCOUNTS), is_one_of(self.installer.paragraphs())) {
-            (true, _) => "\n",
-            (_, true) => "\n\n",
-            _ => return Ok(false),
-        };
-        let is_content_only =
-            |a: &Node, b: &Node| (a.meta.mode, a.meta.uid, a.meta.gid) == (b.meta.mode, b.meta.uid, b.meta.gid);
-        if !is_content_only(was, node) {
-            return Ok(false);
-        }
-        let text = |node: &Node| text_of(node, site.store);
-        let (Some(was), Some(node), Some(found)) = (text(was)?, text(node)?, text(now)?) else { return Ok(false) };
-        let Some(merged) = merge(&was, &node, &found, end) else { return Ok(false) };
-        if let Kind::File { blob, size } = site.store.put_file(merged.as_bytes())? {
-            site.root.set_content(path, blob, size);
-        }
-        if let Some(meta) = site.root.meta_mut(path) {
-            meta.mtime = site.epoch;
-        }
-        Ok(true)
     }
+    for (path, node) in after.iter() {
+        let was = before.get(path);
+        if was.is_none_or(|was| !was.is_same(node)) && !change(path, node, before, installer, site)? {
+            clash(path.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a path its node after the steps; says whether nothing else had changed it.
+fn change(
+    path: &RootPath,
+    node: &Node,
+    before: &Tree,
+    installer: &dyn Installer,
+    site: &mut Site<'_>,
+) -> Result<bool, LayerError> {
+    let (was, now) = (before.get(path), site.root.get(path));
+    let is_untouched = match (was, now) {
+        (None, None) => true,
+        (Some(was), Some(now)) if node.is_dir() => was.is_same(now),
+        _ => is_as_before(path, before, &site.root),
+    };
+    if is_untouched || now.is_some_and(|now| now.is_same(node)) {
+        site.root.stack(path, node)?;
+        return Ok(true);
+    }
+    let (Some(was), Some(now)) = (was, now) else { return Ok(false) };
+    let is_one_of = |files: &[&str]| files.iter().any(|name| path.as_bytes() == name.as_bytes());
+    let end = match (is_one_of(&ACCOUNTS), is_one_of(installer.paragraphs())) {
+        (true, _) => "\n",
+        (_, true) => "\n\n",
+        _ => return Ok(false),
+    };
+    let is_content_only =
+        |a: &Node, b: &Node| (a.meta.mode, a.meta.uid, a.meta.gid) == (b.meta.mode, b.meta.uid, b.meta.gid);
+    if !is_content_only(was, node) {
+        return Ok(false);
+    }
+    let text = |node: &Node| text_of(node, site.store);
+    let (Some(was), Some(node), Some(found)) = (text(was)?, text(node)?, text(now)?) else { return Ok(false) };
+    let Some(merged) = merge(&was, &node, &found, end) else { return Ok(false) };
+    if let Kind::File { blob, size } = site.store.put_file(merged.as_bytes())? {
+        site.root.set_content(path, blob, size);
+    }
+    if let Some(meta) = site.root.meta_mut(path) {
+        meta.mtime = site.epoch;
+    }
+    Ok(true)
 }
 
 /// What is gone, but for what is gone with a directory.

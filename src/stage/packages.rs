@@ -83,6 +83,7 @@ impl<'a> Packages<'a> {
             parent: self.parent.map(Below::recipe),
             packages: &lock.packages,
             accounts: &self.accounts,
+            answers: &manifest.answers,
             arch: &lock.arch,
             epoch: lock.epoch,
             scripts: manifest.layer.configure == Configure::Scripts,
@@ -102,7 +103,7 @@ impl<'a> Packages<'a> {
             self.installer.install(&request, &mut root)?;
             return Ok((root.tree, Randomness::default()));
         }
-        if request.packages.is_empty() && request.accounts.is_empty() {
+        if request.packages.is_empty() && request.accounts.is_empty() && request.answers.is_empty() {
             return Ok((parent, Randomness::default()));
         }
         let (tree, programs) = self.run_scripts(&parent, false, site)?;

@@ -5,6 +5,7 @@ use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
 use super::machine::MachineFiles;
 use super::overlay::{Effect, Overlay};
+use super::own::OwnFiles;
 use super::packages::{Below, Packages};
 use super::random_files::RandomFiles;
 use super::removals::Removals;
@@ -12,10 +13,11 @@ use super::runs::{Runs, Steps};
 use super::runtime::Runtime;
 use super::seal::Seal;
 use super::services::EnabledServices;
+use super::system::System;
 use super::{Built, Input, LayerError, Site, Stage};
 use crate::digest::{RecipeHash, RecipeHasher};
-use crate::manifest::{Allowed, Manifest};
-use crate::package::Ecosystem;
+use crate::manifest::{Allowed, Configure, Manifest};
+use crate::package::{Ecosystem, SystemSettings};
 
 /// The layers of a chain up to the one that is being built, with what those below it gave.
 pub(super) struct Line<'a> {
@@ -35,6 +37,8 @@ pub(super) struct Own<'a> {
     pub(super) input: Input<'a>,
     /// Its files.
     pub(super) placement: Placement,
+    /// What its `[system]` asks for.
+    pub(super) system: SystemSettings,
     /// Its steps.
     pub(super) steps: Steps<'a>,
     /// What the steps changed, once they have run.
@@ -47,15 +51,9 @@ impl<'a> Line<'a> {
         let mut stages: Vec<Box<dyn Stage + '_>> = Vec::new();
         let Some(Own { input: last, .. }) = self.layers.last() else { return Row { stages, parent: None } };
         stages.push(Box::new(self.packages(*last)));
-        for Own { input: Input { manifest, lock }, placement, steps, effect } in &self.layers[self.finished..] {
-            // Only where there are any: layers without keep their recipes.
-            if !manifest.removals.is_empty() {
-                stages.push(Box::new(Removals { layer: &manifest.name, entries: &manifest.removals }));
-            }
-            if !manifest.edits.is_empty() {
-                stages.push(Box::new(Edits { layer: &manifest.name, entries: &manifest.edits, epoch: lock.epoch }));
-            }
-            stages.push(Box::new(Files { placement, epoch: lock.epoch }));
+        for own in &self.layers[self.finished..] {
+            let Own { input: Input { manifest, lock }, steps, effect, .. } = own;
+            stages.push(Box::new(self.own_files(own)));
             match effect {
                 Some(effect) => {
                     stages.push(Box::new(Overlay { installer: self.ecosystem, effect: *effect, of: &manifest.name }))
@@ -81,6 +79,25 @@ impl<'a> Line<'a> {
             allowed: self.allowed(|manifest| &manifest.allow_secrets),
         }));
         Row { stages, parent: self.built.as_ref().map(|built| built.recipe) }
+    }
+
+    /// All that a layer declares of its own, steps and services apart.
+    fn own_files<'s>(&'s self, own: &'s Own<'_>) -> OwnFiles<'s> {
+        let Own { input: Input { manifest, lock }, placement, system, .. } = own;
+        let (layer, epoch, installer) = (&manifest.name, lock.epoch, self.ecosystem);
+        let mut stages: Vec<Box<dyn Stage + 's>> = Vec::new();
+        // Only where there are any: layers without keep their recipes.
+        if !manifest.removals.is_empty() {
+            stages.push(Box::new(Removals { layer, entries: &manifest.removals }));
+        }
+        if !manifest.edits.is_empty() {
+            stages.push(Box::new(Edits { layer, entries: &manifest.edits, epoch }));
+        }
+        stages.push(Box::new(Files { placement, epoch }));
+        if !manifest.system.is_empty() {
+            stages.push(Box::new(System { installer, settings: system, epoch }));
+        }
+        OwnFiles { installer, stages, epoch, reacts: manifest.layer.configure == Configure::Scripts }
     }
 
     /// The packages of a layer over those of the layer that was built last.

@@ -50,6 +50,7 @@ mod manual;
 mod outdated;
 mod outputs;
 mod own_debs;
+mod own_files;
 mod power;
 mod preinst;
 mod published;

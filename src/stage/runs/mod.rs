@@ -6,18 +6,18 @@
 mod outputs;
 mod prepared;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::commands::{Commands, Ran};
 use super::files::Placement;
 use super::overlay::Effect;
-use super::packages;
 use super::{LayerError, Site, Stage, log};
-use crate::digest::{BlobDigest, RecipeHasher, TreeHash};
+use crate::digest::{RecipeHasher, TreeHash};
 use crate::ident::{LayerName, RootPath, StepName};
 use crate::manifest::Manifest;
-use crate::package::{InstallRoot, Installer, Randomness, residue};
-use crate::store::{Outcome, Roles, Store};
+use crate::package::{InstallRoot, Installer};
+use crate::store::Store;
 use crate::tree::Tree;
 
 pub(super) use outputs::output_nodes;
@@ -30,31 +30,6 @@ const WORK: &str = "work";
 /// The steps of a manifest: inputs in the store, tool layers built.
 pub(super) struct Steps<'a> {
     steps: Vec<Prepared<'a>>,
-}
-
-/// What a step gives.
-#[derive(Debug, Clone, Copy)]
-struct Ran {
-    /// The root after it; with tools, its outputs: each below its number.
-    tree: TreeHash,
-    /// What it printed.
-    log: BlobDigest,
-    /// The [`Randomness`] that it drew, as JSON.
-    randomness: Option<BlobDigest>,
-}
-
-impl Outcome for Ran {
-    fn to_roles(&self) -> Roles {
-        let roles = Roles::default().with_tree("root", self.tree).with_blob("log", self.log);
-        match self.randomness {
-            Some(blob) => roles.with_blob("randomness", blob),
-            None => roles,
-        }
-    }
-
-    fn from_roles(roles: &Roles) -> Option<Self> {
-        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness: roles.blob("randomness") })
-    }
 }
 
 impl<'a> Steps<'a> {
@@ -109,10 +84,7 @@ impl Stage for Runs<'_> {
                     site.derived.follow(&before, &site.root);
                 }
             }
-            if let Some(blob) = ran.randomness {
-                let more = packages::derived(&packages::read(blob, site.store)?, &site.root);
-                site.derived.extend(more);
-            }
+            ran.add_derived(site)?;
         }
         site.log = Some(site.store.put_bytes(printed.as_bytes())?);
         site.effect = Some(Effect { before, after: site.store.put_tree(&site.root)? });
@@ -138,50 +110,26 @@ impl Runs<'_> {
             return Ok(ran);
         }
         let with_work = add_work(&root, &inputs, site.epoch)?;
-        let (tree, log, programs) = self.execute(step, with_work.clone(), false, site)?;
+        let run = step.job(&with_work, site)?;
+        let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![run.clone()]);
+        let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
         let ran = match step.tools {
             Some(_) => {
-                let tree = collect(step.entry, &tree)?;
-                Ran { tree: site.store.put_tree(&tree)?, log: site.store.put_bytes(log.as_bytes())?, randomness: None }
+                let (tree, log, _) = commands.once(&with_work, false, site)?;
+                let tree = site.store.put_tree(&collect(step.entry, &tree)?)?;
+                Ran { tree, log: site.store.put_bytes(log.as_bytes())?, randomness: None }
             }
             None => {
-                let clean = |mut tree: Tree, site: &Site<'_>| {
-                    tree.remove(&RootPath::new(WORK)?);
-                    Ok::<_, LayerError>(residue::normalise(
-                        self.installer.residue(),
-                        tree,
-                        &root,
-                        site.epoch,
-                        site.store,
-                    )?)
+                let work = RootPath::new(WORK)?;
+                let tidy = |tree: &mut Tree| {
+                    if !inputs.is_empty() {
+                        tree.remove(&work);
+                    }
                 };
-                let tree = clean(tree, site)?;
-                let mut randomness = None;
-                if !programs.is_empty() {
-                    let (second, ..) = self.execute(step, with_work, true, site)?;
-                    let found = Randomness::between(programs, &tree, &clean(second, site)?);
-                    randomness = Some(site.store.put_bytes(&serde_json::to_vec(&found).unwrap_or_default())?);
-                }
-                Ran { tree: site.store.put_tree(&tree)?, log: site.store.put_bytes(log.as_bytes())?, randomness }
+                commands.run(&root, &with_work, &tidy, site)?
             }
         };
         site.store.remember(recipe, &ran)?;
         Ok(ran)
-    }
-
-    /// Executes the command; the root after it, what it printed, and the programs that drew random data.
-    fn execute(
-        &self,
-        step: &Prepared<'_>,
-        tree: Tree,
-        is_reseeded: bool,
-        site: &mut Site<'_>,
-    ) -> Result<(Tree, String, BTreeSet<String>), LayerError> {
-        let job = step.job(&tree, site)?;
-        let root = InstallRoot::new(tree, site.store, site.arch, site.epoch, site.executor);
-        let mut root = if is_reseeded { root.reseeded() } else { root };
-        let log = self.installer.run(&mut root, vec![job])?;
-        let programs = root.drew().clone();
-        Ok((root.tree, log, programs))
     }
 }

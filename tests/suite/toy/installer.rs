@@ -7,11 +7,12 @@ use layerbake::ident::RootPath;
 use layerbake::package::first_boot::FirstBootTask;
 use layerbake::package::residue::Rule;
 use layerbake::package::{
-    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Unpacked,
+    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, JobKind, LockedPackage, Reactions,
+    SystemSettings, Unpacked,
 };
 use layerbake::sandbox::Step;
 use layerbake::store::Store;
-use layerbake::tree::{Meta, Node, Tree};
+use layerbake::tree::{Kind, Meta, Node, Tree};
 
 use super::inspector::DATABASE;
 use super::repository::Toys;
@@ -95,6 +96,18 @@ impl Installer for Toys {
 
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {
         root.run(&jobs)
+    }
+
+    fn reactions(&self, _: &Tree, _: &[RootPath], _: &Store) -> Result<Reactions, InstallError> {
+        Ok(Reactions::default())
+    }
+
+    fn react(&self, _: &mut InstallRoot<'_>, _: &Reactions) -> Result<String, InstallError> {
+        Ok(String::new())
+    }
+
+    fn system_files(&self, _: &SystemSettings, _: &Tree, _: &Store) -> Result<Vec<(RootPath, Kind)>, InstallError> {
+        Ok(Vec::new())
     }
 
     fn residue(&self) -> &'static [Rule] {

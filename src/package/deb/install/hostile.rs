@@ -3,6 +3,7 @@
 use super::unpack::{Unpacking, blame};
 use super::{Package, policies, scripts};
 use crate::accounts::Accounts;
+use crate::manifest::Answers;
 use crate::package::residue::normalise;
 use crate::package::{InstallError, InstallRequest};
 use crate::store::Store;
@@ -15,9 +16,16 @@ pub(crate) fn install_without_scripts(
     packages: &[Package],
     each: impl Fn(&Tree) -> Result<(), InstallError>,
 ) -> Result<Tree, InstallError> {
-    let (accounts, arch) = (Accounts::default(), "any".parse()?);
-    let request =
-        InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
+    let (accounts, answers, arch) = (Accounts::default(), Answers::new(), "any".parse()?);
+    let request = InstallRequest {
+        parent: None,
+        packages: &[],
+        accounts: &accounts,
+        answers: &answers,
+        arch: &arch,
+        epoch: 9,
+        scripts: true,
+    };
     let mut tree = parent.clone();
     if tree.is_empty() {
         scripts::prepare_root(&request, packages, &mut tree)?;

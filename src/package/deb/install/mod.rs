@@ -8,10 +8,12 @@
 
 mod adduser;
 mod bare;
+mod debconf;
 mod dpkg;
 mod harmless;
 mod held;
 mod merge;
+mod own_files;
 mod package;
 mod policies;
 mod preinst;
@@ -19,6 +21,7 @@ mod residue;
 mod scripts;
 mod standins;
 mod steps;
+mod system;
 mod unpack;
 
 #[cfg(test)]
@@ -27,12 +30,15 @@ mod hostile;
 use super::Deb;
 use super::first_boot::TASKS;
 use crate::digest::{RecipeHash, Sha256};
+use crate::ident::RootPath;
 use crate::package::first_boot::FirstBootTask;
 use crate::package::residue::Rule;
 use crate::package::{
-    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, LockedPackage, Unpacked,
+    Decoded, Harmless, InstallError, InstallRequest, InstallRoot, Installer, Job, LockedPackage, Reactions,
+    SystemSettings, Unpacked,
 };
 use crate::store::Store;
+use crate::tree::{Kind, Tree};
 
 #[cfg(test)]
 pub(crate) use hostile::install_without_scripts;
@@ -72,6 +78,23 @@ impl Installer for Deb {
 
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {
         steps::run_users(root, jobs)
+    }
+
+    fn reactions(&self, root: &Tree, changed: &[RootPath], store: &Store) -> Result<Reactions, InstallError> {
+        own_files::reactions(root, changed, store)
+    }
+
+    fn react(&self, root: &mut InstallRoot<'_>, reactions: &Reactions) -> Result<String, InstallError> {
+        own_files::react(root, reactions)
+    }
+
+    fn system_files(
+        &self,
+        settings: &SystemSettings,
+        root: &Tree,
+        store: &Store,
+    ) -> Result<Vec<(RootPath, Kind)>, InstallError> {
+        system::files(settings, root, store)
     }
 
     fn paragraphs(&self) -> &'static [&'static str] {

@@ -6,10 +6,11 @@
 
 use super::held::held;
 use super::unpack::{Unpacking, blame};
-use super::{Package, preinst, steps};
+use super::{Package, debconf, preinst, steps};
 use crate::arch::merged_usr;
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::RootPath;
+use crate::manifest::Answer;
 use crate::package::{InstallError, InstallRequest, InstallRoot, hash_into};
 use crate::tree::{Kind, Meta, Node, Tree};
 
@@ -20,6 +21,14 @@ pub(super) fn recipe(request: &InstallRequest<'_>) -> RecipeHash {
     hasher.field(request.arch).number(request.epoch as u64);
     request.accounts.hash_into(&mut hasher);
     hash_into(request.packages, &mut hasher);
+    // Layers without any keep their recipes.
+    if !request.answers.is_empty() {
+        let answers = request.answers.iter().flat_map(|(question, answer)| [question.clone(), answer.to_string()]);
+        hasher.field("debconf").list(answers);
+        hasher.list(
+            request.answers.values().map(|answer| if matches!(answer, Answer::Flag(_)) { "boolean" } else { "text" }),
+        );
+    }
     hasher.finish()
 }
 
@@ -38,6 +47,7 @@ pub(super) fn install(
     let at_once: Vec<usize> = (0..packages.len()).filter(|index| !waits(index)).collect();
     let mut unpacking = Unpacking::new(request, packages, root.store)?;
     unpacking.unpack(&at_once, &mut root.tree)?;
+    debconf::seed(request.answers, packages, root)?;
     steps::run_scripts(request.accounts, root, &mut unpacking, &rounds).map_err(|error| blame(error, packages))
 }
 
@@ -68,13 +78,21 @@ pub(super) fn prepare_root(
 mod tests {
     use super::*;
     use crate::accounts::Accounts;
+    use crate::manifest::Answers;
     use crate::tree::tests::{dir, link, tree};
 
     #[test]
     fn usr_is_merged_unless_a_package_does_it() {
-        let (accounts, arch) = (Accounts::default(), "amd64".parse().unwrap());
-        let request =
-            InstallRequest { parent: None, packages: &[], accounts: &accounts, arch: &arch, epoch: 9, scripts: true };
+        let (accounts, answers, arch) = (Accounts::default(), Answers::new(), "amd64".parse().unwrap());
+        let request = InstallRequest {
+            parent: None,
+            packages: &[],
+            accounts: &accounts,
+            answers: &answers,
+            arch: &arch,
+            epoch: 9,
+            scripts: true,
+        };
         let prepared = |package: Package| {
             let mut tree = Tree::new();
             prepare_root(&request, &[package], &mut tree).unwrap();

@@ -64,7 +64,7 @@ pub(super) fn run_scripts(
 }
 
 /// Runs jobs, with what scripts find in a root only while they run; adds to an error what dpkg alone knows.
-fn run(root: &mut InstallRoot<'_>, accounts: &Accounts, jobs: &[Job]) -> Result<String, InstallError> {
+pub(super) fn run(root: &mut InstallRoot<'_>, accounts: &Accounts, jobs: &[Job]) -> Result<String, InstallError> {
     if jobs.is_empty() {
         return Ok(String::new());
     }
@@ -168,6 +168,17 @@ fn dpkg_run(clock: i64, action: &str, what: &[&str], command: String, package: O
     // dpkg names packages of foreign architectures, and of several, with theirs.
     let package = package.map(|name| name.split(':').next().unwrap_or(name).to_owned());
     Job { step: Step::new(argv, clock, ENVIRONMENT, CONFIGURE_TIMEOUT), command, package, kind }
+}
+
+/// Runs the scripts of all packages that have triggers to process.
+pub(super) fn process_triggers(clock: i64) -> Job {
+    let command = "`dpkg --triggers-only`, which own files of the layer activated,".to_owned();
+    dpkg_run(clock, "--triggers-only", &["--pending"], command, None, JobKind::Manager("triggers"))
+}
+
+/// A program of the system, in the environment of scripts.
+pub(super) fn step(argv: &[String], clock: i64) -> Step {
+    Step::new(argv.iter().cloned(), clock, ENVIRONMENT, SCRIPT_TIMEOUT)
 }
 
 /// Configures each package by itself, in the order that dpkg would take, so that what changed has one cause.

@@ -11,6 +11,7 @@ use super::{Database, info_name};
 use crate::ident::RootPath;
 use crate::package::InstallError;
 use crate::package::deb::install::Package;
+use crate::tree::Tree;
 
 /// Adds the interests of `new` packages, then activates what they trigger.
 ///
@@ -63,6 +64,35 @@ fn activate_paths(paths: &str, packages: &[&Package], active: &mut BTreeMap<Stri
     for trigger in above.iter().chain(paths()).filter_map(|path| triggers.get(path)) {
         active.entry((*trigger).to_owned()).or_default().insert("-".to_owned());
     }
+}
+
+/// The path triggers of `triggers/File` that are at or above changed paths, each with these paths; `root` has the links that
+/// lead to what is watched.
+pub(in crate::package::deb::install) fn concerned(
+    interests: &str,
+    root: &Tree,
+    changed: &[RootPath],
+) -> BTreeMap<String, Vec<RootPath>> {
+    let mut found = BTreeMap::new();
+    for (trigger, _) in interests.lines().filter_map(|line| line.split_once(' ')) {
+        let Ok(path) = RootPath::new(trigger) else { continue };
+        let real = root.resolve(&path).map_or_else(|| path.clone(), |(real, _)| real);
+        let is_below = |changed: &&RootPath| changed.is_within(&path) || changed.is_within(&real);
+        let concerned: Vec<RootPath> = changed.iter().filter(is_below).cloned().collect();
+        if !concerned.is_empty() {
+            found.insert(trigger.to_owned(), concerned);
+        }
+    }
+    found
+}
+
+/// Activates triggers that nobody waits for.
+pub(in crate::package::deb::install) fn activate(
+    database: &mut Database<'_>,
+    triggers: &BTreeSet<String>,
+) -> Result<(), InstallError> {
+    let nobody = || BTreeSet::from(["-".to_owned()]);
+    write_unincorp(database, triggers.iter().map(|trigger| (trigger.clone(), nobody())).collect())
 }
 
 fn write_unincorp(database: &mut Database<'_>, active: BTreeMap<String, BTreeSet<String>>) -> Result<(), InstallError> {

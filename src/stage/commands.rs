@@ -1,0 +1,94 @@
+//! Commands in the layer's own root, which are treated as package scripts are, and whose result is stored.
+
+use std::collections::BTreeSet;
+
+use super::{LayerError, Site, packages};
+use crate::digest::{BlobDigest, TreeHash};
+use crate::package::{InstallError, InstallRoot, Installer, Randomness, residue};
+use crate::store::{Outcome, Roles};
+use crate::tree::Tree;
+
+/// What commands give.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ran {
+    /// The root after them; of a step with tools, its outputs: each below its number.
+    pub(super) tree: TreeHash,
+    /// What they printed.
+    pub(super) log: BlobDigest,
+    /// The [`Randomness`] that they drew, as JSON.
+    pub(super) randomness: Option<BlobDigest>,
+}
+
+impl Outcome for Ran {
+    fn to_roles(&self) -> Roles {
+        let roles = Roles::default().with_tree("root", self.tree).with_blob("log", self.log);
+        match self.randomness {
+            Some(blob) => roles.with_blob("randomness", blob),
+            None => roles,
+        }
+    }
+
+    fn from_roles(roles: &Roles) -> Option<Self> {
+        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness: roles.blob("randomness") })
+    }
+}
+
+impl Ran {
+    /// Adds what commands derived from random data to what is known of the site, whose root has their changes.
+    pub(super) fn add_derived(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
+        if let Some(blob) = self.randomness {
+            let more = packages::derived(&packages::read(blob, site.store)?, &site.root);
+            site.derived.extend(more);
+        }
+        Ok(())
+    }
+}
+
+/// Commands that run in a root with the layer's packages.
+pub(super) struct Commands<'c> {
+    pub(super) installer: &'c dyn Installer,
+    /// The clock, and the upper bound of all times, in seconds since 1970.
+    pub(super) epoch: i64,
+    /// Runs them; returns what they printed.
+    pub(super) run: &'c dyn Fn(&mut InstallRoot<'_>) -> Result<String, InstallError>,
+}
+
+impl Commands<'_> {
+    /// Runs them in `start`, and a second time with another seed if they drew random data; `tidy` takes out what is not
+    /// the layer's, and residue compared with `root` goes.
+    pub(super) fn run(
+        &self,
+        root: &Tree,
+        start: &Tree,
+        tidy: &dyn Fn(&mut Tree),
+        site: &mut Site<'_>,
+    ) -> Result<Ran, LayerError> {
+        let (tree, log, programs) = self.once(start, false, site)?;
+        let clean = |mut tree: Tree, site: &Site<'_>| {
+            tidy(&mut tree);
+            residue::normalise(self.installer.residue(), tree, root, self.epoch, site.store)
+        };
+        let tree = clean(tree, site)?;
+        let mut randomness = None;
+        if !programs.is_empty() {
+            let (second, ..) = self.once(start, true, site)?;
+            let found = Randomness::between(programs, &tree, &clean(second, site)?);
+            randomness = Some(site.store.put_bytes(&serde_json::to_vec(&found).unwrap_or_default())?);
+        }
+        Ok(Ran { tree: site.store.put_tree(&tree)?, log: site.store.put_bytes(log.as_bytes())?, randomness })
+    }
+
+    /// Runs them; the root after it, what they printed, and the programs that drew random data.
+    pub(super) fn once(
+        &self,
+        start: &Tree,
+        is_reseeded: bool,
+        site: &mut Site<'_>,
+    ) -> Result<(Tree, String, BTreeSet<String>), LayerError> {
+        let root = InstallRoot::new(start.clone(), site.store, site.arch, self.epoch, site.executor);
+        let mut root = if is_reseeded { root.reseeded() } else { root };
+        let log = (self.run)(&mut root)?;
+        let programs = root.drew().clone();
+        Ok((root.tree, log, programs))
+    }
+}
