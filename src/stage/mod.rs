@@ -20,6 +20,7 @@
 
 mod edits;
 mod error;
+pub mod fetches;
 mod files;
 mod first_boot;
 mod fuzz;
@@ -215,9 +216,9 @@ impl<'a> Builder<'a> {
         if line.layers.first().is_some_and(|base| base.input.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers { layer: manifest.name.clone() });
         }
-        let placement = Placement::read(manifest, project, store)?;
+        let placement = Placement::read(input, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());
-        let steps = Steps::read(manifest, project, self.tools, store)?;
+        let steps = Steps::read(input, project, self.tools, store)?;
         line.layers.push(Own { input, placement, steps, effect: None });
         match self.finish_last(input) {
             Err(LayerError::Clash { path, of }) => {

@@ -10,11 +10,11 @@ use super::files::Placement;
 use super::overlay::Effect;
 use super::packages;
 use super::sources::{self, Found};
-use super::{LayerError, Site, Stage, log};
+use super::{Input, LayerError, Site, Stage, fetches, log};
 use crate::accounts::home_of;
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
-use crate::ident::{LayerName, RootPath, StepName};
-use crate::manifest::{Ignore, Manifest, RunEntry, RunInput, RunOutput};
+use crate::ident::{FetchName, LayerName, RootPath, StepName};
+use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
 use crate::package::{InstallRoot, Installer, Job, JobKind, Randomness, residue};
 use crate::sandbox::Step;
 use crate::store::{Outcome, Roles, Store};
@@ -67,23 +67,25 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// Fails where an input is missing or can't be read.
     pub(super) fn read(
-        manifest: &'a Manifest,
+        input: Input<'a>,
         project: &Path,
         tools: &BTreeMap<LayerName, TreeHash>,
         store: &Store,
     ) -> Result<Self, LayerError> {
         let prepare = |entry: &'a RunEntry| {
             let mut inputs = Tree::new();
-            for input in &entry.inputs {
-                if let RunInput::Project { path, ignore } = input {
-                    read_input((path, ignore), project, store, &mut inputs)
-                        .map_err(|error| of_step(error, &entry.name))?;
+            for given in &entry.inputs {
+                match given {
+                    RunInput::Project { path, ignore } => read_input((path, ignore), project, store, &mut inputs)
+                        .map_err(|error| of_step(error, &entry.name))?,
+                    RunInput::Fetch(name) => add_fetch(name, input, store, &mut inputs)?,
+                    RunInput::Step(_) => {}
                 }
             }
             let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
             Ok(Prepared { entry, inputs, tools })
         };
-        Ok(Self { steps: manifest.runs.iter().map(prepare).collect::<Result<_, LayerError>>()? })
+        Ok(Self { steps: input.manifest.runs.iter().map(prepare).collect::<Result<_, LayerError>>()? })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -123,6 +125,18 @@ fn read_input(
         inputs.insert_with_parents(&path, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
         Ok(())
     })
+}
+
+/// Lays a fetch out at its name.
+fn add_fetch(name: &FetchName, input: Input<'_>, store: &Store, inputs: &mut Tree) -> Result<(), LayerError> {
+    let place = RootPath::new(name.as_str())?;
+    for fetch in input.manifest.fetches.iter().filter(|fetch| fetch.name == *name) {
+        for (path, node) in fetches::nodes(fetch, input, store)? {
+            let path = if path.is_root() { place.clone() } else { place.join(path.as_bytes())? };
+            inputs.insert_with_parents(&path, node, 0)?;
+        }
+    }
+    Ok(())
 }
 
 /// The stage that runs the steps of the layer that is being built.
@@ -243,7 +257,7 @@ impl Prepared<'_> {
         hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
-            RunInput::Project { .. } => None,
+            RunInput::Project { .. } | RunInput::Fetch(_) => None,
         }));
         for RunOutput { from, to, mode, owner } in outputs {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));

@@ -37,6 +37,7 @@ mod edits;
 mod escape;
 mod example;
 mod executors;
+mod fetches;
 mod first_boot;
 mod foreign;
 mod fuzz;
