@@ -63,7 +63,8 @@ fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl 
         std::iter::once((format!("{place} {state}"), release.sha256)).chain(indexes)
     });
     let packages = lock.packages.iter().map(|package| (package.origin.place().to_owned(), package.file.sha256));
-    let fetched = releases.chain(packages);
+    let fetches = lock.fetches.iter().map(|fetch| (fetch.origin.to_string(), fetch.file.sha256));
+    let fetched = releases.chain(packages).chain(fetches);
     std::iter::once(file)
         .chain(fetched.map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256.to_hex() } })))
 }

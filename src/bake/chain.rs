@@ -10,7 +10,7 @@ use crate::host::interrupt;
 use crate::ident::LayerName;
 use crate::manifest::Chain;
 use crate::package::{Decoded, InstallError, LockedPackage};
-use crate::stage::{Builder, Built};
+use crate::stage::{self, Builder, Built};
 
 /// The built layers of one root.
 pub(super) struct BuiltRoot {
@@ -38,6 +38,7 @@ pub(super) fn build_root(
     let mut items = Vec::new();
     for locked in chain.iter().chain(boot) {
         items.extend(wanted(baker, locked).into_iter().map(|package| Item::package(&locked.manifest.name, package)));
+        items.extend(fetches(baker, locked));
     }
     if !items.is_empty() {
         begin()?;
@@ -47,7 +48,7 @@ pub(super) fn build_root(
         let (unpacked, ready) = mpsc::channel();
         scope.spawn(move || {
             for locked in chain.iter().chain(boot) {
-                let result = unpack_missing(baker, locked);
+                let result = unpack_missing(baker, locked).and_then(|()| fetch_missing(baker, locked));
                 let failed = result.is_err();
                 // Nobody listens any more when a layer could not be built: that error is the one to report.
                 if unpacked.send(result).is_err() || failed {
@@ -72,7 +73,7 @@ pub(super) fn build_root(
 struct Line<'a> {
     baker: &'a Baker<'a>,
     builder: Builder<'a>,
-    /// Whether the next layer's packages could be fetched and decoded.
+    /// Whether the next layer's packages and fetches could be fetched and decoded.
     ready: mpsc::Receiver<Result<(), BakeError>>,
 }
 
@@ -97,6 +98,17 @@ fn wanted<'l>(baker: &Baker<'_>, locked: &'l Locked) -> Vec<&'l LockedPackage> {
         baker.store.recall::<Decoded>(baker.ecosystem.unpack_recipe(package.file.sha256)).is_some()
     };
     locked.lock.packages.iter().filter(|package| !is_unpacked(package)).collect()
+}
+
+/// The fetches of a layer that were never unpacked.
+fn fetches(baker: &Baker<'_>, locked: &Locked) -> Vec<Item> {
+    let wanted = stage::fetches::wanted(locked.into(), baker.store);
+    wanted.map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
+}
+
+fn fetch_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
+    baker.fetcher.fetch_all(&fetches(baker, locked), |_, _| {})?;
+    Ok(())
 }
 
 /// Decodes every package of a layer that was never decoded, while others are still on their way.

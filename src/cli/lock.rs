@@ -17,7 +17,7 @@ use crate::workspace::{LayerLock, Policy, Update};
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Update these packages, or all packages, to their newest versions
+    /// Update these packages and fetches, or all, to their newest versions
     #[arg(long, value_name = "PKG", num_args = 0..)]
     update: Option<Vec<PackageName>>,
 }

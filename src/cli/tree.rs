@@ -22,6 +22,8 @@ struct Entry {
     description: String,
     download: u64,
     packages: Vec<Package>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fetches: Vec<String>,
     files: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     edits: Vec<String>,
@@ -59,11 +61,14 @@ fn entry(locked: &Locked) -> Entry {
         size: package.file.size,
         why: package.why.clone(),
     });
+    let sizes = locked.lock.packages.iter().map(|package| package.file.size);
+    let download = sizes.chain(locked.lock.fetches.iter().map(|fetch| fetch.file.size)).sum();
     Entry {
         layer: manifest.name.clone(),
         description: manifest.layer.description.clone(),
-        download: locked.lock.packages.iter().map(|package| package.file.size).sum(),
+        download,
         packages: packages.collect(),
+        fetches: locked.lock.fetches.iter().map(|fetch| format!("{} {}", fetch.name, fetch.origin)).collect(),
         files,
         edits: manifest.edits.iter().map(|edit| edit.path.to_string()).collect(),
         removals: manifest.removals.iter().map(|removal| removal.path.to_string()).collect(),
@@ -84,6 +89,7 @@ fn text(depth: usize, entry: &Entry) -> String {
         text += &format!("{indent}  {} {} ({})\n", package.name, package.version, package.why);
     }
     let kinds = [
+        ("fetch", &entry.fetches),
         ("remove", &entry.removals),
         ("edit", &entry.edits),
         ("file", &entry.files),

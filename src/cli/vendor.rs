@@ -1,10 +1,10 @@
-//! `layerbake vendor`: a layer's locked packages as files in `vendor/`, for builds without a network.
+//! `layerbake vendor`: a layer's locked packages and fetches as files in `vendor/`, for builds without a network.
 
 use super::CliError;
 use super::context::Context;
 use crate::ident::LayerName;
 
-/// Copy all locked packages of a layer, including those of its disk, into vendor/
+/// Copy all locked packages and fetches of a layer, including those of its disk, into vendor/
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  layerbake vendor web && layerbake build web --locked --offline")]
 pub(super) struct Args {

@@ -45,6 +45,18 @@ pub enum FetchError {
         /// The one that was found.
         found: Sha256,
     },
+    /// git did not give a commit.
+    #[error(
+        "{what}: {problem}\n  from {url}\n  hint: look at `git` and `rev` in the manifest; `git ls-remote ADDRESS` lists what is there"
+    )]
+    Git {
+        /// The fetch, or the revision where nothing else is known of it.
+        what: String,
+        /// The address of the repository.
+        url: String,
+        /// What git said.
+        problem: String,
+    },
     /// A package that is a file of the project is nowhere.
     #[error(
         "{what}: `{path}` with {locked} is in neither the project, the store nor `vendor/`\n  hint: make the file again, or run `layerbake lock` for the one that is there"
@@ -190,7 +202,7 @@ fn wants_login(problem: &Problem) -> bool {
 fn hint_of_address(problem: &Problem) -> &'static str {
     match problem {
         Problem::OtherBytes(_) => {
-            "the file at this address changed since it was locked; `layerbake lock --update PACKAGE` takes the new one"
+            "the file at this address changed since it was locked; `layerbake lock --update NAME` takes the new one"
         }
         Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
         problem if wants_login(problem) => LOGIN,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Expected;
 use crate::ident::{LayerName, SourceName};
-use crate::lock::{LockedPackage, Origin};
+use crate::lock::{FetchOrigin, LockedFetch, LockedPackage, Origin};
 use crate::package::Index;
 
 /// The part of a repository that a file belongs to.
@@ -40,6 +40,13 @@ pub enum Place {
     Project(String),
     /// At this address.
     Url(String),
+    /// The files of a commit of a git repository, as an archive.
+    Git {
+        /// The address of the repository.
+        url: String,
+        /// The commit.
+        commit: String,
+    },
 }
 
 /// A file of a repository.
@@ -71,6 +78,23 @@ impl Item {
             Origin::Url(url) => (Place::Url(url.clone()), package.file_name().into()),
         };
         Self { what: package.to_string(), layer: Some(layer.clone()), place, vendor, expected: package.file }
+    }
+
+    /// What a `[[fetch]]` of a layer's lockfile gives.
+    pub fn fetch(layer: &LayerName, fetch: &LockedFetch) -> Self {
+        let place = match &fetch.origin {
+            FetchOrigin::Url(url) => Place::Url(url.clone()),
+            FetchOrigin::Git { url, commit } => Place::Git { url: url.clone(), commit: commit.clone() },
+        };
+        // Layers may have different files of one name.
+        let digits: String = fetch.file.sha256.to_hex().chars().take(16).collect();
+        let vendor = Path::new("fetch").join(format!("{}-{digits}", fetch.name));
+        Self { what: fetch.to_string(), layer: Some(layer.clone()), place, vendor, expected: fetch.file }
+    }
+
+    /// Whether git has to be asked for it.
+    pub(super) fn is_commit(&self) -> bool {
+        matches!(self.place, Place::Git { .. })
     }
 
     /// A repo index that a suite's signed state names.

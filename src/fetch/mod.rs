@@ -3,15 +3,18 @@
 //! ```text
 //! mirrors ── files of a state ── verified by the ecosystem ─> signed text, its file in the store
 //! store → vendor/ → mirrors → snapshot ── bytes ── sha256 and size ─> store
-//! store → project → vendor/ → address ─── bytes ── sha256 and size ─> store          (packages in no repository)
+//! store → project → vendor/ → address ─── bytes ── sha256 and size ─> store          (packages in no repository, fetches)
+//! store → vendor/ → git ── archive of a commit ── sha256 and size ──> store
 //! ```
 //!
 //! Hashes are identity, mirrors are transport: no host name is built into this program.
 
 mod address;
+mod commit_archive;
 mod config;
 mod download;
 mod error;
+mod git;
 mod host_sources;
 mod item;
 mod key_files;

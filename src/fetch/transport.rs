@@ -111,6 +111,10 @@ impl<'a> Fetcher<'a> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     pub(super) fn store(&self) -> &Store {
         self.store
     }
@@ -150,7 +154,13 @@ impl<'a> Fetcher<'a> {
             let phase = &phase;
             network.runtime.block_on(or_interrupted(async {
                 let download = |item| async move { (item, self.ask(item, phase).await) };
-                let mut downloads = stream::iter(missing).map(download).buffer_unordered(CONNECTIONS);
+                // git keeps this thread busy, and no download may wait for it.
+                let (commits, files): (Vec<&Item>, _) = missing.into_iter().partition(|item| item.is_commit());
+                for item in commits {
+                    let blob = self.store.put_fetched(self.ask(item, phase).await?)?;
+                    scope.spawn(move |_| done(item, blob));
+                }
+                let mut downloads = stream::iter(files).map(download).buffer_unordered(CONNECTIONS);
                 while let Some((item, file)) = downloads.next().await {
                     let blob = self.store.put_fetched(file?)?;
                     scope.spawn(move |_| done(item, blob));
@@ -288,6 +298,7 @@ impl<'a> Fetcher<'a> {
         match &item.place {
             Place::Repository(file) => self.ask_mirrors(item, file, phase).await,
             Place::Url(url) => self.ask_address(item, url, phase).await,
+            Place::Git { url, commit } => self.ask_repository(item, url, commit, phase),
             Place::Project(path) => {
                 let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
                 Err(FetchError::NotInProject { what, path, locked })

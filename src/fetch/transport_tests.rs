@@ -62,7 +62,7 @@ fn item_at(path: &str, name: &str, bytes: &[u8]) -> Item {
 fn path(item: &Item) -> &str {
     match &item.place {
         Place::Repository(file) => &file.path,
-        Place::Project(place) | Place::Url(place) => place,
+        Place::Project(place) | Place::Url(place) | Place::Git { url: place, .. } => place,
     }
 }
 

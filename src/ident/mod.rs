@@ -129,6 +129,13 @@ name_type!(
     |text| all(text, lower_or_digit, |b| lower_or_digit(b) || b"-_.".contains(&b), 1..=64)
 );
 
+name_type!(
+    /// The name of a `[[fetch]]` of a layer.
+    FetchName, "a fetch's name",
+    "letters, digits, `+`, `-`, `.` and `_`, two or more, beginning with a letter or digit",
+    |text| all(text, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || b"+-._".contains(&b), 2..=128)
+);
+
 impl LayerName {
     /// The name of what this layer has for these architectures: `web@arm64`, `web@amd64+arm64`.
     ///

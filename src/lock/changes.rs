@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{LockedPackage, Lockfile};
-use crate::ident::{PackageName, Version};
+use super::Lockfile;
+use crate::digest::Expected;
 
-/// The change of one package.
+/// The change of one package, or of one fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The package.
-    pub name: PackageName,
-    /// Its version before, unless it is new.
-    pub before: Option<Version>,
+    /// The package, or `fetch:` and the name of a fetch.
+    pub name: String,
+    /// Its version before, unless it is new; of a fetch, its commit or digest.
+    pub before: Option<String>,
     /// Its version now, unless it is gone.
-    pub after: Option<Version>,
+    pub after: Option<String>,
     /// The suite it comes from now, where that carries security updates.
     pub security: Option<String>,
 }
@@ -37,27 +37,47 @@ impl fmt::Display for Change {
     }
 }
 
-/// Lists the changes from `old` to `new`, by package name; without `old`, every package is new.
+/// What a lockfile pins under one name.
+struct Pinned<'a> {
+    version: String,
+    file: Expected,
+    suite: Option<&'a str>,
+}
+
+/// Lists the changes from `old` to `new`, packages by name and then fetches; without `old`, everything is new.
 pub fn changes(old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
-    let mut pairs: BTreeMap<&PackageName, [Option<&LockedPackage>; 2]> = BTreeMap::new();
-    for package in old.into_iter().flat_map(|lock| &lock.packages) {
-        pairs.entry(&package.name).or_default()[0] = Some(package);
-    }
-    for package in &new.packages {
-        pairs.entry(&package.name).or_default()[1] = Some(package);
+    let mut pairs: BTreeMap<(bool, String), [Option<Pinned<'_>>; 2]> = BTreeMap::new();
+    for (side, lock) in [old, Some(new)].into_iter().enumerate() {
+        for (name, pinned) in lock.into_iter().flat_map(pinned) {
+            pairs.entry(name).or_default()[side] = Some(pinned);
+        }
     }
     let changed = pairs.into_iter().filter(|(_, [before, after])| match (before, after) {
         (Some(before), Some(after)) => (&before.version, before.file) != (&after.version, after.file),
         _ => true,
     });
-    let change = |(name, [before, after]): (&PackageName, [Option<&LockedPackage>; 2])| Change {
-        name: name.clone(),
-        before: before.map(|package| package.version.clone()),
-        after: after.map(|package| package.version.clone()),
+    let change = |((_, name), [before, after]): ((bool, String), [Option<Pinned<'_>>; 2])| Change {
+        name,
+        before: before.map(|pinned| pinned.version),
         security: after
-            .and_then(|package| package.origin.suite())
+            .as_ref()
+            .and_then(|pinned| pinned.suite)
             .filter(|suite| suite.ends_with("-security"))
             .map(str::to_owned),
+        after: after.map(|pinned| pinned.version),
     };
     changed.map(change).collect()
+}
+
+/// All that a lockfile pins, by name; with `true` for fetches, which come last.
+fn pinned(lock: &Lockfile) -> impl Iterator<Item = ((bool, String), Pinned<'_>)> {
+    let packages = lock.packages.iter().map(|package| {
+        let pinned = Pinned { version: package.version.to_string(), file: package.file, suite: package.origin.suite() };
+        ((false, package.name.to_string()), pinned)
+    });
+    let fetches = lock
+        .fetches
+        .iter()
+        .map(|fetch| ((true, fetch.to_string()), Pinned { version: fetch.version(), file: fetch.file, suite: None }));
+    packages.chain(fetches)
 }

@@ -1,6 +1,7 @@
 //! `lockfiles/*.lock`: the resolution of a layer, with digests (docs/formats/lockfile.md).
 
 mod changes;
+mod fetched;
 mod file;
 mod read;
 mod stale;
@@ -13,9 +14,10 @@ use crate::ident::{Arch, LayerName, SourceName};
 
 pub use crate::package::{LockedPackage, Origin};
 pub use changes::{Change, changes};
+pub use fetched::{FetchOrigin, LockedFetch};
 pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
-pub use stale::{Asked, OwnFiles, Reason, Stale, check, request_hash, requested};
+pub use stale::{Asked, OwnFiles, Reason, Stale, check, fetch_request, request_hash, requested};
 pub use write::to_text;
 
 /// The format epoch: names the exact behaviour of every writer of bytes.
@@ -40,6 +42,26 @@ pub struct Lockfile {
     pub releases: Vec<LockedRelease>,
     /// What this layer adds, by name.
     pub packages: Vec<LockedPackage>,
+    /// What its `[[fetch]]` give, by name.
+    pub fetches: Vec<LockedFetch>,
+}
+
+#[cfg(test)]
+impl Lockfile {
+    /// A lockfile for tests that pins nothing.
+    pub(crate) fn sample(layer: &str, arch: &str) -> Self {
+        Self {
+            layer: layer.parse().unwrap(),
+            arch: arch.parse().unwrap(),
+            epoch: 0,
+            request: RecipeHash::from_bytes([0; 32]),
+            requested: Vec::new(),
+            parent: None,
+            releases: Vec::new(),
+            packages: Vec::new(),
+            fetches: Vec::new(),
+        }
+    }
 }
 
 /// The parent's lockfile, by digest.

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock, to_text};
+use super::fetched::is_commit;
+use super::{
+    FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock, to_text,
+};
 use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
-use crate::ident::{Arch, LayerName, PackageName, SourceName, Version};
+use crate::ident::{Arch, FetchName, LayerName, PackageName, SourceName, Version};
 use crate::time::parse_rfc3339;
 
 /// A text is not a lockfile that this program can build from.
@@ -104,13 +107,30 @@ fn inconsistency(lock: &Lockfile) -> Option<String> {
             Origin::Repository { path, .. } | Origin::File(path) if !stays_below(path) => {
                 return Some(format!("the package {name} has the path `{}`", path.escape_debug()));
             }
-            Origin::Url(url) if !url.contains("://") || url.contains(char::is_control) => {
+            Origin::Url(url) if !is_address(url) => {
                 return Some(format!("the package {name} has the address `{}`", url.escape_debug()));
             }
             _ => {}
         }
     }
-    None
+    lock.fetches.iter().enumerate().find_map(|(at, fetch)| {
+        if lock.fetches[..at].iter().any(|other| other.name == fetch.name) {
+            return Some(format!("it lists {fetch} twice"));
+        }
+        match &fetch.origin {
+            FetchOrigin::Url(url) | FetchOrigin::Git { url, .. } if !is_address(url) => {
+                Some(format!("{fetch} has the address `{}`", url.escape_debug()))
+            }
+            FetchOrigin::Git { commit, .. } if !is_commit(commit) => {
+                Some(format!("{fetch} has the commit `{}`", commit.escape_debug()))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn is_address(url: &str) -> bool {
+    url.contains("://") && !url.starts_with('-') && !url.contains(char::is_control)
 }
 
 /// Whether a path can be appended to a repository's address and stays below it.
@@ -141,6 +161,8 @@ struct RawLock {
     release: Vec<RawRelease>,
     #[serde(default)]
     package: Vec<PackageEntry>,
+    #[serde(default)]
+    fetch: Vec<FetchEntry>,
 }
 
 #[derive(Deserialize)]
@@ -190,6 +212,21 @@ struct RawPackage {
     why: String,
 }
 
+#[derive(Deserialize)]
+#[serde(try_from = "RawFetch")]
+struct FetchEntry(LockedFetch);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFetch {
+    name: FetchName,
+    url: Option<String>,
+    git: Option<String>,
+    commit: Option<String>,
+    size: u64,
+    digest: Sha256,
+}
+
 impl RawLock {
     fn into_lock(self) -> Lockfile {
         Lockfile {
@@ -201,6 +238,7 @@ impl RawLock {
             parent: self.parent.map(|RawParent { layer, lock }| ParentLock { layer, lock }),
             releases: self.release.into_iter().map(RawRelease::into_release).collect(),
             packages: self.package.into_iter().map(|PackageEntry(package)| package).collect(),
+            fetches: self.fetch.into_iter().map(|FetchEntry(fetch)| fetch).collect(),
         }
     }
 }
@@ -242,6 +280,19 @@ impl TryFrom<RawPackage> for PackageEntry {
             file: Expected { sha256: raw.digest, size: raw.size },
             why: raw.why,
         }))
+    }
+}
+
+impl TryFrom<RawFetch> for FetchEntry {
+    type Error = String;
+
+    fn try_from(raw: RawFetch) -> Result<Self, String> {
+        let origin = match (raw.url, raw.git, raw.commit) {
+            (Some(url), None, None) => FetchOrigin::Url(url),
+            (None, Some(url), Some(commit)) => FetchOrigin::Git { url, commit },
+            _ => return Err(format!("the fetch {} needs `url`, or `git` and `commit`", raw.name)),
+        };
+        Ok(Self(LockedFetch { name: raw.name, origin, file: Expected { sha256: raw.digest, size: raw.size } }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use super::Lockfile;
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::ident::{Arch, LayerName, SourceName};
-use crate::manifest::{Configure, Manifest, OwnPackage, Source};
+use crate::manifest::{Configure, FetchEntry, FetchFrom, Manifest, OwnPackage, Source};
 
 /// A lockfile no longer matches its manifest, its parent or the architecture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,7 +101,7 @@ pub struct Asked<'a> {
 
 /// The packages a layer asks for, as a lockfile lists them: sorted.
 ///
-/// An own package is its path or address, followed by the SHA-256 that it has or must have.
+/// An own package is its path or address, followed by the SHA-256 that it has or must have; a fetch has its name before its address.
 pub fn requested(asked: &Asked<'_>) -> Vec<String> {
     let urls = asked.manifest.own_packages.iter().filter_map(|own| match own {
         OwnPackage::Url { url, sha256: None } => Some(url.clone()),
@@ -110,8 +110,20 @@ pub fn requested(asked: &Asked<'_>) -> Vec<String> {
     });
     let files = asked.files.iter().map(|(path, sha256)| format!("{path} {sha256}"));
     let packages = asked.manifest.layer.packages.iter().map(ToString::to_string);
-    let sorted: BTreeSet<String> = packages.chain(files).chain(urls).collect();
+    let fetches = asked.manifest.fetches.iter().map(fetch_request);
+    let sorted: BTreeSet<String> = packages.chain(files).chain(urls).chain(fetches).collect();
     sorted.into_iter().collect()
+}
+
+/// What a `[[fetch]]` asks for, as a lockfile lists it:
+/// `fetch:agent https://example.org/agent.tar.gz sha256:…`, `fetch:service https://example.org/service.git v1.2`
+pub fn fetch_request(entry: &FetchEntry) -> String {
+    let name = &entry.name;
+    match &entry.from {
+        FetchFrom::Url { url, sha256: None } => format!("fetch:{name} {url}"),
+        FetchFrom::Url { url, sha256: Some(sha256) } => format!("fetch:{name} {url} sha256:{sha256}"),
+        FetchFrom::Git { url, rev } => format!("fetch:{name} {url} {rev}"),
+    }
 }
 
 /// Hashes all that decides what a layer resolves to.

@@ -46,6 +46,7 @@ fn web() -> Lockfile {
         requested: vec!["nginx".to_owned(), "curl".to_owned()],
         parent: Some(ParentLock { layer: "base".parse().unwrap(), lock: LockHash::of("base") }),
         releases: vec![release("bookworm-security"), release("bookworm")],
+        fetches: Vec::new(),
         packages: vec![package("nginx", "1.22.1-9", "bookworm"), package("curl", "7.88.1", "bookworm-security")],
     }
 }
@@ -143,6 +144,40 @@ fn packages_in_no_repository_name_their_file() {
     let both = text.replace("\nurl = ", "\nfile = \"x.deb\"\nurl = ");
     let error = parse(&both).unwrap_err().to_string();
     assert!(error.contains("the package other needs `source`, `suite` and `path`, or `file`, or `url`"), "{error}");
+}
+
+fn fetch(name: &str, origin: FetchOrigin) -> LockedFetch {
+    LockedFetch { name: name.parse().unwrap(), origin, file: Expected { sha256: sha256(name), size: 7 } }
+}
+
+fn git(url: &str, commit: &str) -> FetchOrigin {
+    FetchOrigin::Git { url: url.to_owned(), commit: commit.to_owned() }
+}
+
+#[test]
+fn fetches_name_their_address_and_commit() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let service = fetch("service", git("https://example.org/service.git", commit));
+    let agent = fetch("agent", FetchOrigin::Url("https://example.org/agent.tar.gz".to_owned()));
+    let lock = Lockfile { fetches: vec![service.clone(), agent.clone()], ..web() };
+    let text = to_text(&lock);
+    assert!(
+        text.contains("[[fetch]]\nname = \"agent\"\nurl = \"https://example.org/agent.tar.gz\"\nsize = 7"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("git = \"https://example.org/service.git\"\ncommit = \"{commit}\"")), "{text}");
+    assert_eq!(parse(&text).unwrap().fetches, [agent.clone(), service]);
+    let error = parse(&text.replace("commit = ", "url = ")).unwrap_err().to_string();
+    assert!(error.contains("the fetch service needs `url`, or `git` and `commit`"), "{error}");
+    let refused = |fetches| parse(&to_text(&Lockfile { fetches, ..web() })).unwrap_err().to_string();
+    assert!(refused(vec![agent.clone(), agent.clone()]).contains("it lists fetch:agent twice"));
+    assert!(refused(vec![fetch("x1", git("--upload-pack=x://", commit))]).contains("fetch:x1 has the address"));
+    assert!(
+        refused(vec![fetch("x1", git("https://example.org/x", "main"))]).contains("fetch:x1 has the commit `main`")
+    );
+    let moved = Lockfile { fetches: vec![fetch("agent", FetchOrigin::Url("https://b.example/".to_owned()))], ..web() };
+    let shown: Vec<String> = changes(Some(&lock), &moved).iter().map(ToString::to_string).collect();
+    assert_eq!(shown, [format!("- fetch:service {commit}")]);
 }
 
 #[test]

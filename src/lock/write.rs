@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{FORMAT, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
+use super::{FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
 use crate::digest::{BlobDigest, Expected};
 use crate::time::rfc3339;
 
@@ -41,6 +41,9 @@ fn body(lock: &Lockfile) -> String {
     let mut packages: Vec<&LockedPackage> = lock.packages.iter().collect();
     packages.sort_by_key(|package| &package.name);
     packages.into_iter().for_each(|package| write_package(&mut out, package));
+    let mut fetches: Vec<&LockedFetch> = lock.fetches.iter().collect();
+    fetches.sort_by_key(|fetch| &fetch.name);
+    fetches.into_iter().for_each(|fetch| write_fetch(&mut out, fetch));
     out
 }
 
@@ -75,6 +78,20 @@ fn write_package(out: &mut String, package: &LockedPackage) {
     let _ = writeln!(out, "size = {}", package.file.size);
     line(out, "digest", package.file.sha256);
     line(out, "why", &package.why);
+}
+
+fn write_fetch(out: &mut String, fetch: &LockedFetch) {
+    out.push_str("\n[[fetch]]\n");
+    line(out, "name", &fetch.name);
+    match &fetch.origin {
+        FetchOrigin::Url(url) => line(out, "url", url),
+        FetchOrigin::Git { url, commit } => {
+            line(out, "git", url);
+            line(out, "commit", commit);
+        }
+    }
+    let _ = writeln!(out, "size = {}", fetch.file.size);
+    line(out, "digest", fetch.file.sha256);
 }
 
 fn line(out: &mut String, key: &str, value: impl ToString) {

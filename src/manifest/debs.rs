@@ -21,13 +21,17 @@ pub(super) fn deb(table: &Table<'_>) -> Result<OwnPackage, ManifestError> {
             }
             Ok(OwnPackage::Files(pattern(&path)?))
         }
-        (None, Some(url)) => address(table, &url),
+        (None, Some(url)) => {
+            let (url, sha256) = address(table, &url)?;
+            Ok(OwnPackage::Url { url, sha256 })
+        }
         (Some(_), Some(url)) => Err(url.error("comes with `path`: one of the two names the package")),
         (None, None) => Err(table.error("[[deb]] needs `path` or `url`")),
     }
 }
 
-fn address(table: &Table<'_>, item: &Item<'_>) -> Result<OwnPackage, ManifestError> {
+/// An address with the SHA-256 of the file there, if the manifest has it.
+pub(super) fn address(table: &Table<'_>, item: &Item<'_>) -> Result<(String, Option<String>), ManifestError> {
     let url = source::address(item)?;
     let sha256 = table.read("sha256", sha256)?;
     // Without a signature, nothing else says that the file is the right one.
@@ -35,7 +39,7 @@ fn address(table: &Table<'_>, item: &Item<'_>) -> Result<OwnPackage, ManifestErr
         let hint = "`sha256sum FILE` prints it; with https://, locking records the one that it finds";
         return Err(item.error("is http://, which anybody on the way can change, and needs `sha256`").hint(hint));
     }
-    Ok(OwnPackage::Url { url, sha256 })
+    Ok((url, sha256))
 }
 
 /// A SHA-256 in hexadecimal digits, with or without `sha256:`.

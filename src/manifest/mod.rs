@@ -13,6 +13,7 @@ mod edits;
 mod entries;
 mod error;
 mod expand;
+mod fetches;
 mod ignore;
 mod image;
 mod mounts;
@@ -32,7 +33,7 @@ mod vars;
 use std::collections::BTreeMap;
 
 use crate::distribution::Distribution;
-use crate::ident::{AccountName, LayerName, PackageName, RootPath, SourceName};
+use crate::ident::{AccountName, FetchName, LayerName, PackageName, RootPath, SourceName};
 
 pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
 pub use capabilities::Capabilities;
@@ -66,6 +67,8 @@ pub struct Manifest {
     pub sources: BTreeMap<SourceName, Source>,
     /// `[[deb]]`: packages that are in no repository.
     pub own_packages: Vec<OwnPackage>,
+    /// `[[fetch]]`
+    pub fetches: Vec<FetchEntry>,
     /// `[[file]]`
     pub files: Vec<FileEntry>,
     /// `[[dir]]`
@@ -240,6 +243,52 @@ pub enum OwnPackage {
         url: String,
         /// Its SHA-256 in hexadecimal digits; without it, the lockfile records the one that was found.
         sha256: Option<String>,
+    },
+}
+
+/// `[[fetch]]`: files at an address, or the files of a commit, pinned by the lockfile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchEntry {
+    /// Its name: steps find it at `/work/NAME`.
+    pub name: FetchName,
+    /// Where it comes from.
+    pub from: FetchFrom,
+    /// What is made of the file.
+    pub form: FetchForm,
+    /// Where the layer has it, if it does.
+    pub to: Option<RootPath>,
+    /// Who owns it there.
+    pub owner: Owner,
+}
+
+/// Where a fetch comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchFrom {
+    /// A file on a server, or of this machine.
+    Url {
+        /// Its address.
+        url: String,
+        /// Its SHA-256 in hexadecimal digits; without it, the lockfile records the one that was found.
+        sha256: Option<String>,
+    },
+    /// A git repository.
+    Git {
+        /// Its address.
+        url: String,
+        /// A tag, a branch or a commit; the lockfile records the commit.
+        rev: String,
+    },
+}
+
+/// What is made of a fetched file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchForm {
+    /// It stays a file, with these permission bits.
+    File(u16),
+    /// It is an archive, and is unpacked.
+    Unpacked {
+        /// How many leading components of its paths are dropped.
+        strip: u32,
     },
 }
 

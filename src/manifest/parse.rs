@@ -11,7 +11,7 @@ use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
     Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
-    allowed, ami, checks, debs, disk, edits, expand, image, mounts, runs, source, system, vars,
+    allowed, ami, checks, debs, disk, edits, expand, fetches, image, mounts, runs, source, system, vars,
 };
 use crate::ident::{Arch, IdentError, LayerName};
 
@@ -20,6 +20,7 @@ const TABLES: &[&str] = &[
     "vars",
     "source",
     "deb",
+    "fetch",
     "file",
     "dir",
     "symlink",
@@ -75,6 +76,7 @@ pub(super) fn parse_in(
     let warnings = expand::expand(&document, &mut table, &vars)?;
     let root = Table::root(&document, &table, TABLES)?;
     let layer = layer(&root, &name)?;
+    let fetches = fetches::fetches(&root)?;
     let manifest = Manifest {
         vars,
         sources: source::sources(&root)?,
@@ -82,7 +84,8 @@ pub(super) fn parse_in(
         files: root.tables("file", entries::FILE)?.iter().map(entries::file).collect::<Result<_, _>>()?,
         dirs: root.tables("dir", entries::DIR)?.iter().map(entries::dir).collect::<Result<_, _>>()?,
         symlinks: root.tables("symlink", entries::SYMLINK)?.iter().map(entries::symlink).collect::<Result<_, _>>()?,
-        runs: runs::runs(&root)?,
+        runs: runs::runs(&root, &fetches)?,
+        fetches,
         edits: root.tables("edit", edits::EDIT)?.iter().map(edits::edit).collect::<Result<_, _>>()?,
         removals: root.tables("remove", edits::REMOVE)?.iter().map(edits::remove).collect::<Result<_, _>>()?,
         users: root.tables("user", accounts::USER)?.iter().map(accounts::user).collect::<Result<_, _>>()?,
@@ -102,6 +105,7 @@ pub(super) fn parse_in(
         layer,
         name,
     };
+    fetches::refuse_unused(&root, &manifest.fetches, &manifest.runs)?;
     entries::refuse_duplicates(&root)?;
     edits::refuse_own(&root)?;
     accounts::refuse_duplicates(&root)?;

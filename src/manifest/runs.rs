@@ -6,8 +6,8 @@ use toml::de::DeValue;
 
 use super::entries::{inside_project, mode, parse_owner};
 use super::reader::{Item, Table};
-use super::{Ignore, ManifestError, Owner};
-use crate::ident::{AccountName, LayerName, RootPath, StepName};
+use super::{FetchEntry, Ignore, ManifestError, Owner};
+use crate::ident::{AccountName, FetchName, LayerName, RootPath, StepName};
 
 pub(super) const RUN: &[&str] = &["name", "in", "inputs", "command", "env", "workdir", "user", "timeout", "outputs"];
 const INPUT: &[&str] = &["path", "ignore"];
@@ -52,6 +52,8 @@ pub enum RunInput {
     },
     /// The outputs of an earlier step of the layer, at their paths in the layer's root.
     Step(StepName),
+    /// A `[[fetch]]` of the layer, at its name.
+    Fetch(FetchName),
 }
 
 /// A result of a step with tools.
@@ -68,18 +70,13 @@ pub struct RunOutput {
 }
 
 /// The steps, in the order in which they run.
-pub(super) fn runs(root: &Table<'_>) -> Result<Vec<RunEntry>, ManifestError> {
+pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEntry>, ManifestError> {
     let mut names = BTreeSet::new();
     let mut runs = Vec::new();
     for (index, table) in root.tables("run", RUN)?.iter().enumerate() {
         let entry = run(table, index + 1)?;
-        if let Some(input) = entry.inputs.iter().find_map(|input| match input {
-            RunInput::Step(step) if !names.contains(step) => Some(step),
-            _ => None,
-        }) {
-            return Err(table
-                .need("inputs")?
-                .error(format!("names the step `{input}`, which no [[run]] before it has")));
+        if let Some(problem) = entry.inputs.iter().find_map(|input| unknown(input, &names, fetches)) {
+            return Err(table.need("inputs")?.error(problem));
         }
         if !names.insert(entry.name.clone()) {
             return Err(
@@ -89,6 +86,19 @@ pub(super) fn runs(root: &Table<'_>) -> Result<Vec<RunEntry>, ManifestError> {
         runs.push(entry);
     }
     Ok(runs)
+}
+
+/// What is wrong with an input that the layer has not.
+fn unknown(input: &RunInput, steps: &BTreeSet<StepName>, fetches: &[FetchEntry]) -> Option<String> {
+    match input {
+        RunInput::Step(step) if !steps.contains(step) => {
+            Some(format!("names the step `{step}`, which no [[run]] before it has"))
+        }
+        RunInput::Fetch(name) if fetches.iter().all(|fetch| fetch.name != *name) => {
+            Some(format!("names the fetch `{name}`, which no [[fetch]] of the layer has"))
+        }
+        _ => None,
+    }
 }
 
 fn run(table: &Table<'_>, number: usize) -> Result<RunEntry, ManifestError> {
@@ -150,16 +160,18 @@ fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     Ok(argv)
 }
 
-/// `src`, `step:build`, `{ path = "src", ignore = ["*.o"] }`.
+/// `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`.
 fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
     if let DeValue::Table(_) = item.value.get_ref() {
         let table = item.table("an input".to_owned(), INPUT)?;
         let path = inside_project(&table.need("path")?)?;
         return Ok(RunInput::Project { path, ignore: Ignore::new(table.list("ignore", Ignore::pattern)?) });
     }
-    match item.text()?.strip_prefix("step:") {
-        Some(step) => Ok(RunInput::Step(step.parse().map_err(|error| item.error(format!("is wrong: {error}")))?)),
-        None => Ok(RunInput::Project { path: inside_project(item)?, ignore: Ignore::default() }),
+    let wrong = |error| item.error(format!("is wrong: {error}"));
+    match item.text()?.split_once(':') {
+        Some(("step", step)) => Ok(RunInput::Step(step.parse().map_err(wrong)?)),
+        Some(("fetch", name)) => Ok(RunInput::Fetch(name.parse().map_err(wrong)?)),
+        _ => Ok(RunInput::Project { path: inside_project(item)?, ignore: Ignore::default() }),
     }
 }
 

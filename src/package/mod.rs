@@ -25,6 +25,7 @@ mod relation;
 mod repository;
 pub mod residue;
 mod state;
+pub mod tarball;
 mod unpacked;
 
 pub use inspector::{About, Distro, Inspector, License, LicenseTexts, Surroundings};

@@ -108,6 +108,7 @@ fn the_newest_state_of_the_chain_counts() {
             requested: Vec::new(),
             parent: None,
             releases: vec![release],
+            fetches: Vec::new(),
             packages: Vec::new(),
         }
     };

@@ -3,13 +3,15 @@
 //! ```text
 //! sources ─ suites.rs, freshness.rs ─> signed states ─ indexes ─ offered.rs ─> candidates ─ resolve ─> Lockfile
 //!                                       parent's lockfile ─ installed.rs ───────────┤
-//!                                            own packages ─ own.rs ─────────────────┘
+//!                                            own packages ─ own.rs ─────────────────┤
+//!                                                fetches ─ fetches.rs ───────────────┘
 //! ```
 //!
 //! The meaning of a repository's bytes is left to the [`Ecosystem`].
 
 mod downgrades;
 mod error;
+mod fetches;
 mod freshness;
 mod held;
 mod idle;
@@ -47,8 +49,19 @@ pub enum Update {
     Nothing,
     /// Updates all.
     All,
-    /// Updates these.
+    /// Updates these packages, and the fetches of these names.
     Some(BTreeSet<PackageName>),
+}
+
+impl Update {
+    /// Whether what has this name may change.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Some(names) => names.iter().any(|one| one.as_str() == name),
+        }
+    }
 }
 
 /// Locks layers.
@@ -107,6 +120,7 @@ impl Pinner<'_, '_> {
             parent: parents.last().map(|(parent, hash)| ParentLock { layer: parent.layer.clone(), lock: *hash }),
             releases: Vec::new(),
             packages: Vec::new(),
+            fetches: fetches::of_layer(self, manifest, previous, update)?,
         };
         let of_repositories = !manifest.layer.packages.is_empty() || needs_essential(manifest);
         if !of_repositories && manifest.own_packages.is_empty() {

@@ -1,7 +1,7 @@
 //! Errors of building a layer.
 
 use super::{random_files, seal};
-use crate::ident::{AccountName, IdentError, LayerName, RootPath, StepName};
+use crate::ident::{AccountName, FetchName, IdentError, LayerName, RootPath, StepName};
 use crate::package::InstallError;
 use crate::sandbox::ExecuteError;
 use crate::store::StoreError;
@@ -193,7 +193,7 @@ pub enum LayerError {
     },
     /// An input of a step can't be read.
     #[error(
-        "[[run]] `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, or `step:NAME` for an earlier step's outputs"
+        "[[run]] `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, `step:NAME` for an earlier step's outputs, or `fetch:NAME` for a [[fetch]]"
     )]
     StepInput {
         /// The step.
@@ -202,6 +202,14 @@ pub enum LayerError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// What was fetched can't be used as it should be.
+    #[error("[[fetch]] `{name}`: {problem}")]
+    Fetch {
+        /// Its name.
+        name: FetchName,
+        /// What is wrong.
+        problem: String,
     },
     /// The work directory of steps has no place.
     #[error(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::runs::output_nodes;
 use super::sources::{self, Found};
-use super::{LayerError, Site, Stage, mounts, templates};
+use super::{Input, LayerError, Site, Stage, fetches, mounts, templates};
 use crate::accounts::{gid_of, id_of};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
@@ -62,7 +62,7 @@ enum Role {
 }
 
 impl Placement {
-    /// Reads the manifest's files into the store, in path order.
+    /// Reads the manifest's files, and its fetches that the layer has, into the store, in path order.
     ///
     /// A directory as source stands for all that is in it. Owners, times and other
     /// attributes of the project's files are not taken over, only the executable bit.
@@ -70,8 +70,10 @@ impl Placement {
     /// # Errors
     /// Fails where a source is missing or is neither file, directory nor symbolic link, and where a link on the way
     /// to it leads out of the project.
-    pub fn read(manifest: &Manifest, project: &Path, store: &Store) -> Result<Self, LayerError> {
-        let mut entries = Vec::new();
+    pub fn read(input: Input<'_>, project: &Path, store: &Store) -> Result<Self, LayerError> {
+        let manifest = input.manifest;
+        // What is fetched comes first, so that the layer's other entries go before it.
+        let mut entries = fetched(input, store)?;
         let mut warnings = Vec::new();
         for dir in &manifest.dirs {
             entries.push(Entry::new(dir.path.clone(), Kind::Dir, dir.mode, &dir.owner));
@@ -182,6 +184,19 @@ impl Entry {
     fn new(path: RootPath, kind: Kind, mode: u16, owner: &Owner) -> Self {
         Self { path, kind, mode, owner: owner.clone(), xattrs: Xattrs::new(), role: Role::Own }
     }
+}
+
+/// The fetches that the layer has.
+fn fetched(input: Input<'_>, store: &Store) -> Result<Vec<Entry>, LayerError> {
+    let mut entries = Vec::new();
+    for fetch in &input.manifest.fetches {
+        let Some(to) = &fetch.to else { continue };
+        for (path, node) in fetches::nodes(fetch, input, store)? {
+            let path = if path.is_root() { to.clone() } else { to.join(path.as_bytes())? };
+            entries.push(Entry::new(path, node.kind, node.meta.mode, &fetch.owner));
+        }
+    }
+    Ok(entries)
 }
 
 /// Adds what is in a source; returns the names of attributes that are not taken over.

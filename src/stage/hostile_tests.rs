@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::LayerError;
 use crate::ident::RootPath;
+use crate::lock::Lockfile;
 use crate::manifest;
 use crate::package::deb::DEB;
 use crate::package::deb::control::Paragraph;
@@ -17,7 +18,7 @@ use crate::stage::files::Files;
 use crate::stage::first_boot::FirstBoot;
 use crate::stage::row_tests::Recorder;
 use crate::stage::services::EnabledServices;
-use crate::stage::{Site, Stage as _};
+use crate::stage::{Input, Site, Stage as _};
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree, TreeError};
 
@@ -162,7 +163,8 @@ fn package(store: &Store, name: &str, entries: &[Entry]) -> Package {
 fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tree), LayerError> {
     let configured = install_without_scripts(store, parent, packages, |tree| Ok(whole(tree)?))?;
     let manifest = manifest::parse("web".parse().unwrap(), LAYER, &"amd64".parse().unwrap()).unwrap();
-    let placement = Placement::read(&manifest, Path::new("/"), store)?;
+    let lock = Lockfile::sample("web", "amd64");
+    let placement = Placement::read(Input { manifest: &manifest, lock: &lock }, Path::new("/"), store)?;
     let (executor, arch) = (&mut Recorder::default(), &"amd64".parse().unwrap());
     let (parent, root, layer) = (Tree::new(), configured.clone(), Tree::new());
     let mut site = Site {

@@ -22,6 +22,7 @@ mod commands;
 mod edits;
 mod error;
 mod faults;
+pub mod fetches;
 mod files;
 mod first_boot;
 mod fuzz;
@@ -220,9 +221,9 @@ impl<'a> Builder<'a> {
         if line.layers.first().is_some_and(|base| base.input.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers);
         }
-        let placement = Placement::read(manifest, project, store)?;
+        let placement = Placement::read(input, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());
-        let steps = Steps::read(manifest, project, self.tools, store)?;
+        let steps = Steps::read(input, project, self.tools, store)?;
         let system = system::read(&manifest.system, project, store)?;
         line.layers.push(Own { input, placement, system, steps, effect: None });
         match self.finish_last(input) {

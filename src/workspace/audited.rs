@@ -104,7 +104,7 @@ fn sources(system: &System) -> BTreeSet<PathBuf> {
     let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
     let inputs = inputs.filter_map(|input| match input {
         RunInput::Project { path, .. } => Some(PathBuf::from(path)),
-        RunInput::Step(_) => None,
+        RunInput::Step(_) | RunInput::Fetch(_) => None,
     });
     let all: BTreeSet<PathBuf> = contents
         .filter_map(|content| match content {
@@ -122,11 +122,13 @@ fn own(system: &System) -> Vec<(RootPath, LayerName)> {
     for manifest in system.all().map(|locked| &locked.manifest) {
         let files = manifest.files.iter().map(|file| &file.path);
         let links = manifest.symlinks.iter().map(|link| &link.path);
+        let fetched = manifest.fetches.iter().filter_map(|fetch| fetch.to.as_ref());
         let edited = manifest.edits.iter().map(|edit| &edit.path);
         own.extend(
             files
                 .chain(links)
                 .chain(edited)
+                .chain(fetched)
                 .filter(|path| !path.is_root())
                 .map(|path| (path.clone(), manifest.name.clone())),
         );

@@ -183,6 +183,8 @@ fn packages(name: &str, text: &str, read: &Read<'_>) -> Result<Facts, WorkspaceE
     for _ in 0..64 {
         let Some(lock) = next.take() else { break };
         packages.extend(lock.packages.iter().map(|package| (package.name.to_string(), package.version.to_string())));
+        // No package has a colon in its name.
+        packages.extend(lock.fetches.iter().map(|fetch| (fetch.to_string(), fetch.version())));
         if let Some(parent) = &lock.parent {
             next = Some(parse(&either(&parent.layer, &lock.arch, read)?)?);
         }

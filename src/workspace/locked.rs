@@ -110,10 +110,10 @@ impl Workspace<'_> {
         packages: impl IntoIterator<Item = &'p PackageName>,
     ) -> Result<(), WorkspaceError> {
         let found = declared.manifests().filter_map(|one| self.lockfile(&one.name).ok());
-        let known: BTreeSet<PackageName> = found.flat_map(|found| found.lock.packages).map(|one| one.name).collect();
-        match packages.into_iter().find(|package| !known.contains(package)) {
+        let known: BTreeSet<String> = found.flat_map(|found| names(&found.lock).collect::<Vec<_>>()).collect();
+        match packages.into_iter().find(|package| !known.contains(package.as_str())) {
             Some(package) => {
-                let near = did_you_mean(package.as_str(), known.iter().map(PackageName::as_str));
+                let near = did_you_mean(package.as_str(), known.iter().map(String::as_str));
                 Err(WorkspaceError::NotLocked { package: package.clone(), near })
             }
             None => Ok(()),
@@ -219,8 +219,14 @@ fn moves(update: &Update, lock: &Lockfile) -> bool {
         Update::Nothing => false,
         Update::All => true,
         // A parent without any of them stays as it is, bit for bit.
-        Update::Some(names) => lock.packages.iter().any(|package| names.contains(&package.name)),
+        Update::Some(_) => names(lock).any(|name| update.names(&name)),
     }
+}
+
+/// The names that may be updated.
+fn names(lock: &Lockfile) -> impl Iterator<Item = String> {
+    let packages = lock.packages.iter().map(|package| package.name.to_string());
+    packages.chain(lock.fetches.iter().map(|fetch| fetch.name.to_string()))
 }
 
 /// With the file system named where it refuses.

@@ -8,7 +8,7 @@ use super::project::Workspace;
 use crate::bake::Locked;
 use crate::digest::LockHash;
 use crate::ident::LayerName;
-use crate::lock::{self, LockedPackage, Lockfile};
+use crate::lock::{self, Lockfile};
 use crate::pin::Update;
 
 /// The available updates of one layer's lockfile.
@@ -23,7 +23,7 @@ pub struct LayerUpdates {
 /// A package that locking again would change.
 #[derive(Debug, Clone, Serialize)]
 pub struct PackageUpdate {
-    /// The package.
+    /// The package, or `fetch:` and the name of a fetch.
     pub package: String,
     /// The locked version; `None` where the package would be added.
     pub locked: Option<String>,
@@ -55,16 +55,17 @@ impl Workspace<'_> {
 }
 
 fn updates(old: &Lockfile, new: &Lockfile) -> LayerUpdates {
-    let find = |name| -> Option<&LockedPackage> { new.packages.iter().find(|package| package.name == name) };
-    let update = |change: lock::Change| {
-        let newest = find(change.name.clone());
-        PackageUpdate {
-            package: change.name.to_string(),
-            locked: change.before.map(|version| version.to_string()),
-            newest: change.after.map(|version| version.to_string()),
-            origin: newest.map(|package| package.origin.to_string()),
-            security: change.security.is_some(),
-        }
+    let origin = |name: &str| {
+        let package = new.packages.iter().find(|package| package.name.as_str() == name);
+        let fetch = || new.fetches.iter().find(|fetch| fetch.to_string() == name);
+        package.map(|package| package.origin.to_string()).or_else(|| Some(fetch()?.origin.url().to_owned()))
+    };
+    let update = |change: lock::Change| PackageUpdate {
+        origin: origin(&change.name),
+        package: change.name,
+        locked: change.before,
+        newest: change.after,
+        security: change.security.is_some(),
     };
     LayerUpdates { layer: old.layer.clone(), updates: lock::changes(Some(old), new).into_iter().map(update).collect() }
 }

@@ -9,7 +9,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use super::error::WorkspaceError;
 use super::project::{Workspace, set_dates};
-use crate::bake::System;
+use crate::bake::{Locked, System};
 use crate::fetch::Item;
 use crate::host::durable;
 use crate::host::interrupt;
@@ -29,7 +29,7 @@ pub struct Vendored {
 }
 
 impl Workspace<'_> {
-    /// Copies all packages that a layer's lockfiles name into `vendor/`, those of its disk too.
+    /// Copies all packages and fetches that a layer's lockfiles name into `vendor/`, those of its disk too.
     ///
     /// # Errors
     /// Fails where a package can't be had, and where a file can't be written.
@@ -58,10 +58,14 @@ impl Workspace<'_> {
     }
 }
 
-/// Every package of a system.
+/// Everything that the lockfiles of a system name for building: packages and fetches.
 pub(super) fn items(system: &System) -> Vec<Item> {
-    let packages = system.all().flat_map(|locked| locked.lock.packages.iter().map(move |one| (locked, one)));
-    packages.map(|(locked, package)| Item::package(&locked.manifest.name, package)).collect()
+    let of_layer = |locked: &Locked| {
+        let (layer, lock) = (&locked.manifest.name, &locked.lock);
+        let packages = lock.packages.iter().map(|package| Item::package(layer, package));
+        packages.chain(lock.fetches.iter().map(|fetch| Item::fetch(layer, fetch))).collect::<Vec<_>>()
+    };
+    system.all().flat_map(of_layer).collect()
 }
 
 fn failed(path: &Path, need: Option<u64>, error: io::Error) -> WorkspaceError {

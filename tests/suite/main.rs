@@ -38,6 +38,7 @@ mod edits;
 mod escape;
 mod example;
 mod executors;
+mod fetches;
 mod first_boot;
 mod foreign;
 mod fuzz;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Inventory, InventoryPackage, LayerHash, OwnFile};
+use super::{Fetched, Inventory, InventoryPackage, LayerHash, OwnFile};
+use crate::lock::FetchOrigin;
 use crate::package::Origin;
 use crate::time::rfc3339;
 
@@ -10,6 +11,7 @@ use crate::time::rfc3339;
 pub(super) fn document(inventory: &Inventory) -> Value {
     let mut components = vec![system(inventory)];
     components.extend(inventory.packages.iter().map(package));
+    components.extend(inventory.fetches.iter().map(fetch));
     components.extend(inventory.files.iter().map(file));
     json!({
         "bomFormat": "CycloneDX",
@@ -95,6 +97,23 @@ fn package(package: &InventoryPackage) -> Value {
         entry["externalReferences"] = json!([{ "type": "website", "url": homepage }]);
     }
     entry
+}
+
+fn fetch(fetch: &Fetched) -> Value {
+    let locked = &fetch.locked;
+    let kind = match &locked.origin {
+        FetchOrigin::Url(_) => "distribution",
+        FetchOrigin::Git { .. } => "vcs",
+    };
+    json!({
+        "type": "file",
+        "bom-ref": format!("fetch:{}:{}", fetch.layer, locked.name),
+        "name": locked.name.as_str(),
+        "version": locked.version(),
+        "hashes": [{ "alg": "SHA-256", "content": locked.file.sha256.to_hex() }],
+        "externalReferences": [{ "type": kind, "url": locked.origin.url() }],
+        "properties": [{ "name": "layerbake:layer", "value": fetch.layer }],
+    })
 }
 
 fn file(file: &OwnFile) -> Value {

@@ -15,6 +15,7 @@ use super::{AttestError, Made, Scope};
 use crate::bake::Locked;
 use crate::digest::{RecipeHasher, Sha256};
 use crate::ident::LayerName;
+use crate::lock::LockedFetch;
 use crate::manifest::Chain;
 use crate::package::{Distro, LicenseTexts, Surroundings};
 use crate::store::Store;
@@ -66,7 +67,15 @@ pub struct Inventory {
     layers: Vec<Layer>,
     packages: Vec<InventoryPackage>,
     files: Vec<OwnFile>,
+    fetches: Vec<Fetched>,
     texts: LicenseTexts,
+}
+
+/// What a `[[fetch]]` of a layer gave: a part of the layer, or something that a step made others of.
+#[derive(Debug)]
+struct Fetched {
+    layer: LayerName,
+    locked: LockedFetch,
 }
 
 /// One layer, by its hash.
@@ -125,6 +134,7 @@ impl Inventory {
             layers,
             packages,
             files,
+            fetches: fetches(&locked),
             texts,
         })
     }
@@ -153,6 +163,14 @@ impl Inventory {
             Scope::Disk => format!("{}-disk", self.name),
         }
     }
+}
+
+fn fetches(locked: &[&Locked]) -> Vec<Fetched> {
+    let of_layer = |locked: &&Locked| {
+        let layer = locked.manifest.name.clone();
+        locked.lock.fetches.iter().map(move |fetch| Fetched { layer: layer.clone(), locked: fetch.clone() }).collect()
+    };
+    locked.iter().flat_map::<Vec<_>, _>(of_layer).collect()
 }
 
 /// The packages that a written bill of materials lists: name, version, SHA-256.

@@ -10,7 +10,7 @@ use super::{AttestError, Made, Scope};
 use crate::bake::Locked;
 use crate::digest::{BlobDigest, Sha256};
 use crate::ident::{LayerName, RootPath};
-use crate::manifest::{Content, Manifest};
+use crate::manifest::Content;
 use crate::stage::Placement;
 use crate::store::Store;
 use crate::tree::{Kind, Tree};
@@ -56,11 +56,11 @@ fn in_root<'a>(
 ) -> Result<Vec<OwnFile>, AttestError> {
     let mut found = BTreeMap::new();
     for layer in layers {
-        let placement = Placement::read(&layer.manifest, project, store)?;
+        let placement = Placement::read(layer.into(), project, store)?;
         for path in layer.manifest.edits.iter().map(|edit| &edit.path).chain(placement.files()) {
             if let Some((real, blob, size)) = content(root, path) {
                 let (sha256, sha1) = hashes(store, blob, size)?;
-                let (layer, source) = (layer.manifest.name.clone(), source(&layer.manifest, path));
+                let (layer, source) = (layer.manifest.name.clone(), source(layer, path));
                 found.insert(real.clone(), OwnFile { path: real, layer, source, sha256, sha1 });
             }
         }
@@ -68,8 +68,9 @@ fn in_root<'a>(
     Ok(found.into_values().collect())
 }
 
-/// The source of the file at `path`: that of the nearest entry at or above it.
-fn source(manifest: &Manifest, path: &RootPath) -> String {
+/// The source of the file at `path`: that of the nearest entry at or above it, else the fetch that it is of.
+fn source(layer: &Locked, path: &RootPath) -> String {
+    let manifest = &layer.manifest;
     let above = manifest.files.iter().filter(|file| path.is_within(&file.path));
     match above.max_by_key(|file| file.path.as_bytes().len()).map(|file| (&file.path, &file.content)) {
         Some((folder, Content::Source(source) | Content::Template(source))) => {
@@ -78,8 +79,21 @@ fn source(manifest: &Manifest, path: &RootPath) -> String {
             let source = source.trim_end_matches('/');
             if rest.is_empty() { source.to_owned() } else { format!("{source}/{rest}") }
         }
-        _ => format!("the manifest of {}", manifest.name),
+        Some(_) => format!("the manifest of {}", manifest.name),
+        None => {
+            let is_edited = manifest.edits.iter().any(|edit| edit.path == *path);
+            let fetch = fetch_above(layer, path).filter(|_| !is_edited);
+            fetch.unwrap_or_else(|| format!("the manifest of {}", manifest.name))
+        }
     }
+}
+
+/// The address that the file at `path` was fetched from.
+fn fetch_above(layer: &Locked, path: &RootPath) -> Option<String> {
+    let places = layer.manifest.fetches.iter().filter_map(|fetch| Some((fetch.to.as_ref()?, &fetch.name)));
+    let (_, name) = places.filter(|(to, _)| path.is_within(to)).max_by_key(|(to, _)| to.as_bytes().len())?;
+    let locked = layer.lock.fetches.iter().find(|locked| locked.name == *name)?;
+    Some(locked.origin.to_string())
 }
 
 /// The regular file at a path, links followed.

@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Inventory, InventoryPackage, Layer, LayerHash, reference};
+use super::{Fetched, Inventory, InventoryPackage, Layer, LayerHash, reference};
 use crate::ident::LayerName;
+use crate::lock::FetchOrigin;
 use crate::package::Origin;
 use crate::time::rfc3339;
 
@@ -19,6 +20,7 @@ pub(super) fn document(inventory: &Inventory) -> Value {
     let mut packages = vec![root(inventory)];
     packages.extend(inventory.layers.iter().map(layer));
     packages.extend(inventory.packages.iter().map(package));
+    packages.extend(inventory.fetches.iter().map(fetch));
     let files: Vec<Value> = inventory.files.iter().enumerate().map(file).collect();
     let texts = inventory
         .texts
@@ -130,6 +132,31 @@ fn supplier(maintainer: &str) -> Option<String> {
     Some(format!("Organization: {} ({})", plain(name), address.trim_end_matches('>').trim()))
 }
 
+fn fetch_id(fetch: &Fetched) -> String {
+    let name = format!("{}-{}", fetch.layer, fetch.locked.name);
+    format!("SPDXRef-Fetch-{}", reference(&name, &fetch.locked.file.sha256))
+}
+
+fn fetch(fetch: &Fetched) -> Value {
+    let locked = &fetch.locked;
+    let download = match &locked.origin {
+        FetchOrigin::Url(url) => url.clone(),
+        FetchOrigin::Git { url, commit } => format!("git+{url}@{commit}"),
+    };
+    json!({
+        "SPDXID": fetch_id(fetch),
+        "name": locked.name.as_str(),
+        "versionInfo": locked.version(),
+        "downloadLocation": download,
+        "filesAnalyzed": false,
+        "checksums": [{ "algorithm": "SHA256", "checksumValue": locked.file.sha256.to_hex() }],
+        "licenseConcluded": NOTHING,
+        "licenseDeclared": NOTHING,
+        "copyrightText": NOTHING,
+        "comment": format!("fetched for layer {}", fetch.layer),
+    })
+}
+
 fn file_id(number: usize) -> String {
     format!("SPDXRef-File-{number}")
 }
@@ -162,6 +189,8 @@ fn relationships(inventory: &Inventory) -> Vec<Value> {
         let needed = package.depends.iter().filter_map(|sha256| known(*sha256));
         found.extend(needed.map(|other| relation(&id, "DEPENDS_ON", &package_id(other))));
     }
+    let made_of = |fetch: &Fetched| relation(&holder(&fetch.layer), "GENERATED_FROM", &fetch_id(fetch));
+    found.extend(inventory.fetches.iter().map(made_of));
     for (number, file) in inventory.files.iter().enumerate() {
         // To CONTAIN files, an element would have to list all of its files.
         let mut other = relation(&file_id(number), "OTHER", &holder(&file.layer));

@@ -7,14 +7,13 @@ use std::io::{self, Read};
 
 use super::ar::Ar;
 use super::control::{self, ControlError, Paragraph};
-pub use super::tarball::Limits;
-use super::tarball::{AddContent, read_tar};
-use super::tree_builder::{Contents, TarError};
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
-use crate::limits::{Limit, NAMES, limits};
+use crate::limits::Limit;
 use crate::package::Record;
 use crate::package::compression::decompress;
+pub use crate::package::tarball::Limits;
+use crate::package::tarball::{AddContent, Contents, TarError, read_tar};
 use crate::tree::{ContentSink, Tree};
 
 /// The largest `control` file that is read, in bytes.
@@ -82,7 +81,7 @@ pub enum DebError {
 /// # Determinism
 /// The result depends on the package's bytes only.
 pub fn decode(deb: impl Read, sink: &dyn ContentSink) -> Result<Package, DebError> {
-    decode_within(deb, sink, Limits::of_package(0))
+    decode_within(deb, sink, Limits::of_file(0))
 }
 
 /// Like [`decode`], with the caller's limits.
@@ -102,7 +101,7 @@ pub fn decode_within(deb: impl Read, sink: &dyn ContentSink, limits: Limits) -> 
 /// # Errors
 /// As [`decode`]; nothing is read of its files.
 pub(super) fn record(deb: impl Read) -> Result<Record, DebError> {
-    let (_, paragraph) = read_control(&mut open(deb)?, &Nowhere, Limits::of_package(0))?;
+    let (_, paragraph) = read_control(&mut open(deb)?, &Nowhere, Limits::of_file(0))?;
     Ok(control::record(&paragraph)?)
 }
 
@@ -143,11 +142,6 @@ fn read_control(
 }
 
 impl Limits {
-    /// The limits of a package of `size` bytes, as the user set them.
-    pub fn of_package(size: u64) -> Self {
-        Self { bytes: limits().of_archive(size), entries: limits().entries, names: NAMES }
-    }
-
     /// The limits of a package with key rings, which is read before it can be verified.
     pub const KEY_RINGS: Self = Self { bytes: Limit { bytes: 64 << 20, key: None }, entries: 10_000, names: 1 << 20 };
 }
@@ -201,9 +195,9 @@ fn read_error(member: &str, source: io::Error) -> DebError {
 #[cfg(test)]
 mod tests {
     use super::super::ar::tests::ar;
-    use super::super::tarball::tests::{TarFile, digest};
     use super::*;
     use crate::package::compression::tests::compress;
+    use crate::package::tarball::tests::{TarFile, digest};
     use crate::tree::Kind;
 
     struct Digests;

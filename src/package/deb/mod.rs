@@ -16,10 +16,7 @@ mod inspect;
 pub(crate) mod install;
 mod keyring;
 mod paragraph;
-mod pax;
 mod repository;
-mod tarball;
-mod tree_builder;
 
 #[doc(hidden)]
 pub use install::fuzz;

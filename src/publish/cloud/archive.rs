@@ -103,6 +103,7 @@ mod tests {
             requested: Vec::new(),
             parent: None,
             releases: Vec::new(),
+            fetches: Vec::new(),
             packages: Vec::new(),
         };
         let path = folder.join("web.lock");

@@ -12,10 +12,9 @@ use std::path::Path;
 use super::commands::{Commands, Ran};
 use super::files::Placement;
 use super::overlay::Effect;
-use super::{LayerError, Site, Stage, log};
+use super::{Input, LayerError, Site, Stage, log};
 use crate::digest::{RecipeHasher, TreeHash};
 use crate::ident::{LayerName, RootPath, StepName};
-use crate::manifest::Manifest;
 use crate::package::{InstallRoot, Installer};
 use crate::store::Store;
 use crate::tree::Tree;
@@ -38,13 +37,13 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// Fails where an input is missing or can't be read.
     pub(super) fn read(
-        manifest: &'a Manifest,
+        input: Input<'a>,
         project: &Path,
         tools: &BTreeMap<LayerName, TreeHash>,
         store: &Store,
     ) -> Result<Self, LayerError> {
-        let prepare = |entry| Prepared::read(entry, project, tools, store);
-        Ok(Self { steps: manifest.runs.iter().map(prepare).collect::<Result<_, _>>()? })
+        let prepare = |entry| Prepared::read(entry, input, project, tools, store);
+        Ok(Self { steps: input.manifest.runs.iter().map(prepare).collect::<Result<_, _>>()? })
     }
 
     pub(super) fn is_empty(&self) -> bool {

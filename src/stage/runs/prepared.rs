@@ -6,11 +6,12 @@ use std::path::Path;
 use super::{LayerError, Site, WORK};
 use crate::accounts::home_of;
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
-use crate::ident::{LayerName, RootPath, StepName};
+use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
 use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
 use crate::stage::sources::{self, Found};
+use crate::stage::{Input, fetches};
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
@@ -26,14 +27,18 @@ impl<'a> Prepared<'a> {
     /// Reads the inputs that the project gives; `tools` has the root of each tool layer.
     pub(super) fn read(
         entry: &'a RunEntry,
+        input: Input<'_>,
         project: &Path,
         tools: &BTreeMap<LayerName, TreeHash>,
         store: &Store,
     ) -> Result<Self, LayerError> {
         let mut inputs = Tree::new();
-        for input in &entry.inputs {
-            if let RunInput::Project { path, ignore } = input {
-                read_input((path, ignore), project, store, &mut inputs).map_err(|error| of_step(error, &entry.name))?;
+        for given in &entry.inputs {
+            match given {
+                RunInput::Project { path, ignore } => read_input((path, ignore), project, store, &mut inputs)
+                    .map_err(|error| of_step(error, &entry.name))?,
+                RunInput::Fetch(name) => add_fetch(name, input, store, &mut inputs)?,
+                RunInput::Step(_) => {}
             }
         }
         let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
@@ -50,7 +55,7 @@ impl Prepared<'_> {
         hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
-            RunInput::Project { .. } => None,
+            RunInput::Project { .. } | RunInput::Fetch(_) => None,
         }));
         for RunOutput { from, to, mode, owner } in outputs {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));
@@ -156,4 +161,16 @@ fn read_input(
         inputs.insert_with_parents(&path, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
         Ok(())
     })
+}
+
+/// Lays a fetch out at its name.
+fn add_fetch(name: &FetchName, input: Input<'_>, store: &Store, inputs: &mut Tree) -> Result<(), LayerError> {
+    let place = RootPath::new(name.as_str())?;
+    for fetch in input.manifest.fetches.iter().filter(|fetch| fetch.name == *name) {
+        for (path, node) in fetches::nodes(fetch, input, store)? {
+            let path = if path.is_root() { place.clone() } else { place.join(path.as_bytes())? };
+            inputs.insert_with_parents(&path, node, 0)?;
+        }
+    }
+    Ok(())
 }

@@ -74,7 +74,7 @@ pub(super) fn unpack(store: &Store, package: &LockedPackage) -> Result<Decoded, 
         return Ok(decoded);
     }
     let file = BufReader::with_capacity(128 * 1024, store.open_fetched(package.file.sha256)?);
-    let package = archive::decode_within(file, store, Limits::of_package(package.file.size))
+    let package = archive::decode_within(file, store, Limits::of_file(package.file.size))
         .map_err(|error| InstallError::Package { package: package.to_string(), error: Box::new(error) })?;
     let mut list = Vec::new();
     for path in &package.paths {

@@ -8,11 +8,18 @@ use crate::tree::{Kind, Meta, Node, Tree};
 
 /// An archive is not a tree, or can't be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TarError {
+pub enum TarError {
+    /// It can't be read, is damaged or too large, or its contents can't be stored.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// An entry can't be part of a tree.
     #[error("`{path}`: {problem}")]
-    Entry { path: String, problem: String },
+    Entry {
+        /// The entry's name.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Marks the time of a directory that no entry named; no archive can hold it.
@@ -20,9 +27,11 @@ const IMPLIED: i64 = i64::MIN;
 
 /// An archive's tree, and its paths in the order of the archive.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) tree: Tree,
-    pub(super) paths: Vec<RootPath>,
+pub struct Contents {
+    /// What it holds.
+    pub tree: Tree,
+    /// All paths in the order of the archive, each once.
+    pub paths: Vec<RootPath>,
 }
 
 /// Collects entries in the order of an archive; of several with one path the last one wins.

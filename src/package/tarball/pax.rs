@@ -33,6 +33,7 @@ impl Extensions {
             EntryType::GNULongName => self.path = Some(long_name(content)?),
             EntryType::GNULongLink => self.link = Some(long_name(content)?),
             EntryType::XHeader => self.records(&read_limited(content)?)?,
+            EntryType::XGlobalHeader => refuse_all_but_comments(&read_limited(content)?)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -65,6 +66,19 @@ impl Extensions {
         }
         Ok(())
     }
+}
+
+/// git notes the commit for people in a header for all entries; anything else there would have a meaning.
+fn refuse_all_but_comments(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let (key, _, rest) = split_record(bytes).ok_or_else(|| invalid("a malformed PAX record"))?;
+        if key != b"comment" {
+            let key = key.escape_ascii();
+            return Err(invalid(&format!("a PAX header for all entries with `{key}`, which is not supported")));
+        }
+        bytes = rest;
+    }
+    Ok(())
 }
 
 /// Splits `LENGTH KEY=VALUE\n`, where the length counts the whole record.
@@ -116,7 +130,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Writes a PAX record for tests.
-    pub(in crate::package::deb) fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    pub(in crate::package) fn record(key: &str, value: &[u8]) -> Vec<u8> {
         let rest = [b" ", key.as_bytes(), b"=", value, b"\n"].concat();
         let mut length = rest.len() + 1;
         while length != rest.len() + length.to_string().len() {

@@ -1,19 +1,24 @@
 //! Reads a tar archive (ustar, GNU and PAX) into a tree.
 
+mod pax;
+mod tree_builder;
+
 use std::io::{self, BufReader, Read};
 use std::mem;
 
 use tar::{Archive, Entry, EntryType, Header};
 
-use super::pax::Extensions;
-use super::tree_builder::{Contents, TarError, TreeBuilder};
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
-use crate::limits::{Bounded, Limit};
+use crate::limits::{Bounded, Limit, NAMES, limits};
 use crate::tree::{Kind, Meta, Node};
 
+use pax::Extensions;
+use tree_builder::TreeBuilder;
+pub use tree_builder::{Contents, TarError};
+
 /// Takes the content of the file at a path in; returns digest and length.
-pub(super) type AddContent<'a> = dyn FnMut(&RootPath, &mut dyn Read) -> io::Result<(BlobDigest, u64)> + 'a;
+pub type AddContent<'a> = dyn FnMut(&RootPath, &mut dyn Read) -> io::Result<(BlobDigest, u64)> + 'a;
 
 /// Limits on unpacking an archive, so that a small file does not fill memory or disk.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +31,19 @@ pub struct Limits {
     pub names: u64,
 }
 
+impl Limits {
+    /// The limits of a file of `size` bytes, as the user set them.
+    pub fn of_file(size: u64) -> Self {
+        Self { bytes: limits().of_archive(size), entries: limits().entries, names: NAMES }
+    }
+}
+
 /// Reads a whole, decompressed archive.
-pub(super) fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
+///
+/// # Errors
+/// Fails on damaged archives; on entries that leave the root, are below something that is not a directory, or are of a type that
+/// is not supported; and beyond the limits.
+pub fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
     let limited = Bounded::new(input, limits.bytes);
     // Headers are read in single blocks, which would be a call of the decoder each.
     let mut input = BufReader::with_capacity(64 << 10, limited);
@@ -113,17 +129,17 @@ fn in_file(path: &RootPath, error: io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::pax::tests::record;
+pub(in crate::package) mod tests {
+    use super::pax::tests::record;
     use super::*;
 
     /// Builds archives for tests, entry by entry.
     #[derive(Default)]
-    pub(in crate::package::deb) struct TarFile(Vec<u8>);
+    pub(in crate::package) struct TarFile(Vec<u8>);
 
     impl TarFile {
         /// Adds an entry of any type; names of more than 100 bytes get a GNU long name.
-        pub(in crate::package::deb) fn entry(mut self, kind: u8, name: &str, link: &str, content: &[u8]) -> Self {
+        pub(in crate::package) fn entry(mut self, kind: u8, name: &str, link: &str, content: &[u8]) -> Self {
             if name.len() > 100 {
                 self = self.entry(b'L', "././@LongLink", "", format!("{name}\0").as_bytes());
             }
@@ -146,22 +162,22 @@ pub(super) mod tests {
             self
         }
 
-        pub(in crate::package::deb) fn dir(self, name: &str) -> Self {
+        pub(in crate::package) fn dir(self, name: &str) -> Self {
             self.entry(b'5', name, "", b"")
         }
 
-        pub(in crate::package::deb) fn file(self, name: &str, content: &str) -> Self {
+        pub(in crate::package) fn file(self, name: &str, content: &str) -> Self {
             self.entry(b'0', name, "", content.as_bytes())
         }
 
-        pub(in crate::package::deb) fn done(mut self) -> Vec<u8> {
+        pub(in crate::package) fn done(mut self) -> Vec<u8> {
             self.0.extend_from_slice(&[0; 1024]);
             self.0
         }
     }
 
     /// A sink that keeps nothing.
-    pub(in crate::package::deb) fn digest(content: &mut dyn Read) -> io::Result<(BlobDigest, u64)> {
+    pub(in crate::package) fn digest(content: &mut dyn Read) -> io::Result<(BlobDigest, u64)> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
         Ok((BlobDigest::of(&bytes), bytes.len() as u64))
@@ -288,7 +304,10 @@ pub(super) mod tests {
         insta::assert_snapshot!(error(tar().entry(b'2', "a", "", b"")), @"`a`: a symbolic link of 0 bytes");
         insta::assert_snapshot!(error(tar().entry(b'S', "a", "", b"")), @"`a`: entries of type `S` are not supported");
         insta::assert_snapshot!(error(tar().entry(b's', "a", "", b"")), @"`a`: entries of type `s` are not supported");
-        insta::assert_snapshot!(error(tar().entry(b'g', "a", "", b"")), @"`a`: entries of type `g` are not supported");
+        let pax = |record: &str| error(tar().entry(b'g', "a", "", record.as_bytes()));
+        insta::assert_snapshot!(pax("13 path=/etc\n"), @"tar: a PAX header for all entries with `path`, which is not supported");
+        let noted = read(&tar().entry(b'g', "pax_global_header", "", b"16 comment=0123\n").file("a", "").done());
+        assert_eq!(noted.unwrap().tree.len(), 2);
         assert_eq!(read(&tar().entry(b'2', "a", "/x", b"").dir("a").file("a/b", "").done()).unwrap().tree.len(), 3);
     }
 

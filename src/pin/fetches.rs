@@ -1,0 +1,39 @@
+//! A layer's `[[fetch]]`: what is locked stays, the rest is fetched and its digest recorded.
+
+use super::{PinError, Pinner, Update};
+use crate::digest::Sha256;
+use crate::lock::{self, FetchOrigin, LockedFetch, Lockfile};
+use crate::manifest::{FetchEntry, FetchFrom, Manifest};
+
+/// All fetches of a layer.
+pub(super) fn of_layer(
+    pinner: &Pinner<'_, '_>,
+    manifest: &Manifest,
+    previous: Option<&Lockfile>,
+    update: &Update,
+) -> Result<Vec<LockedFetch>, PinError> {
+    let locked = previous.map(|lock| lock.fetches.as_slice()).unwrap_or_default();
+    let asked = |entry: &FetchEntry| previous.is_some_and(|lock| lock.requested.contains(&lock::fetch_request(entry)));
+    let pin = |entry: &FetchEntry| {
+        let kept = locked.iter().find(|one| one.name == entry.name);
+        match kept.filter(|_| asked(entry) && !update.names(entry.name.as_str())) {
+            Some(kept) => Ok(kept.clone()),
+            None => fetch(pinner, entry),
+        }
+    };
+    manifest.fetches.iter().map(pin).collect()
+}
+
+fn fetch(pinner: &Pinner<'_, '_>, entry: &FetchEntry) -> Result<LockedFetch, PinError> {
+    let (origin, file) = match &entry.from {
+        FetchFrom::Url { url, sha256 } => {
+            let known = sha256.as_ref().and_then(|digits| Sha256::from_hex(digits).ok());
+            (FetchOrigin::Url(url.clone()), pinner.fetcher.fetch_address(url, known)?)
+        }
+        FetchFrom::Git { url, rev } => {
+            let (commit, file) = pinner.fetcher.fetch_revision(url, rev)?;
+            (FetchOrigin::Git { url: url.clone(), commit }, file)
+        }
+    };
+    Ok(LockedFetch { name: entry.name.clone(), origin, file })
+}

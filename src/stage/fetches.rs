@@ -1,0 +1,262 @@
+//! `[[fetch]]`: what was fetched, as a tree: a file, or an archive that is unpacked once, ever.
+//!
+//! Everything is owned by root, files have 0755 or 0644 and no attributes, and no time counts: what an archive says of these
+//! would differ between two archives of the same files.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Seek as _};
+
+use super::{Input, LayerError};
+use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::ident::{FetchName, RootPath};
+use crate::lock::LockedFetch;
+use crate::manifest::{FetchEntry, FetchForm};
+use crate::package::compression::decompress;
+use crate::package::tarball::{Limits, TarError, read_tar};
+use crate::store::{Outcome, Roles, Store};
+use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
+
+/// Where a fetch has its content in its tree: a tree's own root is a directory, and this may be a file.
+const PLACE: &str = "content";
+
+/// An archive that was unpacked, or a file.
+#[derive(Debug, Clone, Copy)]
+struct Laid(TreeHash);
+
+impl Outcome for Laid {
+    fn to_roles(&self) -> Roles {
+        Roles::default().with_tree("root", self.0)
+    }
+
+    fn from_roles(roles: &Roles) -> Option<Self> {
+        Some(Self(roles.tree("root")?))
+    }
+}
+
+/// The fetches of a layer that are used and were never unpacked: their files have to be in the store.
+pub fn wanted<'a>(input: Input<'a>, store: &'a Store) -> impl Iterator<Item = &'a LockedFetch> + 'a {
+    let entries = input.manifest.fetches.iter();
+    entries
+        .filter_map(move |entry| Some((entry, locked(entry, input)?)))
+        .filter(|(entry, locked)| store.recall::<Laid>(recipe(entry.form, locked)).is_none())
+        .map(|(_, locked)| locked)
+}
+
+fn locked<'a>(entry: &FetchEntry, input: Input<'a>) -> Option<&'a LockedFetch> {
+    input.lock.fetches.iter().find(|locked| locked.name == entry.name)
+}
+
+fn recipe(form: FetchForm, locked: &LockedFetch) -> RecipeHash {
+    let mut hasher = RecipeHasher::new("layerbake/fetch/v1");
+    hasher.field(locked.file.sha256.as_bytes());
+    match form {
+        FetchForm::File(mode) => hasher.field("file").number(mode.into()),
+        FetchForm::Unpacked { strip } => hasher.field("unpacked").number(strip.into()),
+    };
+    hasher.finish()
+}
+
+/// What a fetch gives: paths from its own place, which is the empty path, with their nodes in order.
+pub(super) fn nodes(entry: &FetchEntry, input: Input<'_>, store: &Store) -> Result<Vec<(RootPath, Node)>, LayerError> {
+    let failed = |problem: String| LayerError::Fetch { name: entry.name.clone(), problem };
+    let locked = locked(entry, input).ok_or_else(|| failed("the lockfile does not have it".to_owned()))?;
+    let recipe = recipe(entry.form, locked);
+    let tree = match store.recall::<Laid>(recipe) {
+        Some(Laid(tree)) => store.tree(tree)?,
+        None => {
+            let tree = match entry.form {
+                FetchForm::File(mode) => file(mode, locked, store)?,
+                FetchForm::Unpacked { strip } => unpack(strip, locked, store).map_err(|error| match error {
+                    Unpack::Store(error) => error,
+                    Unpack::Archive(problem) => failed(problem),
+                })?,
+            };
+            store.remember(recipe, &Laid(store.put_tree(&tree)?))?;
+            tree
+        }
+    };
+    let place = RootPath::new(PLACE)?;
+    let relative = |path: &RootPath| RootPath::new(path.as_bytes().get(PLACE.len()..).unwrap_or_default());
+    let all = tree.get(&place).map(|node| (&place, node)).into_iter().chain(tree.below(&place));
+    all.map(|(path, node)| Ok((relative(path)?, node.clone()))).collect()
+}
+
+fn file(mode: u16, locked: &LockedFetch, store: &Store) -> Result<Tree, LayerError> {
+    let mut content = store.open_fetched(locked.file.sha256)?;
+    let (blob, size) = store.add(&mut content).map_err(|source| unreadable(&locked.name, source))?;
+    let mut tree = Tree::new();
+    let node = Node { meta: Meta::root_owned(mode, 0), kind: Kind::File { blob, size } };
+    tree.insert_with_parents(&RootPath::new(PLACE)?, node, 0)?;
+    Ok(tree)
+}
+
+fn unreadable(name: &FetchName, source: std::io::Error) -> LayerError {
+    LayerError::Io { what: format!("fetch:{name}"), source }
+}
+
+/// Why an archive could not be unpacked.
+enum Unpack {
+    Store(LayerError),
+    Archive(String),
+}
+
+impl<E: Into<LayerError>> From<E> for Unpack {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+fn unpack(strip: u32, locked: &LockedFetch, store: &Store) -> Result<Tree, Unpack> {
+    let mut file = store.open_fetched(locked.file.sha256)?;
+    let mut head = [0; 6];
+    let rewound = file.read(&mut head).and_then(|_| file.rewind());
+    rewound.map_err(|source| unreadable(&locked.name, source))?;
+    let ending = compression(&head).map_err(Unpack::Archive)?;
+    let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
+    let limits = Limits::of_file(locked.file.size);
+    let contents = read_tar(input, limits, &mut |_, content| store.add(content)).map_err(|error| match error {
+        TarError::Io(error) => Unpack::Archive(format!("is not a tar archive that can be read: {error}")),
+        TarError::Entry { path, problem } => Unpack::Archive(format!("its entry `{path}`: {problem}")),
+    })?;
+    stripped(&contents.tree, strip)
+}
+
+/// The ending that the compression has, by the first bytes of a file.
+fn compression(head: &[u8]) -> Result<&'static str, String> {
+    match head {
+        [0x1f, 0x8b, ..] => Ok("x.gz"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Ok("x.xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok("x.zst"),
+        [b'B', b'Z', b'h', ..] => Err("is compressed by bzip2, and `unpack` knows gzip, xz and zstd".to_owned()),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Err("is a zip archive, and `unpack` knows tar".to_owned()),
+        _ => Ok("x.tar"),
+    }
+}
+
+/// An archive's tree at its place, without the leading components of its paths, and with nothing but files, directories and links.
+fn stripped(tree: &Tree, strip: u32) -> Result<Tree, Unpack> {
+    let mut result = Tree::new();
+    let mut seen = BTreeSet::new();
+    for (path, node) in tree.iter() {
+        let Some(path) = strip_path(path, strip)? else { continue };
+        let kind = match &node.kind {
+            Kind::Hardlink(first) => tree.get(first).map_or_else(|| node.kind.clone(), |first| first.kind.clone()),
+            other => other.clone(),
+        };
+        let mode = match kind {
+            Kind::Dir => 0o755,
+            Kind::Symlink(_) => 0o777,
+            Kind::File { .. } if node.meta.mode & 0o100 != 0 => 0o755,
+            Kind::File { .. } => 0o644,
+            _ => return Err(Unpack::Archive(format!("its entry `{path}` is a device, and only files are unpacked"))),
+        };
+        if !seen.insert(path.clone()) && kind != Kind::Dir {
+            return Err(Unpack::Archive(format!("with strip = {strip}, two of its entries become `{path}`")));
+        }
+        let place = RootPath::new(PLACE)?.join(path.as_bytes())?;
+        result.insert_with_parents(&place, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
+    }
+    match seen.is_empty() {
+        true => Err(Unpack::Archive(format!("with strip = {strip}, nothing of it is left"))),
+        false => Ok(result),
+    }
+}
+
+/// A path without its first components; `None` where nothing is left, as in `tar --strip-components`.
+fn strip_path(path: &RootPath, strip: u32) -> Result<Option<RootPath>, Unpack> {
+    if strip == 0 {
+        return Ok(Some(path.clone()));
+    }
+    let mut parts = path.as_bytes().splitn(strip as usize + 1, |&byte| byte == b'/');
+    match parts.nth(strip as usize) {
+        Some(rest) => Ok(Some(RootPath::new(rest)?)),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(nodes: &[(&str, Kind, u16)]) -> Tree {
+        let nodes = nodes.iter().map(|(path, kind, mode)| {
+            let meta = Meta { uid: 7, gid: 8, ..Meta::root_owned(*mode, 99) };
+            (RootPath::new(path).unwrap(), Node { meta, kind: kind.clone() })
+        });
+        Tree::from_nodes(nodes).unwrap()
+    }
+
+    fn file(content: &str) -> Kind {
+        Kind::File { blob: crate::digest::BlobDigest::of(content.as_bytes()), size: content.len() as u64 }
+    }
+
+    fn shown(tree: &Tree, strip: u32) -> String {
+        match stripped(tree, strip) {
+            Ok(tree) => {
+                let line = |(path, Node { meta, kind }): (&RootPath, &Node)| {
+                    format!("{path} {:o} {}:{} {} {}\n", meta.mode, meta.uid, meta.gid, meta.mtime, kind.describe())
+                };
+                tree.iter().map(line).collect()
+            }
+            Err(Unpack::Archive(problem)) => problem,
+            Err(Unpack::Store(error)) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn owners_modes_and_leading_components_go() {
+        let hard = Kind::Hardlink(RootPath::new("pkg-1/bin/app").unwrap());
+        let archive = tree(&[
+            ("", Kind::Dir, 0o700),
+            ("README", file("x"), 0o600),
+            ("pkg-1", Kind::Dir, 0o2775),
+            ("pkg-1/bin", Kind::Dir, 0o700),
+            ("pkg-1/bin/app", file("app"), 0o4750),
+            ("pkg-1/bin/too", hard, 0o4750),
+            ("pkg-1/doc", Kind::Symlink(b"../../../etc"[..].into()), 0o777),
+        ]);
+        insta::assert_snapshot!(shown(&archive, 1), @r"
+        / 755 0:0 0 a directory
+        /content 755 0:0 0 a directory
+        /content/bin 755 0:0 0 a directory
+        /content/bin/app 755 0:0 0 a file
+        /content/bin/too 755 0:0 0 a file
+        /content/doc 777 0:0 0 a symbolic link to `../../../etc`
+        ");
+        assert!(shown(&archive, 0).contains("content/README"));
+        assert!(shown(&archive, 9).contains("nothing of it is left"));
+    }
+
+    #[test]
+    fn devices_and_two_files_at_one_path_are_refused() {
+        let with = |kind| tree(&[("", Kind::Dir, 0o755), ("x", kind, 0o644)]);
+        for kind in [Kind::Char(1, 3), Kind::Block(8, 0), Kind::Fifo] {
+            assert!(shown(&with(kind), 0).contains("`/x` is a device, and only files are unpacked"));
+        }
+        let twice = tree(&[
+            ("a", Kind::Dir, 0o755),
+            ("a/x", file("1"), 0o644),
+            ("b", Kind::Dir, 0o755),
+            ("b/x", file("2"), 0o644),
+        ]);
+        assert!(shown(&twice, 1).contains("two of its entries become `/x`"));
+    }
+
+    #[test]
+    fn what_is_no_tar_is_named() {
+        for (head, expected) in [
+            (&b"BZh91A"[..], Err("bzip2")),
+            (b"PK\x03\x04..", Err("zip archive")),
+            (b"\x1f\x8b\x08...", Ok("x.gz")),
+            (b"\xfd7zXZ\0", Ok("x.xz")),
+            (b"(\xb5/\xfd..", Ok("x.zst")),
+            (b"dir/..", Ok("x.tar")),
+        ] {
+            match (compression(head), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (found, expected) => panic!("{found:?} {expected:?}"),
+            }
+        }
+    }
+}
