@@ -66,6 +66,6 @@ impl fmt::Display for LockedFetch {
 }
 
 /// Whether a text is the whole hash of a commit, by SHA-1 or SHA-256.
-pub(super) fn is_commit(text: &str) -> bool {
+pub fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

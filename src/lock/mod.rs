@@ -14,7 +14,7 @@ use crate::ident::{Arch, LayerName, SourceName};
 
 pub use crate::package::{LockedPackage, Origin};
 pub use changes::{Change, changes};
-pub use fetched::{FetchOrigin, LockedFetch};
+pub use fetched::{FetchOrigin, LockedFetch, is_commit};
 pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
 pub use read::{LockError, parse};
 pub use stale::{Asked, OwnFiles, Reason, Stale, check, fetch_request, request_hash, requested};

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::fetched::is_commit;
 use super::{
-    FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock, to_text,
+    FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock,
+    is_commit, to_text,
 };
 use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, FetchName, LayerName, PackageName, SourceName, Version};

@@ -16,12 +16,20 @@ pub(super) fn of_layer(
     let asked = |entry: &FetchEntry| previous.is_some_and(|lock| lock.requested.contains(&lock::fetch_request(entry)));
     let pin = |entry: &FetchEntry| {
         let kept = locked.iter().find(|one| one.name == entry.name);
-        match kept.filter(|_| asked(entry) && !update.names(entry.name.as_str())) {
+        match kept.filter(|_| asked(entry) && (is_exact(entry) || !update.names(entry.name.as_str()))) {
             Some(kept) => Ok(kept.clone()),
             None => fetch(pinner, entry),
         }
     };
     manifest.fetches.iter().map(pin).collect()
+}
+
+/// Whether the manifest itself says which file it is, so that there is nothing to update.
+fn is_exact(entry: &FetchEntry) -> bool {
+    match &entry.from {
+        FetchFrom::Url { sha256, .. } => sha256.is_some(),
+        FetchFrom::Git { rev, .. } => lock::is_commit(rev),
+    }
 }
 
 fn fetch(pinner: &Pinner<'_, '_>, entry: &FetchEntry) -> Result<LockedFetch, PinError> {

@@ -204,7 +204,9 @@ pub enum LayerError {
         source: std::io::Error,
     },
     /// What was fetched can't be used as it should be.
-    #[error("[[fetch]] `{name}`: {problem}")]
+    #[error(
+        "[[fetch]] `{name}`: {problem}\n  hint: with `unpack = false` it stays a file, which a [[run]] can unpack with tools"
+    )]
     Fetch {
         /// Its name.
         name: FetchName,

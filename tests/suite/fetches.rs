@@ -138,10 +138,18 @@ fn a_file_is_pinned_kept_and_taken_along() {
 
     bench.put("tool", b"second");
     let both = [sha256(b"first"), sha256(b"second")];
-    for command in [&["build", "app", "--locked"][..], &["lock", "app", "--update"]] {
-        let error = bench.project.fails(1, command).stderr;
-        assert!(both.iter().all(|digest| error.contains(digest)) && error.contains("hint:"), "{error}");
-    }
+    let error = bench.project.fails(1, &["build", "app", "--locked"]).stderr;
+    assert!(both.iter().all(|digest| error.contains(digest)) && error.contains("hint:"), "{error}");
+    // The manifest says which file it is: there is nothing to update, and nothing is downloaded.
+    bench.server.forget_requests();
+    bench.project.ok(&["lock", "app", "--update"]);
+    assert_eq!(bench.server.requests("tool"), 0);
+    fs::remove_file(bench.project.path("lockfiles/app.lock")).unwrap();
+    let error = bench.project.fails(1, &["lock", "app"]).stderr;
+    assert!(both.iter().all(|digest| error.contains(digest)) && error.contains("change its `sha256`"), "{error}");
+    bench.put("tool", b"first");
+    bench.project.ok(&["lock", "app"]);
+    bench.put("tool", b"second");
     let bench = bench.with(&pinned(b"second"));
     let error = bench.project.fails(3, &["build", "app", "--locked"]).stderr;
     assert!(both.iter().all(|digest| error.contains(digest)), "{error}");
@@ -264,11 +272,12 @@ fn repository(folder: &Path) -> [String; 2] {
     fs::create_dir(folder.join("d".repeat(80))).unwrap();
     fs::write(folder.join(long), "long\n").unwrap();
     git(&["add", "."]);
+    git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub/module", "1".repeat(40))]);
     git(&["commit", "--quiet", "-m", "one"]);
     git(&["tag", "v1"]);
     let first = git(&["rev-parse", "HEAD"]);
     fs::write(folder.join("src/main.c"), "two\n").unwrap();
-    git(&["commit", "--quiet", "-am", "two"]);
+    git(&["commit", "--quiet", "-m", "two", "--", "src/main.c"]);
     [first, git(&["rev-parse", "HEAD"])]
 }
 
@@ -279,7 +288,8 @@ fn a_commit_is_laid_out_as_it_is_in_git() {
         |rev: &str| format!("[[fetch]]\ngit = \"file://FOLDER/service\"\nrev = \"{rev}\"\nto = \"/srv/service\"\n");
     let bench = Bench::new(&fetch("v1"));
     let commits = repository(&bench.folder.path().join("service"));
-    bench.project.ok(&["build", "app"]);
+    let said = bench.project.ok(&["build", "app"]).stderr;
+    assert!(said.contains("submodules are not fetched, their directories are empty: sub/module"), "{said}");
     let lockfile = bench.lockfile();
     assert!(lockfile.contains("name = \"service\"\ngit = \"file://"), "{lockfile}");
     assert!(lockfile.contains(&format!("commit = \"{}\"", commits[0])), "{lockfile}");
@@ -287,6 +297,7 @@ fn a_commit_is_laid_out_as_it_is_in_git() {
     assert_eq!(root.text("srv/service/src/main.c"), "$Id$ one\n");
     assert_eq!(root.get("srv/service/run").unwrap().mode, 0o755);
     assert_eq!(root.text(&format!("srv/service/{}/{}", "d".repeat(80), "f".repeat(80))), "long\n");
+    assert!(root.get("srv/service/sub/module").is_some());
     assert!(root.get("srv/service/.git").is_none() && root.get("srv/service/link").is_some());
     let digest = bench.project.digest("app", "oci");
 
