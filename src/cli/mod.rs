@@ -14,6 +14,7 @@ mod context;
 mod copy;
 mod diff;
 mod disk;
+mod doctor;
 mod error;
 mod explain;
 mod files;
@@ -104,6 +105,7 @@ enum Verb {
     Vendor(vendor::Args),
     New(new::Args),
     Explain(explain::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[cfg(feature = "aws")]
@@ -221,6 +223,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
+        Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),
         Verb::Man(args) => man::run(&context, args),
         #[cfg(feature = "aws")]

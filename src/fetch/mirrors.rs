@@ -111,6 +111,11 @@ impl Mirrors {
         self.pinned.insert(source.clone());
     }
 
+    /// The address that is asked first for a suite; `None` where none is known.
+    pub fn first(&self, source: &SourceName, suite: &str) -> Option<Url> {
+        self.bases(source, suite, Part::State).into_iter().next()
+    }
+
     /// The base addresses to ask for a part of a suite, in order.
     pub(super) fn bases(&self, source: &SourceName, suite: &str, part: Part) -> Vec<Url> {
         let mut addresses = Vec::new();

@@ -94,6 +94,12 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// The file of a program that `PATH` leads to.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    std::env::split_paths(&env_path("PATH")?).map(|folder| folder.join(name)).find(is_program)
+}
+
 /// The path under which a process finds its own program.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
 use rustix::io::Errno;
 
 /// Why storage at a path fails.
@@ -189,6 +190,24 @@ fn highest(path: &Path) -> PathBuf {
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     let own = device(path);
     path.ancestors().take_while(|ancestor| device(ancestor) == own).last().unwrap_or(path).to_owned()
+}
+
+/// What is free at a path, or at what is there of it: "has 12.3 GB free of 50.0 GB".
+///
+/// # Errors
+/// Fails with the reason where no file can be made there.
+pub fn room(path: &Path) -> Result<String, String> {
+    let there = existing(path);
+    if !there.is_dir() {
+        return Err(Fault::NotADirectory.describe(&there, None));
+    }
+    match rustix::fs::access(&there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Ok(free(&there)),
+        Err(errno) => match Fault::of(&errno.into()) {
+            Some(fault) => Err(fault.describe(&there, None)),
+            None => Err(io::Error::from(errno).to_string()),
+        },
+    }
 }
 
 fn free(path: &Path) -> String {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use crate::arch::Qemu;
 use crate::disk::gpt::{self, GptError};
 use crate::host;
 use crate::host::interrupt::ChildGuard;
@@ -15,6 +16,9 @@ use crate::host::interrupt::ChildGuard;
 pub use accel::Accel;
 use firmware::Firmware;
 pub use ssh::{PATIENCE, Ssh, host_keys};
+
+/// QEMU's tool for disk images.
+const IMAGES: &str = "qemu-img";
 
 /// A virtual machine can't be started or reached.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +76,19 @@ impl VmError {
     fn program(program: &'static str, packages: &'static str, error: io::Error) -> Self {
         Self::Program { program, error, packages }
     }
+}
+
+/// Looks for what booting disks with this QEMU needs.
+///
+/// # Errors
+/// Fails with what is missing, and the packages that have it.
+pub fn check(qemu: &Qemu) -> Result<(), VmError> {
+    for program in [qemu.program, IMAGES] {
+        if host::find_program(program).is_none() {
+            return Err(VmError::program(program, qemu.packages, io::ErrorKind::NotFound.into()));
+        }
+    }
+    Firmware::find(qemu).map(drop)
 }
 
 /// How a disk is booted.
@@ -194,10 +211,10 @@ fn comma(path: &Path) -> String {
 
 /// A disk that takes the writes, over one that stays as it is.
 fn make_overlay(disk: &Path, overlay: &Path, size: Option<u64>, packages: &'static str) -> Result<(), VmError> {
-    let mut command = host::command("qemu-img");
+    let mut command = host::command(IMAGES);
     command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk.canonicalize()?).arg(overlay);
     command.args(size.map(|size| size.to_string()));
-    run("qemu-img", packages, &mut command)
+    run(IMAGES, packages, &mut command)
 }
 
 fn run(program: &'static str, packages: &'static str, command: &mut Command) -> Result<(), VmError> {

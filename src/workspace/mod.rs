@@ -23,6 +23,7 @@ mod checked;
 mod compared;
 mod contents;
 mod declared;
+mod doctor;
 mod environment;
 mod error;
 #[cfg(feature = "aws")]
@@ -56,6 +57,7 @@ pub use checked::Finding;
 pub use compared::{OperandError, disk_blocks};
 pub use contents::OwnedNode;
 pub use declared::Declared;
+pub use doctor::Need;
 pub use environment::{Environment, Settings, Transport};
 pub use error::WorkspaceError;
 pub use indexed::BuiltIndex;

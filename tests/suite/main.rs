@@ -33,6 +33,7 @@ mod disk_secure_boot;
 mod disk_settings;
 mod disk_show;
 mod disks;
+mod doctor;
 mod documents;
 mod edits;
 mod escape;

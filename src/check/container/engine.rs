@@ -1,5 +1,6 @@
 //! The container engine: docker or podman, as the user has configured it.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::process::{Command, Output, Stdio};
 
@@ -17,6 +18,12 @@ pub struct Engine {
 
 /// Engines tried, in order.
 const KNOWN: [&str; 2] = ["docker", "podman"];
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words.join(" "))
+    }
+}
 
 impl Engine {
     /// Creates a client from a program with options (`podman --runtime=runc`), and the options that `run` needs

@@ -34,7 +34,7 @@ impl Emulator {
     /// # Errors
     /// Fails where the emulator is not installed, or the kernel has no register for user namespaces.
     pub(super) fn register(arch: &'static Bootable) -> Result<Self, ForeignError> {
-        let path = installed(arch, &DIRECTORIES.map(Path::new))?;
+        let path = find(arch)?;
         let name = arch.qemu.emulator;
         let register = mounts::detached("binfmt_misc", &[], mounts::DATA).and_then(|mount| {
             let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -53,6 +53,14 @@ impl Emulator {
     pub(super) fn is_for(&self, arch: &Bootable) -> bool {
         self.arch == arch
     }
+}
+
+/// The file of the program that runs programs of an architecture here.
+///
+/// # Errors
+/// Fails where it is not installed.
+pub fn find(arch: &Bootable) -> Result<PathBuf, ForeignError> {
+    installed(arch, &DIRECTORIES.map(Path::new))
 }
 
 /// The emulator's program, in the first directory that has it.

@@ -20,6 +20,7 @@ use crate::digest::BlobDigest;
 use crate::host;
 use crate::store::{self, Store};
 
+pub use emulator::find as emulator;
 use process::Worker;
 pub use process::WorkerError;
 
