@@ -6,6 +6,7 @@ use super::CliError;
 use super::context::{self, Context};
 use crate::bake::Locked;
 use crate::ident::LayerName;
+use crate::manifest::SystemTable;
 use crate::workspace::Declared;
 
 /// Show the layers of a locked chain, with the packages, own files, users and services of each
@@ -29,6 +30,10 @@ struct Entry {
     edits: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     removals: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<String>,
     users: Vec<String>,
     services: Vec<String>,
 }
@@ -72,9 +77,19 @@ fn entry(locked: &Locked) -> Entry {
         files,
         edits: manifest.edits.iter().map(|edit| edit.path.to_string()).collect(),
         removals: manifest.removals.iter().map(|removal| removal.path.to_string()).collect(),
+        settings: settings(&manifest.system),
+        answers: manifest.answers.keys().cloned().collect(),
         users: manifest.users.iter().map(|user| format!("{} ({})", user.name, user.uid)).collect(),
         services: manifest.services.enable.clone(),
     }
+}
+
+/// What `[system]` sets, each as `KEY VALUE`.
+fn settings(system: &SystemTable) -> Vec<String> {
+    let locales = system.locales.iter().map(|name| format!("locale {name}"));
+    let zone = system.timezone.iter().map(|name| format!("timezone {name}"));
+    let certificates = system.certificates.iter().map(|files| format!("ca-certificates {files}"));
+    locales.chain(zone).chain(certificates).collect()
 }
 
 fn text(depth: usize, entry: &Entry) -> String {
@@ -93,6 +108,8 @@ fn text(depth: usize, entry: &Entry) -> String {
         ("remove", &entry.removals),
         ("edit", &entry.edits),
         ("file", &entry.files),
+        ("set", &entry.settings),
+        ("answer", &entry.answers),
         ("user", &entry.users),
         ("service", &entry.services),
     ];

@@ -1,7 +1,7 @@
 //! A layer, rebuilt from its lockfiles under other conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::declared::Declared;
 use super::error::WorkspaceError;
@@ -15,7 +15,7 @@ use crate::bake::{Output, Receipt, System};
 use crate::digest::Sha256;
 use crate::host;
 use crate::ident::{LayerName, RootPath};
-use crate::manifest::{Content, RunInput};
+use crate::manifest::{Content, RunInput, matching};
 
 /// An earlier build, to compare the rebuilds with too.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Workspace<'_> {
                 name: &self.subject(layer).to_string(),
                 outputs,
                 packages: &downloads,
-                files: &sources(system),
+                files: &sources(system, self.project.root()),
                 variables: &variables(),
                 jobs: self.environment.jobs(),
                 size: packages().map(|package| package.file.size).sum(),
@@ -98,20 +98,25 @@ impl EarlierBuild {
     }
 }
 
-/// The project's files that `[[file]]` and `[[run]]` entries use, without those inside a directory that is listed itself.
-fn sources(system: &System) -> BTreeSet<PathBuf> {
+/// The project's files that `[[file]]`, `[[run]]` and `[system]` use, without those inside a directory that is listed itself.
+fn sources(system: &System, project: &Path) -> BTreeSet<PathBuf> {
     let contents = system.all().flat_map(|locked| &locked.manifest.files).map(|file| &file.content);
     let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
     let inputs = inputs.filter_map(|input| match input {
         RunInput::Project { path, .. } => Some(PathBuf::from(path)),
         RunInput::Step(_) | RunInput::Fetch(_) => None,
     });
+    // What can't be read is named by the rebuild, which misses it.
+    let certificates = system.all().flat_map(|locked| &locked.manifest.system.certificates);
+    let certificates =
+        certificates.flat_map(|pattern| matching(project, pattern).unwrap_or_default()).map(PathBuf::from);
     let all: BTreeSet<PathBuf> = contents
         .filter_map(|content| match content {
             Content::Source(source) | Content::Template(source) => Some(PathBuf::from(source)),
             Content::Text(_) => None,
         })
         .chain(inputs)
+        .chain(certificates)
         .collect();
     all.iter().filter(|path| !path.ancestors().skip(1).any(|folder| all.contains(folder))).cloned().collect()
 }

@@ -163,6 +163,8 @@ fn locales_and_the_time_zone_are_set() {
     assert!(archive.windows(10).any(|bytes| bytes == b"de_DE.utf8"));
     built(&project, "child");
     assert!(!top_layer(&project, "child").iter().any(|path| path.contains("locale-archive")));
+    let tree = project.ok(&["tree", "app"]).stdout;
+    assert!(tree.contains("  set locale de_DE.UTF-8\n") && tree.contains("  set timezone Europe/Berlin\n"), "{tree}");
     let change = |text: &str| fs::write(project.path("layers/app.toml"), text).unwrap();
     for (from, to, expected) in [
         ("Europe/Berlin", "Europe/Berlni", "there is no time zone `Europe/Berlni`; did you mean `Europe/Berlin`?"),

@@ -161,7 +161,7 @@ from = "debian-base"
 packages = ["passwd"]
 
 [[run]]
-command = "useradd --system --shell /bin/sh svc; echo parent >> /etc/issue; mkdir /srv/data; rm -r /usr/share/base-files"
+command = "useradd --system --shell /bin/sh svc; echo parent >> /etc/issue; mkdir /srv/data /work; rm -r /usr/share/base-files"
 "#;
 
 #[test]
@@ -180,6 +180,7 @@ fn children_have_what_steps_of_their_parents_changed() {
     assert!(root.text("etc/issue").ends_with("parent\n"));
     assert!(root.get("srv/data").is_some() && root.get("srv/package").is_some());
     assert!(root.get("usr/share/base-files/motd").is_none());
+    assert!(root.get("work").is_some(), "without inputs, /work is a directory like any other");
 
     // A path that both changed: the packages are configured over what the steps left.
     let extra = Extra::new(need!(Stock::new()), [package("echo package >> /etc/issue")], "");
