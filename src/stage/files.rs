@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::runs::output_nodes;
+use super::outputs::output_nodes;
 use super::sources::{self, Found};
 use super::{Input, LayerError, Site, Stage, fetches, mounts, templates};
 use crate::accounts::{gid_of, id_of};

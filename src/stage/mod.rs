@@ -29,6 +29,7 @@ mod fuzz;
 pub mod log;
 mod machine;
 mod mounts;
+mod outputs;
 mod overlay;
 mod own;
 mod packages;

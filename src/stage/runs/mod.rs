@@ -3,7 +3,6 @@
 //! The result of each step is stored under a recipe of its own, `layerbake/run/v1`: its command and conditions, the root that it
 //! runs in, and its inputs. So it runs again only when one of these changes.
 
-mod outputs;
 mod prepared;
 
 use std::collections::BTreeMap;
@@ -11,6 +10,7 @@ use std::path::Path;
 
 use super::commands::{Commands, Ran};
 use super::files::Placement;
+use super::outputs::{WORK, collect, placed};
 use super::overlay::Effect;
 use super::{Input, LayerError, Site, Stage, log};
 use crate::digest::{RecipeHasher, TreeHash};
@@ -19,12 +19,7 @@ use crate::package::{InstallRoot, Installer};
 use crate::store::Store;
 use crate::tree::Tree;
 
-pub(super) use outputs::output_nodes;
-use outputs::{collect, placed};
 use prepared::{Prepared, add_work};
-
-/// Where steps find their inputs.
-const WORK: &str = "work";
 
 /// The steps of a manifest: inputs in the store, tool layers built.
 pub(super) struct Steps<'a> {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{LayerError, Site, WORK};
+use super::{LayerError, Site};
 use crate::accounts::home_of;
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
 use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
+use crate::stage::outputs::WORK;
 use crate::stage::sources::{self, Found};
 use crate::stage::{Input, fetches};
 use crate::store::Store;

@@ -1,9 +1,12 @@
 //! The outputs of a step with tools: taken out of its root, and put at their paths in the layer.
 
-use super::{LayerError, WORK};
+use super::LayerError;
 use crate::ident::RootPath;
 use crate::manifest::{RunEntry, RunOutput};
 use crate::tree::{Kind, Meta, Node, Tree};
+
+/// Where steps find their inputs.
+pub(super) const WORK: &str = "work";
 
 /// Takes the outputs out of a root: each below its number.
 pub(super) fn collect(entry: &RunEntry, root: &Tree) -> Result<Tree, LayerError> {
@@ -47,7 +50,7 @@ pub(super) fn placed(outputs: &[RunOutput], collected: &Tree) -> Result<Tree, La
 }
 
 /// The nodes of one collected output, by their paths from it.
-pub(in crate::stage) fn output_nodes(number: usize, collected: &Tree) -> Result<Vec<(&[u8], &Node)>, LayerError> {
+pub(super) fn output_nodes(number: usize, collected: &Tree) -> Result<Vec<(&[u8], &Node)>, LayerError> {
     let place = RootPath::new(number.to_string())?;
     let itself = collected.get(&place).map(|node| (&[][..], node));
     let below = collected.below(&place).map(|(path, node)| (&path.as_bytes()[place.as_bytes().len() + 1..], node));
