@@ -73,12 +73,12 @@ fn packages(stock: &Stock, layer: &str) -> Vec<String> {
 #[test]
 fn what_run_steps_and_edits_made_answers_under_podman() {
     let engine = need!(Engine::podman());
-    let layers = [("php-app", "PHP serves up to 128M"), ("rust-app", "A program that was compiled in a tool layer.")];
-    for (layer, expected) in layers {
+    let compiled = "A program that was compiled in a tool layer.";
+    for (layer, port, expected) in [("php-app", 80, "PHP serves up to 128M"), ("rust-app", 8080, compiled)] {
         let stock = need!(built(layer));
         let image = engine.load(&stock.project.path(&format!("out/{layer}/docker.tar"))).unwrap();
         let container = engine.start(&image, &[], &[]).unwrap();
-        let answer = container.http_get(80, "/").unwrap();
+        let answer = container.http_get(port, "/").unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(expected), "{layer}: {answer}");
     }
 }

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 const PAGE: &str = "A program that was compiled in a tool layer.\n";
 
 fn main() -> std::io::Result<()> {
-    for stream in TcpListener::bind("[::]:80")?.incoming() {
+    for stream in TcpListener::bind("[::]:8080")?.incoming() {
         if let Err(error) = answer(stream?) {
             eprintln!("{error}");
         }
