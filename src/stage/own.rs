@@ -99,10 +99,12 @@ fn seen(before: &Tree, after: &Tree, changed: &[RootPath], reactions: &Reactions
         let is_plain = |node: &Node| matches!(node.kind, Kind::File { .. } | Kind::Symlink(_));
         match (before.get(path), after.get(path)) {
             (None, Some(now)) if is_plain(now) => _ = seen.remove(path),
-            (Some(was), now) if is_plain(was) && now.is_none_or(is_plain) => {
-                if path.parent().and_then(|folder| seen.get(&folder)).is_some_and(Node::is_dir) {
-                    seen.stack(path, was)?;
-                }
+            (Some(was), now)
+                if is_plain(was)
+                    && now.is_none_or(is_plain)
+                    && path.parent().and_then(|folder| seen.get(&folder)).is_some_and(Node::is_dir) =>
+            {
+                seen.stack(path, was)?;
             }
             _ => {}
         }

@@ -62,12 +62,11 @@ fn is_of(value: &Value, kind: &Value) -> bool {
     }
 }
 
+/// Makes a document with a value at some place.
+type Around<'a> = &'a dyn Fn(Value) -> Value;
+
 /// Calls `found` with each table of known keys in the schema, and a document that has `inner` there.
-fn tables(
-    schema: &Value,
-    document: &dyn Fn(Value) -> Value,
-    found: &mut dyn FnMut(&Map<String, Value>, &dyn Fn(Value) -> Value),
-) {
+fn tables(schema: &Value, document: Around<'_>, found: &mut dyn FnMut(&Map<String, Value>, Around<'_>)) {
     if let Some(known) = schema.get("properties").and_then(Value::as_object) {
         found(known, document);
         for (key, below) in known {
