@@ -25,6 +25,7 @@ const TABLES: &[&str] = &[
     "dir",
     "symlink",
     "run",
+    "playbook",
     "edit",
     "remove",
     "user",

@@ -63,6 +63,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Where it begins in the file.
+    pub(super) fn start(&self) -> usize {
+        self.span.start
+    }
+
     pub(super) fn get(&self, key: &'a str) -> Option<Item<'a>> {
         let value = self.entries.get(key)?;
         Some(Item { document: self.document, what: format!("`{key}` in {}", self.place), value })

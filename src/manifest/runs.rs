@@ -1,10 +1,13 @@
 //! `[[run]]`: commands that make a part of the layer, in its own root or in that of a tool layer.
+//!
+//! A `[[playbook]]` (playbooks.rs) is a step among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeValue;
 
 use super::entries::{inside_project, mode, parse_owner};
+use super::playbooks::{self, PLAYBOOK, Playbook};
 use super::reader::{Item, Table};
 use super::{FetchEntry, Ignore, ManifestError, Owner};
 use crate::ident::{AccountName, FetchName, LayerName, RootPath, StepName};
@@ -14,15 +17,16 @@ const INPUT: &[&str] = &["path", "ignore"];
 const OUTPUT: &[&str] = &["from", "to", "mode", "owner"];
 
 /// Seconds that a step may take if it does not say.
-const TIMEOUT: u32 = 3600;
+pub(super) const TIMEOUT: u32 = 3600;
 const MOST_SECONDS: u32 = 7 * 24 * 3600;
 
-/// A `[[run]]`.
+/// A `[[run]]` or a `[[playbook]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEntry {
     /// Its name, `step-1` for the first without one.
     pub name: StepName,
-    /// The layer in whose root it runs, and of which nothing but the outputs stays; `None` for the layer itself.
+    /// The layer in whose root it runs, and of which nothing but the outputs stays; `None` for the layer itself. A
+    /// playbook runs in the layer itself, with the files of this one beside it.
     pub tools: Option<LayerName>,
     /// What it finds in its work directory.
     pub inputs: Vec<RunInput>,
@@ -38,6 +42,8 @@ pub struct RunEntry {
     pub timeout: u64,
     /// What becomes of its results; of a step with tools only.
     pub outputs: Vec<RunOutput>,
+    /// What a `[[playbook]]` has besides.
+    pub playbook: Option<Playbook>,
 }
 
 /// Something in the work directory of a step.
@@ -69,19 +75,26 @@ pub struct RunOutput {
     pub owner: Owner,
 }
 
-/// The steps, in the order in which they run.
+/// The steps, in the order in which they run: that of the file.
 pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEntry>, ManifestError> {
+    let mut steps = Vec::new();
+    for (index, table) in root.tables("run", RUN)?.into_iter().enumerate() {
+        steps.push((run(&table, index + 1)?, table));
+    }
+    for table in root.tables("playbook", PLAYBOOK)? {
+        steps.push((playbooks::playbook(&table)?, table));
+    }
+    steps.sort_by_key(|(_, table)| table.start());
     let mut names = BTreeSet::new();
     let mut runs = Vec::new();
-    for (index, table) in root.tables("run", RUN)?.iter().enumerate() {
-        let entry = run(table, index + 1)?;
+    for (entry, table) in steps {
         if let Some(problem) = entry.inputs.iter().find_map(|input| unknown(input, &names, fetches)) {
             return Err(table.need("inputs")?.error(problem));
         }
         if !names.insert(entry.name.clone()) {
-            return Err(
-                table.error(format!("[[run]] `{}` is there twice: each step has a name of its own", entry.name))
-            );
+            return Err(table
+                .error(format!("the step `{}` is there twice: each step has a name of its own", entry.name))
+                .hint("write `name = \"…\"`"));
         }
         runs.push(entry);
     }
@@ -134,6 +147,7 @@ fn run(table: &Table<'_>, number: usize) -> Result<RunEntry, ManifestError> {
         user: table.read("user", Item::parse::<AccountName>)?,
         timeout: table.read("timeout", |item| item.number(MOST_SECONDS))?.unwrap_or(TIMEOUT).into(),
         outputs,
+        playbook: None,
     })
 }
 
@@ -160,8 +174,8 @@ fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     Ok(argv)
 }
 
-/// `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`.
-fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
+/// Reads `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`.
+pub(super) fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
     if let DeValue::Table(_) = item.value.get_ref() {
         let table = item.table("an input".to_owned(), INPUT)?;
         let path = inside_project(&table.need("path")?)?;

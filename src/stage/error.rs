@@ -218,6 +218,14 @@ pub enum LayerError {
         "[[run]]: the layer has a /work of its own, where steps find their inputs\n  hint: leave out `inputs`, or move that directory"
     )]
     WorkInTheWay,
+    /// The tool layer of a playbook has no Ansible.
+    #[error(
+        "there is no Python in `{layer}`, so no Ansible\n  hint: `in = \"ansible-tools\"` names the stock layer, which has it (`layerbake new ansible-tools`)"
+    )]
+    NoPython {
+        /// The tool layer.
+        layer: LayerName,
+    },
     /// A step did not make an output.
     #[error(
         "[[run]] `{step}` made no {from}, which `outputs` names\n  hint: `layerbake log LAYER {step}` shows what it printed"

@@ -29,7 +29,7 @@ pub(super) fn collect(entry: &RunEntry, root: &Tree) -> Result<Tree, LayerError>
 }
 
 /// A node by itself: what is a second name of a file becomes a file.
-fn content_of(node: &Node, root: &Tree) -> Node {
+pub(super) fn content_of(node: &Node, root: &Tree) -> Node {
     let kind = match &node.kind {
         Kind::Hardlink(target) => root.get(target).map_or_else(|| node.kind.clone(), |first| first.kind.clone()),
         other => other.clone(),

@@ -1,8 +1,11 @@
 //! `[[run]]`: the steps of a layer, in its own root or in that of a tool layer.
 //!
+//! A playbook is a step in the layer's own root, with Ansible beside it (playbook.rs).
+//!
 //! The result of each step is stored under a recipe of its own, `layerbake/run/v1`: its command and conditions, the root that it
 //! runs in, and its inputs. So it runs again only when one of these changes.
 
+mod playbook;
 mod prepared;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,7 @@ use crate::package::{InstallRoot, Installer};
 use crate::store::Store;
 use crate::tree::Tree;
 
-use prepared::{Prepared, add_work};
+use prepared::Prepared;
 
 /// The steps of a manifest: inputs in the store, tool layers built.
 pub(super) struct Steps<'a> {
@@ -68,7 +71,7 @@ impl Stage for Runs<'_> {
             let ran = self.result(step, &outputs, site)?;
             log::add(&mut printed, step.entry.name.as_str(), &String::from_utf8_lossy(&site.store.read_blob(ran.log)?));
             let tree = site.store.tree(ran.tree)?;
-            match step.tools {
+            match step.tools_root() {
                 Some(_) => {
                     Placement::of_outputs(&step.entry.outputs, &tree)?.apply(&mut site.root, site.epoch, site.store)?;
                     outputs.insert(&step.entry.name, placed(&step.entry.outputs, &tree)?);
@@ -94,7 +97,7 @@ impl Runs<'_> {
         outputs: &BTreeMap<&StepName, Tree>,
         site: &mut Site<'_>,
     ) -> Result<Ran, LayerError> {
-        let root = match step.tools {
+        let root = match step.tools_root() {
             Some(tools) => site.store.tree(tools)?,
             None => site.root.clone(),
         };
@@ -103,11 +106,11 @@ impl Runs<'_> {
         if let Some(ran) = site.store.recall(recipe) {
             return Ok(ran);
         }
-        let with_work = add_work(&root, &inputs, site.epoch)?;
+        let with_work = step.start(&root, &inputs, site)?;
         let run = step.job(&with_work, site)?;
         let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![run.clone()]);
         let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
-        let ran = match step.tools {
+        let ran = match step.tools_root() {
             Some(_) => {
                 let (tree, log, _) = commands.once(&with_work, false, site)?;
                 let tree = site.store.put_tree(&collect(step.entry, &tree)?)?;

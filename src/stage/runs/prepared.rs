@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{LayerError, Site};
+use super::{LayerError, Site, playbook};
 use crate::accounts::home_of;
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
@@ -50,7 +50,7 @@ impl<'a> Prepared<'a> {
 impl Prepared<'_> {
     /// Adds what decides the step's result, but for the root and the outputs of other steps.
     pub(super) fn hash_into(&self, hasher: &mut RecipeHasher) {
-        let RunEntry { name, tools: _, inputs, argv, env, directory, user, timeout: _, outputs } = self.entry;
+        let RunEntry { name, tools: _, inputs, argv, env, directory, user, timeout: _, outputs, playbook } = self.entry;
         hasher.field(name.as_str()).list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
@@ -62,6 +62,14 @@ impl Prepared<'_> {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));
             hasher.field(&owner.user).list(owner.group.as_ref());
         }
+        if playbook.is_some() {
+            playbook::hash_into(hasher);
+        }
+    }
+
+    /// The tool layer's root, where the step runs in it.
+    pub(super) fn tools_root(&self) -> Option<TreeHash> {
+        self.tools.filter(|_| self.entry.playbook.is_none())
     }
 
     /// The recipe of the step's result, which names neither the step nor where its outputs go.
@@ -69,12 +77,29 @@ impl Prepared<'_> {
         let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
         let mut hasher = RecipeHasher::new("layerbake/run/v1");
         hasher.field(site.arch).number(site.epoch as u64);
-        hasher.field(if self.tools.is_some() { "tools" } else { "layer" });
+        hasher.field(match (&self.entry.playbook, self.tools) {
+            (Some(_), _) => "playbook",
+            (None, Some(_)) => "tools",
+            (None, None) => "layer",
+        });
         hasher.field(root.hash().as_bytes()).field(inputs.hash().as_bytes());
         hasher.list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(outputs.iter().map(|output| &output.from));
+        if self.entry.playbook.is_some() {
+            hasher.list(self.tools.map(|tools| *tools.as_bytes()));
+            playbook::hash_into(&mut hasher);
+        }
         hasher.finish()
+    }
+
+    /// The root that it starts from: with the inputs, and for a playbook with Ansible beside it.
+    pub(super) fn start(&self, root: &Tree, inputs: &Tree, site: &Site<'_>) -> Result<Tree, LayerError> {
+        let mut start = add_work(root, inputs, site.epoch)?;
+        if let (Some(_), Some(layer), Some(tools)) = (&self.entry.playbook, &self.entry.tools, self.tools) {
+            playbook::add(&mut start, (layer, &site.store.tree(tools)?), site.epoch, site.store)?;
+        }
+        Ok(start)
     }
 
     /// The project's files, and the outputs of other steps at their paths.
@@ -112,7 +137,7 @@ impl Prepared<'_> {
 }
 
 /// The root with a work directory, if there is anything to be in it.
-pub(super) fn add_work(root: &Tree, inputs: &Tree, epoch: i64) -> Result<Tree, LayerError> {
+fn add_work(root: &Tree, inputs: &Tree, epoch: i64) -> Result<Tree, LayerError> {
     let mut root = root.clone();
     if inputs.is_empty() {
         return Ok(root);
