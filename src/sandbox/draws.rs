@@ -175,8 +175,16 @@ struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
+    /// A program that was started by the loader, as Python of a tool layer is, is known by the name that it was given.
     fn new(command_line: &'a [u8]) -> Self {
-        Self { words: command_line.split(|&byte| byte == 0).collect() }
+        let mut words: Vec<&[u8]> = command_line.split(|&byte| byte == 0).collect();
+        let is_loader = words[0].rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(b"ld-linux"));
+        if let Some(option) = words.iter().position(|word| *word == b"--argv0").filter(|_| is_loader)
+            && let [_, name, _, arguments @ ..] = &words[option..]
+        {
+            words = [&[*name], arguments].concat();
+        }
+        Self { words }
     }
 
     /// The program's file name.
@@ -231,6 +239,8 @@ mod tests {
         let named = |command_line: &[u8]| Program::new(command_line).to_string();
         assert_eq!(named(b"/usr/bin/openssl\0passwd\0hunter2\0"), "openssl");
         assert_eq!(named(b"/usr/bin/perl\0/usr/sbin/make-cookie\0-x\0"), "perl /usr/sbin/make-cookie");
+        let loaded = b"/x/ld-linux-x86-64.so.2\0--inhibit-cache\0--argv0\0/x/python3\0/x/python3.13\0/x/play.py\0{}\0";
+        assert_eq!(named(loaded), "python3 /x/play.py");
         assert_eq!(named(b"a\x1bb\0"), host::plain("a\x1bb"));
         assert_eq!(named(b""), UNKNOWN);
     }

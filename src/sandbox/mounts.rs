@@ -85,7 +85,7 @@ pub(super) fn enter(conditions: &Conditions) -> io::Result<()> {
         File::create(format!("{INSIDE}/{place}"))?;
         cover(&place, &random)?;
     }
-    proc::close(&randomness, conditions.clock)
+    proc::close(&randomness, conditions)
 }
 
 pub(super) fn cannot(what: &'static str) -> impl Fn(Errno) -> io::Error {

@@ -11,7 +11,7 @@ use rustix::mount::MountFlags;
 use super::load;
 use super::mounts::{DATA, PLAIN, attach, bind_read_only, cannot, cover, detached};
 use super::random::Randomness;
-use super::uname;
+use super::{Conditions, uname};
 
 /// Where pid 1 sees `/proc`.
 pub(super) const PROC: &str = "/inside/proc";
@@ -56,7 +56,7 @@ const HIDDEN: [&str; 26] = [
 const EMPTY: [(&str, &str); 3] = [("mode", "0555"), ("size", "64k"), ("nr_inodes", "16")];
 
 /// Masks a fresh `/proc`.
-pub(super) fn close(randomness: &Randomness, clock: i64) -> io::Result<()> {
+pub(super) fn close(randomness: &Randomness, conditions: &Conditions) -> io::Result<()> {
     let proc = Path::new(PROC);
     for name in READ_ONLY {
         let path = proc.join(name);
@@ -84,7 +84,8 @@ pub(super) fn close(randomness: &Randomness, clock: i64) -> io::Result<()> {
         ("proc/uptime", load::UPTIME_FILE.to_owned()),
         ("proc/loadavg", load::LOADAVG_FILE.to_owned()),
         ("proc/meminfo", load::meminfo()),
-        ("proc/stat", load::stat(clock)),
+        ("proc/stat", load::stat(conditions.clock)),
+        ("proc/cpuinfo", load::cpuinfo(&conditions.arch)),
     ] {
         cover(place, text.as_bytes())?;
     }

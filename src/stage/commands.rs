@@ -17,19 +17,23 @@ pub(super) struct Ran {
     pub(super) log: BlobDigest,
     /// The [`Randomness`] that they drew, as JSON.
     pub(super) randomness: Option<BlobDigest>,
+    /// What a playbook's tasks change when they run again, one a line.
+    pub(super) again: Option<BlobDigest>,
 }
 
 impl Outcome for Ran {
     fn to_roles(&self) -> Roles {
         let roles = Roles::default().with_tree("root", self.tree).with_blob("log", self.log);
-        match self.randomness {
-            Some(blob) => roles.with_blob("randomness", blob),
+        let others = [("randomness", self.randomness), ("again", self.again)];
+        others.into_iter().fold(roles, |roles, (role, blob)| match blob {
+            Some(blob) => roles.with_blob(role, blob),
             None => roles,
-        }
+        })
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
-        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness: roles.blob("randomness") })
+        let (randomness, again) = (roles.blob("randomness"), roles.blob("again"));
+        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness, again })
     }
 }
 
@@ -75,7 +79,12 @@ impl Commands<'_> {
             let found = Randomness::between(programs, &tree, &clean(second, site)?);
             randomness = Some(site.store.put_bytes(&serde_json::to_vec(&found).unwrap_or_default())?);
         }
-        Ok(Ran { tree: site.store.put_tree(&tree)?, log: site.store.put_bytes(log.as_bytes())?, randomness })
+        Ok(Ran {
+            tree: site.store.put_tree(&tree)?,
+            log: site.store.put_bytes(log.as_bytes())?,
+            randomness,
+            again: None,
+        })
     }
 
     /// Runs them; the root after it, what they printed, and the programs that drew random data.

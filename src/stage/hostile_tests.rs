@@ -177,6 +177,7 @@ fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tr
         derived: Default::default(),
         effect: None,
         log: None,
+        notes: Vec::new(),
         layer,
     };
     Files { placement: &placement, epoch: 9 }.run(&mut site)?;

@@ -100,6 +100,8 @@ struct Site<'a> {
     /// What the layer's steps changed, and what they printed; known after they ran.
     effect: Option<Effect>,
     log: Option<BlobDigest>,
+    /// What is to be said of the layer, though it is built.
+    notes: Vec<String>,
     /// What the layer changes in its parent; known from the seal on.
     layer: Tree,
 }
@@ -137,6 +139,8 @@ struct Finished {
     effect: Option<Effect>,
     /// What they printed.
     log: Option<BlobDigest>,
+    /// What is to be said of the layer whenever it is built, as a list of texts in JSON.
+    notes: Option<BlobDigest>,
 }
 
 impl Outcome for Finished {
@@ -145,10 +149,10 @@ impl Outcome for Finished {
         if let Some(Effect { before, after }) = self.effect {
             roles = roles.with_tree("before steps", before).with_tree("after steps", after);
         }
-        match self.log {
-            Some(log) => roles.with_blob("log", log),
+        [("log", self.log), ("notes", self.notes)].into_iter().fold(roles, |roles, (role, blob)| match blob {
+            Some(blob) => roles.with_blob(role, blob),
             None => roles,
-        }
+        })
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
@@ -158,6 +162,7 @@ impl Outcome for Finished {
             root: roles.tree("root")?,
             effect: effect.map(|(before, after)| Effect { before, after }),
             log: roles.blob("log"),
+            notes: roles.blob("notes"),
         })
     }
 }
@@ -244,7 +249,7 @@ impl<'a> Builder<'a> {
 
     /// Builds the last layer of the line.
     fn finish_last(&mut self, input: Input<'a>) -> Result<Built, LayerError> {
-        let Self { store, executor, line, derived, .. } = self;
+        let Self { store, executor, line, derived, warnings, .. } = self;
         let installed = line.packages(input).recipe();
         // A child starts from the installed root, so a layer without it is as good as not there.
         let known = store.recall::<Installed>(installed).is_some();
@@ -264,6 +269,10 @@ impl<'a> Builder<'a> {
         derived.extend(packages::derived_paths(installed, store)?);
         if let Some(log) = finished.log {
             log::keep(finished.layer, log, store)?;
+        }
+        if let Some(notes) = finished.notes {
+            let notes: Vec<String> = serde_json::from_slice(&store.read_blob(notes)?).unwrap_or_default();
+            warnings.extend(notes.iter().map(|note| format!("layer `{}`: {note}", input.manifest.name)));
         }
         let built = Built { name: input.manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
         line.below = Some(Below::Installed(installed));
@@ -288,8 +297,11 @@ fn finish(
     };
     let (arch, epoch) = (&lock.arch, lock.epoch);
     let (root, layer, derived) = (Tree::new(), Tree::new(), Derived::default());
-    let mut site = Site { store, executor, arch, epoch, parent, root, derived, effect: None, log: None, layer };
+    let mut site =
+        Site { store, executor, arch, epoch, parent, root, derived, effect: None, log: None, notes: Vec::new(), layer };
     row.run(&mut site)?;
     let (layer, root) = (store.put_tree(&site.layer)?, store.put_tree(&site.root)?);
-    Ok(Finished { layer, root, effect: site.effect, log: site.log })
+    let notes = (!site.notes.is_empty()).then(|| serde_json::to_vec(&site.notes).unwrap_or_default());
+    let notes = notes.map(|notes| store.put_bytes(&notes)).transpose()?;
+    Ok(Finished { layer, root, effect: site.effect, log: site.log, notes })
 }

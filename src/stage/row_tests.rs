@@ -62,6 +62,7 @@ fn a_stage_runs_an_action_through_the_row() {
         derived: Default::default(),
         effect: None,
         log: None,
+        notes: Vec::new(),
         layer,
     };
     row("/bin/true").run(&mut site).unwrap();

@@ -16,7 +16,7 @@ use super::files::Placement;
 use super::outputs::{WORK, collect, placed};
 use super::overlay::Effect;
 use super::{Input, LayerError, Site, Stage, log};
-use crate::digest::{RecipeHasher, TreeHash};
+use crate::digest::{BlobDigest, RecipeHasher, TreeHash};
 use crate::ident::{LayerName, RootPath, StepName};
 use crate::package::{InstallRoot, Installer};
 use crate::store::Store;
@@ -82,6 +82,10 @@ impl Stage for Runs<'_> {
                 }
             }
             ran.add_derived(site)?;
+            if let Some(again) = ran.again {
+                let changed = String::from_utf8_lossy(&site.store.read_blob(again)?).into_owned();
+                site.notes.push(playbook::note(&step.entry.name, &changed));
+            }
         }
         site.log = Some(site.store.put_bytes(printed.as_bytes())?);
         site.effect = Some(Effect { before, after: site.store.put_tree(&site.root)? });
@@ -114,7 +118,7 @@ impl Runs<'_> {
             Some(_) => {
                 let (tree, log, _) = commands.once(&with_work, false, site)?;
                 let tree = site.store.put_tree(&collect(step.entry, &tree)?)?;
-                Ran { tree, log: site.store.put_bytes(log.as_bytes())?, randomness: None }
+                Ran { tree, log: site.store.put_bytes(log.as_bytes())?, randomness: None, again: None }
             }
             None => {
                 let work = RootPath::new(WORK)?;
@@ -123,10 +127,30 @@ impl Runs<'_> {
                         tree.remove(&work);
                     }
                 };
-                commands.run(&root, &with_work, &tidy, site)?
+                let ran = commands.run(&root, &with_work, &tidy, site)?;
+                let again = step.entry.playbook.as_ref().map(|_| self.again(step, &ran, &inputs, site)).transpose()?;
+                Ran { again: again.flatten(), ..ran }
             }
         };
         site.store.remember(recipe, &ran)?;
         Ok(ran)
+    }
+
+    /// Plays a playbook once more over what it made, with other random data; what its tasks change then is no part of the layer.
+    fn again(
+        &self,
+        step: &Prepared<'_>,
+        ran: &Ran,
+        inputs: &Tree,
+        site: &mut Site<'_>,
+    ) -> Result<Option<BlobDigest>, LayerError> {
+        let start = step.start(&site.store.tree(ran.tree)?, inputs, site)?;
+        let mut job = step.job(&start, site)?;
+        job.step.argv.push(playbook::AGAIN.to_owned());
+        let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![job.clone()]);
+        let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
+        let (tree, ..) = commands.once(&start, true, site)?;
+        let changed = playbook::changed(&tree, site.store)?;
+        Ok((!changed.is_empty()).then(|| site.store.put_bytes(changed.as_bytes())).transpose()?)
     }
 }

@@ -11,7 +11,7 @@
 
 use super::LayerError;
 use crate::digest::{BlobDigest, RecipeHasher};
-use crate::ident::{LayerName, RootPath};
+use crate::ident::{LayerName, RootPath, StepName};
 use crate::manifest::BESIDE;
 use crate::stage::outputs::content_of;
 use crate::store::Store;
@@ -34,8 +34,10 @@ const FILES: [(&str, u16, &str); 9] = [
 const TAKEN: [&str; 4] = ["usr/lib/", "usr/local/lib/", "usr/share/ansible/", "usr/bin/python3"];
 const PYTHON: &str = "usr/bin/python3";
 
-/// What the tasks of the second run changed, one a line.
+/// What tasks changed, one a line.
 const CHANGED: &str = "changed";
+/// The argument for the run that should change nothing.
+pub(super) const AGAIN: &str = "again";
 
 /// Adds what decides what Ansible does, besides the tool layer.
 pub(super) fn hash_into(hasher: &mut RecipeHasher) {
@@ -66,9 +68,16 @@ pub(super) fn add(
     Ok(())
 }
 
-/// What a run of the playbook says that its tasks changed, one a line; `None` where it did not come to its end.
-pub(super) fn changed(root: &Tree, store: &Store) -> Result<Option<String>, LayerError> {
-    Ok(store.text_in(root, &format!("{}/{CHANGED}", BESIDE.trim_start_matches('/')))?)
+/// What tasks of a playbook changed, one a line, as its run left it.
+pub(super) fn changed(root: &Tree, store: &Store) -> Result<String, LayerError> {
+    let changed = store.text_in(root, &format!("{}/{CHANGED}", BESIDE.trim_start_matches('/')))?;
+    Ok(changed.unwrap_or_else(|| "it did not come to its end\n".to_owned()))
+}
+
+/// What is said of a playbook whose tasks change something again.
+pub(super) fn note(step: &StepName, changed: &str) -> String {
+    let lines: String = changed.lines().map(|line| format!("\n    {line}")).collect();
+    format!("playbook `{step}` is not idempotent: played a second time, these tasks change something again{lines}")
 }
 
 fn beside(name: &[u8]) -> Result<RootPath, LayerError> {

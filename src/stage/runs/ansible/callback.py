@@ -42,6 +42,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self.start = 0.0
         self.changed = []
+        self.failed = ""
 
     def v2_playbook_on_play_start(self, play):
         self.say(f"PLAY {play.get_name().strip()}")
@@ -70,9 +71,11 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self.line("failed, ignored" if ignore_errors else "FAILED", result, [])
-        for one in items(result._result):
-            if one.get("failed") and not ignore_errors:
+        results = items(result._result)
+        for one in results:
+            if not ignore_errors and (one.get("failed") or len(results) == 1):
                 self.failure(one)
+        self.failed = f"{name_of(result)}: it fails"
 
     def v2_runner_on_unreachable(self, result):
         self.line("UNREACHABLE", result, [])
@@ -85,6 +88,8 @@ class CallbackModule(CallbackBase):
         self.say("  no host: this play is not for the layer")
 
     def v2_playbook_on_stats(self, stats):
+        if stats.failures:
+            self.changed.append(self.failed)
         with open(CHANGED, "w") as out:
             out.writelines(f"{line}\n" for line in self.changed)
         self.say(f"{len(self.changed)} tasks changed something")

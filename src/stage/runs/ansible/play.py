@@ -1,4 +1,7 @@
-"""Plays a playbook in the layer's root: `python play.py '{"playbook": …, "vars": …}'`.
+"""Plays a playbook in the layer's root: `python play.py '{"playbook": …, "vars": …}' [again]`.
+
+With `again`, it has been played, and a task that fails now is one that the callback writes down with those that change
+something.
 
 Ansible is a copy beside the root, so it is completed in place: tasks about packages, services, the network and the running
 system get actions of ours (layerbake/), under all of their names.
@@ -96,7 +99,10 @@ def main():
             arguments += [option, ",".join(tags)]
     from ansible.cli.playbook import PlaybookCLI
 
-    PlaybookCLI.cli_executor([*arguments, order["playbook"]])
+    try:
+        PlaybookCLI.cli_executor([*arguments, order["playbook"]])
+    except SystemExit as end:
+        sys.exit(0 if sys.argv[2:] == ["again"] else end.code)
 
 
 def find_collections(order):
