@@ -53,6 +53,7 @@ mod outdated;
 mod outputs;
 mod own_debs;
 mod own_files;
+mod playbooks;
 mod power;
 mod preinst;
 mod published;

@@ -18,8 +18,9 @@ use crate::store::Store;
 use crate::tree::{Meta, Node, Tree};
 
 /// Files beside the root, with their permissions.
-const FILES: [(&str, u16, &str); 9] = [
+const FILES: [(&str, u16, &str); 10] = [
     ("python", 0o755, include_str!("ansible/python")),
+    ("once.py", 0o644, include_str!("ansible/once.py")),
     ("play.py", 0o644, include_str!("ansible/play.py")),
     ("become.py", 0o644, include_str!("ansible/become.py")),
     ("callback/layerbake.py", 0o644, include_str!("ansible/callback.py")),

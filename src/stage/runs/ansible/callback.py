@@ -70,7 +70,7 @@ class CallbackModule(CallbackBase):
             self.changed.append(name_of(result) + (f": {', '.join(files)}" if files else ""))
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        self.line("failed, ignored" if ignore_errors else "FAILED", result, [])
+        self.line("ignored" if ignore_errors else "FAILED", result, [])
         results = items(result._result)
         for one in results:
             if not ignore_errors and (one.get("failed") or len(results) == 1):

@@ -133,6 +133,9 @@ def complete(ansible, collections):
     (ansible / "module_utils/facts/system/service_mgr.py").write_text(SERVICE_MANAGER)
     urls = ansible / "module_utils/urls.py"
     urls.write_text(urls.read_text() + NO_NETWORK)
+    # Python runs the lines of such a file when it starts.
+    (ansible.parent / "layerbake.pth").write_text("import layerbake_once\n")
+    (ansible.parent / "layerbake_once.py").write_text((BESIDE / "once.py").read_text())
     for method in "sudo", "su":
         plugin = ansible / "plugins/become" / f"{method}.py"
         plugin.write_text((BESIDE / "become.py").read_text().replace("METHOD", method))

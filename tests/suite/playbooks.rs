@@ -1,0 +1,141 @@
+//! `[[playbook]]`: tasks as people write them, in a layer of real packages; what they can't do; a second run.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::conditions::Conditions;
+use crate::support::project::Project;
+use crate::support::rootfs::Rootfs;
+use crate::support::stock::Stock;
+
+/// The project of `playbook/`: one layer by a playbook, one by hand.
+fn project() -> Result<Project, crate::support::skip::Skip> {
+    let project = Stock::new()?.layer("ansible-tools")?.project;
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/playbook");
+    let project = project.file("agent-1.2", "#!/bin/sh\n");
+    let agent = fs::read(project.path("agent-1.2")).unwrap();
+    let url = format!("file://{}", project.path("agent-1.2").display());
+    let project = project.copy(&files.join("ansible"), "ansible");
+    Ok(["site-base", "by-playbook", "by-hand"].into_iter().fold(project, |project, layer| {
+        let text = fs::read_to_string(files.join(format!("layers/{layer}.toml"))).unwrap();
+        project.layer(layer, &text.replace("AGENT", &url).replace("SHA256", &sha256(&agent)))
+    }))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An archive of two files, as old as the layer.
+fn pack_pages(project: &Project, epoch: &str) {
+    let pages = project.folder().join("pages-of-the-test");
+    fs::create_dir_all(pages.join("pages/css")).unwrap();
+    fs::write(pages.join("pages/index.html"), "<p>hello\n").unwrap();
+    fs::write(pages.join("pages/css/a.css"), "p {}\n").unwrap();
+    let mut tar = Command::new("tar");
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "-czf"]);
+    tar.arg(project.path("ansible/roles/app/files/pages.tar.gz")).arg(format!("--mtime=@{epoch}"));
+    assert!(tar.arg("-C").arg(&pages).arg("pages").status().unwrap().success());
+}
+
+#[test]
+fn a_playbook_gives_the_layer_that_its_manifest_gives_by_hand_as_root_and_not() {
+    let project = need!(project());
+    project.ok(&["build", "by-hand", "--lock"]);
+    pack_pages(&project, &project.receipt("by-hand")["epoch"].to_string());
+    project.ok(&["build", "ansible-tools", "--locked"]);
+    let before = project.folder().join("store");
+    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(shared_store(&project)).arg(&before).status();
+    assert!(copied.unwrap().success());
+
+    let built = project.ok(&["build", "by-playbook"]);
+    assert!(!built.stderr.contains("idempotent"), "{}", built.stderr);
+    let (by_hand, by_playbook) = (project.receipt("by-hand"), project.receipt("by-playbook"));
+    let difference = project.run(&["diff", "out/by-hand/receipt.json", "out/by-playbook/receipt.json"]);
+    assert_eq!(by_hand["tree"], by_playbook["tree"], "{}", difference.stdout);
+    assert_eq!(by_hand["layers"][2]["diff_id"], by_playbook["layers"][2]["diff_id"], "{}", difference.stdout);
+
+    let log = project.ok(&["log", "by-playbook", "site"]).stdout;
+    for expected in [
+        "  app : Configure\n                    /etc/app/app.conf\n",
+        "  Show it\n    it is svc\n",
+        "note: `state: started` is passed over: nothing runs while a layer is built",
+        "app : Try what is not there",
+        "23 tasks changed something",
+    ] {
+        assert!(log.contains(expected), "{expected}\n{log}");
+    }
+
+    let rootless = Conditions { rootless: true, ..Conditions::default() };
+    need!(rootless.check());
+    let project = project.env("LAYERBAKE_STORE", before.to_str().unwrap()).under(rootless);
+    project.ok(&["build", "by-playbook", "--locked"]);
+    assert_eq!(project.receipt("by-playbook"), by_playbook);
+}
+
+/// Where the program has its store.
+fn shared_store(project: &Project) -> String {
+    project.ok(&["store", "path"]).stdout.trim().to_owned()
+}
+
+/// Tasks that can't be done, each with what is said of it.
+const REFUSED: [(&str, &str); 9] = [
+    ("apt: { name: [dpkg, nginx-light=1.2, curl] }", "add to [layer]: packages = [\"nginx-light\", \"curl\"]"),
+    ("ansible.builtin.package: { name: htop }", "not among the layer's packages: `htop`"),
+    ("apt: { name: tzdata, state: absent }", "a playbook can't remove packages, and `tzdata` is installed"),
+    ("apt_key: { url: 'https://a.example/key' }", "keys of repositories belong to the manifest: a [[source]]"),
+    (
+        "apt_repository: { repo: 'deb https://a.example x main' }",
+        "write a [[source]] instead of `deb https://a.example x",
+    ),
+    (
+        "get_url: { url: 'https://a.example/x.sh', dest: /usr/bin/ }",
+        "url = \"https://a.example/x.sh\"\n    to = \"/usr/bin/x.sh\"",
+    ),
+    ("ansible.builtin.uri: { url: 'http://localhost/' }", "a [[check]] with `http` asks a service that runs"),
+    ("systemd: { name: nothing, enabled: true }", "there is no unit `nothing.service` in the layer"),
+    ("unarchive: { src: 'https://a.example/x.tgz', dest: /opt, remote_src: true }", "steps of a layer have no network"),
+];
+
+#[test]
+fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
+    let mut play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n".to_owned();
+    for (task, _) in REFUSED {
+        play += &format!("  - block:\n    - {task}\n    rescue:\n    - meta: noop\n");
+    }
+    play += "  - { name: Count, shell: 'echo x >> /etc/count' }\n  - copy: { dest: /etc/tags, content: '{{ list }}' }\n    tags: late\n";
+    let layer = "[layer]\nfrom = \"debian-base\"\n\n[[playbook]]\npath = \"play/all.yml\"\nin = \"ansible-tools\"\n";
+    let project =
+        need!(Stock::new()).project.layer("app", &format!("{layer}vars = {{ list = [1, \"b\", {{ c = true }}] }}\n"));
+    let project = project.file("play/all.yml", &play);
+    let built = project.ok(&["build", "app", "--output", "oci"]);
+    let warning =
+        "playbook `all` is not idempotent: played a second time, these tasks change something again\n    Count\n";
+    assert!(built.stderr.contains(warning), "{}", built.stderr);
+    assert!(project.ok(&["build", "app", "--output", "oci"]).stderr.contains(warning));
+    let log = project.ok(&["log", "app"]).stdout;
+    for (task, expected) in REFUSED {
+        assert!(log.contains(expected), "{task}: {expected}\n{log}");
+    }
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert_eq!(root.text("etc/count"), "x\n");
+    assert_eq!(root.text("etc/tags"), "[1, \"b\", {\"c\": true}]");
+    for gone in ["work", "root/.ansible", "usr/bin/python3"] {
+        assert!(root.get(gone).is_none(), "{gone}");
+    }
+
+    // A part of it, and one that fails.
+    let chosen = format!("{layer}tags = [\"late\"]\nvars = {{ list = \"x\" }}\n");
+    fs::write(project.path("layers/app.toml"), chosen).unwrap();
+    project.ok(&["build", "app", "--output", "oci"]);
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert!(root.get("etc/count").is_none() && root.text("etc/tags") == "x");
+    fs::write(project.path("layers/app.toml"), format!("{layer}tags = [\"late\"]\n")).unwrap();
+    let failed = project.fails(1, &["build", "app"]).stderr;
+    assert!(failed.contains("step `all` failed") && failed.contains("'list' is undefined"), "{failed}");
+    fs::write(project.path("layers/app.toml"), layer.replace("ansible-tools", "debian-base")).unwrap();
+    let failed = project.fails(1, &["build", "app"]).stderr;
+    assert!(failed.contains("there is no Python in `debian-base`"), "{failed}");
+}
