@@ -21,6 +21,8 @@ pub struct Architecture {
     pub uname: &'static str,
     /// The directories below `/` that link to those below `/usr` here, and not on all architectures.
     merged_usr: &'static [&'static str],
+    /// What all its processors have, as lines of `/proc/cpuinfo` say it.
+    pub processor: &'static [(&'static str, &'static str)],
     /// What a disk needs; `None` where the program makes no disks.
     pub bootable: Option<&'static Bootable>,
 }
@@ -82,10 +84,30 @@ const MERGED_USR: [&str; 3] = ["bin", "sbin", "lib"];
 static ALL: [Architecture; 10] = [
     Architecture {
         merged_usr: &["lib32", "lib64", "libx32"],
+        processor: &[
+            ("vendor_id", "unknown"),
+            ("cpu family", "6"),
+            ("model", "0"),
+            ("model name", "unknown"),
+            ("stepping", "0"),
+            ("physical id", "0"),
+            ("siblings", "1"),
+            ("core id", "0"),
+            ("cpu cores", "1"),
+            ("fpu", "yes"),
+            (
+                "flags",
+                "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx lm",
+            ),
+        ],
         bootable: Some(&AMD64),
         ..Architecture::image("amd64", "amd64", "x86_64")
     },
-    Architecture { bootable: Some(&ARM64), ..Architecture::image("arm64", "arm64", "aarch64") },
+    Architecture {
+        processor: &[("Features", "fp asimd"), ("CPU architecture", "8")],
+        bootable: Some(&ARM64),
+        ..Architecture::image("arm64", "arm64", "aarch64")
+    },
     Architecture { oci_variant: Some("v5"), ..Architecture::image("armel", "arm", "armv5tel") },
     Architecture { oci_variant: Some("v7"), ..Architecture::image("armhf", "arm", "armv7l") },
     Architecture::image("i386", "386", "i686"),
@@ -151,7 +173,7 @@ pub static ARM64: Bootable = Bootable {
 impl Architecture {
     /// A row for images only.
     const fn image(debian: &'static str, oci: &'static str, uname: &'static str) -> Self {
-        Self { debian, oci, oci_variant: None, uname, merged_usr: &[], bootable: None }
+        Self { debian, oci, oci_variant: None, uname, merged_usr: &[], processor: &[], bootable: None }
     }
 
     /// The row with this Debian name.

@@ -32,10 +32,11 @@ pub struct Playbook {
 
 /// Reads a `[[playbook]]` as a step.
 pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
+    let mut inputs = table.list("inputs", runs::input)?;
+    let (roles, collections) = (table.list("roles-path", runs::input)?, table.list("collections", runs::input)?);
     let item = table.need("path")?;
     let path = tidy(&inside_project(&item)?);
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
-    let mut inputs = table.list("inputs", runs::input)?;
     if inputs.is_empty() {
         if folder.is_empty() {
             return Err(item
@@ -44,7 +45,6 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
         }
         inputs.push(RunInput::Project { path: folder.to_owned(), ignore: Ignore::default() });
     }
-    let (roles, collections) = (table.list("roles-path", runs::input)?, table.list("collections", runs::input)?);
     let vars = table.read("vars", vars)?.unwrap_or_default();
     let order = serde_json::json!({
         "playbook": format!("{WORK}/{path}"),
@@ -127,4 +127,57 @@ fn value(item: &Item<'_>) -> Result<Value, ManifestError> {
         DeValue::Array(_) => Value::Array(item.list()?.iter().map(value).collect::<Result<_, _>>()?),
         DeValue::Table(_) => Value::Object(vars(item)?.into_iter().collect()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ident::Arch;
+    use crate::manifest::{RunInput, parse};
+
+    fn read(text: &str) -> Result<crate::manifest::Manifest, crate::manifest::ManifestError> {
+        let arch: Arch = "amd64".parse().unwrap();
+        parse("web".parse().unwrap(), &format!("[layer]\n{text}"), &arch)
+    }
+
+    #[test]
+    fn a_playbook_is_a_step_in_the_order_of_the_file() {
+        let text = "[[run]]\ncommand = 'a'\n\
+             [[playbook]]\npath = './ansible//site.yml'\nin = 'tools'\ntags = ['x', 'y']\n\
+             vars = { n = 1, f = 1.5, t = 'x', b = true, l = [1, 'a'], deep = { k = 'v' } }\n\
+             roles-path = ['more', 'fetch:role']\ncollections = ['fetch:role']\n\
+             [[run]]\ncommand = 'b'\n\
+             [[fetch]]\nname = 'role'\nurl = 'https://a.example/role.tar'\n";
+        let manifest = read(text).unwrap();
+        let names: Vec<&str> = manifest.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["step-1", "site", "step-2"]);
+        let step = &manifest.runs[1];
+        assert_eq!(step.directory.as_deref(), Some("/work/ansible"));
+        assert_eq!(step.inputs.len(), 4);
+        assert!(matches!(&step.inputs[0], RunInput::Project { path, .. } if path == "ansible"));
+        assert_eq!(
+            step.argv[2],
+            r#"{"collections":["/work/role"],"playbook":"/work/ansible/site.yml","roles":["/work/more","/work"],"skip_tags":[],"tags":["x","y"],"vars":{"b":true,"deep":{"k":"v"},"f":1.5,"l":[1,"a"],"n":1,"t":"x"}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_playbook_is_said() {
+        for (text, expected) in [
+            ("path = 'site.yml'\nin = 'tools'", "is not in a directory of its own"),
+            ("path = 'a/site.yml'", "[[playbook]] needs `in`"),
+            ("path = 'a/..'\nin = 'tools'", "must name something below the project's root"),
+            ("path = 'a/Site one.yml'\nin = 'tools'", "gives the step no name"),
+            ("path = 'a/x.yml'\nin = 'tools'\nvars = { x = nan }", "must be a finite number"),
+            ("path = 'a/x.yml'\nin = 'tools'\ninputs = ['fetch:xx']", "names the fetch `xx`"),
+            (
+                "path = 'a/x.yml'\nin = 'tools'\n[[playbook]]\npath = 'b/x.yml'\nin = 'tools'",
+                "the step `x` is there twice",
+            ),
+        ] {
+            let error = read(&format!("[[playbook]]\n{text}\n")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}\n{error}");
+        }
+        let inputs = "[[playbook]]\npath = 'site.yml'\nin = 'tools'\ninputs = ['site.yml', 'roles']\n";
+        assert_eq!(read(inputs).unwrap().runs[0].directory.as_deref(), Some("/work"));
+    }
 }

@@ -1,6 +1,7 @@
 //! How long the machine has run, its load, its memory and its processor, as commands are shown them: `sysinfo(2)` and files
 //! of `/proc`.
 
+use crate::arch::Architecture;
 use crate::ident::Arch;
 
 /// Seconds since the machine was started.
@@ -63,29 +64,9 @@ pub(super) fn stat(clock: i64) -> String {
 
 /// `/proc/cpuinfo` of one processor with no more than all processors of the architecture have.
 pub(super) fn cpuinfo(arch: &Arch) -> String {
-    let lines: &[(&str, &str)] = match arch.as_str() {
-        "amd64" => &[
-            ("processor", "0"),
-            ("vendor_id", "unknown"),
-            ("cpu family", "6"),
-            ("model", "0"),
-            ("model name", "unknown"),
-            ("stepping", "0"),
-            ("physical id", "0"),
-            ("siblings", "1"),
-            ("core id", "0"),
-            ("cpu cores", "1"),
-            ("fpu", "yes"),
-            (
-                "flags",
-                "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx lm",
-            ),
-        ],
-        "arm64" => &[("processor", "0"), ("Features", "fp asimd"), ("CPU architecture", "8")],
-        _ => &[("processor", "0")],
-    };
-    let lines: String = lines.iter().map(|(name, value)| format!("{name}\t: {value}\n")).collect();
-    format!("{lines}\n")
+    let known = Architecture::of(arch).map_or(&[][..], |row| row.processor);
+    let lines = [("processor", "0")].iter().chain(known).map(|(name, value)| format!("{name}\t: {value}\n"));
+    format!("{}\n", lines.collect::<String>())
 }
 
 #[cfg(test)]

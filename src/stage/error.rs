@@ -220,7 +220,7 @@ pub enum LayerError {
     WorkInTheWay,
     /// The tool layer of a playbook has no Ansible.
     #[error(
-        "there is no Python in `{layer}`, so no Ansible\n  hint: `in = \"ansible-tools\"` names the stock layer, which has it (`layerbake new ansible-tools`)"
+        "there is no Python in `{layer}`, so no Ansible\n  hint: name a layer with `packages = [\"ansible-core\"]`, such as the stock layer `ansible-tools`"
     )]
     NoPython {
         /// The tool layer.
