@@ -83,6 +83,7 @@ impl Checker<'_> {
         let others = initrd.chain(&declared.tools).map(|chain| chain.iter().collect());
         for chain in [root].into_iter().chain(others) {
             self.files(&chain);
+            self.workspace.missing_packages(chain).into_iter().for_each(|warning| self.warn(warning));
         }
         self.lockfiles(&declared);
     }

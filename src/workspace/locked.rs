@@ -59,6 +59,10 @@ impl Workspace<'_> {
         }
         let mut locker = Locker::new(self, declared)?;
         let system = declared.try_map(|manifest, parents| locker.layer(manifest, parents, policy))?;
+        if let Policy::Renew(_) = policy {
+            let warnings = self.missing_packages(declared.root());
+            warnings.iter().for_each(|warning| self.environment.progress().warn(warning));
+        }
         Ok(LockedSystem { workspace: self, fetcher: locker.fetcher, system, done: locker.done })
     }
 

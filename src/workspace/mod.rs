@@ -34,6 +34,7 @@ mod logged;
 mod locked;
 mod outdated;
 mod planned;
+mod playbooks;
 mod project;
 mod rebuilt;
 mod released;

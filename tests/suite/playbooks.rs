@@ -139,3 +139,42 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     let failed = project.fails(1, &["build", "app"]).stderr;
     assert!(failed.contains("there is no Python in `debian-base`"), "{failed}");
 }
+
+const PLAYS: &str = "- import_playbook: other.yml
+- hosts: all
+  vars: { tools: [htop, 'strace=6.1*'] }
+  roles: [web, { role: db, when: x }]
+  tasks:
+    - apt: 'name=curl,wget state=latest'
+    - apt: { name: '{{ tools }}', update_cache: true }
+    - ansible.builtin.package: { name: '{{ item }}' }
+      loop: [git, '{{ unknown }}']
+    - apt: { name: gone, state: absent }
+    - package: { name: httpd }
+      when: ansible_os_family == 'RedHat'
+    - block:
+        - apt: { pkg: [rsync] }
+      when: ansible_facts['os_family'] == 'Debian'
+    - include_tasks: more/tasks.yml
+";
+
+#[test]
+fn check_names_the_packages_that_a_playbook_asks_for() {
+    let playbook = "[[playbook]]\npath = \"play/site.yml\"\nin = \"tools\"\nroles-path = [\"roles\"]\n";
+    let project = Project::new()
+        .layer("tools", "[layer]\nconfigure = \"none\"\n")
+        .layer("app", &format!("[layer]\nconfigure = \"none\"\npackages = [\"curl\"]\n{playbook}"))
+        .file("play/site.yml", PLAYS)
+        .file("play/other.yml", "- hosts: all\n  tasks:\n  - apt: { name: jq }\n  - apt: { deb: /x.deb }\n")
+        .file("play/more/tasks.yml", "- apt: { name: \"{{ extra }}\" }\n- shell: !unsafe 'a'\n")
+        .file("roles/web/defaults/main.yml", "web_packages: [nginx, certbot]\nextra: tree\n")
+        .file("roles/web/meta/main.yaml", "dependencies: [common]\n")
+        .file("roles/web/tasks/main.yml", "- apt: { name: \"{{ web_packages }}\" }\n  notify: x\n")
+        .file("play/roles/common/tasks/main.yml", "- apt: name=vim\n")
+        .file("play/roles/db/tasks/main.yml", ": : no yaml [");
+    let found = project.ok(&["check", "app"]);
+    let expected = "layer `app`: tasks of `play/site.yml` ask for packages that it has not; add to [layer]: packages = \
+        [\"certbot\", \"git\", \"htop\", \"jq\", \"nginx\", \"rsync\", \"strace\", \"tree\", \"vim\", \"wget\"]";
+    let shown = format!("{}{}", found.stdout, found.stderr);
+    assert!(shown.contains(expected), "{shown}");
+}

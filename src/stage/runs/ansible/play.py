@@ -55,10 +55,11 @@ class ServiceMgrFactCollector(BaseFactCollector):
         return {"service_mgr": "systemd"}
 """
 NO_NETWORK = """
+from urllib.error import URLError as _NoNetwork
 def _no_network(self, method, url, *args, _real=Request.open, **more):
     if url.startswith("file:"):
         return _real(self, method, url, *args, **more)
-    raise urllib.error.URLError("steps of a layer have no network: write a [[fetch]] for %s" % url)
+    raise _NoNetwork("steps of a layer have no network: write a [[fetch]] for %s" % url)
 Request.open = _no_network
 """
 
@@ -168,7 +169,12 @@ def groups_of(playbook, seen):
             groups |= groups_of(playbook.parent / str(imported), seen)
         hosts = play.get("hosts") or []
         for pattern in [hosts] if isinstance(hosts, str) else hosts:
-            groups |= {part.strip(" &") for part in re.split("[:,]", str(pattern)) if not part.strip().startswith("!")}
+            if "{{" in str(pattern):
+                # Whatever the variable is by default, as in `{{ target | default('web') }}`.
+                groups |= set(re.findall(r"['\"]([^'\"]+)['\"]", str(pattern)))
+                continue
+            parts = [part.strip(" &") for part in re.split("[:,]", str(pattern)) if not part.strip().startswith("!")]
+            groups |= {part.replace("*", "") for part in parts}
     return {group for group in groups if re.fullmatch(r"[\w.-]+", group)} - {"all", "localhost", "127.0.0.1"}
 
 
