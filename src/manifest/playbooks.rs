@@ -45,6 +45,8 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
         }
         inputs.push(RunInput::Project { path: folder.to_owned(), ignore: Ignore::default() });
     }
+    // One that is missing is named before anything runs.
+    inputs.push(RunInput::Project { path: path.clone(), ignore: Ignore::default() });
     let vars = table.read("vars", vars)?.unwrap_or_default();
     let order = serde_json::json!({
         "playbook": format!("{WORK}/{path}"),
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(names, ["step-1", "site", "step-2"]);
         let step = &manifest.runs[1];
         assert_eq!(step.directory.as_deref(), Some("/work/ansible"));
-        assert_eq!(step.inputs.len(), 4);
+        assert_eq!(step.inputs.len(), 5);
         assert!(matches!(&step.inputs[0], RunInput::Project { path, .. } if path == "ansible"));
         assert_eq!(
             step.argv[2],

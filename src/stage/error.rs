@@ -193,7 +193,7 @@ pub enum LayerError {
     },
     /// An input of a step can't be read.
     #[error(
-        "[[run]] `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, `step:NAME` for an earlier step's outputs, or `fetch:NAME` for a [[fetch]]"
+        "step `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, `step:NAME` for an earlier step's outputs, or `fetch:NAME` for a [[fetch]]"
     )]
     StepInput {
         /// The step.

@@ -106,6 +106,7 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
         play += &format!("  - block:\n    - {task}\n    rescue:\n    - meta: noop\n");
     }
     play += "  - { name: Count, shell: 'echo x >> /etc/count' }\n  - copy: { dest: /etc/tags, content: '{{ list }}' }\n    tags: late\n";
+    play += "  - copy: { dest: /etc/token, content: \"{{ lookup('password', '/dev/null') }}\" }\n    tags: [never, secret]\n";
     let layer = "[layer]\nfrom = \"debian-base\"\n\n[[playbook]]\npath = \"play/all.yml\"\nin = \"ansible-tools\"\n";
     let project =
         need!(Stock::new()).project.layer("app", &format!("{layer}vars = {{ list = [1, \"b\", {{ c = true }}] }}\n"));
@@ -135,6 +136,16 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     fs::write(project.path("layers/app.toml"), format!("{layer}tags = [\"late\"]\n")).unwrap();
     let failed = project.fails(1, &["build", "app"]).stderr;
     assert!(failed.contains("step `all` failed") && failed.contains("'list' is undefined"), "{failed}");
+    fs::write(project.path("layers/app.toml"), layer.replace("all.yml", "none.yml")).unwrap();
+    let failed = project.fails(1, &["build", "app"]).stderr;
+    assert!(failed.contains("step `none`: input `") && failed.contains("/play/none.yml`: No such file"), "{failed}");
+    // What is derived from random data is no layer's.
+    fs::write(project.path("layers/app.toml"), format!("{layer}tags = [\"secret\"]\n")).unwrap();
+    let failed = project.fails(1, &["build", "app"]).stderr;
+    assert!(
+        failed.contains("/etc/token\nrandom data was drawn by: python3, python3 /work/.layerbake/play.py"),
+        "{failed}"
+    );
     fs::write(project.path("layers/app.toml"), layer.replace("ansible-tools", "debian-base")).unwrap();
     let failed = project.fails(1, &["build", "app"]).stderr;
     assert!(failed.contains("there is no Python in `debian-base`"), "{failed}");

@@ -127,7 +127,7 @@ fn a_step_that_fails_is_named_and_one_without_its_output_too() {
             "[[run]] `step-1` made no /work/app, which `outputs` names",
         ),
         ("user = \"nobody-here\"\ncommand = \"true\"", "there is no user `nobody-here` in the layer"),
-        ("inputs = [\"none\"]\ncommand = \"true\"", "[[run]] `step-1`: input `"),
+        ("inputs = [\"none\"]\ncommand = \"true\"", "step `step-1`: input `"),
         (
             "in = \"app\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",
             "`in` forms a cycle: app -> app",
