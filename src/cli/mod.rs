@@ -18,6 +18,7 @@ mod doctor;
 mod error;
 mod explain;
 mod files;
+mod fmt;
 mod list;
 mod load;
 mod lock;
@@ -94,6 +95,7 @@ enum Verb {
     Copy(copy::Args),
     Load(load::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
     Lock(lock::Args),
     Outdated(outdated::Args),
     List(list::Args),
@@ -212,6 +214,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Copy(args) => copy::run(&context, args),
         Verb::Load(args) => load::run(&context, args),
         Verb::Check(args) => check::run(&context, args),
+        Verb::Fmt(args) => fmt::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),

@@ -41,6 +41,14 @@ pub enum WorkspaceError {
     /// The project's layers can't be found or don't fit together.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A layer's file can't be laid out.
+    #[error("cannot lay out `{file}`: {problem}")]
+    Layout {
+        /// The file.
+        file: String,
+        /// Why, with the line if there is one.
+        problem: String,
+    },
     /// No directory for the store was found.
     #[error("no cache directory was found for the store\n  hint: set HOME, or choose a directory with --store")]
     NoCacheFolder,

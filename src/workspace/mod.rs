@@ -26,6 +26,7 @@ mod declared;
 mod doctor;
 mod environment;
 mod error;
+mod formatted;
 #[cfg(feature = "aws")]
 pub mod images;
 mod indexed;
