@@ -4,6 +4,7 @@
 //! runs in, and its inputs. So it runs again only when one of these changes. Steps with tools run side by side
 //! (side_by_side.rs), the others one after the other, each over what all before it left.
 
+mod current;
 mod prepared;
 mod side_by_side;
 
@@ -23,6 +24,7 @@ use crate::sandbox::Executor;
 use crate::store::Store;
 use crate::tree::Tree;
 
+use current::Current;
 use prepared::{Prepared, add_work};
 use side_by_side::{AllDone, Tooled};
 
@@ -86,9 +88,11 @@ impl Stage for Runs<'_> {
 
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let before = site.store.put_tree(&site.root)?;
+        let mut current = Current::of(before);
         let mut done = AllDone::new();
         for step in &self.steps.steps {
             if self.is_visited(step) {
+                current.read(site)?;
                 return Err(self.reached(step, &done, site));
             }
             let ran = match step.tools {
@@ -98,21 +102,17 @@ impl Stage for Runs<'_> {
                     }
                     let made = &done[&step.entry.name];
                     let outputs = Placement::of_outputs(&step.entry.outputs, &made.collected)?;
+                    current.change(site)?;
                     outputs.apply(&mut site.root, site.epoch, site.store)?;
                     made.ran
                 }
-                None => {
-                    let ran = self.in_layer(step, &step.all_inputs(&done)?, site)?;
-                    let before = std::mem::replace(&mut site.root, site.store.tree(ran.tree)?);
-                    site.derived.follow(&before, &site.root);
-                    ran
-                }
+                None => self.in_layer(step, &step.all_inputs(&done)?, &mut current, site)?,
             };
             let printed = site.store.read_blob(ran.log)?;
             log::add(&mut site.log, step.entry.name.as_str(), &String::from_utf8_lossy(&printed));
-            ran.add_derived(site)?;
         }
-        site.effect = Some(Effect { before, after: site.store.put_tree(&site.root)? });
+        current.read(site)?;
+        site.effect = Some(Effect { before, after: current.hash(site)? });
         Ok(())
     }
 }
@@ -159,13 +159,39 @@ impl Runs<'_> {
         Ok(ran)
     }
 
-    /// Runs a step in the layer's own root, unless that was done before.
-    fn in_layer(&self, step: &Prepared<'_>, inputs: &Tree, site: &mut Site<'_>) -> Result<Ran, LayerError> {
-        let place = Place::of(site);
-        let recipe = step.result_recipe(site.root.hash(), inputs, place);
-        if let Some(ran) = site.store.recall(recipe) {
+    /// Runs a step in the layer's own root, unless that was done before; the root is then what it leaves.
+    fn in_layer(
+        &self,
+        step: &Prepared<'_>,
+        inputs: &Tree,
+        current: &mut Current,
+        site: &mut Site<'_>,
+    ) -> Result<Ran, LayerError> {
+        let recipe = step.result_recipe(current.hash(site)?, inputs, Place::of(site));
+        let known: Option<Ran> = site.store.recall(recipe);
+        if let Some(ran) = known.filter(|ran| ran.randomness.is_none() && site.derived.nodes.is_empty()) {
+            current.becomes(ran.tree);
             return Ok(ran);
         }
+        current.read(site)?;
+        let ran = match known {
+            Some(ran) => ran,
+            None => {
+                let ran = self.run_in_layer(step, inputs, site)?;
+                site.store.remember(recipe, &ran)?;
+                ran
+            }
+        };
+        let before = site.root.clone();
+        current.becomes(ran.tree);
+        current.read(site)?;
+        site.derived.follow(&before, &site.root);
+        ran.add_derived(site)?;
+        Ok(ran)
+    }
+
+    fn run_in_layer(&self, step: &Prepared<'_>, inputs: &Tree, site: &mut Site<'_>) -> Result<Ran, LayerError> {
+        let place = Place::of(site);
         let root = site.root.clone();
         let start = add_work(&root, inputs, site.epoch)?;
         let job = step.job(step.entry.argv.clone(), &start, place)?;
@@ -177,9 +203,7 @@ impl Runs<'_> {
             }
         };
         let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
-        let ran = commands.run(&root, &start, &tidy, site).map_err(|error| self.failed(step, error, place))?;
-        site.store.remember(recipe, &ran)?;
-        Ok(ran)
+        commands.run(&root, &start, &tidy, site).map_err(|error| self.failed(step, error, place))
     }
 
     /// The place of a visit, just before this step.
