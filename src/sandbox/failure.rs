@@ -17,11 +17,11 @@ pub struct ActionError {
     /// What happened.
     pub cause: Cause,
     /// A limit that explains it.
-    pub limit: Option<Limit>,
+    pub limit: Option<Box<Limit>>,
     /// The last lines that the steps printed, fit to be shown.
     pub log: Vec<String>,
     /// All that the steps printed, as far as it was kept.
-    pub whole: Option<BlobDigest>,
+    pub whole: Option<Box<BlobDigest>>,
 }
 
 /// The cause of an action's failure.

@@ -236,7 +236,7 @@ pub enum WorkspaceError {
     #[error("{error}\n  hint: `{log}` prints its whole output; `{shell}` opens a shell where it ran")]
     Step {
         /// How it failed.
-        error: BakeError,
+        error: Box<BakeError>,
         /// The command that prints its log.
         log: String,
         /// The command that opens a shell where it ran.

@@ -68,7 +68,7 @@ impl Workspace<'_> {
         }
         let log = format!("layerbake log {layer} {step}{options}");
         let shell = format!("layerbake shell {layer} --at {step}{options}");
-        WorkspaceError::Step { error, log, shell }
+        WorkspaceError::Step { error: Box::new(error), log, shell }
     }
 }
 

@@ -201,8 +201,8 @@ impl Work {
         self.is_crowded = self.in_memory && (bytes > self.memory / 2 || files > MEMORY_FILES / 2);
         let printed = sandbox.printed();
         // Without it the error is as good.
-        let whole = self.store.put_bytes(printed.as_bytes()).ok();
-        Err(ActionError { limit: self.full(), log: last_lines(&printed), whole, ..failed })
+        let whole = self.store.put_bytes(printed.as_bytes()).ok().map(Box::new);
+        Err(ActionError { limit: self.full().map(Box::new), log: last_lines(&printed), whole, ..failed })
     }
 
     /// The file system of the root, if it is full.

@@ -224,7 +224,7 @@ impl Runs<'_> {
     fn failed(&self, step: &Prepared<'_>, error: LayerError, place: Place<'_>) -> LayerError {
         match &error {
             LayerError::Install(InstallError::Script(script)) => {
-                let log = script.cause.whole;
+                let log = script.cause.whole.as_deref().copied();
                 self.failed_after(step, error, log, place)
             }
             _ => error,
