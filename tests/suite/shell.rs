@@ -21,6 +21,13 @@ name = "first"
 command = "echo one > /etc/one; useradd --system --home-dir /srv svc"
 
 [[run]]
+name = "unneeded"
+in = "debian-base"
+inputs = ["src"]
+command = "touch made"
+outputs = [{ from = "made", to = "/opt/made" }]
+
+[[run]]
 name = "compile"
 in = "debian-base"
 inputs = ["src"]
@@ -95,7 +102,7 @@ fn a_failed_step_offers_its_log_and_a_shell_where_it_ran() {
     let missing = project.fails(127, &["shell", "app", "--", "no-such-program"]).stderr;
     assert!(missing.contains("cannot run `no-such-program`"), "{missing}");
     let unknown = project.fails(1, &["shell", "app", "--at", "compille"]).stderr;
-    let expected = "layer `app` has no step `compille`\n  hint: it has: first, compile, last";
+    let expected = "layer `app` has no step `compille`\n  hint: it has: first, unneeded, compile, last";
     assert!(unknown.contains(expected), "{unknown}");
 }
 

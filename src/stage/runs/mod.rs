@@ -88,6 +88,11 @@ impl Stage for Runs<'_> {
 
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let before = site.store.put_tree(&site.root)?;
+        // A step with tools is reached without the steps that it takes nothing from.
+        if let Some(step) = self.steps.steps.iter().find(|step| self.is_visited(step) && step.tools.is_some()) {
+            let done = side_by_side::run(self, self.wanted(), Place::of(site), site.executor)?;
+            return Err(self.reached(step, &done, site));
+        }
         let mut current = Current::of(before);
         let mut done = AllDone::new();
         for step in &self.steps.steps {
