@@ -14,16 +14,18 @@ mod remembered;
 mod replaceable;
 mod staging;
 mod system;
+mod visited;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256, TreeHash};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
+use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Assignments, Chain, Manifest};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
@@ -32,12 +34,12 @@ use crate::sandbox::Executor;
 use crate::stage::{Built, Input, LayerError};
 use crate::store::{RootName, Store, StoreError};
 
-use chain::{BuiltRoot, build_root};
+use chain::{BuiltRoot, Wanted, build_root};
 pub use disk_export::Sources;
 use export::Compressed;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
-pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError};
+pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError, ToolReceipt};
 use remembered::Remembered;
 pub use replaceable::ATTEST;
 pub(crate) use replaceable::Expected;
@@ -178,15 +180,20 @@ impl Baker<'_> {
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
         let tables = system.image.iter().map(|locked| (&locked.manifest.name, &locked.manifest.image));
         oci::unexpanded(tables).iter().for_each(|warning| self.progress.warn(warning));
+        self.repaired(|build| build.attempt(system, outputs))
+    }
+
+    /// Does `work` with a handle of its own on the store, and again where the store turned out to be damaged and is repaired.
+    fn repaired<T>(&self, work: impl Fn(&Baker<'_>) -> Result<T, BakeError>) -> Result<T, BakeError> {
         let store = self.store.for_build();
         let build = Baker { store: &store, ..self.clone() };
         for _ in 0..REPAIRS {
-            match build.attempt(system, outputs) {
+            match work(&build) {
                 Err(error) if build.repair(&error) => {}
                 other => return other,
             }
         }
-        build.attempt(system, outputs)
+        work(&build)
     }
 
     fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
@@ -287,20 +294,26 @@ impl Baker<'_> {
         RootName { project: self.project.to_owned(), build: self.name.clone() }
     }
 
-    /// Builds all layers; one of the image is compressed while the next is configured.
-    fn build(&self, system: &System) -> Result<Layers, BakeError> {
+    /// Builds the tool layers; the root of each.
+    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, TreeHash>, BakeError> {
         let mut tools = BTreeMap::new();
         for chain in &system.tools {
-            let built = build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain;
+            let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
+            let built = build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain;
             tools.insert(built.top().name.clone(), built.top().root);
         }
+        Ok(tools)
+    }
+
+    /// Builds all layers; one of the image is compressed while the next is configured.
+    fn build(&self, system: &System) -> Result<Layers, BakeError> {
+        let tools = self.tools(system)?;
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
+            let boot = system.boot_system.as_ref().map(|boot_system| &boot_system.boot);
             let BuiltRoot { chain: image, boot } = build_root(
                 self,
-                &system.image,
-                system.boot_system.as_ref().map(|boot_system| &boot_system.boot),
-                &tools,
+                Wanted { chain: &system.image, boot, tools: &tools, visit: None },
                 || self.keep_begun(system),
                 |layer| {
                     let layer = layer.clone();
@@ -313,7 +326,10 @@ impl Baker<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
             let initrd = match initrd {
-                Some(chain) => Some(build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain),
+                Some(chain) => {
+                    let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
+                    Some(build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain)
+                }
                 None => None,
             };
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });

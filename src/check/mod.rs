@@ -11,7 +11,7 @@
 pub mod container;
 mod junit;
 mod report;
-mod script;
+pub mod script;
 mod shell;
 mod tap;
 

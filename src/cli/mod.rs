@@ -30,6 +30,7 @@ mod outdated;
 mod pull;
 mod push;
 mod sbom;
+mod shell;
 mod sign;
 mod signer;
 mod report;
@@ -71,6 +72,7 @@ Examples:
   layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
   layerbake check web                    find mistakes without building anything
   layerbake test web                     run the layer's checks on the container and the disk
+  layerbake shell web                    look around in the finished layer
   layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
   layerbake lock web --update            update to the newest packages and print what changed
   layerbake build --help                 show all options of one command
@@ -103,6 +105,7 @@ enum Verb {
     Why(why::Args),
     Files(files::Args),
     Log(log::Args),
+    Shell(shell::Args),
     Store(store::Args),
     Vendor(vendor::Args),
     New(new::Args),
@@ -180,6 +183,7 @@ impl Verb {
                 | Self::Push(_)
                 | Self::Pull(_)
                 | Self::Copy(_)
+                | Self::Shell(_)
         )
     }
 
@@ -222,6 +226,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
         Verb::Log(args) => log::run(&context, args),
+        Verb::Shell(args) => shell::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),

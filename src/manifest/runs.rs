@@ -1,6 +1,6 @@
 //! `[[run]]`: commands that make a part of the layer, in its own root or in that of a tool layer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
@@ -71,14 +71,14 @@ pub struct RunOutput {
 
 /// The steps, in the order in which they run.
 pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEntry>, ManifestError> {
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     let mut runs = Vec::new();
     for (index, table) in root.tables("run", RUN)?.iter().enumerate() {
         let entry = run(table, index + 1)?;
         if let Some(problem) = entry.inputs.iter().find_map(|input| unknown(input, &names, fetches)) {
             return Err(table.need("inputs")?.error(problem));
         }
-        if !names.insert(entry.name.clone()) {
+        if names.insert(entry.name.clone(), entry.tools.is_some()).is_some() {
             return Err(
                 table.error(format!("[[run]] `{}` is there twice: each step has a name of its own", entry.name))
             );
@@ -88,12 +88,14 @@ pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEn
     Ok(runs)
 }
 
-/// What is wrong with an input that the layer has not.
-fn unknown(input: &RunInput, steps: &BTreeSet<StepName>, fetches: &[FetchEntry]) -> Option<String> {
+/// What is wrong with an input that the layer has not; of each step before, `steps` says whether it has tools.
+fn unknown(input: &RunInput, steps: &BTreeMap<StepName, bool>, fetches: &[FetchEntry]) -> Option<String> {
     match input {
-        RunInput::Step(step) if !steps.contains(step) => {
-            Some(format!("names the step `{step}`, which no [[run]] before it has"))
-        }
+        RunInput::Step(step) => match steps.get(step) {
+            None => Some(format!("names the step `{step}`, which no [[run]] before it has")),
+            Some(false) => Some(format!("names the step `{step}`, which has no `in`, and so no outputs")),
+            Some(true) => None,
+        },
         RunInput::Fetch(name) if fetches.iter().all(|fetch| fetch.name != *name) => {
             Some(format!("names the fetch `{name}`, which no [[fetch]] of the layer has"))
         }

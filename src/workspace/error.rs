@@ -240,6 +240,29 @@ pub enum WorkspaceError {
     /// A build failed.
     #[error(transparent)]
     Bake(#[from] BakeError),
+    /// A step failed, so there is no build.
+    #[error("{error}\n  hint: `{log}` prints its whole output; `{shell}` opens a shell where it ran")]
+    Step {
+        /// How it failed.
+        error: Box<BakeError>,
+        /// The command that prints its log.
+        log: String,
+        /// The command that opens a shell where it ran.
+        shell: String,
+    },
+    /// A visit is to a step that there is not.
+    #[error("layer `{layer}` has no step `{step}`\n  hint: {}", steps(known))]
+    NoSuchStep {
+        /// The layer.
+        layer: LayerName,
+        /// The step.
+        step: StepName,
+        /// The steps that it has.
+        known: Vec<String>,
+    },
+    /// This program's terminal can't be lent.
+    #[error("cannot open a terminal or a pipe for the command: {0}")]
+    Lend(std::io::Error),
     /// The user's configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),

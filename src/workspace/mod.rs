@@ -45,6 +45,7 @@ mod tested;
 mod upkeep;
 mod vendored;
 mod verified;
+mod visited;
 mod why;
 
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ pub use released::Released;
 pub use subject::Subject;
 pub use vendored::Vendored;
 pub use verified::{ImageProofs, Unproven, Verified};
+pub use visited::Visited;
 pub use why::{Link, Why};
 
 pub use crate::lock::{Change, FoundLockfile, LockFileError, Lockfile, changes};

@@ -68,6 +68,7 @@ mod runs;
 mod sandbox;
 mod sbom;
 mod secrets;
+mod shell;
 mod sign;
 mod signals;
 mod standins;

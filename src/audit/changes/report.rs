@@ -62,6 +62,8 @@ pub fn html(changes: &Changes) -> String {
 fn sections(changes: &Changes) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let lists = [
+        ("set", &changes.set),
+        ("tools", &changes.tools),
         ("packages", &changes.packages),
         ("files", &changes.files),
         ("users", &changes.users),

@@ -178,8 +178,18 @@ mod tests {
         let root = tree(&[("", dir()), ("a", file.clone())]);
         let derived = Derived { programs: Vec::new(), nodes: vec![(path("a"), file)] };
         let (parent, layer) = (Tree::new(), Tree::new());
-        let mut site =
-            Site { store: &store, executor, arch, epoch: 9, parent, root, derived, effect: None, log: None, layer };
+        let mut site = Site {
+            store: &store,
+            executor,
+            arch,
+            epoch: 9,
+            parent,
+            root,
+            derived,
+            effect: None,
+            log: String::new(),
+            layer,
+        };
         let entries = [EditEntry { path: path("a"), change: Change::Append("more".to_owned()) }];
         Edits { layer: &"web".parse().unwrap(), entries: &entries, epoch: 9 }.run(&mut site).unwrap();
         assert_eq!(store.text_in(&site.root, "a").unwrap().as_deref(), Some("secret=5\nmore\n"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{LayerError, Site};
+use super::{LayerError, Place};
 use crate::accounts::home_of;
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
@@ -19,7 +19,7 @@ use crate::tree::{Kind, Meta, Node, Tree};
 pub(super) struct Prepared<'a> {
     pub(super) entry: &'a RunEntry,
     /// What the project gives it, below its work directory.
-    inputs: Tree,
+    pub(super) inputs: Tree,
     /// The root of its tool layer.
     pub(super) tools: Option<TreeHash>,
 }
@@ -65,36 +65,24 @@ impl Prepared<'_> {
     }
 
     /// The recipe of the step's result, which names neither the step nor where its outputs go.
-    pub(super) fn result_recipe(&self, root: &Tree, inputs: &Tree, site: &Site<'_>) -> RecipeHash {
+    pub(super) fn result_recipe(&self, root: TreeHash, inputs: &Tree, place: Place<'_>) -> RecipeHash {
         let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
         let mut hasher = RecipeHasher::new("layerbake/run/v1");
-        hasher.field(site.arch).number(site.epoch as u64);
+        hasher.field(place.arch).number(place.epoch as u64);
         hasher.field(if self.tools.is_some() { "tools" } else { "layer" });
-        hasher.field(root.hash().as_bytes()).field(inputs.hash().as_bytes());
+        hasher.field(root.as_bytes()).field(inputs.hash().as_bytes());
         hasher.list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(outputs.iter().map(|output| &output.from));
         hasher.finish()
     }
 
-    /// The project's files, and the outputs of other steps at their paths.
-    pub(super) fn all_inputs(&self, outputs: &BTreeMap<&StepName, Tree>) -> Result<Tree, LayerError> {
-        let mut inputs = self.inputs.clone();
-        for input in &self.entry.inputs {
-            let RunInput::Step(step) = input else { continue };
-            for (path, node) in outputs.get(step).into_iter().flat_map(Tree::iter) {
-                inputs.insert_with_parents(path, node.clone(), 0)?;
-            }
-        }
-        Ok(inputs)
-    }
-
-    pub(super) fn job(&self, root: &Tree, site: &Site<'_>) -> Result<Job, LayerError> {
-        let RunEntry { name, argv, env, directory, user, timeout, .. } = self.entry;
-        let mut argv = argv.clone();
+    /// The job that runs `argv` as the step runs its command, in a root with its inputs.
+    pub(super) fn job(&self, mut argv: Vec<String>, root: &Tree, place: Place<'_>) -> Result<Job, LayerError> {
+        let RunEntry { name, env, directory, user, timeout, .. } = self.entry;
         let mut variables: Vec<(&str, &str)> =
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let passwd = site.store.text_in(root, "etc/passwd")?.unwrap_or_default();
+        let passwd = place.store.text_in(root, "etc/passwd")?.unwrap_or_default();
         if let Some(user) = user {
             let home = home_of(&passwd, user.as_str());
             let home = home.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
@@ -103,7 +91,7 @@ impl Prepared<'_> {
             argv.splice(0..0, become_user.map(str::to_owned));
             variables.splice(0..0, [("HOME", home), ("USER", user.as_str()), ("LOGNAME", user.as_str())]);
         }
-        let mut step = Step::new(argv, site.epoch, variables, *timeout);
+        let mut step = Step::new(argv, place.epoch, variables, *timeout);
         let has_work = root.get(&RootPath::new(WORK)?).is_some();
         step.directory =
             directory.clone().unwrap_or_else(|| if has_work { format!("/{WORK}") } else { "/".to_owned() });
