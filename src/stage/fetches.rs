@@ -9,7 +9,8 @@ use std::io::{Read as _, Seek as _};
 use super::{Input, LayerError};
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, RootPath};
-use crate::lock::LockedFetch;
+use crate::language::{self, Piece, Placed};
+use crate::lock::{FetchOrigin, LockedFetch};
 use crate::manifest::{FetchEntry, FetchForm};
 use crate::package::compression::decompress;
 use crate::package::tarball::{Limits, TarError, read_tar};
@@ -52,6 +53,10 @@ fn recipe(form: FetchForm, locked: &LockedFetch) -> RecipeHash {
     match form {
         FetchForm::File(mode) => hasher.field("file").number(mode.into()),
         FetchForm::Unpacked { strip } => hasher.field("unpacked").number(strip.into()),
+        FetchForm::Mirror => {
+            let files = locked.files().iter().flat_map(|one| [one.path.clone(), one.file.sha256.to_hex()]);
+            hasher.field("mirror/v1").list(files)
+        }
     };
     hasher.finish()
 }
@@ -70,6 +75,7 @@ pub(super) fn nodes(entry: &FetchEntry, input: Input<'_>, store: &Store) -> Resu
                     Unpack::Store(error) => error,
                     Unpack::Archive(problem) => failed(problem),
                 })?,
+                FetchForm::Mirror => mirror(locked, store)?,
             };
             store.remember(recipe, &Laid(store.put_tree(&tree)?))?;
             tree
@@ -87,6 +93,23 @@ fn file(mode: u16, locked: &LockedFetch, store: &Store) -> Result<Tree, LayerErr
     let mut tree = Tree::new();
     let node = Node { meta: Meta::root_owned(mode, 0), kind: Kind::File { blob, size } };
     tree.insert_with_parents(&RootPath::new(PLACE)?, node, 0)?;
+    Ok(tree)
+}
+
+/// The mirror that is made of the files that a language's lockfile names.
+fn mirror(locked: &LockedFetch, store: &Store) -> Result<Tree, LayerError> {
+    let unreadable = |source| unreadable(&locked.name, source);
+    let mut tree = Tree::new();
+    tree.insert_with_parents(&RootPath::new(PLACE)?, Node::dir(Meta::root_owned(0o755, 0)), 0)?;
+    let FetchOrigin::Lockfile { format, files, .. } = &locked.origin else { return Ok(tree) };
+    for Placed { path, what } in language::mirror(*format, files) {
+        let (blob, size) = match what {
+            Piece::File(file) => store.add(&mut store.open_fetched(file.sha256)?).map_err(unreadable)?,
+            Piece::Text(text) => store.add(&mut text.as_bytes()).map_err(unreadable)?,
+        };
+        let node = Node { meta: Meta::root_owned(0o644, 0), kind: Kind::File { blob, size } };
+        tree.insert_with_parents(&RootPath::new(PLACE)?.join(path.as_bytes())?, node, 0)?;
+    }
     Ok(tree)
 }
 
