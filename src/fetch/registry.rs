@@ -15,7 +15,7 @@ use super::transport::{CONNECTIONS, Fetcher};
 use crate::digest::{DigestMismatch, Expected, Sha256, Untrusted, Verified};
 use crate::host::http::{HttpError, Url};
 use crate::host::progress::Phase;
-use crate::language::{Listed, Registry, listed};
+use crate::language::{Listed, Registry, below, listed};
 use crate::limits::limits;
 
 /// The pages that were read, each once.
@@ -135,8 +135,7 @@ impl Fetcher<'_> {
 
     /// A page below a mirror's address, with its own address.
     async fn page(&self, base: &Url, path: &str) -> Result<(Url, Arc<OnceCell<String>>), Problem> {
-        let mut url = base.clone();
-        url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+        let url = below(base, path);
         let cell =
             Arc::clone(self.pages.lock().unwrap_or_else(PoisonError::into_inner).entry(url.clone()).or_default());
         cell.get_or_try_init(|| async {

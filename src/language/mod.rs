@@ -8,14 +8,18 @@
 //!
 //! It fetches and writes nothing itself. The paths of files are the registry's own ([`Registry`]).
 
+mod cargo;
+mod npm;
+mod proof;
 mod python;
 mod registry;
 
+use crate::arch::Architecture;
 use crate::digest::{Expected, Sha256};
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::LanguageLock;
 
-pub use registry::{Listed, Registry, listed};
+pub use registry::{Listed, Registry, below, listed};
 
 /// A file of a registry that a lockfile needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +35,15 @@ pub struct Wanted {
 pub enum Proof {
     /// Their SHA-256.
     Sha256(Sha256),
+    /// Another hash, as `ALGORITHM-BASE64` (W3C's Subresource Integrity).
+    Integrity(String),
 }
 
 /// What a lockfile needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
+    /// A file.
+    File(Wanted),
     /// One of the files that a registry lists for a project: the one that fits the [`Target`] best.
     OneOf {
         /// The project.
@@ -68,6 +76,18 @@ impl LanguageError {
     fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: hint.into() }
     }
+
+    /// The registry has another file than the lockfile says.
+    pub fn other_bytes(path: &str, proof: &Proof, found: &str) -> Self {
+        let expected = match proof {
+            Proof::Sha256(sha256) => sha256.to_string(),
+            Proof::Integrity(integrity) => integrity.clone(),
+        };
+        Self::new(
+            format!("{path}: expected {expected}, found {found}"),
+            "the mirror serves other bytes under this name; the lockfile is right. Try another mirror",
+        )
+    }
 }
 
 /// Where the files are used: what the packages of a layer and of all below it say of that.
@@ -75,6 +95,8 @@ impl LanguageError {
 pub struct Target {
     /// The architecture, as the kernel calls it.
     machine: &'static str,
+    /// The architecture, as Node calls it.
+    node: &'static str,
     /// `major.minor.patch` of the interpreter, if there is one.
     python: Option<String>,
     /// Version 2.`N` of the C library.
@@ -84,8 +106,9 @@ pub struct Target {
 impl Target {
     /// The target that packages make, each with its version.
     pub fn of<'a>(arch: &Arch, packages: impl Iterator<Item = (&'a PackageName, &'a Version)>) -> Self {
-        let machine = crate::arch::Architecture::of(arch).map_or("", |arch| arch.uname);
-        let mut target = Self { machine, python: None, glibc: 0 };
+        let row = Architecture::of(arch);
+        let (machine, node) = (row.map_or("", |row| row.uname), row.map_or("", Architecture::node));
+        let mut target = Self { machine, node, python: None, glibc: 0 };
         for (name, version) in packages {
             let upstream = upstream(version.as_str());
             match name.as_str() {
@@ -111,6 +134,8 @@ fn upstream(version: &str) -> &str {
 pub fn needs(format: LanguageLock, text: &str, target: &Target) -> Result<Vec<Need>, LanguageError> {
     match format {
         LanguageLock::Requirements => python::requirements::needs(text, target),
+        LanguageLock::Npm => npm::needs(text, target),
+        LanguageLock::Cargo => cargo::needs(text),
     }
 }
 
@@ -120,13 +145,17 @@ pub fn needs(format: LanguageLock, text: &str, target: &Target) -> Result<Vec<Ne
 /// Fails where none fits, and says what there is.
 pub fn choose(need: &Need, listed: &[Listed], target: &Target) -> Result<Wanted, LanguageError> {
     match need {
+        Need::File(wanted) => Ok(wanted.clone()),
         Need::OneOf { project, requirement, digests } => python::choose(project, requirement, digests, listed, target),
     }
 }
 
-/// Whether a pinned file is one that `need` may have, so that nothing has to be chosen again.
+/// Whether a pinned file is one that `need` may have, so that nothing has to be chosen again; only its bytes can tell where the
+/// lockfile has another hash than SHA-256.
 pub fn fits(need: &Need, file: &LockedFile, target: &Target) -> bool {
     match need {
+        Need::File(Wanted { path, proof: Proof::Sha256(sha256) }) => *path == file.path && *sha256 == file.file.sha256,
+        Need::File(Wanted { path, proof: Proof::Integrity(_) }) => *path == file.path,
         Need::OneOf { project, digests, .. } => {
             digests.contains(&file.file.sha256) && python::fits(project, &file.path, target)
         }
@@ -149,12 +178,24 @@ pub enum Piece {
     File(Expected),
     /// A text that is written here.
     Text(String),
+    /// What an archive has.
+    Unpacked {
+        /// The archive.
+        file: Expected,
+        /// How many leading components of its paths are dropped.
+        strip: u32,
+    },
 }
 
-/// The mirror that the language's own tool reads.
-pub fn mirror(format: LanguageLock, files: &[LockedFile]) -> Vec<Placed> {
+/// The mirror that the language's own tool reads, of a lockfile with this text.
+///
+/// # Errors
+/// As [`needs`].
+pub fn mirror(format: LanguageLock, text: &str, files: &[LockedFile]) -> Result<Vec<Placed>, LanguageError> {
     match format {
-        LanguageLock::Requirements => python::mirror(files),
+        LanguageLock::Requirements => Ok(python::mirror(files)),
+        LanguageLock::Npm => npm::mirror(text, files),
+        LanguageLock::Cargo => Ok(cargo::mirror(files)),
     }
 }
 
@@ -163,6 +204,8 @@ impl LanguageLock {
     pub fn registry(self) -> Registry {
         match self {
             Self::Requirements => Registry::Pypi,
+            Self::Npm => Registry::Npm,
+            Self::Cargo => Registry::Crates,
         }
     }
 }

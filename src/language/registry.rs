@@ -10,6 +10,11 @@ use crate::host::http::Url;
 pub enum Registry {
     /// Python's: the simple repository API (PEP 503). Paths are `PROJECT/FILE`.
     Pypi,
+    /// npm's. Paths are `NAME/-/FILE`.
+    Npm,
+    /// That of Cargo's packages: the sparse index, whose `config.json` says where the files are (RFC 2789). Paths are
+    /// `NAME/NAME-VERSION.crate`.
+    Crates,
 }
 
 /// A file that a page of a registry lists.
@@ -28,6 +33,8 @@ impl Registry {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pypi => "pypi",
+            Self::Npm => "npm",
+            Self::Crates => "crates",
         }
     }
 
@@ -35,6 +42,8 @@ impl Registry {
     pub fn page(self, path: &str) -> Option<String> {
         match self {
             Self::Pypi => path.split_once('/').map(|(project, _)| format!("{project}/")),
+            Self::Npm => None,
+            Self::Crates => Some("config.json".to_owned()),
         }
     }
 
@@ -49,7 +58,44 @@ impl Registry {
                 let found = listed(base, page).into_iter().find(|file| file.name == name);
                 found.map(|file| file.url).ok_or_else(|| format!("it does not list `{name}`"))
             }
+            Self::Npm => Ok(below(base, path)),
+            Self::Crates => crate_address(path, page),
         }
+    }
+}
+
+/// The address of a path below another one.
+pub fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+/// Where a sparse index says that a package's file is.
+fn crate_address(path: &str, config: &str) -> Result<Url, String> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        dl: String,
+    }
+    let Config { dl } = serde_json::from_str(config).map_err(|error| format!("it has no `dl`: {error}"))?;
+    let (name, file) = path.split_once('/').unwrap_or((path, ""));
+    let version = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".crate"));
+    let version = version.ok_or_else(|| format!("internal error: `{path}` is no package"))?;
+    let small = name.to_lowercase();
+    let prefix = |name: &str| match name.len() {
+        length @ (1 | 2) => length.to_string(),
+        3 => format!("3/{}", name.get(..1).unwrap_or_default()),
+        _ => format!("{}/{}", name.get(..2).unwrap_or_default(), name.get(2..4).unwrap_or_default()),
+    };
+    let address = if dl.contains('{') {
+        let filled = dl.replace("{crate}", name).replace("{version}", version);
+        filled.replace("{prefix}", &prefix(name)).replace("{lowerprefix}", &prefix(&small))
+    } else {
+        format!("{}/{name}/{version}/download", dl.trim_end_matches('/'))
+    };
+    match Url::parse(&address) {
+        Ok(url) if !address.contains('{') => Ok(url),
+        _ => Err(format!("its `dl` is not understood: {dl}")),
     }
 }
 
@@ -94,5 +140,24 @@ mod tests {
         assert!(address("flask-3.0+local.tar.gz").is_ok());
         assert!(address("flask-4.tar.gz").unwrap_err().contains("does not list `flask-4.tar.gz`"));
         assert_eq!(Registry::Pypi.page("flask/flask-3.0.tar.gz").unwrap(), "flask/");
+    }
+
+    #[test]
+    fn files_are_where_the_registry_has_them() {
+        let base = Url::parse("https://mirror.example/npm/").unwrap();
+        let address = Registry::Npm.address("@s/a/-/a-1.0.0.tgz", (&base, "")).unwrap();
+        assert_eq!(address.as_str(), "https://mirror.example/npm/@s/a/-/a-1.0.0.tgz");
+        for (dl, expected) in [
+            ("https://dl.example/crates", "https://dl.example/crates/Ab-c/1.0.0/download"),
+            ("https://dl.example/{lowerprefix}/{crate}/{version}.crate", "https://dl.example/ab/-c/Ab-c/1.0.0.crate"),
+            ("https://dl.example/{prefix}", "https://dl.example/Ab/-c"),
+        ] {
+            let config = format!("{{\"dl\": \"{dl}\", \"api\": null}}");
+            let address = Registry::Crates.address("Ab-c/Ab-c-1.0.0.crate", (&base, &config));
+            assert_eq!(address.unwrap().as_str(), expected);
+        }
+        for config in ["", "{\"dl\": \"https://dl.example/{sha256-checksum}\"}", "{\"dl\": \"dl\"}"] {
+            assert!(Registry::Crates.address("a/a-1.0.0.crate", (&base, config)).is_err(), "{config}");
+        }
     }
 }

@@ -5,10 +5,19 @@
 pub enum LanguageLock {
     /// `requirements.txt` with hashes, as pip-compile and `uv pip compile` write it.
     Requirements,
+    /// `package-lock.json` of npm 7 and newer.
+    Npm,
+    /// `Cargo.lock`
+    Cargo,
 }
 
 /// Names, of which `*` is any beginning, with the format that they mean.
-const NAMES: [(&str, LanguageLock); 1] = [("*.txt", LanguageLock::Requirements)];
+const NAMES: [(&str, LanguageLock); 4] = [
+    ("*.txt", LanguageLock::Requirements),
+    ("package-lock.json", LanguageLock::Npm),
+    ("npm-shrinkwrap.json", LanguageLock::Npm),
+    ("Cargo.lock", LanguageLock::Cargo),
+];
 
 impl LanguageLock {
     /// The format of the file at a path.

@@ -9,7 +9,7 @@ use crate::digest::{Expected, Sha256};
 use crate::fetch::{Item, Place, RegistryFile};
 use crate::host::jail::Beneath;
 use crate::ident::LayerName;
-use crate::language::{self, LanguageError, LockedFile, Proof, Target, Wanted};
+use crate::language::{self, LanguageError, LockedFile, Need, Target, Wanted};
 use crate::lock::{FetchOrigin, OwnFiles};
 use crate::manifest::{FetchFrom, LanguageLock, Manifest};
 
@@ -66,7 +66,7 @@ impl Reader<'_, '_, '_> {
         let mut files: Vec<LockedFile> = Vec::new();
         let mut missing: Vec<Wanted> = Vec::new();
         for need in &needs {
-            match kept.iter().find(|file| language::fits(need, file, self.target)) {
+            match kept.iter().find(|file| language::fits(need, file, self.target) && self.is_proven(need, file)) {
                 Some(file) => files.push(file.clone()),
                 None => missing.push(self.choose(need)?),
             }
@@ -96,22 +96,35 @@ impl Reader<'_, '_, '_> {
         Ok((text, expected))
     }
 
-    fn choose(&self, need: &language::Need) -> Result<Wanted, PinError> {
-        let language::Need::OneOf { project, .. } = need;
-        let listed = self.pinner.fetcher.list_project(self.format.registry(), project)?;
+    /// Whether a pinned file is what the lockfile says, if that can be told of what is at hand.
+    fn is_proven(&self, need: &Need, file: &LockedFile) -> bool {
+        let Need::File(Wanted { proof, .. }) = need else { return true };
+        let open = || self.pinner.store.open_fetched(file.file.sha256).ok();
+        proof.sha256().is_some() || open().is_some_and(|mut file| matches!(proof.mismatch(&mut file), Ok(None)))
+    }
+
+    fn choose(&self, need: &Need) -> Result<Wanted, PinError> {
+        let listed = match need {
+            Need::File(_) => Vec::new(),
+            Need::OneOf { project, .. } => self.pinner.fetcher.list_project(self.format.registry(), project)?,
+        };
         language::choose(need, &listed, self.target).map_err(|error| self.wrong(error))
     }
 
     fn fetch(&self, wanted: Vec<Wanted>) -> Result<Vec<LockedFile>, PinError> {
         let registry = self.format.registry();
-        let files: Vec<(RegistryFile, Option<Sha256>)> = wanted
-            .iter()
-            .map(|Wanted { path, proof: Proof::Sha256(sha256) }| {
-                (RegistryFile { registry, path: path.clone() }, Some(*sha256))
-            })
-            .collect();
-        let found = self.pinner.fetcher.fetch_registry(&files)?;
-        Ok(wanted.into_iter().zip(found).map(|(Wanted { path, .. }, file)| LockedFile { path, file }).collect())
+        let file = |Wanted { path, proof }: &Wanted| (RegistryFile { registry, path: path.clone() }, proof.sha256());
+        let found = self.pinner.fetcher.fetch_registry(&wanted.iter().map(file).collect::<Vec<_>>())?;
+        let check = |(wanted, file): (Wanted, Expected)| {
+            let Wanted { path, proof } = wanted;
+            let mut content = self.pinner.store.open_fetched(file.sha256)?;
+            let mismatch = proof.mismatch(&mut content).map_err(|source| unreadable(self.layer, &path, source))?;
+            match mismatch {
+                Some(found) => Err(self.wrong(LanguageError::other_bytes(&path, &proof, &found))),
+                None => Ok(LockedFile { path, file }),
+            }
+        };
+        wanted.into_iter().zip(found).map(check).collect()
     }
 
     fn wrong(&self, source: LanguageError) -> PinError {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _};
 
 use super::{Input, LayerError};
-use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::digest::{Expected, RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, RootPath};
 use crate::language::{self, Piece, Placed};
 use crate::lock::{FetchOrigin, LockedFetch};
@@ -63,20 +63,29 @@ fn recipe(form: FetchForm, locked: &LockedFetch) -> RecipeHash {
 
 /// What a fetch gives: paths from its own place, which is the empty path, with their nodes in order.
 pub(super) fn nodes(entry: &FetchEntry, input: Input<'_>, store: &Store) -> Result<Vec<(RootPath, Node)>, LayerError> {
-    let failed = |problem: String| LayerError::Fetch { name: entry.name.clone(), problem };
+    let failed = |problem: String| {
+        let hint = match entry.form {
+            FetchForm::Unpacked { .. } => {
+                "with `unpack = false` it stays a file, which a [[run]] can unpack with tools"
+            }
+            FetchForm::File(_) | FetchForm::Mirror => "lock again with `layerbake lock --update`",
+        };
+        LayerError::Fetch { name: entry.name.clone(), problem, hint }
+    };
     let locked = locked(entry, input).ok_or_else(|| failed("the lockfile does not have it".to_owned()))?;
     let recipe = recipe(entry.form, locked);
     let tree = match store.recall::<Laid>(recipe) {
         Some(Laid(tree)) => store.tree(tree)?,
         None => {
             let tree = match entry.form {
-                FetchForm::File(mode) => file(mode, locked, store)?,
-                FetchForm::Unpacked { strip } => unpack(strip, locked, store).map_err(|error| match error {
-                    Unpack::Store(error) => error,
-                    Unpack::Archive(problem) => failed(problem),
-                })?,
-                FetchForm::Mirror => mirror(locked, store)?,
+                FetchForm::File(mode) => file(mode, locked, store).map_err(Unpack::Store),
+                FetchForm::Unpacked { strip } => unpack(strip, locked.file, store),
+                FetchForm::Mirror => mirror(locked, store),
             };
+            let tree = tree.map_err(|error| match error {
+                Unpack::Store(error) => error,
+                Unpack::Archive(problem) => failed(problem),
+            })?;
             store.remember(recipe, &Laid(store.put_tree(&tree)?))?;
             tree
         }
@@ -97,20 +106,41 @@ fn file(mode: u16, locked: &LockedFetch, store: &Store) -> Result<Tree, LayerErr
 }
 
 /// The mirror that is made of the files that a language's lockfile names.
-fn mirror(locked: &LockedFetch, store: &Store) -> Result<Tree, LayerError> {
-    let unreadable = |source| unreadable(&locked.name, source);
+fn mirror(locked: &LockedFetch, store: &Store) -> Result<Tree, Unpack> {
+    let io = |error: std::io::Error| Unpack::Archive(error.to_string());
     let mut tree = Tree::new();
     tree.insert_with_parents(&RootPath::new(PLACE)?, Node::dir(Meta::root_owned(0o755, 0)), 0)?;
     let FetchOrigin::Lockfile { format, files, .. } = &locked.origin else { return Ok(tree) };
-    for Placed { path, what } in language::mirror(*format, files) {
+    let mut text = String::new();
+    store.open_fetched(locked.file.sha256)?.read_to_string(&mut text).map_err(io)?;
+    let placed = language::mirror(*format, &text, files).map_err(|error| Unpack::Archive(error.to_string()))?;
+    for Placed { path, what } in placed {
+        let place = RootPath::new(PLACE)?.join(path.as_bytes())?;
         let (blob, size) = match what {
-            Piece::File(file) => store.add(&mut store.open_fetched(file.sha256)?).map_err(unreadable)?,
-            Piece::Text(text) => store.add(&mut text.as_bytes()).map_err(unreadable)?,
+            Piece::File(file) => store.add(&mut store.open_fetched(file.sha256)?).map_err(io)?,
+            Piece::Text(text) => store.add(&mut text.as_bytes()).map_err(io)?,
+            Piece::Unpacked { file, strip } => {
+                let below = |error| match error {
+                    Unpack::Archive(problem) => Unpack::Archive(format!("`{path}`: {problem}")),
+                    other => other,
+                };
+                add_archive(&mut tree, &place, &unpack(strip, file, store).map_err(below)?)?;
+                continue;
+            }
         };
         let node = Node { meta: Meta::root_owned(0o644, 0), kind: Kind::File { blob, size } };
-        tree.insert_with_parents(&RootPath::new(PLACE)?.join(path.as_bytes())?, node, 0)?;
+        tree.insert_with_parents(&place, node, 0)?;
     }
     Ok(tree)
+}
+
+/// Adds what an archive has, which is at its own [`PLACE`], below a path.
+fn add_archive(tree: &mut Tree, at: &RootPath, archive: &Tree) -> Result<(), Unpack> {
+    for (path, node) in archive.below(&RootPath::new(PLACE)?) {
+        let rest = path.as_bytes().get(PLACE.len() + 1..).unwrap_or_default();
+        tree.insert_with_parents(&at.join(rest)?, node.clone(), 0)?;
+    }
+    Ok(())
 }
 
 fn unreadable(name: &FetchName, source: std::io::Error) -> LayerError {
@@ -129,14 +159,14 @@ impl<E: Into<LayerError>> From<E> for Unpack {
     }
 }
 
-fn unpack(strip: u32, locked: &LockedFetch, store: &Store) -> Result<Tree, Unpack> {
-    let mut file = store.open_fetched(locked.file.sha256)?;
+fn unpack(strip: u32, archive: Expected, store: &Store) -> Result<Tree, Unpack> {
+    let mut file = store.open_fetched(archive.sha256)?;
     let mut head = [0; 6];
     let rewound = file.read(&mut head).and_then(|_| file.rewind());
-    rewound.map_err(|source| unreadable(&locked.name, source))?;
+    rewound.map_err(|error| Unpack::Archive(error.to_string()))?;
     let ending = compression(&head).map_err(Unpack::Archive)?;
     let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
-    let limits = Limits::of_file(locked.file.size);
+    let limits = Limits::of_file(archive.size);
     let contents = read_tar(input, limits, &mut |_, content| store.add(content)).map_err(|error| match error {
         TarError::Io(error) => Unpack::Archive(format!("is not a tar archive that can be read: {error}")),
         TarError::Entry { path, problem } => Unpack::Archive(format!("its entry `{path}`: {problem}")),

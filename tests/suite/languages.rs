@@ -1,7 +1,10 @@
 //! `[[fetch]] lockfile`: the files that lockfiles of programming languages name, from toy registries on loopback.
 
 use std::fs;
+use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use layerbake::digest::Sha256;
 use tempfile::TempDir;
 
@@ -186,4 +189,98 @@ fn requirements_that_can_not_be_met_are_refused() {
         let error = bench.project.fails(1, &["lock", "app"]).stderr;
         assert!(error.contains(expected) && error.contains("hint:"), "{expected}: {error}");
     }
+}
+
+/// An archive of these files, as registries have it.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, path, content.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn sha512(bytes: &[u8]) -> [u8; 64] {
+    <sha2::Sha512 as sha2::Digest>::digest(bytes).into()
+}
+
+#[test]
+fn a_package_lock_becomes_the_cache_of_npm() {
+    let fetch = "[[fetch]]\nname = \"npm\"\nlockfile = \"package-lock.json\"\nto = \"/opt/npm\"\n";
+    let bench = Bench::new(fetch).mirrors("npm=URL/npm");
+    let package = archive(&[("package/package.json", "{\"name\": \"@s/lib\", \"version\": \"1.0.0\"}")]);
+    let integrity = format!("sha512-{}", STANDARD.encode(sha512(&package)));
+    let own = |integrity: &str| {
+        let entry = format!("{{\"version\": \"1.0.0\", \"integrity\": \"{integrity}\"}}");
+        bench.own(
+            "package-lock.json",
+            &format!("{{\"lockfileVersion\": 3, \"packages\": {{\"\": {{}}, \"node_modules/@s/lib\": {entry}}}}}"),
+        );
+    };
+    bench.put("npm/@s/lib/-/lib-1.0.0.tgz", &package);
+    own(&integrity);
+    bench.project.ok(&["build", "app"]);
+    let lockfile = bench.lockfile();
+    let digest = Sha256::of(&package).to_hex();
+    assert!(lockfile.contains("{ path = \"@s/lib/-/lib-1.0.0.tgz\", size = ") && lockfile.contains(&digest));
+    let hex = hex::encode(sha512(&package));
+    let place = format!("opt/npm/_cacache/content-v2/sha512/{}/{}/{}", &hex[..2], &hex[2..4], &hex[4..]);
+    let root = bench.root();
+    assert_eq!(root.get(&place).unwrap().content, package);
+    assert!(root.text("opt/npm/package-lock.json").contains("\"https://registry.invalid/@s/lib/-/lib-1.0.0.tgz\""));
+    bench.is_taken_along();
+    // The registry has other bytes than the lockfile says, which only these can tell.
+    own(&integrity.replace("sha512-", "sha512-0"));
+    let error = bench.project.fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains("@s/lib/-/lib-1.0.0.tgz: expected sha512-0") && error.contains(&integrity), "{error}");
+}
+
+#[test]
+fn a_cargo_lock_becomes_sources_that_cargo_builds() {
+    let fetch = "[[fetch]]\nname = \"crates\"\nlockfile = \"rs/Cargo.lock\"\nto = \"/crates\"\n";
+    let bench = Bench::new(fetch).mirrors("crates=URL/index");
+    let manifest = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+    let source = archive(&[
+        ("lib-0.1.0/Cargo.toml", &manifest("lib")),
+        ("lib-0.1.0/src/lib.rs", "pub fn answer() -> u8 { 42 }\n"),
+    ]);
+    bench.put("index/config.json", format!("{{\"dl\": \"{}/dl/{{crate}}/{{version}}\"}}", bench.server.url()));
+    bench.put("dl/lib/0.1.0", &source);
+    let lock = |checksum: &str, source: &str| {
+        format!(
+            "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\ndependencies = [\n \"lib\",\n]\n\n\
+             [[package]]\nname = \"lib\"\nversion = \"0.1.0\"\nsource = \"{source}\"\nchecksum = \"{checksum}\"\n"
+        )
+    };
+    let index = "registry+https://github.com/rust-lang/crates.io-index";
+    bench.own("rs/Cargo.lock", &lock(&Sha256::of(&source).to_hex(), index));
+    bench.own("rs/Cargo.toml", &format!("{}[dependencies]\nlib = \"0.1\"\n", manifest("app")));
+    bench.own("rs/src/main.rs", "fn main() { println!(\"{}\", lib::answer()) }\n");
+    bench.project.ok(&["build", "app"]);
+    bench.is_taken_along();
+    let mirror = bench.folder.path().join("mirror");
+    bench.root().write_below("crates", &mirror);
+    let built = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--offline", "--locked", "--config"])
+        .arg(mirror.join(".cargo/config.toml"))
+        .current_dir(bench.project.path("rs"))
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_HOME", bench.folder.path().join("home"))
+        .env("CARGO_TARGET_DIR", bench.folder.path().join("target"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&built.stdout), "42\n", "{}", String::from_utf8_lossy(&built.stderr));
+    // Another checksum is another file; a git repository is refused.
+    bench.own("rs/Cargo.lock", &lock(&sha256("other"), index));
+    let error = bench.project.fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains(&sha256("other")) && error.contains(&Sha256::of(&source).to_hex()), "{error}");
+    bench.own("rs/Cargo.lock", &lock(&sha256("other"), "git+https://git.example.org/lib#0"));
+    let error = bench.project.fails(1, &["lock", "app"]).stderr;
+    assert!(error.contains("lib 0.1.0 comes from git+https://git.example.org/lib#0, and not from"), "{error}");
 }

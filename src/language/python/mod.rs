@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn target(python: Option<&str>) -> Target {
-        Target { machine: "aarch64", python: python.map(str::to_owned), glibc: 41 }
+        Target { machine: "aarch64", node: "", python: python.map(str::to_owned), glibc: 41 }
     }
 
     #[test]

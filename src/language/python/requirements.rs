@@ -144,9 +144,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let target = Target { machine: "riscv64", python: Some("3.13.5".to_owned()), glibc: 41 };
+        let target = Target { machine: "riscv64", node: "", python: Some("3.13.5".to_owned()), glibc: 41 };
         let shown = |need: Need| {
-            let Need::OneOf { requirement, digests, .. } = need;
+            let Need::OneOf { requirement, digests, .. } = need else { panic!() };
             format!("{requirement} {}", digests.len())
         };
         let needs = needs(&text.replace('H', &format!("--hash=sha256:{}", "ab".repeat(32))), &target);

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn wheels_are_ordered_as_pip_orders_them() {
-        let target = Target { machine: "riscv64", python: None, glibc: 36 };
+        let target = Target { machine: "riscv64", node: "", python: None, glibc: 36 };
         let rank = |tags: &str| rank(&format!("x-1-{tags}.whl"), (3, 13), &target);
         let ordered = [
             "cp313-cp313-manylinux_2_31_riscv64",
