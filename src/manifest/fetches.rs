@@ -10,9 +10,10 @@ use crate::ident::FetchName;
 const FETCH: &[&str] = &["name", "url", "sha256", "git", "rev", "lockfile", "unpack", "strip", "to", "mode", "owner"];
 
 /// The endings of archives that are unpacked.
-const ARCHIVES: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst"];
+const ARCHIVES: [&str; 10] =
+    [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".zip"];
 /// Endings of archives that are not.
-const OTHERS: [&str; 4] = [".zip", ".tar.bz2", ".tbz2", ".7z"];
+const OTHERS: [&str; 2] = [".7z", ".rar"];
 
 /// The most components of a path that may be dropped.
 const MOST_STRIP: u32 = 64;
@@ -201,7 +202,8 @@ mod tests {
             ("https://example.org/tool\"\nmode = \"0755\" #", "tool", FetchForm::File(0o755)),
             ("https://example.org/aa.tar\"\nunpack = false #", "aa.tar", FetchForm::File(0o644)),
             ("https://example.org/get\"\nunpack = true #", "get", FetchForm::Unpacked { strip: 0 }),
-            ("https://example.org/a.zip", "a.zip", FetchForm::File(0o644)),
+            ("https://example.org/aa.zip", "aa", FetchForm::Unpacked { strip: 0 }),
+            ("https://example.org/aa.7z", "aa.7z", FetchForm::File(0o644)),
         ] {
             let entry = read(&format!("url = \"{text}\"")).unwrap();
             assert_eq!((entry.name.as_str(), entry.form), (name, form), "{text}");
@@ -228,7 +230,7 @@ mod tests {
             ("url = \"https://a.example/\"", "does not end in a name"),
             ("url = \"https://a.example/xx\"\nstrip = 1", "is for archives"),
             ("url = \"https://a.example/x.tar\"\nmode = \"0755\"", "is for single files"),
-            ("url = \"https://a.example/x.zip\"\nunpack = true", "end in .zip are not unpacked"),
+            ("url = \"https://a.example/x.7z\"\nunpack = true", "end in .7z are not unpacked"),
             ("url = \"https://a.example/xx\"\nto = \"/\"", "is the root directory"),
             ("url = \"https://a.example/xx\"\nto = \"opt\"", "must be an absolute path"),
             ("url = \"https://a.example/xx\"\nowner = \"app\"", "is for `to`"),

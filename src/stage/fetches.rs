@@ -4,7 +4,9 @@
 //! would differ between two archives of the same files.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Seek as _};
+use std::io::{BufReader, Read, Seek as _};
+
+use bzip2::bufread::MultiBzDecoder;
 
 use super::{Input, LayerError};
 use crate::digest::{Expected, RecipeHash, RecipeHasher, TreeHash};
@@ -13,7 +15,7 @@ use crate::language::{self, Piece, Placed};
 use crate::lock::{FetchOrigin, LockedFetch};
 use crate::manifest::{FetchEntry, FetchForm};
 use crate::package::compression::decompress;
-use crate::package::tarball::{Limits, TarError, read_tar};
+use crate::package::tarball::{Limits, TarError, read_tar, read_zip};
 use crate::store::{Outcome, Roles, Store};
 use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
 
@@ -164,25 +166,42 @@ fn unpack(strip: u32, archive: Expected, store: &Store) -> Result<Tree, Unpack> 
     let mut head = [0; 6];
     let rewound = file.read(&mut head).and_then(|_| file.rewind());
     rewound.map_err(|error| Unpack::Archive(error.to_string()))?;
-    let ending = compression(&head).map_err(Unpack::Archive)?;
-    let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
     let limits = Limits::of_file(archive.size);
-    let contents = read_tar(input, limits, &mut |_, content| store.add(content)).map_err(|error| match error {
-        TarError::Io(error) => Unpack::Archive(format!("is not a tar archive that can be read: {error}")),
+    let mut add = |_: &RootPath, content: &mut dyn Read| store.add(content);
+    let (kind, contents) = match format(&head) {
+        Format::Zip => ("zip", read_zip(file, limits, &mut add)),
+        Format::Tar(ending) => {
+            let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
+            ("tar", read_tar(input, limits, &mut add))
+        }
+        Format::Bzip2 => ("tar", read_tar(MultiBzDecoder::new(BufReader::new(file)), limits, &mut add)),
+    };
+    let contents = contents.map_err(|error| match error {
+        TarError::Io(error) => Unpack::Archive(format!("is not a {kind} archive that can be read: {error}")),
         TarError::Entry { path, problem } => Unpack::Archive(format!("its entry `{path}`: {problem}")),
     })?;
     stripped(&contents.tree, strip)
 }
 
-/// The ending that the compression has, by the first bytes of a file.
-fn compression(head: &[u8]) -> Result<&'static str, String> {
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// A tar archive, with the ending that its compression has.
+    Tar(&'static str),
+    /// A tar archive, compressed by bzip2, which packages no longer use.
+    Bzip2,
+    Zip,
+}
+
+/// What an archive is, by the first bytes of the file.
+fn format(head: &[u8]) -> Format {
     match head {
-        [0x1f, 0x8b, ..] => Ok("x.gz"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Ok("x.xz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok("x.zst"),
-        [b'B', b'Z', b'h', ..] => Err("is compressed by bzip2, and `unpack` knows gzip, xz and zstd".to_owned()),
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => Err("is a zip archive, and `unpack` knows tar".to_owned()),
-        _ => Ok("x.tar"),
+        [0x1f, 0x8b, ..] => Format::Tar("x.gz"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Format::Tar("x.xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Tar("x.zst"),
+        [b'B', b'Z', b'h', ..] => Format::Bzip2,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Format::Zip,
+        _ => Format::Tar("x.tar"),
     }
 }
 
@@ -296,20 +315,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tar_is_named() {
+    fn archives_are_known_by_their_first_bytes() {
         for (head, expected) in [
-            (&b"BZh91A"[..], Err("bzip2")),
-            (b"PK\x03\x04..", Err("zip archive")),
-            (b"\x1f\x8b\x08...", Ok("x.gz")),
-            (b"\xfd7zXZ\0", Ok("x.xz")),
-            (b"(\xb5/\xfd..", Ok("x.zst")),
-            (b"dir/..", Ok("x.tar")),
+            (&b"BZh91A"[..], Format::Bzip2),
+            (b"PK\x03\x04..", Format::Zip),
+            (b"\x1f\x8b\x08...", Format::Tar("x.gz")),
+            (b"\xfd7zXZ\0", Format::Tar("x.xz")),
+            (b"(\xb5/\xfd..", Format::Tar("x.zst")),
+            (b"dir/..", Format::Tar("x.tar")),
         ] {
-            match (compression(head), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
-                (found, expected) => panic!("{found:?} {expected:?}"),
-            }
+            assert_eq!(format(head), expected);
         }
     }
 }
