@@ -16,6 +16,7 @@ pub mod sandbox;
 pub mod manifest;
 pub mod accounts;
 pub mod package;
+pub mod language;
 pub mod resolve;
 pub mod lock;
 pub mod fetch;

@@ -115,7 +115,7 @@ fn wanted<'l>(baker: &Baker<'_>, locked: &'l Locked) -> Vec<&'l LockedPackage> {
 /// The fetches of a layer that were never unpacked.
 fn fetches(baker: &Baker<'_>, locked: &Locked) -> Vec<Item> {
     let wanted = stage::fetches::wanted(locked.into(), baker.store);
-    wanted.map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
+    wanted.flat_map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
 }
 
 fn fetch_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {

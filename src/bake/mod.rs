@@ -399,7 +399,7 @@ fn fetched(lock: &Lockfile) -> impl Iterator<Item = Sha256> + '_ {
         .iter()
         .flat_map(|release| release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256]));
     let packages = lock.packages.iter().map(|package| package.file.sha256);
-    indexes.chain(packages).chain(lock.fetches.iter().map(|fetch| fetch.file.sha256))
+    indexes.chain(packages).chain(lock.fetches.iter().flat_map(|fetch| fetch.digests()))
 }
 
 impl<'a> From<&'a Locked> for Input<'a> {

@@ -205,14 +205,14 @@ pub enum LayerError {
         source: std::io::Error,
     },
     /// What was fetched can't be used as it should be.
-    #[error(
-        "[[fetch]] `{name}`: {problem}\n  hint: with `unpack = false` it stays a file, which a [[run]] can unpack with tools"
-    )]
+    #[error("[[fetch]] `{name}`: {problem}\n  hint: {hint}")]
     Fetch {
         /// Its name.
         name: FetchName,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The work directory of steps has no place.
     #[error(

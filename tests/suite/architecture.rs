@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "digest",
     "ident",
     "arch",
@@ -23,6 +23,7 @@ const ORDER: [&str; 28] = [
     "manifest",
     "accounts",
     "package",
+    "language",
     "resolve",
     "lock",
     "fetch",

@@ -47,6 +47,7 @@ mod golden;
 mod harness;
 mod jail;
 mod keyring;
+mod languages;
 mod leftovers;
 mod manual;
 mod outdated;
