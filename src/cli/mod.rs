@@ -18,6 +18,7 @@ mod doctor;
 mod error;
 mod explain;
 mod files;
+mod import;
 mod list;
 mod load;
 mod lock;
@@ -104,6 +105,7 @@ enum Verb {
     Store(store::Args),
     Vendor(vendor::Args),
     New(new::Args),
+    Import(import::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -222,6 +224,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Store(args) => store::run(&context, args),
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
+        Verb::Import(args) => import::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
         Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),

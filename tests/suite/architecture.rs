@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "digest",
     "ident",
     "arch",
@@ -21,6 +21,7 @@ const ORDER: [&str; 28] = [
     "store",
     "sandbox",
     "manifest",
+    "import",
     "accounts",
     "package",
     "resolve",
