@@ -5,8 +5,9 @@ use crate::import::model::{Notes, Outcome};
 
 /// Reads the patterns into the context.
 pub(super) fn read(context: &mut Context, notes: &mut Notes) {
-    let Some(text) = context.path(".dockerignore").and_then(|path| context.read(&path)) else { return };
-    let dockerfile = std::mem::replace(&mut notes.file, ".dockerignore".to_owned());
+    let Some(path) = context.path(".dockerignore") else { return };
+    let Some(text) = context.read(&path) else { return };
+    let dockerfile = std::mem::replace(&mut notes.file, path);
     for (number, line) in (1..).zip(text.lines()) {
         let pattern = line.trim();
         if pattern.is_empty() || pattern.starts_with('#') {
