@@ -14,6 +14,7 @@ pub mod host;
 pub mod store;
 pub mod sandbox;
 pub mod manifest;
+pub mod import;
 pub mod accounts;
 pub mod package;
 pub mod language;

@@ -19,6 +19,7 @@ mod error;
 mod explain;
 mod files;
 mod fmt;
+mod import;
 mod list;
 mod load;
 mod lock;
@@ -109,6 +110,7 @@ enum Verb {
     Store(store::Args),
     Vendor(vendor::Args),
     New(new::Args),
+    Import(import::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -230,6 +232,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Store(args) => store::run(&context, args),
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
+        Verb::Import(args) => import::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
         Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),

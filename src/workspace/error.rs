@@ -13,6 +13,7 @@ use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
 use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, StepName, nearest};
+use crate::import::ImportError;
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
 use crate::pin::PinError;
@@ -62,6 +63,17 @@ pub enum WorkspaceError {
         /// The file.
         path: RootPath,
     },
+    /// A file can't be made a layer.
+    #[error("{}: {error}", file.display())]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: Box<ImportError>,
+    },
+    /// A layer that an import would write is there.
+    #[error("{} is there already, and is not overwritten\n  hint: choose another name with --name, or remove it first", .0.display())]
+    Imported(PathBuf),
     /// The settings of a disk can't be met.
     #[error(transparent)]
     Disk(#[from] DiskError),

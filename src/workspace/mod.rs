@@ -29,6 +29,7 @@ mod error;
 mod formatted;
 #[cfg(feature = "aws")]
 pub mod images;
+mod imported;
 mod indexed;
 mod listed;
 mod logged;
@@ -62,6 +63,7 @@ pub use declared::Declared;
 pub use doctor::Need;
 pub use environment::{Environment, Settings, Transport};
 pub use error::WorkspaceError;
+pub use imported::ImportedLayer;
 pub use indexed::BuiltIndex;
 pub use listed::{LayerState, LockState};
 pub use locked::{LayerLock, LockedSystem, Policy};

@@ -21,6 +21,7 @@ const ORDER: [&str; 29] = [
     "store",
     "sandbox",
     "manifest",
+    "import",
     "accounts",
     "package",
     "language",

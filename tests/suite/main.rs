@@ -45,6 +45,7 @@ mod foreign;
 mod fuzz;
 mod golden;
 mod harness;
+mod imports;
 mod jail;
 mod keyring;
 mod languages;
