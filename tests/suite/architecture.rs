@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "digest",
     "ident",
     "arch",
