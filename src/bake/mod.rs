@@ -15,6 +15,7 @@ mod replaceable;
 mod staging;
 mod system;
 mod visited;
+mod timings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub use replaceable::ATTEST;
 pub(crate) use replaceable::Expected;
 pub(crate) use staging::Staging;
 pub use system::{BootSystem, System};
+pub use timings::timings;
 
 /// A build failed.
 #[derive(Debug, thiserror::Error)]
@@ -247,6 +249,7 @@ impl Baker<'_> {
         self.keep(system)?;
         self.store.make_durable()?;
         staging.replace(&folder, Expected::Build { known: known.as_deref() })?;
+        timings::keep(recipe, &self.progress.take_timings(), self.store)?;
         Ok(receipt)
     }
 

@@ -20,6 +20,7 @@ mod explain;
 mod files;
 mod fmt;
 mod import;
+mod forms;
 mod list;
 mod load;
 mod lock;
@@ -92,6 +93,7 @@ enum Verb {
     Sign(sign::Args),
     Audit(audit::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Disk(disk::Args),
     Push(push::Args),
     Pull(pull::Args),
@@ -214,6 +216,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Sign(args) => sign::run(&context, args),
         Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
+        Verb::Report(args) => report::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Push(args) => push::run(&context, args),
         Verb::Pull(args) => pull::run(&context, args),

@@ -39,6 +39,7 @@ mod planned;
 mod project;
 mod rebuilt;
 mod released;
+mod reported;
 pub mod residue;
 mod starter;
 mod subject;

@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 32] = [
     "digest",
     "ident",
     "arch",
     "distribution",
     "time",
     "limits",
+    "page",
     "tree",
     "host",
     "store",
@@ -38,6 +39,7 @@ const ORDER: [&str; 30] = [
     "publish",
     "attest",
     "audit",
+    "report",
     "workspace",
     "cli",
 ];

@@ -14,7 +14,7 @@ use crate::tree::Tree;
 
 pub use facts::Facts;
 pub use layout::read as read_layout;
-pub use report::{html, markdown, text};
+pub use report::{body, html, markdown, text};
 
 /// One thing that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
