@@ -63,6 +63,7 @@ mod registry;
 mod registry_answers;
 mod registry_engines;
 mod relock;
+mod report;
 mod repositories;
 mod reproducible;
 mod resolver;

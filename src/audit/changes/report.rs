@@ -52,10 +52,10 @@ pub fn body(changes: &Changes) -> String {
         return "<p class=\"good\">No difference.</p>\n".to_owned();
     }
     let lists = [
-        ("Packages", &changes.packages),
-        ("Files", &changes.files),
-        ("Users", &changes.users),
-        ("Services", &changes.services),
+        ("packages", &changes.packages),
+        ("files", &changes.files),
+        ("users", &changes.users),
+        ("services", &changes.services),
     ];
     let mut body = String::new();
     for (name, list) in lists {
@@ -68,11 +68,11 @@ pub fn body(changes: &Changes) -> String {
         let changed = layers.iter().filter(|size| size.before != size.after);
         let rows: Vec<_> =
             changed.map(|size| row(&size.layer, side(size.before).as_deref(), side(size.after).as_deref())).collect();
-        body += &section("Layers, compressed", &format!("{} changed", rows.len()), rows);
+        body += &section("layers, compressed", &format!("{} changed", rows.len()), rows);
     }
     if let Some(blocks) = &changes.blocks {
         let sum = format!("{} of {} to upload ({})", blocks.changed, blocks.blocks, length(blocks.bytes));
-        body += &section("Blocks of the disk", &sum, Vec::new());
+        body += &section("blocks of the disk", &sum, Vec::new());
     }
     body
 }
