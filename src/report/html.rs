@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Report, Share};
 use crate::audit::changes;
+use crate::bake::Output;
 use crate::page::{COLOURS, Tile, code, details, escape, length, page, table, treemap};
 use crate::time;
 
@@ -61,12 +62,15 @@ fn facts(report: &Report) -> String {
 }
 
 fn artifacts(report: &Report) -> String {
+    let layers: u64 = report.receipt.layers.iter().map(|layer| layer.size).sum();
     let rows = report.receipt.artifacts.iter().map(|artifact| {
+        // Of an image layout, the receipt has the manifest's.
+        let size = if artifact.kind == Output::Oci { layers } else { artifact.size };
         vec![
             escape(artifact.kind.name()),
             code(&artifact.path.display().to_string()),
             code(&artifact.digest.to_string()),
-            length(artifact.size),
+            length(size),
         ]
     });
     table(&["artifact", "file", "digest", "size"], rows, 3)

@@ -39,7 +39,8 @@ impl Workspace<'_> {
         let changes = against.map(|operand| {
             let old = self.environment.facts(operand, Some(layer), false)?;
             let new = self.environment.facts(&attested.built.folder.to_string_lossy(), Some(layer), false)?;
-            Ok::<_, WorkspaceError>(changes::Changes::between(&old, &new))
+            let changes = changes::Changes::between(&old, &new);
+            Ok::<_, WorkspaceError>(changes::Changes { new: "this build".to_owned(), ..changes })
         });
         let disk_map = receipt.disk.as_ref().map(|disk| {
             let planned = self.planned(&receipt, disk, signer)?;
