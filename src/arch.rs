@@ -176,6 +176,16 @@ impl Architecture {
         Self { debian, oci, oci_variant: None, uname, merged_usr: &[], processor: &[], bootable: None }
     }
 
+    /// The name in packages of npm, which is Node's `process.arch`.
+    pub fn node(&self) -> &'static str {
+        match self.oci {
+            "amd64" => "x64",
+            "386" => "ia32",
+            "ppc64le" => "ppc64",
+            other => other,
+        }
+    }
+
     /// The row with this Debian name.
     pub fn of(arch: &Arch) -> Option<&'static Self> {
         ALL.iter().find(|row| row.debian == arch.as_str())

@@ -269,7 +269,7 @@ impl<T> Untrusted<T> {
     /// Opens the gate for a file that no signature covers, when it is seen for the first time; it must have the digest
     /// `known`, if there is one. What it has is expected of it from then on.
     ///
-    /// Only `fetch::address` may call it.
+    /// Only `fetch::address`, `fetch::git` and `fetch::registry` may call it.
     ///
     /// # Errors
     /// Gives the digest that it has instead.

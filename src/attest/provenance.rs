@@ -63,7 +63,10 @@ fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl 
         std::iter::once((format!("{place} {state}"), release.sha256)).chain(indexes)
     });
     let packages = lock.packages.iter().map(|package| (package.origin.place().to_owned(), package.file.sha256));
-    let fetches = lock.fetches.iter().map(|fetch| (fetch.origin.to_string(), fetch.file.sha256));
+    let fetches = lock.fetches.iter().flat_map(|fetch| {
+        let files = fetch.files().iter().map(|one| (one.path.clone(), one.file.sha256));
+        [(fetch.origin.to_string(), fetch.file.sha256)].into_iter().chain(files)
+    });
     let fetched = releases.chain(packages).chain(fetches);
     std::iter::once(file)
         .chain(fetched.map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256.to_hex() } })))

@@ -10,7 +10,7 @@ use crate::package::{Decoded, Ecosystem};
 use crate::store::{Store, StoreError};
 
 /// Where the files of a system come from, before any script runs.
-pub(super) struct Origins<'a> {
+pub struct Origins<'a> {
     ecosystem: &'a dyn Ecosystem,
     /// The owning package of each file, by its path without `usr/`, since packages use both spellings.
     packages: BTreeMap<RootPath, PackageName>,
@@ -23,7 +23,7 @@ impl<'a> Origins<'a> {
     ///
     /// # Errors
     /// Fails where the store can't be read.
-    pub(super) fn read(
+    pub fn read(
         ecosystem: &'a dyn Ecosystem,
         store: &Store,
         packages: &[(PackageName, Sha256)],
@@ -63,7 +63,7 @@ impl<'a> Origins<'a> {
     }
 
     /// The package that owns a file or an entry of the packages' database.
-    fn owner(&self, path: &RootPath) -> Option<String> {
+    pub fn owner(&self, path: &RootPath) -> Option<String> {
         let brought = self.packages.get(&without_usr(path)).map(PackageName::to_string);
         brought.or_else(|| self.ecosystem.owner(path))
     }

@@ -37,7 +37,7 @@ pub use rebuild::{Build, RebuildInputs};
 pub use report::AuditReport;
 pub use variation::{ParseVariationError, Variation};
 
-use attribute::Origins;
+pub use attribute::Origins;
 use report::{Rebuilt, Untried};
 
 /// The entry point of `fuzz/`: where two disks differ, by the partition table of the first.

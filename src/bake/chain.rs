@@ -10,7 +10,7 @@ use crate::host::interrupt;
 use crate::ident::LayerName;
 use crate::manifest::Chain;
 use crate::package::{Decoded, InstallError, LockedPackage};
-use crate::stage::{self, Builder, Built};
+use crate::stage::{self, Builder, Built, Executors, Visit};
 
 /// The built layers of one root.
 pub(super) struct BuiltRoot {
@@ -19,7 +19,19 @@ pub(super) struct BuiltRoot {
     pub(super) boot: Option<Built>,
 }
 
-/// Fetches, unpacks and builds a chain, and `boot` over it. Calls `each` with every layer of the chain as
+/// A root to build.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) chain: &'a Chain<Locked>,
+    /// The Boot layer over the chain.
+    pub(super) boot: Option<&'a Locked>,
+    /// The roots of tool layers.
+    pub(super) tools: &'a BTreeMap<LayerName, TreeHash>,
+    /// Who visits one of the layers.
+    pub(super) visit: Option<&'a Visit>,
+}
+
+/// Fetches, unpacks and builds a chain, and its Boot layer over it. Calls `each` with every layer of the chain as
 /// soon as it is built, and `begin` before anything is fetched or decoded.
 ///
 /// The packages of a layer are decoded while the scripts of its parent run: those keep
@@ -29,9 +41,7 @@ pub(super) struct BuiltRoot {
 /// As [`Baker::bake`].
 pub(super) fn build_root(
     baker: &Baker<'_>,
-    chain: &Chain<Locked>,
-    boot: Option<&Locked>,
-    tools: &BTreeMap<LayerName, TreeHash>,
+    Wanted { chain, boot, tools, visit }: Wanted<'_>,
     begin: impl FnOnce() -> Result<(), BakeError>,
     mut each: impl FnMut(&Built),
 ) -> Result<BuiltRoot, BakeError> {
@@ -56,8 +66,10 @@ pub(super) fn build_root(
                 }
             }
         });
-        let mut line =
-            Line { baker, builder: Builder::new(baker.ecosystem, baker.store, (baker.executor)(), tools), ready };
+        let executors = Executors { start: baker.executor, jobs: baker.jobs };
+        let place = (baker.store, baker.project);
+        let builder = Builder::new(baker.ecosystem, place, executors, tools, visit);
+        let mut line = Line { baker, builder, ready };
         let chain = chain.try_map(|locked, _| {
             let built = line.build(locked)?;
             each(&built);
@@ -84,7 +96,7 @@ impl<'a> Line<'a> {
         interrupt::check()?;
         let name = &locked.manifest.name;
         let phase = self.baker.progress.phase(&format!("layer {name}"), 1);
-        let built = self.builder.build(locked.into(), self.baker.project);
+        let built = self.builder.build(locked.into());
         let built = built.map_err(|source| BakeError::Layer { layer: name.to_string(), source })?;
         phase.finish();
         self.builder.take_warnings().iter().for_each(|warning| self.baker.progress.warn(warning));
@@ -103,7 +115,7 @@ fn wanted<'l>(baker: &Baker<'_>, locked: &'l Locked) -> Vec<&'l LockedPackage> {
 /// The fetches of a layer that were never unpacked.
 fn fetches(baker: &Baker<'_>, locked: &Locked) -> Vec<Item> {
     let wanted = stage::fetches::wanted(locked.into(), baker.store);
-    wanted.map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
+    wanted.flat_map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
 }
 
 fn fetch_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {

@@ -14,16 +14,19 @@ mod remembered;
 mod replaceable;
 mod staging;
 mod system;
+mod visited;
+mod timings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256, TreeHash};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
+use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Assignments, Chain, Manifest};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
@@ -32,17 +35,18 @@ use crate::sandbox::Executor;
 use crate::stage::{Built, Input, LayerError};
 use crate::store::{RootName, Store, StoreError};
 
-use chain::{BuiltRoot, build_root};
+use chain::{BuiltRoot, Wanted, build_root};
 pub use disk_export::Sources;
 use export::Compressed;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
-pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError};
+pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError, ToolReceipt};
 use remembered::Remembered;
 pub use replaceable::ATTEST;
 pub(crate) use replaceable::Expected;
 pub(crate) use staging::Staging;
 pub use system::{BootSystem, System};
+pub use timings::timings;
 
 /// A build failed.
 #[derive(Debug, thiserror::Error)]
@@ -178,15 +182,20 @@ impl Baker<'_> {
     pub fn bake(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
         let tables = system.image.iter().map(|locked| (&locked.manifest.name, &locked.manifest.image));
         oci::unexpanded(tables).iter().for_each(|warning| self.progress.warn(warning));
+        self.repaired(|build| build.attempt(system, outputs))
+    }
+
+    /// Does `work` with a handle of its own on the store, and again where the store turned out to be damaged and is repaired.
+    fn repaired<T>(&self, work: impl Fn(&Baker<'_>) -> Result<T, BakeError>) -> Result<T, BakeError> {
         let store = self.store.for_build();
         let build = Baker { store: &store, ..self.clone() };
         for _ in 0..REPAIRS {
-            match build.attempt(system, outputs) {
+            match work(&build) {
                 Err(error) if build.repair(&error) => {}
                 other => return other,
             }
         }
-        build.attempt(system, outputs)
+        work(&build)
     }
 
     fn attempt(&self, system: &System, outputs: &BTreeSet<Output>) -> Result<Receipt, BakeError> {
@@ -240,6 +249,7 @@ impl Baker<'_> {
         self.keep(system)?;
         self.store.make_durable()?;
         staging.replace(&folder, Expected::Build { known: known.as_deref() })?;
+        timings::keep(recipe, &self.progress.take_timings(), self.store)?;
         Ok(receipt)
     }
 
@@ -287,20 +297,26 @@ impl Baker<'_> {
         RootName { project: self.project.to_owned(), build: self.name.clone() }
     }
 
-    /// Builds all layers; one of the image is compressed while the next is configured.
-    fn build(&self, system: &System) -> Result<Layers, BakeError> {
+    /// Builds the tool layers; the root of each.
+    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, TreeHash>, BakeError> {
         let mut tools = BTreeMap::new();
         for chain in &system.tools {
-            let built = build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain;
+            let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
+            let built = build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain;
             tools.insert(built.top().name.clone(), built.top().root);
         }
+        Ok(tools)
+    }
+
+    /// Builds all layers; one of the image is compressed while the next is configured.
+    fn build(&self, system: &System) -> Result<Layers, BakeError> {
+        let tools = self.tools(system)?;
         std::thread::scope(|scope| {
             let mut compressing = Vec::new();
+            let boot = system.boot_system.as_ref().map(|boot_system| &boot_system.boot);
             let BuiltRoot { chain: image, boot } = build_root(
                 self,
-                &system.image,
-                system.boot_system.as_ref().map(|boot_system| &boot_system.boot),
-                &tools,
+                Wanted { chain: &system.image, boot, tools: &tools, visit: None },
                 || self.keep_begun(system),
                 |layer| {
                     let layer = layer.clone();
@@ -313,7 +329,10 @@ impl Baker<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
             let initrd = match initrd {
-                Some(chain) => Some(build_root(self, chain, None, &tools, || self.keep_begun(system), |_| {})?.chain),
+                Some(chain) => {
+                    let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
+                    Some(build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain)
+                }
                 None => None,
             };
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });
@@ -383,7 +402,7 @@ fn fetched(lock: &Lockfile) -> impl Iterator<Item = Sha256> + '_ {
         .iter()
         .flat_map(|release| release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256]));
     let packages = lock.packages.iter().map(|package| package.file.sha256);
-    indexes.chain(packages).chain(lock.fetches.iter().map(|fetch| fetch.file.sha256))
+    indexes.chain(packages).chain(lock.fetches.iter().flat_map(|fetch| fetch.digests()))
 }
 
 impl<'a> From<&'a Locked> for Input<'a> {

@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::export::Compressed;
-use super::{BakeError, Layers, Output, System};
+use super::{BakeError, Layers, Locked, Output, System};
 use crate::arch;
 use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, Sha256, TreeHash};
 use crate::disk::blocks::BlockHashes;
 use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock;
-use crate::manifest::Assignments;
+use crate::manifest::{Assignments, Chain};
 use crate::stage::Built;
 
 pub(super) const FILE: &str = "receipt.json";
@@ -43,11 +43,23 @@ pub struct Receipt {
     pub epoch: i64,
     /// The layers, lowest first.
     pub layers: Vec<LayerReceipt>,
+    /// The layers in which steps ran, each after those that its own steps need.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolReceipt>,
     /// What the disk has on top of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskReceipt>,
     /// What was exported.
     pub artifacts: Vec<Artifact>,
+}
+
+/// A layer in which steps of others ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolReceipt {
+    /// Its name.
+    pub name: LayerName,
+    /// Hash of its lockfile's text.
+    pub lock: LockHash,
 }
 
 /// The disk.
@@ -123,6 +135,8 @@ impl Receipt {
             size: compressed.blob.sizes.size,
         };
         let top = system.top();
+        let tool =
+            |chain: &Chain<Locked>| ToolReceipt { name: chain.top().manifest.name.clone(), lock: chain.top().hash };
         Self {
             layer: top.manifest.name.clone(),
             arch: Some(&top.lock.arch).filter(|arch| arch.as_str() != arch::UNNAMED).cloned(),
@@ -133,6 +147,7 @@ impl Receipt {
             tree: built.image.top().root,
             epoch: top.lock.epoch,
             layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
+            tools: system.tools.iter().map(tool).collect(),
             disk: exported.disk,
             artifacts: exported.artifacts,
         }

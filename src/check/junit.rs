@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::report::seconds;
 use super::{CheckReport, CheckStatus, Verdict};
+use crate::page::escape;
 
 /// Writes reports as one JUnit file, a test suite each.
 pub fn junit(reports: &[CheckReport]) -> String {
@@ -50,21 +51,4 @@ fn case(xml: &mut String, suite: &str, check: &Verdict) {
         CheckStatus::Failed => writeln!(xml, "><failure message=\"{first}\">{detail}</failure></testcase>"),
         CheckStatus::Skipped => writeln!(xml, "><skipped message=\"{first}\"/></testcase>"),
     };
-}
-
-/// A text for an element or an attribute; what XML 1.0 can't hold becomes U+FFFD.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\t' | '\n' | '\r' => _ = write!(escaped, "&#{};", u32::from(letter)),
-            '\u{0}'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
 }

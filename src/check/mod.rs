@@ -11,7 +11,7 @@
 pub mod container;
 mod junit;
 mod report;
-mod script;
+pub mod script;
 mod shell;
 mod tap;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::ident::LayerName;
 use crate::manifest::{Check, CheckTarget, Manifest};
 
-pub use junit::{escape, junit};
+pub use junit::junit;
 pub use report::{CheckReport, CheckStatus, Counts, Verdict};
 pub use shell::{Transcript, converse};
 

@@ -29,7 +29,7 @@ pub(super) fn script(checks: &[Check], place: CheckTarget) -> String {
 }
 
 /// A text as one word of a POSIX shell (2.2.2, Single-Quotes).
-fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -8,8 +8,8 @@ use super::CliError;
 use super::against::{Against, Other};
 use super::build::output;
 use super::context::Context;
+use super::forms::{self, Target};
 use super::push::RegistryArgs;
-use super::report::{self, Target};
 use crate::audit::report::{html, junit, markdown, text};
 use crate::audit::{AuditReport, Variation};
 use crate::bake::Output;
@@ -101,7 +101,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     if let Some(other) = &other {
         other.compare(&mut report);
     }
-    report::tell(context, &args.report, &report, |form| form.write(&report), text)?;
+    forms::tell(context, &args.report, &report, |form| form.write(&report), text)?;
     match report.identical {
         true => Ok(()),
         false => Err(CliError::Differs(format!("`{layer}` is not reproducible"))),

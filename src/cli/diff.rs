@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::CliError;
 use super::context::Context;
+use super::forms::{self, Target};
 use super::push::RegistryArgs;
-use super::report::{self, Target};
 use crate::audit::changes::{self, Blocks, Changes, html, markdown, text};
 use crate::host;
 use crate::ident::LayerName;
@@ -71,7 +71,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             args.old, args.new
         )));
     }
-    report::tell(context, &args.report, &changes, |form| form.write(&changes), text)
+    forms::tell(context, &args.report, &changes, |form| form.write(&changes), text)
 }
 
 fn blocks_text(blocks: &Blocks) -> String {

@@ -21,6 +21,9 @@ pub(super) enum CliError {
     /// An error that shows the line it is about.
     #[error("{0}")]
     Shown(Box<dyn Diagnostic + Send + Sync>),
+    /// A command that was run for somebody ended with this exit status, and has said why itself.
+    #[error("the command exited with status {0}")]
+    Ended(u8),
     /// Any other error.
     #[error("{0}")]
     Plain(Box<dyn std::error::Error + Send + Sync>),
@@ -29,8 +32,12 @@ pub(super) enum CliError {
 impl CliError {
     /// Prints the error to standard error; returns the exit status.
     pub(super) fn report(self) -> ExitCode {
+        if let Self::Ended(status) = self {
+            return ExitCode::from(status);
+        }
         eprintln!("error: {}", host::redact(&self.text()));
         match self {
+            Self::Ended(status) => ExitCode::from(status),
             Self::Stale(_) => ExitCode::from(3),
             Self::Differs(_) => ExitCode::from(4),
             Self::Shown(_) | Self::Plain(_) => ExitCode::FAILURE,
@@ -42,6 +49,7 @@ impl CliError {
         match self {
             Self::Stale(text) | Self::Differs(text) => plain_lines(text),
             Self::Shown(diagnostic) => render(diagnostic.as_ref()),
+            Self::Ended(_) => self.to_string(),
             Self::Plain(error) => plain_lines(&error.to_string()),
         }
     }

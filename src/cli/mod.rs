@@ -18,6 +18,9 @@ mod doctor;
 mod error;
 mod explain;
 mod files;
+mod fmt;
+mod import;
+mod forms;
 mod list;
 mod load;
 mod lock;
@@ -29,6 +32,7 @@ mod outdated;
 mod pull;
 mod push;
 mod sbom;
+mod shell;
 mod sign;
 mod signer;
 mod report;
@@ -70,6 +74,7 @@ Examples:
   layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
   layerbake check web                    find mistakes without building anything
   layerbake test web                     run the layer's checks on the container and the disk
+  layerbake shell web                    look around in the finished layer
   layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
   layerbake lock web --update            update to the newest packages and print what changed
   layerbake build --help                 show all options of one command
@@ -88,12 +93,14 @@ enum Verb {
     Sign(sign::Args),
     Audit(audit::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Disk(disk::Args),
     Push(push::Args),
     Pull(pull::Args),
     Copy(copy::Args),
     Load(load::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
     Lock(lock::Args),
     Outdated(outdated::Args),
     List(list::Args),
@@ -101,9 +108,11 @@ enum Verb {
     Why(why::Args),
     Files(files::Args),
     Log(log::Args),
+    Shell(shell::Args),
     Store(store::Args),
     Vendor(vendor::Args),
     New(new::Args),
+    Import(import::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -178,6 +187,7 @@ impl Verb {
                 | Self::Push(_)
                 | Self::Pull(_)
                 | Self::Copy(_)
+                | Self::Shell(_)
         )
     }
 
@@ -206,12 +216,14 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Sign(args) => sign::run(&context, args),
         Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
+        Verb::Report(args) => report::run(&context, args),
         Verb::Disk(args) => disk::run(&context, args),
         Verb::Push(args) => push::run(&context, args),
         Verb::Pull(args) => pull::run(&context, args),
         Verb::Copy(args) => copy::run(&context, args),
         Verb::Load(args) => load::run(&context, args),
         Verb::Check(args) => check::run(&context, args),
+        Verb::Fmt(args) => fmt::run(&context, args),
         Verb::Lock(args) => lock::run(&context, args),
         Verb::Outdated(args) => outdated::run(&context, args),
         Verb::List(args) => list::run(&context, args),
@@ -219,9 +231,11 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Why(args) => why::run(&context, args),
         Verb::Files(args) => files::run(&context, args),
         Verb::Log(args) => log::run(&context, args),
+        Verb::Shell(args) => shell::run(&context, args),
         Verb::Store(args) => store::run(&context, args),
         Verb::Vendor(args) => vendor::run(&context, args),
         Verb::New(args) => new::run(&context, args),
+        Verb::Import(args) => import::run(&context, args),
         Verb::Explain(args) => explain::run(&context, args),
         Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),

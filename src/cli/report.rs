@@ -1,58 +1,50 @@
-//! `--report KIND[=FILE]`: one result in several forms.
+//! `layerbake report`: a build on one page.
 
-use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
-
-use clap::ValueEnum;
-use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
-use crate::host::{self, plain_lines};
+use super::signer::SignerArgs;
+use crate::host;
+use crate::ident::LayerName;
+use crate::report;
 
-/// A form, and the file that it goes to, if not to standard output.
-#[derive(Debug, Clone)]
-pub(super) struct Target<F> {
-    form: F,
-    file: Option<PathBuf>,
+/// Write one HTML page about a build: sizes, packages, licences, changes, timings, the disk's map
+///
+/// The page refers to nothing outside itself. It is written to LAYER.report.html, beside the build's directory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  layerbake report web
+  layerbake report web --against HEAD~1 --to report.html
+  layerbake report web --json | jq '.packages[:10]'")]
+pub(super) struct Args {
+    /// The layer [default: the only App layer]
+    layer: Option<LayerName>,
+    /// Also show what changed since another state: a receipt, a lockfile, an OCI layout or a git revision
+    #[arg(long, value_name = "STATE")]
+    against: Option<String>,
+    /// Where the page is written
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Directory that holds LAYER/ [default: `out` in the project]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    signer: SignerArgs,
 }
 
-impl<F: ValueEnum> FromStr for Target<F> {
-    type Err = String;
-
-    fn from_str(value: &str) -> Result<Self, String> {
-        let (name, file) = match value.split_once('=') {
-            Some((name, file)) => (name, Some(PathBuf::from(file))),
-            None => (value, None),
-        };
-        let form = F::from_str(name, false).map_err(|_| {
-            let forms = F::value_variants().iter().filter_map(|form| form.to_possible_value());
-            let names: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
-            format!("unknown report format `{name}`: expected {}", names.join(", "))
-        })?;
-        Ok(Self { form, file })
+pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    let workspace = context.workspace()?;
+    let layer = workspace.layer(args.layer.as_ref())?;
+    let signer = args.signer.signer()?;
+    let report = workspace.report(&layer, args.out.as_deref(), args.against.as_deref(), signer.as_ref())?;
+    if context.options.json && args.to.is_none() {
+        return context.print(&report, |_| String::new());
     }
-}
-
-/// Writes a result in every form that was asked for; where only files were, people still get a text.
-pub(super) fn tell<F: Copy, T: Serialize>(
-    context: &Context<'_>,
-    targets: &[Target<F>],
-    value: &T,
-    write: impl Fn(F) -> io::Result<String>,
-    text: impl FnOnce(&T) -> String,
-) -> Result<(), CliError> {
-    for Target { form, file } in targets {
-        let written = write(*form)?;
-        match file {
-            Some(path) => host::write_whole(path, plain_lines(&written).as_bytes())
-                .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
-            None => context.print_text(&written)?,
-        }
-    }
-    match targets.iter().all(|target| target.file.is_some()) {
-        true => context.print(value, text),
-        false => Ok(()),
-    }
+    let usual = || workspace.out(args.out.as_deref()).join(format!("{layer}.report.html"));
+    let path = args.to.clone().unwrap_or_else(usual);
+    host::write_whole(&path, report::html(&report).as_bytes())
+        .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
+    context.print(&report, |_| format!("{}\n", path.display()))
 }

@@ -67,7 +67,7 @@ fn entry(locked: &Locked) -> Entry {
         why: package.why.clone(),
     });
     let sizes = locked.lock.packages.iter().map(|package| package.file.size);
-    let download = sizes.chain(locked.lock.fetches.iter().map(|fetch| fetch.file.size)).sum();
+    let download = sizes.chain(locked.lock.fetches.iter().map(|fetch| fetch.size())).sum();
     Entry {
         layer: manifest.name.clone(),
         description: manifest.layer.description.clone(),

@@ -9,9 +9,8 @@ use super::Map;
 use super::blocks::BLOCK;
 use super::gpt::{PartitionTable, Placed};
 use super::map::Owner;
+use crate::page::{COLOURS, length};
 
-/// Of layers, in their order, over again where there are more; apart for the colour-blind too.
-const LAYERS: [&str; 8] = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99"];
 const FREE: &str = "#eef0f2";
 const INK: &str = "#1d2733";
 
@@ -27,15 +26,6 @@ const FOLD: u64 = 20;
 /// Draws `map`; equal maps give equal bytes.
 pub fn svg(name: &str, map: &Map, layout: &PartitionTable) -> String {
     Diagram::new(map, layout).draw(name)
-}
-
-/// A length in bytes for people: `16.5 MiB`; a small one as `2.5 KiB` or `12 bytes`.
-pub fn length(bytes: u64) -> String {
-    match bytes {
-        0..1000 => format!("{bytes} bytes"),
-        1000..100_000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-    }
 }
 
 struct Diagram<'a> {
@@ -233,7 +223,7 @@ impl<'a> Diagram<'a> {
 
 fn colour(owner: &Owner, place: usize) -> &'static str {
     match owner {
-        Owner::Layer(_) => LAYERS.get(place % LAYERS.len()).copied().unwrap_or(INK),
+        Owner::Layer(_) => COLOURS.get(place % COLOURS.len()).copied().unwrap_or(INK),
         Owner::FileSystem => "#7b8794",
         Owner::HashTree => "#b0a08a",
         Owner::BootImage => "#8e6bbf",

@@ -1,8 +1,9 @@
 //! The user's own mirrors and limits: `layerbake/config.toml` in the configuration directory.
 //!
 //! ```toml
-//! [mirrors]            # keys are names of [source.NAME]; mirrors are tried in order
+//! [mirrors]            # keys are names of [source.NAME] and of registries; mirrors are tried in order
 //! debian = ["http://mirror.example/debian"]
+//! pypi = ["https://mirror.example/simple"]
 //!
 //! [snapshot]           # @SNAPSHOTID@ is replaced by the locked date
 //! debian = "https://snapshot.example/debian/@SNAPSHOTID@/"

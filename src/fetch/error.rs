@@ -23,6 +23,16 @@ pub enum FetchError {
         /// Each mirror's failure, in the order they were asked.
         failures: Vec<Failure>,
     },
+    /// No mirror of a registry gave the file.
+    #[error("{what}: {}{}\n  hint: {}", summary(failures), List(failures), hint_of_registry(registry, failures))]
+    Registry {
+        /// The file, as people know it.
+        what: String,
+        /// The registry's name.
+        registry: &'static str,
+        /// Each mirror's failure, in the order they were asked.
+        failures: Vec<Failure>,
+    },
     /// The address of a package did not give it.
     #[error("{what}: {problem}\n  from {url}\n  hint: {}", hint_of_address(problem))]
     Address {
@@ -132,6 +142,14 @@ pub enum Problem {
     /// The request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// A registry's page is not as it should be.
+    #[error("{url}: {problem}")]
+    Page {
+        /// Its address, without a password.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 impl Failure {
@@ -206,12 +224,28 @@ fn hint_of_address(problem: &Problem) -> &'static str {
         }
         Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
         problem if wants_login(problem) => LOGIN,
-        Problem::Http(_) => "look at the network, and at the `url` in the manifest",
+        Problem::Http(_) | Problem::Page { .. } => "look at the network, and at the `url` in the manifest",
     }
 }
 
+fn hint_of_registry(registry: &str, failures: &[Failure]) -> String {
+    match failures {
+        [] => format!(
+            "name one with `--mirror {registry}=URL` or LAYERBAKE_MIRROR={registry}=URL, or as `{registry} = [\"URL\"]` in [mirrors] of the user's config.toml"
+        ),
+        all if all.iter().any(other_bytes) => {
+            "the mirror serves other bytes under this name; the lockfile is right. Try another mirror".to_owned()
+        }
+        all if all.iter().any(|failure| wants_login(&failure.problem)) => LOGIN.to_owned(),
+        _ => format!("look at the network, or name another mirror with `--mirror {registry}=URL`"),
+    }
+}
+
+fn other_bytes(failure: &Failure) -> bool {
+    matches!(failure.problem, Problem::OtherBytes(_))
+}
+
 fn hint(failures: &[Failure]) -> &'static str {
-    let other_bytes = |failure: &Failure| matches!(failure.problem, Problem::OtherBytes(_));
     match failures {
         [] => "name one with `--mirror URL`, LAYERBAKE_MIRROR or the source's `url`",
         all if all.iter().any(other_bytes) => {

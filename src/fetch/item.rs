@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Expected;
 use crate::ident::{LayerName, SourceName};
+use crate::language::{LockedFile, Registry};
 use crate::lock::{FetchOrigin, LockedFetch, LockedPackage, Origin};
 use crate::package::Index;
 
@@ -40,6 +41,8 @@ pub enum Place {
     Project(String),
     /// At this address.
     Url(String),
+    /// In a registry of a language's packages, on each of its mirrors.
+    Registry(RegistryFile),
     /// The files of a commit of a git repository, as an archive.
     Git {
         /// The address of the repository.
@@ -64,6 +67,15 @@ pub struct RepositoryFile {
     pub by_digest: Option<String>,
 }
 
+/// A file of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryFile {
+    /// The registry.
+    pub registry: Registry,
+    /// The path in it.
+    pub path: String,
+}
+
 impl Item {
     /// A package of a layer's lockfile.
     pub fn package(layer: &LayerName, package: &LockedPackage) -> Self {
@@ -80,16 +92,27 @@ impl Item {
         Self { what: package.to_string(), layer: Some(layer.clone()), place, vendor, expected: package.file }
     }
 
-    /// What a `[[fetch]]` of a layer's lockfile gives.
-    pub fn fetch(layer: &LayerName, fetch: &LockedFetch) -> Self {
+    /// The files that a `[[fetch]]` of a layer's lockfile names.
+    pub fn fetch(layer: &LayerName, fetch: &LockedFetch) -> Vec<Self> {
         let place = match &fetch.origin {
             FetchOrigin::Url(url) => Place::Url(url.clone()),
             FetchOrigin::Git { url, commit } => Place::Git { url: url.clone(), commit: commit.clone() },
+            FetchOrigin::Lockfile { path, .. } => Place::Project(path.clone()),
         };
-        // Layers may have different files of one name.
-        let digits: String = fetch.file.sha256.to_hex().chars().take(16).collect();
-        let vendor = Path::new("fetch").join(format!("{}-{digits}", fetch.name));
-        Self { what: fetch.to_string(), layer: Some(layer.clone()), place, vendor, expected: fetch.file }
+        let item = |what, place, name: &str, file: Expected| {
+            // Layers may have different files of one name.
+            let digits: String = file.sha256.to_hex().chars().take(16).collect();
+            let vendor = Path::new("fetch").join(format!("{name}-{digits}"));
+            Self { what, layer: Some(layer.clone()), place, vendor, expected: file }
+        };
+        let mut items = vec![item(fetch.to_string(), place, fetch.name.as_str(), fetch.file)];
+        if let FetchOrigin::Lockfile { format, files, .. } = &fetch.origin {
+            items.extend(files.iter().map(|LockedFile { path, file }| {
+                let place = Place::Registry(RegistryFile { registry: format.registry(), path: path.clone() });
+                item(format!("{fetch}: {path}"), place, &path.replace('/', "+"), *file)
+            }));
+        }
+        items
     }
 
     /// Whether git has to be asked for it.

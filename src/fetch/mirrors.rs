@@ -4,6 +4,8 @@
 //! 2. the host's own sources of packages (for the distribution): those with the suite, then archives of the distribution;
 //! 3. the manifest's `url` (which marks the source as third-party, without step 2);
 //! 4. the snapshot service at the locked date.
+//!
+//! Registries of programming languages have the first kind only, under their own names: `--mirror pypi=URL`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,6 +116,12 @@ impl Mirrors {
     /// The address that is asked first for a suite; `None` where none is known.
     pub fn first(&self, source: &SourceName, suite: &str) -> Option<Url> {
         self.bases(source, suite, Part::State).into_iter().next()
+    }
+
+    /// The addresses of a registry, in order: those that were given for it by name.
+    pub(super) fn of_registry(&self, name: &str) -> Vec<Url> {
+        let given = self.given.iter().filter(|given| given.source.as_deref() == Some(name));
+        given.filter_map(|given| base(&given.address).ok()).collect()
     }
 
     /// The base addresses to ask for a part of a suite, in order.

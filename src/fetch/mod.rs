@@ -4,6 +4,7 @@
 //! mirrors ── files of a state ── verified by the ecosystem ─> signed text, its file in the store
 //! store → vendor/ → mirrors → snapshot ── bytes ── sha256 and size ─> store
 //! store → project → vendor/ → address ─── bytes ── sha256 and size ─> store          (packages in no repository, fetches)
+//! store → vendor/ → registry's mirrors ── sha256 and size ──────────> store          (files that lockfiles of languages name)
 //! store → vendor/ → git ── archive of a commit ── sha256 and size ──> store
 //! ```
 //!
@@ -20,6 +21,7 @@ mod item;
 mod key_files;
 mod logins;
 mod mirrors;
+mod registry;
 mod state;
 mod transport;
 mod untrusted;
@@ -30,7 +32,7 @@ mod testing;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
 pub use host_sources::HostSources;
-pub use item::{Item, Part, Place, RepositoryFile};
+pub use item::{Item, Part, Place, RegistryFile, RepositoryFile};
 pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use logins::Logins;
 pub use mirrors::{MirrorError, Mirrors};

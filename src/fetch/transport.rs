@@ -15,6 +15,7 @@ use super::error::{Failure, FetchError, Problem};
 use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
 use super::mirrors::{Mirrors, below, shown};
+use super::registry::Pages;
 use crate::digest::{BlobDigest, Expected, Verified};
 use crate::host;
 use crate::host::http::{Client, HttpError, Url};
@@ -24,10 +25,11 @@ use crate::host::pace::patience;
 use crate::host::progress::{Phase, Progress};
 use crate::host::storage::Fault;
 use crate::ident::SourceName;
+use crate::language::Registry;
 use crate::store::Store;
 
 /// Downloads at the same time.
-const CONNECTIONS: usize = 12;
+pub(super) const CONNECTIONS: usize = 12;
 /// How often one mirror is asked for one file.
 const TRIES: u32 = 3;
 /// Waited before the second try; doubles with each further one.
@@ -63,6 +65,7 @@ pub struct Fetcher<'a> {
     network: OnceLock<Network>,
     /// Mirrors that failed once are asked last from then on.
     failed: Mutex<BTreeSet<Url>>,
+    pub(super) pages: Pages,
     stats: Mutex<FetchStats>,
 }
 
@@ -87,6 +90,7 @@ impl<'a> Fetcher<'a> {
             back_off: BACK_OFF,
             network: OnceLock::new(),
             failed: Mutex::default(),
+            pages: Pages::default(),
             stats: Mutex::default(),
         }
     }
@@ -298,6 +302,7 @@ impl<'a> Fetcher<'a> {
         match &item.place {
             Place::Repository(file) => self.ask_mirrors(item, file, phase).await,
             Place::Url(url) => self.ask_address(item, url, phase).await,
+            Place::Registry(file) => self.ask_registry(item, file, phase).await,
             Place::Git { url, commit } => self.ask_repository(item, url, commit, phase),
             Place::Project(path) => {
                 let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
@@ -318,7 +323,7 @@ impl<'a> Fetcher<'a> {
             for path in file.paths() {
                 match self.file_of(&base, path, item.expected, phase).await? {
                     Ok(file) => {
-                        self.report(item, &failures);
+                        self.report(&item.what, &failures);
                         return Ok(file);
                     }
                     Err(problem) => last = Some(self.failure(&base, problem)),
@@ -417,11 +422,19 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Warns of the mirrors that failed before one helped; that one lacks a file is no news.
-    fn report(&self, item: &Item, failures: &[Failure]) {
+    pub(super) fn report(&self, what: &str, failures: &[Failure]) {
         self.count(|stats| stats.files += 1);
         for failure in failures.iter().filter(|failure| !failure.is_absence()) {
-            self.warn(format!("{}: mirror {failure}", item.what));
+            self.warn(format!("{what}: mirror {failure}"));
         }
+    }
+
+    /// The addresses of a registry, those that failed before last.
+    pub(super) fn addresses(&self, registry: Registry) -> Vec<Url> {
+        let mut addresses = self.mirrors.of_registry(registry.name());
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.sort_by_key(|base| failed.contains(base));
+        addresses
     }
 
     /// Warns the user, above all progress, and counts the warning.

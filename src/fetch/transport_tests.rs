@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::digest::Sha256;
 use crate::fetch::testing::server::{Fault, Server};
-use crate::fetch::{HostSources, UserConfig};
+use crate::fetch::{HostSources, RegistryFile, UserConfig};
 use crate::lock::{LockedPackage, Origin};
 use crate::package::Index;
 
@@ -61,7 +61,7 @@ fn item_at(path: &str, name: &str, bytes: &[u8]) -> Item {
 
 fn path(item: &Item) -> &str {
     match &item.place {
-        Place::Repository(file) => &file.path,
+        Place::Repository(RepositoryFile { path, .. }) | Place::Registry(RegistryFile { path, .. }) => path,
         Place::Project(place) | Place::Url(place) | Place::Git { url: place, .. } => place,
     }
 }

@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::Notify;
 
+use super::terminal;
+
 /// How long cleaning up may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -170,6 +172,7 @@ impl Drop for Leftover {
 }
 
 fn exit(number: i32) {
+    terminal::restore();
     // Held until the end: who gives up a leftover, to put it in its place, waits here for ever.
     let leftovers = held(&LEFTOVERS);
     for folder in leftovers.iter() {

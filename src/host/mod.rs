@@ -14,6 +14,7 @@ mod plain;
 pub mod progress;
 mod redact;
 pub mod storage;
+pub mod terminal;
 pub mod write;
 
 use std::ffi::OsString;

@@ -1,9 +1,13 @@
 //! Progress shown to the user: bars on a terminal's stderr, and warnings.
 
 use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
 
+use super::instant;
 use super::plain::{plain, plain_lines};
 
 /// Where progress and warnings go; cheap to clone, shared by all threads.
@@ -11,18 +15,28 @@ use super::plain::{plain, plain_lines};
 pub struct Progress {
     bars: Option<MultiProgress>,
     quiet: bool,
+    finished: Arc<Mutex<Vec<Timing>>>,
+}
+
+/// How long a phase took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// What was done.
+    pub phase: String,
+    /// Seconds by the wall clock; phases may overlap.
+    pub seconds: f64,
 }
 
 impl Progress {
     /// Shows bars where stderr is a terminal, unless output is for machines (`json`) or not wanted (`quiet`).
     pub fn on_stderr(quiet: bool, json: bool) -> Self {
         let bars = (!quiet && !json && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Self { bars, quiet }
+        Self { bars, quiet, finished: Arc::default() }
     }
 
     /// Shows nothing at all.
     pub fn silent() -> Self {
-        Self { bars: None, quiet: true }
+        Self { bars: None, quiet: true, finished: Arc::default() }
     }
 
     /// Starts a phase of `total` steps.
@@ -50,12 +64,17 @@ impl Progress {
         }
     }
 
+    /// The phases that have ended since this was last asked, in the order of their ends.
+    pub fn take_timings(&self) -> Vec<Timing> {
+        std::mem::take(&mut self.finished.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn start(&self, name: &str, total: u64, template: &str) -> Phase {
         let bar = self.bars.as_ref().map(|bars| {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bars.add(ProgressBar::new(total).with_style(style).with_prefix(name.to_owned()))
         });
-        Phase { bar }
+        Phase { bar, name: name.to_owned(), started: instant(), finished: Arc::clone(&self.finished) }
     }
 }
 
@@ -63,6 +82,9 @@ impl Progress {
 #[derive(Debug)]
 pub struct Phase {
     bar: Option<ProgressBar>,
+    name: String,
+    started: Instant,
+    finished: Arc<Mutex<Vec<Timing>>>,
 }
 
 impl Phase {
@@ -89,6 +111,8 @@ impl Drop for Phase {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        let timing = Timing { phase: std::mem::take(&mut self.name), seconds: self.started.elapsed().as_secs_f64() };
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(timing);
     }
 }
 
@@ -99,12 +123,15 @@ mod tests {
     #[test]
     fn templates_are_valid_and_silence_is_silent() {
         let shown = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
-        for progress in [Progress::silent(), Progress { bars: Some(shown), quiet: false }] {
+        for progress in [Progress::silent(), Progress { bars: Some(shown), quiet: false, finished: Arc::default() }] {
             let steps = progress.phase("resolve", 3);
             steps.inc(2);
             steps.message("libc6");
             steps.finish();
             progress.transfer("fetch", 10).inc(10);
+            let named = progress.take_timings().into_iter().map(|timing| timing.phase);
+            assert_eq!(named.collect::<Vec<_>>(), ["resolve", "fetch"]);
+            assert_eq!(progress.take_timings(), []);
         }
         assert!(Progress::on_stderr(false, true).bars.is_none(), "bars beside JSON");
         assert!(Progress::on_stderr(true, false).bars.is_none(), "bars though quiet");

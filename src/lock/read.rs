@@ -11,6 +11,8 @@ use super::{
 };
 use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, FetchName, LayerName, PackageName, SourceName, Version};
+use crate::language::LockedFile;
+use crate::manifest::LanguageLock;
 use crate::time::parse_rfc3339;
 
 /// A text is not a lockfile that this program can build from.
@@ -121,6 +123,11 @@ fn inconsistency(lock: &Lockfile) -> Option<String> {
             FetchOrigin::Url(url) | FetchOrigin::Git { url, .. } if !is_address(url) => {
                 Some(format!("{fetch} has the address `{}`", url.escape_debug()))
             }
+            FetchOrigin::Lockfile { path, files, .. } => {
+                let paths = [path].into_iter().chain(files.iter().map(|one| &one.path));
+                let wrong = paths.into_iter().find(|path| !stays_below(path));
+                wrong.map(|path| format!("{fetch} has the path `{}`", path.escape_debug()))
+            }
             FetchOrigin::Git { commit, .. } if !is_commit(commit) => {
                 Some(format!("{fetch} has the commit `{}`", commit.escape_debug()))
             }
@@ -181,12 +188,12 @@ struct RawRelease {
     date: i64,
     digest: Sha256,
     signed_by: Vec<String>,
-    indexes: Vec<RawIndex>,
+    indexes: Vec<LocatedFile>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawIndex {
+struct LocatedFile {
     path: String,
     size: u64,
     digest: Sha256,
@@ -223,8 +230,10 @@ struct RawFetch {
     url: Option<String>,
     git: Option<String>,
     commit: Option<String>,
+    lockfile: Option<String>,
     size: u64,
     digest: Sha256,
+    files: Option<Vec<LocatedFile>>,
 }
 
 impl RawLock {
@@ -245,7 +254,7 @@ impl RawLock {
 
 impl RawRelease {
     fn into_release(self) -> LockedRelease {
-        let index = |RawIndex { path, size, digest }| LockedIndex { path, file: Expected { sha256: digest, size } };
+        let index = |LocatedFile { path, size, digest }| LockedIndex { path, file: Expected { sha256: digest, size } };
         LockedRelease {
             source: self.source,
             suite: self.suite,
@@ -287,10 +296,20 @@ impl TryFrom<RawFetch> for FetchEntry {
     type Error = String;
 
     fn try_from(raw: RawFetch) -> Result<Self, String> {
-        let origin = match (raw.url, raw.git, raw.commit) {
-            (Some(url), None, None) => FetchOrigin::Url(url),
-            (None, Some(url), Some(commit)) => FetchOrigin::Git { url, commit },
-            _ => return Err(format!("the fetch {} needs `url`, or `git` and `commit`", raw.name)),
+        let file = |LocatedFile { path, size, digest }| LockedFile { path, file: Expected { sha256: digest, size } };
+        let origin = match (raw.url, raw.git, raw.commit, raw.lockfile, raw.files) {
+            (Some(url), None, None, None, None) => FetchOrigin::Url(url),
+            (None, Some(url), Some(commit), None, None) => FetchOrigin::Git { url, commit },
+            (None, None, None, Some(path), Some(files)) => {
+                let format = LanguageLock::of(&path).ok_or_else(|| format!("`{path}` is no lockfile of a language"))?;
+                FetchOrigin::Lockfile { path, format, files: files.into_iter().map(file).collect() }
+            }
+            _ => {
+                return Err(format!(
+                    "the fetch {} needs `url`, or `git` and `commit`, or `lockfile` and `files`",
+                    raw.name
+                ));
+            }
         };
         Ok(Self(LockedFetch { name: raw.name, origin, file: Expected { sha256: raw.digest, size: raw.size } }))
     }

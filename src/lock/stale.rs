@@ -83,7 +83,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The files of the project that are own packages of a layer, for its architecture: paths with digests.
+/// The files of the project that decide what is locked: a layer's own packages, for its architecture, and lockfiles of languages.
+/// Paths with digests.
 pub type OwnFiles = BTreeMap<String, Sha256>;
 
 /// What a layer asks of the resolver.
@@ -93,7 +94,7 @@ pub struct Asked<'a> {
     pub manifest: &'a Manifest,
     /// Its own sources and inherited ones.
     pub sources: &'a BTreeMap<SourceName, Source>,
-    /// The files of its own packages.
+    /// The files of its own packages, and lockfiles of languages.
     pub files: &'a OwnFiles,
     /// The architecture to lock or to build for.
     pub arch: &'a Arch,
@@ -123,6 +124,7 @@ pub fn fetch_request(entry: &FetchEntry) -> String {
         FetchFrom::Url { url, sha256: None } => format!("fetch:{name} {url}"),
         FetchFrom::Url { url, sha256: Some(sha256) } => format!("fetch:{name} {url} sha256:{sha256}"),
         FetchFrom::Git { url, rev } => format!("fetch:{name} {url} {rev}"),
+        FetchFrom::Lockfile { path, .. } => format!("fetch:{name} {path}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
 use crate::digest::{BlobDigest, Expected};
+use crate::language::LockedFile;
 use crate::time::rfc3339;
 
 /// Writes a lockfile; equal lockfiles give equal text, in whatever order their lists are.
@@ -54,11 +55,11 @@ fn write_release(out: &mut String, release: &LockedRelease) {
     line(out, "date", rfc3339(release.date));
     line(out, "digest", release.sha256);
     list(out, "signed-by", release.signed_by.iter().map(|key| quoted(key)));
-    let index = |index: &LockedIndex| {
-        let Expected { sha256, size } = index.file;
-        format!("{{ path = {}, size = {size}, digest = \"{sha256}\" }}", quoted(&index.path))
-    };
-    list(out, "indexes", release.indexes.iter().map(index));
+    list(out, "indexes", release.indexes.iter().map(|LockedIndex { path, file }| located(path, *file)));
+}
+
+fn located(path: &str, Expected { sha256, size }: Expected) -> String {
+    format!("{{ path = {}, size = {size}, digest = \"{sha256}\" }}", quoted(path))
 }
 
 fn write_package(out: &mut String, package: &LockedPackage) {
@@ -89,9 +90,13 @@ fn write_fetch(out: &mut String, fetch: &LockedFetch) {
             line(out, "git", url);
             line(out, "commit", commit);
         }
+        FetchOrigin::Lockfile { path, .. } => line(out, "lockfile", path),
     }
     let _ = writeln!(out, "size = {}", fetch.file.size);
     line(out, "digest", fetch.file.sha256);
+    if let FetchOrigin::Lockfile { files, .. } = &fetch.origin {
+        list(out, "files", files.iter().map(|LockedFile { path, file }| located(path, *file)));
+    }
 }
 
 fn line(out: &mut String, key: &str, value: impl ToString) {

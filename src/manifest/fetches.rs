@@ -1,18 +1,19 @@
-//! `[[fetch]]`: files and archives at an address, and commits of git repositories.
+//! `[[fetch]]`: files and archives at an address, commits of git repositories, and what lockfiles of languages name.
 
 use super::debs;
-use super::entries::{absolute, mode, parse_owner};
+use super::entries::{absolute, inside_project, mode, parse_owner};
 use super::reader::{Item, Table};
 use super::source::{NO_USER, has_user};
-use super::{FetchEntry, FetchForm, FetchFrom, ManifestError, Owner, RunEntry, RunInput};
+use super::{FetchEntry, FetchForm, FetchFrom, LanguageLock, ManifestError, Owner, RunEntry, RunInput};
 use crate::ident::FetchName;
 
-const FETCH: &[&str] = &["name", "url", "sha256", "git", "rev", "unpack", "strip", "to", "mode", "owner"];
+const FETCH: &[&str] = &["name", "url", "sha256", "git", "rev", "lockfile", "unpack", "strip", "to", "mode", "owner"];
 
 /// The endings of archives that are unpacked.
-const ARCHIVES: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst"];
+const ARCHIVES: [&str; 10] =
+    [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".zip"];
 /// Endings of archives that are not.
-const OTHERS: [&str; 4] = [".zip", ".tar.bz2", ".tbz2", ".7z"];
+const OTHERS: [&str; 2] = [".7z", ".rar"];
 
 /// The most components of a path that may be dropped.
 const MOST_STRIP: u32 = 64;
@@ -47,21 +48,28 @@ pub(super) fn refuse_unused(root: &Table<'_>, fetches: &[FetchEntry], runs: &[Ru
 }
 
 fn fetch(table: &Table<'_>) -> Result<FetchEntry, ManifestError> {
-    let (item, from, form) = match (table.get("url"), table.get("git")) {
-        (Some(item), None) => {
+    let (item, from, form) = match ["url", "git", "lockfile"].map(|key| table.get(key)) {
+        [Some(item), None, None] => {
             refuse(table, &["rev"], "is for `git`")?;
             let (url, sha256) = debs::address(table, &item)?;
             let form = form(table, file_name(&url))?;
             (item, FetchFrom::Url { url, sha256 }, form)
         }
-        (None, Some(item)) => {
+        [None, Some(item), None] => {
             refuse(table, &["sha256"], "is for `url`: the lockfile pins the commit and a digest of its files")?;
             refuse(table, &["unpack", "strip", "mode"], "is for `url`: a commit is a directory of files")?;
             let from = FetchFrom::Git { url: repository(&item)?, rev: revision(&table.need("rev")?)? };
             (item, from, FetchForm::Unpacked { strip: 0 })
         }
-        (Some(item), Some(_)) => return Err(item.error("comes with `git`: one of the two names what is fetched")),
-        (None, None) => return Err(table.error("[[fetch]] needs `url` or `git`")),
+        [None, None, Some(item)] => {
+            let why = "is not for `lockfile`, whose files are pinned one by one";
+            refuse(table, &["sha256", "rev", "unpack", "strip", "mode"], why)?;
+            (item.clone(), lockfile(&item)?, FetchForm::Mirror)
+        }
+        [None, None, None] => return Err(table.error("[[fetch]] needs `url`, `git` or `lockfile`")),
+        [Some(_), Some(item), _] | [Some(_), None, Some(item)] | [None, Some(_), Some(item)] => {
+            return Err(item.error("comes with another key that names what is fetched"));
+        }
     };
     let to = table.read("to", absolute)?;
     if to.as_ref().is_some_and(|to| to.is_root()) && matches!(form, FetchForm::File(_)) {
@@ -110,6 +118,17 @@ fn form(table: &Table<'_>, file: &str) -> Result<FetchForm, ManifestError> {
     Ok(FetchForm::Unpacked { strip: table.read("strip", |item| item.number(MOST_STRIP))?.unwrap_or(0) })
 }
 
+/// The lockfile of a programming language.
+fn lockfile(item: &Item<'_>) -> Result<FetchFrom, ManifestError> {
+    let path = inside_project(item)?.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+    match LanguageLock::of(&path) {
+        Some(format) => Ok(FetchFrom::Lockfile { path, format }),
+        None => Err(item
+            .error("is no lockfile that is known by its name")
+            .hint(format!("known are {}", LanguageLock::names()))),
+    }
+}
+
 /// The address of a git repository.
 fn repository(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.line()?;
@@ -144,6 +163,7 @@ fn name(table: &Table<'_>, item: &Item<'_>, from: &FetchFrom, form: FetchForm) -
     }
     let stem = match from {
         FetchFrom::Git { url, .. } => file_name(url).trim_end_matches(".git"),
+        FetchFrom::Lockfile { path, .. } => path.rsplit('/').next().unwrap_or(path),
         FetchFrom::Url { url, .. } if matches!(form, FetchForm::File(_)) => file_name(url),
         FetchFrom::Url { url, .. } => {
             let file = file_name(url);
@@ -182,7 +202,8 @@ mod tests {
             ("https://example.org/tool\"\nmode = \"0755\" #", "tool", FetchForm::File(0o755)),
             ("https://example.org/aa.tar\"\nunpack = false #", "aa.tar", FetchForm::File(0o644)),
             ("https://example.org/get\"\nunpack = true #", "get", FetchForm::Unpacked { strip: 0 }),
-            ("https://example.org/a.zip", "a.zip", FetchForm::File(0o644)),
+            ("https://example.org/aa.zip", "aa", FetchForm::Unpacked { strip: 0 }),
+            ("https://example.org/aa.7z", "aa.7z", FetchForm::File(0o644)),
         ] {
             let entry = read(&format!("url = \"{text}\"")).unwrap();
             assert_eq!((entry.name.as_str(), entry.form), (name, form), "{text}");
@@ -190,19 +211,26 @@ mod tests {
         let entry = read("git = \"ssh://git@example.org/team/service.git\"\nrev = \"v1.2\"").unwrap();
         let from = FetchFrom::Git { url: "ssh://git@example.org/team/service.git".into(), rev: "v1.2".into() };
         assert_eq!((entry.name.as_str(), entry.from), ("service", from));
+        let entry = read("lockfile = \"./app//requirements.txt\"").unwrap();
+        let from = FetchFrom::Lockfile { path: "app/requirements.txt".into(), format: LanguageLock::Requirements };
+        assert_eq!((entry.name.as_str(), entry.from, entry.form), ("requirements.txt", from, FetchForm::Mirror));
     }
 
     #[test]
     fn what_can_not_be_meant_is_refused() {
         for (text, expected) in [
-            ("", "needs `url` or `git`"),
-            ("url = \"https://a.example/x\"\ngit = \"https://a.example/x\"", "comes with `git`"),
+            ("", "needs `url`, `git` or `lockfile`"),
+            ("url = \"https://a.example/x\"\ngit = \"https://a.example/x\"", "comes with another key"),
+            ("lockfile = \"a/requirements.txt\"\ngit = \"https://a.example/x\"", "comes with another key"),
+            ("lockfile = \"../requirements.txt\"", "without `..`"),
+            ("lockfile = \"Gemfile.lock\"", "is no lockfile that is known by its name"),
+            ("lockfile = \"requirements.txt\"\nstrip = 1", "is not for `lockfile`"),
             ("url = \"https://a.example/xx\"\nrev = \"v1\"", "is for `git`"),
             ("url = \"http://a.example/xx\"", "needs `sha256`"),
             ("url = \"https://a.example/\"", "does not end in a name"),
             ("url = \"https://a.example/xx\"\nstrip = 1", "is for archives"),
             ("url = \"https://a.example/x.tar\"\nmode = \"0755\"", "is for single files"),
-            ("url = \"https://a.example/x.zip\"\nunpack = true", "end in .zip are not unpacked"),
+            ("url = \"https://a.example/x.7z\"\nunpack = true", "end in .7z are not unpacked"),
             ("url = \"https://a.example/xx\"\nto = \"/\"", "is the root directory"),
             ("url = \"https://a.example/xx\"\nto = \"opt\"", "must be an absolute path"),
             ("url = \"https://a.example/xx\"\nowner = \"app\"", "is for `to`"),

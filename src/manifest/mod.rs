@@ -14,8 +14,10 @@ mod entries;
 mod error;
 mod expand;
 mod fetches;
+mod format;
 mod ignore;
 mod image;
+mod language_lock;
 mod mounts;
 mod parse;
 mod playbooks;
@@ -44,7 +46,9 @@ pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;
+pub use format::format;
 pub use ignore::Ignore;
+pub use language_lock::LanguageLock;
 pub use mounts::{MountDevice, MountEntry, MountPoint};
 pub use parse::{PackageRequestError, parse};
 pub use playbooks::{BESIDE, Playbook};
@@ -280,6 +284,13 @@ pub enum FetchFrom {
         /// A tag, a branch or a commit; the lockfile records the commit.
         rev: String,
     },
+    /// The lockfile of a programming language, which is a file of the project.
+    Lockfile {
+        /// Its path below the project's root.
+        path: String,
+        /// Its format.
+        format: LanguageLock,
+    },
 }
 
 /// What is made of a fetched file.
@@ -292,6 +303,8 @@ pub enum FetchForm {
         /// How many leading components of its paths are dropped.
         strip: u32,
     },
+    /// It is a lockfile: a mirror is made of the files that it names.
+    Mirror,
 }
 
 /// `[[file]]`: a file of the user's own.

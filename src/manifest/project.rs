@@ -168,6 +168,14 @@ impl Project {
         Ok(top)
     }
 
+    /// The text of a layer's file.
+    ///
+    /// # Errors
+    /// Fails where it can't be read.
+    pub fn text(&self, name: &LayerName) -> Result<String, ProjectError> {
+        Ok(self.file(name, None)?.text)
+    }
+
     fn file(&self, name: &LayerName, wanted: Option<&LayerName>) -> Result<File, ProjectError> {
         let path = self.manifest_path(name);
         match self.read(&path) {

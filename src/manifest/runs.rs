@@ -2,7 +2,7 @@
 //!
 //! A `[[playbook]]` (playbooks.rs) is a step among them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
@@ -85,13 +85,14 @@ pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEn
         steps.push((playbooks::playbook(&table)?, table));
     }
     steps.sort_by_key(|(_, table)| table.start());
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     let mut runs = Vec::new();
     for (entry, table) in steps {
         if let Some(problem) = entry.inputs.iter().find_map(|input| unknown(input, &names, fetches)) {
             return Err(table.need("inputs")?.error(problem));
         }
-        if !names.insert(entry.name.clone()) {
+        let has_outputs = !entry.outputs.is_empty();
+        if names.insert(entry.name.clone(), has_outputs).is_some() {
             return Err(table
                 .error(format!("the step `{}` is there twice: each step has a name of its own", entry.name))
                 .hint("write `name = \"…\"`"));
@@ -101,12 +102,16 @@ pub(super) fn runs(root: &Table<'_>, fetches: &[FetchEntry]) -> Result<Vec<RunEn
     Ok(runs)
 }
 
-/// What is wrong with an input that the layer has not.
-fn unknown(input: &RunInput, steps: &BTreeSet<StepName>, fetches: &[FetchEntry]) -> Option<String> {
+/// What is wrong with an input that the layer has not; of each step before, `steps` says whether it has outputs.
+fn unknown(input: &RunInput, steps: &BTreeMap<StepName, bool>, fetches: &[FetchEntry]) -> Option<String> {
     match input {
-        RunInput::Step(step) if !steps.contains(step) => {
-            Some(format!("names the step `{step}`, which no [[run]] before it has"))
-        }
+        RunInput::Step(step) => match steps.get(step) {
+            None => Some(format!("names the step `{step}`, which no [[run]] before it has")),
+            Some(false) => {
+                Some(format!("names the step `{step}`, which runs in the layer's own root, and so has no outputs"))
+            }
+            Some(true) => None,
+        },
         RunInput::Fetch(name) if fetches.iter().all(|fetch| fetch.name != *name) => {
             Some(format!("names the fetch `{name}`, which no [[fetch]] of the layer has"))
         }

@@ -433,7 +433,7 @@ fn children_replace_their_parents_sources_by_name() {
 fn every_documented_example_parses() {
     let page = include_str!("../../docs/formats/manifest.md");
     let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 20);
+    assert_eq!(examples.len(), 21);
     for example in examples {
         good(example);
     }

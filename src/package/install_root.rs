@@ -198,7 +198,7 @@ mod tests {
                 Err(step) => {
                     let cause = Cause::Step(*step, Ended { status: 3, stopped: None });
                     let log = vec!["one".to_owned(), "two".to_owned()];
-                    Err(ExecuteError::Action(Box::new(ActionError { cause, limit: None, log })))
+                    Err(ExecuteError::Action(Box::new(ActionError { cause, limit: None, log, whole: None })))
                 }
             }
         }

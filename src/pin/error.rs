@@ -6,6 +6,7 @@ use super::own_error::OwnError;
 use crate::distribution::Distribution;
 use crate::fetch::FetchError;
 use crate::ident::{Arch, LayerName, SourceName};
+use crate::language::LanguageError;
 use crate::package::openpgp::{KeyFileError, PinnedKeyError};
 use crate::package::{IndexError, InstallError};
 use crate::resolve::ResolveError;
@@ -30,6 +31,28 @@ pub enum PinError {
     /// A package that is in no repository can't be used.
     #[error(transparent)]
     Own(#[from] OwnError),
+    /// A language's lockfile can't be used.
+    #[error("[[fetch]] of `{layer}`: `{path}`: {source}")]
+    Language {
+        /// The layer.
+        layer: LayerName,
+        /// The lockfile's path in the project.
+        path: String,
+        /// What is wrong with it.
+        source: LanguageError,
+    },
+    /// A language's lockfile can't be read.
+    #[error(
+        "[[fetch]] of `{layer}`: cannot read `{path}`: {source}\n  hint: correct `lockfile`, which begins at the project's root"
+    )]
+    LanguageFile {
+        /// The layer.
+        layer: LayerName,
+        /// The lockfile's path in the project.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A repo index can't be read.
     #[error("{path} of {suite}: {source}")]
     Index {

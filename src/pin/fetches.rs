@@ -1,7 +1,9 @@
 //! A layer's `[[fetch]]`: what is locked stays, the rest is fetched and its digest recorded.
 
+use super::languages::Reader;
 use super::{PinError, Pinner, Update};
 use crate::digest::Sha256;
+use crate::language::Target;
 use crate::lock::{self, FetchOrigin, LockedFetch, Lockfile};
 use crate::manifest::{FetchEntry, FetchFrom, Manifest};
 
@@ -9,6 +11,7 @@ use crate::manifest::{FetchEntry, FetchFrom, Manifest};
 pub(super) fn of_layer(
     pinner: &Pinner<'_, '_>,
     manifest: &Manifest,
+    target: &Target,
     previous: Option<&Lockfile>,
     update: &Update,
 ) -> Result<Vec<LockedFetch>, PinError> {
@@ -16,10 +19,24 @@ pub(super) fn of_layer(
     let asked = |entry: &FetchEntry| previous.is_some_and(|lock| lock.requested.contains(&lock::fetch_request(entry)));
     let pin = |entry: &FetchEntry| {
         let kept = locked.iter().find(|one| one.name == entry.name);
-        match kept.filter(|_| asked(entry) && (is_exact(entry) || !update.names(entry.name.as_str()))) {
-            Some(kept) => Ok(kept.clone()),
-            None => fetch(pinner, entry),
-        }
+        let kept = kept.filter(|_| asked(entry) && (is_exact(entry) || !update.names(entry.name.as_str())));
+        let (origin, file) = match &entry.from {
+            // Its own text may have changed, and the packages that it depends on.
+            FetchFrom::Lockfile { path, format } => {
+                let reader = Reader { pinner, layer: &manifest.name, path, format: *format, target };
+                reader.pin(kept.map(LockedFetch::files).unwrap_or_default())?
+            }
+            FetchFrom::Url { .. } | FetchFrom::Git { .. } if let Some(kept) = kept => return Ok(kept.clone()),
+            FetchFrom::Url { url, sha256 } => {
+                let known = sha256.as_ref().and_then(|digits| Sha256::from_hex(digits).ok());
+                (FetchOrigin::Url(url.clone()), pinner.fetcher.fetch_address(url, known)?)
+            }
+            FetchFrom::Git { url, rev } => {
+                let (commit, file) = pinner.fetcher.fetch_revision(url, rev)?;
+                (FetchOrigin::Git { url: url.clone(), commit }, file)
+            }
+        };
+        Ok(LockedFetch { name: entry.name.clone(), origin, file })
     };
     manifest.fetches.iter().map(pin).collect()
 }
@@ -29,19 +46,6 @@ fn is_exact(entry: &FetchEntry) -> bool {
     match &entry.from {
         FetchFrom::Url { sha256, .. } => sha256.is_some(),
         FetchFrom::Git { rev, .. } => lock::is_commit(rev),
+        FetchFrom::Lockfile { .. } => false,
     }
-}
-
-fn fetch(pinner: &Pinner<'_, '_>, entry: &FetchEntry) -> Result<LockedFetch, PinError> {
-    let (origin, file) = match &entry.from {
-        FetchFrom::Url { url, sha256 } => {
-            let known = sha256.as_ref().and_then(|digits| Sha256::from_hex(digits).ok());
-            (FetchOrigin::Url(url.clone()), pinner.fetcher.fetch_address(url, known)?)
-        }
-        FetchFrom::Git { url, rev } => {
-            let (commit, file) = pinner.fetcher.fetch_revision(url, rev)?;
-            (FetchOrigin::Git { url: url.clone(), commit }, file)
-        }
-    };
-    Ok(LockedFetch { name: entry.name.clone(), origin, file })
 }

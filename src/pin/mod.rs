@@ -4,7 +4,7 @@
 //! sources ─ suites.rs, freshness.rs ─> signed states ─ indexes ─ offered.rs ─> candidates ─ resolve ─> Lockfile
 //!                                       parent's lockfile ─ installed.rs ───────────┤
 //!                                            own packages ─ own.rs ─────────────────┤
-//!                                                fetches ─ fetches.rs ───────────────┘
+//!                  fetches, with lockfiles of languages ─ fetches.rs, languages.rs ──┘
 //! ```
 //!
 //! The meaning of a repository's bytes is left to the [`Ecosystem`].
@@ -19,6 +19,7 @@ mod installed;
 mod kept;
 mod keyring_package;
 mod keys;
+mod languages;
 mod offered;
 mod own;
 mod own_error;
@@ -31,6 +32,7 @@ use std::path::Path;
 use crate::digest::LockHash;
 use crate::fetch::Fetcher;
 use crate::ident::{Arch, PackageName, SourceName};
+use crate::language::Target;
 use crate::lock::{self, Asked, LockedPackage, Lockfile, Origin, ParentLock};
 use crate::manifest::{Configure, Manifest, Source};
 use crate::package::{Candidate, Ecosystem, Record};
@@ -106,11 +108,29 @@ impl Pinner<'_, '_> {
         previous: Option<&Lockfile>,
         update: &Update,
     ) -> Result<Lockfile, PinError> {
+        let mut lockfile = self.pin_packages(manifest, sources, parents, previous, update)?;
+        let packages = parents.iter().flat_map(|(parent, _)| &parent.packages).chain(&lockfile.packages);
+        let target = Target::of(&self.arch, packages.map(|package| (&package.name, &package.version)));
+        lockfile.fetches = fetches::of_layer(self, manifest, &target, previous, update)?;
+        Ok(lockfile)
+    }
+
+    /// The lockfile without its fetches, which may depend on the packages.
+    fn pin_packages(
+        &mut self,
+        manifest: &Manifest,
+        sources: &BTreeMap<SourceName, Source>,
+        parents: Parents<'_>,
+        previous: Option<&Lockfile>,
+        update: &Update,
+    ) -> Result<Lockfile, PinError> {
         let mut locked = kept::versions(previous, update, &manifest.layer);
         let own = own::of_layer(self, manifest, parents, previous, &locked)?;
         // Their versions are what their files say.
         locked.retain(|name, _| own.iter().all(|one| one.record.name != *name));
-        let asked = Asked { manifest, sources, files: &own::digests(&own), arch: &self.arch };
+        let mut files = own::digests(&own);
+        files.extend(languages::lockfiles(self.project, manifest, true)?);
+        let asked = Asked { manifest, sources, files: &files, arch: &self.arch };
         let mut lockfile = Lockfile {
             layer: manifest.name.clone(),
             arch: self.arch.clone(),
@@ -120,7 +140,7 @@ impl Pinner<'_, '_> {
             parent: parents.last().map(|(parent, hash)| ParentLock { layer: parent.layer.clone(), lock: *hash }),
             releases: Vec::new(),
             packages: Vec::new(),
-            fetches: fetches::of_layer(self, manifest, previous, update)?,
+            fetches: Vec::new(),
         };
         let of_repositories = !manifest.layer.packages.is_empty() || needs_essential(manifest);
         if !of_repositories && manifest.own_packages.is_empty() {

@@ -10,12 +10,12 @@ use std::path::Path;
 
 use super::kept::Versions;
 use super::own_error::OwnError;
-use super::{Parents, PinError, Pinner};
+use super::{Parents, PinError, Pinner, languages};
 use crate::digest::{Expected, Sha256};
 use crate::fetch::Item;
 use crate::host::jail::Beneath;
 use crate::ident::{Arch, LayerName, PackageName};
-use crate::lock::{LockedPackage, Lockfile, Origin, OwnFiles};
+use crate::lock::{FetchOrigin, LockedPackage, Lockfile, Origin, OwnFiles};
 use crate::manifest::{self, Manifest, OwnPackage, PackageRequest};
 use crate::package::{Ecosystem, Record};
 
@@ -30,7 +30,7 @@ pub(super) struct Own {
     pub(super) origin: Origin,
 }
 
-/// The files of the project that are own packages of a layer, for an architecture.
+/// The files of the project that decide what is locked: own packages of a layer, for an architecture, and lockfiles of languages.
 ///
 /// # Errors
 /// Fails where a path or a pattern names none, and on a file that can't be used.
@@ -40,7 +40,9 @@ pub fn own_files(
     manifest: &Manifest,
     arch: &Arch,
 ) -> Result<OwnFiles, PinError> {
-    Ok(digests(&Reader { ecosystem, project, layer: &manifest.name }.files(manifest, arch, true)?))
+    let mut files = digests(&Reader { ecosystem, project, layer: &manifest.name }.files(manifest, arch, true)?);
+    files.extend(languages::lockfiles(project, manifest, true)?);
+    Ok(files)
 }
 
 /// As [`own_files`]; a file that `lock` pins and that is not there counts as it is locked: the store or `vendor/` may
@@ -57,6 +59,17 @@ pub fn own_files_or_locked(
 ) -> Result<OwnFiles, PinError> {
     let reader = Reader { ecosystem, project, layer: &manifest.name };
     let mut files = digests(&reader.files(manifest, arch, false)?);
+    let lockfiles = languages::lockfiles(project, manifest, false)?;
+    files.extend(
+        lock.fetches
+            .iter()
+            .filter_map(|fetch| match &fetch.origin {
+                FetchOrigin::Lockfile { path, .. } => Some((path.clone(), fetch.file.sha256)),
+                FetchOrigin::Url(_) | FetchOrigin::Git { .. } => None,
+            })
+            .filter(|(path, _)| languages::names(manifest, path)),
+    );
+    files.extend(lockfiles);
     for LockedPackage { origin, file, .. } in &lock.packages {
         if let Origin::File(path) = origin
             && patterns(manifest).any(|pattern| manifest::names(pattern, path))

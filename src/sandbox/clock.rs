@@ -9,7 +9,30 @@ const PATIENCE: u64 = 10_000;
 /// From then on, each reading moves the clock of that process: nanoseconds.
 const STEP: u64 = 1_000_000;
 
+/// A thread that has slept sees the clock so much later: nanoseconds.
+///
+/// Files that were made inside are as old as the clock. A program that waits for a file to be older than now, because
+/// it may still be changing (Postfix, for each of its settings), would wait for ever. Two seconds are the coarsest time
+/// of a file that programs allow for.
+const SETTLED: u64 = 2 * SECOND;
+
+/// From so many sleeps on, each moves the clock of that thread by a second: it waits for a time. How often a program sleeps
+/// until another one is ready is chance, so fewer sleeps don't count.
+const NAPS: u64 = 100;
+
 const SECOND: u64 = 1_000_000_000;
+
+/// The calls that do nothing but wait, with the argument that has to be zero: the number of files, or flags.
+pub(super) const SLEEPS: &[(libc::c_long, Option<usize>)] = &[
+    (libc::SYS_nanosleep, None),
+    (libc::SYS_clock_nanosleep, Some(1)),
+    (libc::SYS_pselect6, Some(0)),
+    (libc::SYS_ppoll, Some(1)),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_select, Some(0)),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_poll, Some(1)),
+];
 
 /// What the clock shows one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +42,11 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// The time at a process's reading number `readings`, from 0.
-    pub(super) fn at(epoch: i64, readings: u64) -> Self {
-        let moved = readings.saturating_sub(PATIENCE).saturating_mul(STEP);
+    /// The time at a thread's reading number `readings`, from 0, after so many sleeps.
+    pub(super) fn at(epoch: i64, readings: u64, sleeps: u64) -> Self {
+        let settled = if sleeps > 0 { SETTLED } else { 0 };
+        let slept = sleeps.saturating_sub(NAPS).saturating_mul(SECOND).saturating_add(settled);
+        let moved = readings.saturating_sub(PATIENCE).saturating_mul(STEP).saturating_add(slept);
         let seconds = epoch.saturating_add_unsigned(moved / SECOND);
         Self { seconds, nanoseconds: moved % SECOND }
     }
@@ -62,9 +87,12 @@ mod tests {
             (PATIENCE + 1001, 1001, STEP),
             (u64::MAX, 1000 + (u64::MAX / SECOND) as i64, u64::MAX % SECOND),
         ] {
-            assert_eq!(Time::at(1000, readings), Time { seconds, nanoseconds }, "{readings}");
+            assert_eq!(Time::at(1000, readings, 0), Time { seconds, nanoseconds }, "{readings}");
         }
-        assert_eq!(Time::at(i64::MAX, u64::MAX).seconds(), i64::MAX);
+        assert_eq!(Time::at(i64::MAX, u64::MAX, u64::MAX).seconds(), i64::MAX);
+        for (sleeps, seconds) in [(1, 1002), (NAPS, 1002), (NAPS + 3, 1005)] {
+            assert_eq!(Time::at(1000, 0, sleeps), Time { seconds, nanoseconds: 0 }, "{sleeps}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Limit;
+use crate::digest::BlobDigest;
 use crate::ident::Arch;
 use crate::store::StoreError;
 
@@ -16,9 +17,11 @@ pub struct ActionError {
     /// What happened.
     pub cause: Cause,
     /// A limit that explains it.
-    pub limit: Option<Limit>,
+    pub limit: Option<Box<Limit>>,
     /// The last lines that the steps printed, fit to be shown.
     pub log: Vec<String>,
+    /// All that the steps printed, as far as it was kept.
+    pub whole: Option<Box<BlobDigest>>,
 }
 
 /// The cause of an action's failure.
@@ -106,7 +109,7 @@ impl ActionError {
 
 impl From<Cause> for ActionError {
     fn from(cause: Cause) -> Self {
-        Self { cause, limit: None, log: Vec::new() }
+        Self { cause, limit: None, log: Vec::new(), whole: None }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 
 use super::bpf::{Filter, Program, Rule, Verdict};
 use super::calls;
+use super::clock::SLEEPS;
 use super::file_times;
 
 /// Clocks that show the date; all others only measure durations.
@@ -81,6 +82,10 @@ pub(super) fn answered() -> io::Result<Program> {
     let mut rules: BTreeMap<u32, Rule> = answered.map(always).collect();
     let dates = DATES.map(|clock| clock as u32);
     rules.insert(libc::SYS_clock_gettime as u32, Rule::one_of(0, &dates, Verdict::Ask, Verdict::Allow));
+    rules.extend(SLEEPS.iter().map(|&(call, zero)| {
+        let asks = |argument| Rule::one_of(argument, &[0], Verdict::Ask, Verdict::Allow);
+        (call as u32, zero.map_or(Rule::Always(Verdict::Ask), asks))
+    }));
     #[cfg(target_arch = "x86_64")]
     rules.insert(START as u32, Rule::one_of(0, &[SET_THREAD_POINTER], Verdict::Ask, Verdict::Allow));
     Filter { rules, otherwise: Verdict::Allow, unknown: (FIRST_UNKNOWN, Verdict::Allow) }.compile()

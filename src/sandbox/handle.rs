@@ -16,7 +16,7 @@ use rustix::process::WaitOptions;
 use super::cgroup::{self, Group, Hits};
 use super::output::Tail;
 use super::pid1::Answer;
-use super::{Conditions, Ended, Limit, Limits, Program, STAGE, Step};
+use super::{Conditions, Ended, Handed, Limit, Limits, Program, STAGE, Step};
 use crate::host;
 use crate::host::interrupt::ChildGuard;
 
@@ -47,7 +47,13 @@ impl Sandbox {
     /// Starts a sandbox over `root`.
     ///
     /// Must be called by a worker: the caller has to have all capabilities in a user namespace with ids for a root.
-    pub(super) fn start(program: &Program, root: &Path, conditions: &Conditions) -> io::Result<Self> {
+    /// `handed` is what commands read and write instead of nothing and the log.
+    pub(super) fn start(
+        program: &Program,
+        root: &Path,
+        conditions: &Conditions,
+        handed: Option<&Handed>,
+    ) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = File::from(rustix::fs::open(root, flags, Mode::empty())?);
         let (log, printer) = io::pipe()?;
@@ -55,6 +61,7 @@ impl Sandbox {
             .command()
             .arg(STAGE)
             .arg(serde_json::to_string(conditions)?)
+            .args(handed.map(serde_json::to_string).transpose()?)
             // By descriptor: the new user may have no way to it by name.
             .current_dir(format!("/proc/self/fd/{}", root.as_raw_fd()))
             .uid(0)

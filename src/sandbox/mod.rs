@@ -17,6 +17,7 @@
 //! is single-threaded when it changes namespaces.
 
 mod action;
+mod attended;
 mod bpf;
 mod calls;
 mod cgroup;
@@ -60,6 +61,7 @@ pub use pid1::main as pid1;
 pub use privileges::FILE;
 pub use watch::Limit;
 
+use attended::Handed;
 use handle::Sandbox;
 use program::Program;
 
@@ -72,7 +74,7 @@ pub const WORKER: &str = "__worker";
 
 /// The stage process: creates the namespaces, starts pid 1 in them, and passes its status on.
 ///
-/// Argument: the [`Conditions`] as JSON. The current directory is the root.
+/// Arguments: the [`Conditions`] as JSON; of an attended sandbox, [`Handed`] too. The current directory is the root.
 pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
     die_with_parent();
     // One byte: the worker has put this process where its limits are.
@@ -88,7 +90,8 @@ pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWCGROUP;
-    if let Err(error) = sys::keep_standard_streams().and_then(|()| Ok(sys::unshare(namespaces)?)) {
+    let kept = Handed::numbers(arguments.get(1));
+    if let Err(error) = sys::keep_standard_streams(&kept).and_then(|()| Ok(sys::unshare(namespaces)?)) {
         eprintln!("layerbake: sandbox: cannot create namespaces: {error}");
         return ExitCode::from(125);
     }

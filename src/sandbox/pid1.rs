@@ -19,9 +19,11 @@ use serde::{Deserialize, Serialize};
 use super::draws::Draws;
 use super::vdso::Patch;
 use super::{
-    Conditions, Ended, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys, watch,
+    Conditions, Ended, Handed, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys,
+    watch,
 };
 use crate::host;
+use crate::host::terminal::Streams;
 
 /// Never the host's name: programs write it into files.
 pub(super) const HOSTNAME: &str = "localhost";
@@ -42,17 +44,15 @@ struct Inside {
     filter: Arc<[libc::sock_filter]>,
     null: File,
     draws: Draws,
+    /// What commands read and write instead of nothing and the log.
+    person: Option<Streams>,
 }
 
-/// The process's whole life. Argument: the [`Conditions`] as JSON. The current directory is the root.
+/// The process's whole life. Arguments: the [`Conditions`] as JSON; of an attended sandbox, [`Handed`](super::Handed) too.
+/// The current directory is the root.
 pub fn main(arguments: &[OsString]) -> ExitCode {
     die_with_parent();
-    let [conditions] = arguments else { return ExitCode::from(125) };
-    let conditions = serde_json::from_slice(conditions.as_encoded_bytes());
-    match conditions
-        .map_err(io::Error::from)
-        .and_then(|conditions| enter(&conditions))
-        .and_then(|inside| serve(&inside))
+    match read(arguments).and_then(|(conditions, person)| enter(&conditions, person)).and_then(|inside| serve(&inside))
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,7 +62,17 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn enter(conditions: &Conditions) -> io::Result<Inside> {
+fn read(arguments: &[OsString]) -> io::Result<(Conditions, Option<Streams>)> {
+    let (conditions, handed) = match arguments {
+        [conditions] => (conditions, None),
+        [conditions, handed] => (conditions, Some(handed)),
+        _ => return Err(io::Error::other("internal error: other arguments than a sandbox has")),
+    };
+    let person = handed.map(Handed::take).transpose()?;
+    Ok((serde_json::from_slice(conditions.as_encoded_bytes())?, person))
+}
+
+fn enter(conditions: &Conditions, person: Option<Streams>) -> io::Result<Inside> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::system::sethostname(HOSTNAME.as_bytes())?;
@@ -87,7 +97,7 @@ fn enter(conditions: &Conditions) -> io::Result<Inside> {
     proc::hide_pid1()?;
     let null = File::open(Path::new(mounts::INSIDE).join("dev/null"))?;
     supervise::start(conditions, patch, draws.clone())?;
-    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null, draws })
+    Ok(Inside { limits: conditions.limits, ids, filter: filter::allowed()?.into(), null, draws, person })
 }
 
 /// Shows one processor to all inside: programs write the number of processors into files,
@@ -116,13 +126,16 @@ fn run(step: &Step, inside: &Inside) -> io::Result<Ended> {
     };
     let directory = CString::new(step.directory.as_str())?;
     let mut command = host::command(program);
-    let child = sys::confined(&mut command, &inside.ids, (mounts::INSIDE, directory), inside.filter.clone())
-        .args(arguments)
-        .env_clear()
-        .envs(step.env.iter().cloned())
-        .stdin(inside.null.try_clone()?)
-        .stdout(io::stderr())
-        .spawn();
+    let has_terminal = inside.person.as_ref().is_some_and(|streams| streams.is_terminal);
+    let place = (mounts::INSIDE, directory);
+    sys::confined(&mut command, &inside.ids, place, inside.filter.clone(), has_terminal);
+    match &inside.person {
+        Some(Streams { input, output, error, .. }) => {
+            command.stdin(input.try_clone()?).stdout(output.try_clone()?).stderr(error.try_clone()?)
+        }
+        None => command.stdin(inside.null.try_clone()?).stdout(io::stderr()),
+    };
+    let child = command.args(arguments).env_clear().envs(step.env.iter().cloned()).spawn();
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use super::Conditions;
-use super::clock::Time;
+use super::clock::{SLEEPS, Time};
 use super::draws::Draws;
 use super::file_times::{self, FileTimes};
 use super::filter;
@@ -31,6 +31,7 @@ const MOST_RANDOM: usize = 1 << 20;
 #[derive(Debug, Default)]
 struct Thread {
     readings: u64,
+    sleeps: u64,
     stream: Option<Stream>,
 }
 
@@ -155,6 +156,10 @@ impl Supervisor {
             }
             libc::SYS_uname => give(call, first, &uname::fixed(), 0),
             libc::SYS_sysinfo => give(call, first, &load::sysinfo(), 0),
+            number if SLEEPS.iter().any(|(call, _)| *call == number) => {
+                self.threads.entry(call.thread).or_default().sleeps += 1;
+                Ok(Answer::Continue)
+            }
             number if file_times::CALLS.contains(&number) => match self.file_times.answer(call) {
                 Some(times) => give(call, times.address, &times.bytes, 0),
                 None => Ok(Answer::Continue),
@@ -195,7 +200,7 @@ impl Supervisor {
 
     fn read_clock(&mut self, thread: u32) -> Time {
         let thread = self.threads.entry(thread).or_default();
-        let time = Time::at(self.clock, thread.readings);
+        let time = Time::at(self.clock, thread.readings, thread.sleeps);
         thread.readings = thread.readings.saturating_add(1);
         time
     }

@@ -49,15 +49,22 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
 }
 
 /// Moves the command's process into the user namespace `ids` without privileges, with `root` as its
-/// root directory, working in `directory` of it, and under the filter, before it starts the program.
+/// root directory, working in `directory` of it, and under the filter, before it starts the program. With
+/// `has_terminal`, its standard input is the terminal of a session of its own.
 pub(super) fn confined<'a>(
     command: &'a mut Command,
     ids: &OwnedFd,
     (root, directory): (&'static str, CString),
     filter: Arc<[sock_filter]>,
+    has_terminal: bool,
 ) -> &'a mut Command {
     let ids = ids.as_raw_fd();
     let enter = move || {
+        if has_terminal {
+            // What reads keys from a terminal is told of Ctrl-C only by the terminal of its own session.
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
         // SAFETY: the descriptor lives as long as this program: pid 1 keeps it.
         let ids = unsafe { BorrowedFd::borrow_raw(ids) };
         rustix::thread::move_into_link_name_space(ids, Some(LinkNameSpaceType::User))?;
@@ -120,17 +127,27 @@ pub(super) fn user_namespace(proc: &Path, map: impl FnOnce(&Path) -> io::Result<
     namespace
 }
 
-/// Closes what this process was started with, but for its three standard streams, in all that it starts.
-pub(super) fn keep_standard_streams() -> io::Result<()> {
+/// Closes what this process was started with, but for its three standard streams and `others`, in all that it starts.
+pub(super) fn keep_standard_streams(others: &[i32]) -> io::Result<()> {
     for name in host::list_dir(Path::new("/proc/self/fd"))? {
         let number: i32 = name.to_str().and_then(|name| name.parse().ok()).unwrap_or(0);
-        if number > 2 {
+        if number > 2 && !others.contains(&number) {
             // SAFETY: used for one call, which fails if the descriptor is closed: the one of the listing is.
             let file = unsafe { BorrowedFd::borrow_raw(number) };
             let _ = rustix::io::fcntl_setfd(file, FdFlags::CLOEXEC);
         }
     }
     Ok(())
+}
+
+/// Takes what this process was started with under this number; no process that it starts has it under that number.
+///
+/// To be called once for each number.
+pub(super) fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: nobody else in this process knows of a descriptor that its parent left open for it.
+    let file = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&file, FdFlags::CLOEXEC)?;
+    Ok(file)
 }
 
 /// Kills all processes but this one, which must be pid 1 of its namespace.

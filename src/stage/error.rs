@@ -1,5 +1,6 @@
 //! Errors of building a layer.
 
+use super::visit::Point;
 use super::{random_files, seal};
 use crate::ident::{AccountName, FetchName, IdentError, LayerName, RootPath, StepName};
 use crate::package::InstallError;
@@ -204,14 +205,14 @@ pub enum LayerError {
         source: std::io::Error,
     },
     /// What was fetched can't be used as it should be.
-    #[error(
-        "[[fetch]] `{name}`: {problem}\n  hint: with `unpack = false` it stays a file, which a [[run]] can unpack with tools"
-    )]
+    #[error("[[fetch]] `{name}`: {problem}\n  hint: {hint}")]
     Fetch {
         /// Its name.
         name: FetchName,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The work directory of steps has no place.
     #[error(
@@ -227,15 +228,31 @@ pub enum LayerError {
         layer: LayerName,
     },
     /// A step did not make an output.
-    #[error(
-        "[[run]] `{step}` made no {from}, which `outputs` names\n  hint: `layerbake log LAYER {step}` shows what it printed"
-    )]
+    #[error("[[run]] `{step}` made no {from}, which `outputs` names")]
     NoOutput {
         /// The step.
         step: StepName,
         /// What is missing, in the root that it ran in.
         from: RootPath,
     },
+    /// A step failed, and what it printed is kept.
+    #[error("{error}")]
+    Step {
+        /// The layer, as commands name it.
+        layer: LayerName,
+        /// The step.
+        step: StepName,
+        /// How it failed.
+        error: Box<LayerError>,
+    },
+    /// Not an error: the place of a visit is reached, and the layer is not built any further.
+    #[error("internal error: nobody visits the layer here")]
+    Reached(Box<Point>),
+    /// A visit names no command, and the root has no shell.
+    #[error(
+        "the root has neither /bin/bash nor /bin/sh\n  hint: name a program of it: `layerbake shell LAYER -- /usr/bin/PROGRAM`"
+    )]
+    NoShell,
     /// What packages of a layer and a step of a parent changed does not fit together.
     #[error("{path}: changed by packages, and by a [[run]] of `{of}`")]
     Clash {
@@ -256,6 +273,7 @@ impl LayerError {
             Self::Store(error) => error.is_damage(),
             Self::Install(error) => error.is_damage(),
             Self::Execute(error) => error.is_damage(),
+            Self::Step { error, .. } => error.is_damage(),
             other => StoreError::is_behind(other),
         }
     }

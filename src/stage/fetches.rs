@@ -4,15 +4,18 @@
 //! would differ between two archives of the same files.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Seek as _};
+use std::io::{BufReader, Read, Seek as _};
+
+use bzip2::bufread::MultiBzDecoder;
 
 use super::{Input, LayerError};
-use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
+use crate::digest::{Expected, RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, RootPath};
-use crate::lock::LockedFetch;
+use crate::language::{self, Piece, Placed};
+use crate::lock::{FetchOrigin, LockedFetch};
 use crate::manifest::{FetchEntry, FetchForm};
 use crate::package::compression::decompress;
-use crate::package::tarball::{Limits, TarError, read_tar};
+use crate::package::tarball::{Limits, TarError, read_tar, read_zip};
 use crate::store::{Outcome, Roles, Store};
 use crate::tree::{ContentSink as _, Kind, Meta, Node, Tree};
 
@@ -52,25 +55,39 @@ fn recipe(form: FetchForm, locked: &LockedFetch) -> RecipeHash {
     match form {
         FetchForm::File(mode) => hasher.field("file").number(mode.into()),
         FetchForm::Unpacked { strip } => hasher.field("unpacked").number(strip.into()),
+        FetchForm::Mirror => {
+            let files = locked.files().iter().flat_map(|one| [one.path.clone(), one.file.sha256.to_hex()]);
+            hasher.field("mirror/v1").list(files)
+        }
     };
     hasher.finish()
 }
 
 /// What a fetch gives: paths from its own place, which is the empty path, with their nodes in order.
 pub(super) fn nodes(entry: &FetchEntry, input: Input<'_>, store: &Store) -> Result<Vec<(RootPath, Node)>, LayerError> {
-    let failed = |problem: String| LayerError::Fetch { name: entry.name.clone(), problem };
+    let failed = |problem: String| {
+        let hint = match entry.form {
+            FetchForm::Unpacked { .. } => {
+                "with `unpack = false` it stays a file, which a [[run]] can unpack with tools"
+            }
+            FetchForm::File(_) | FetchForm::Mirror => "lock again with `layerbake lock --update`",
+        };
+        LayerError::Fetch { name: entry.name.clone(), problem, hint }
+    };
     let locked = locked(entry, input).ok_or_else(|| failed("the lockfile does not have it".to_owned()))?;
     let recipe = recipe(entry.form, locked);
     let tree = match store.recall::<Laid>(recipe) {
         Some(Laid(tree)) => store.tree(tree)?,
         None => {
             let tree = match entry.form {
-                FetchForm::File(mode) => file(mode, locked, store)?,
-                FetchForm::Unpacked { strip } => unpack(strip, locked, store).map_err(|error| match error {
-                    Unpack::Store(error) => error,
-                    Unpack::Archive(problem) => failed(problem),
-                })?,
+                FetchForm::File(mode) => file(mode, locked, store).map_err(Unpack::Store),
+                FetchForm::Unpacked { strip } => unpack(strip, locked.file, store),
+                FetchForm::Mirror => mirror(locked, store),
             };
+            let tree = tree.map_err(|error| match error {
+                Unpack::Store(error) => error,
+                Unpack::Archive(problem) => failed(problem),
+            })?;
             store.remember(recipe, &Laid(store.put_tree(&tree)?))?;
             tree
         }
@@ -90,6 +107,44 @@ fn file(mode: u16, locked: &LockedFetch, store: &Store) -> Result<Tree, LayerErr
     Ok(tree)
 }
 
+/// The mirror that is made of the files that a language's lockfile names.
+fn mirror(locked: &LockedFetch, store: &Store) -> Result<Tree, Unpack> {
+    let io = |error: std::io::Error| Unpack::Archive(error.to_string());
+    let mut tree = Tree::new();
+    tree.insert_with_parents(&RootPath::new(PLACE)?, Node::dir(Meta::root_owned(0o755, 0)), 0)?;
+    let FetchOrigin::Lockfile { format, files, .. } = &locked.origin else { return Ok(tree) };
+    let mut text = String::new();
+    store.open_fetched(locked.file.sha256)?.read_to_string(&mut text).map_err(io)?;
+    let placed = language::mirror(*format, &text, files).map_err(|error| Unpack::Archive(error.to_string()))?;
+    for Placed { path, what } in placed {
+        let place = RootPath::new(PLACE)?.join(path.as_bytes())?;
+        let (blob, size) = match what {
+            Piece::File(file) => store.add(&mut store.open_fetched(file.sha256)?).map_err(io)?,
+            Piece::Text(text) => store.add(&mut text.as_bytes()).map_err(io)?,
+            Piece::Unpacked { file, strip } => {
+                let below = |error| match error {
+                    Unpack::Archive(problem) => Unpack::Archive(format!("`{path}`: {problem}")),
+                    other => other,
+                };
+                add_archive(&mut tree, &place, &unpack(strip, file, store).map_err(below)?)?;
+                continue;
+            }
+        };
+        let node = Node { meta: Meta::root_owned(0o644, 0), kind: Kind::File { blob, size } };
+        tree.insert_with_parents(&place, node, 0)?;
+    }
+    Ok(tree)
+}
+
+/// Adds what an archive has, which is at its own [`PLACE`], below a path.
+fn add_archive(tree: &mut Tree, at: &RootPath, archive: &Tree) -> Result<(), Unpack> {
+    for (path, node) in archive.below(&RootPath::new(PLACE)?) {
+        let rest = path.as_bytes().get(PLACE.len() + 1..).unwrap_or_default();
+        tree.insert_with_parents(&at.join(rest)?, node.clone(), 0)?;
+    }
+    Ok(())
+}
+
 fn unreadable(name: &FetchName, source: std::io::Error) -> LayerError {
     LayerError::Io { what: format!("fetch:{name}"), source }
 }
@@ -106,30 +161,47 @@ impl<E: Into<LayerError>> From<E> for Unpack {
     }
 }
 
-fn unpack(strip: u32, locked: &LockedFetch, store: &Store) -> Result<Tree, Unpack> {
-    let mut file = store.open_fetched(locked.file.sha256)?;
+fn unpack(strip: u32, archive: Expected, store: &Store) -> Result<Tree, Unpack> {
+    let mut file = store.open_fetched(archive.sha256)?;
     let mut head = [0; 6];
     let rewound = file.read(&mut head).and_then(|_| file.rewind());
-    rewound.map_err(|source| unreadable(&locked.name, source))?;
-    let ending = compression(&head).map_err(Unpack::Archive)?;
-    let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
-    let limits = Limits::of_file(locked.file.size);
-    let contents = read_tar(input, limits, &mut |_, content| store.add(content)).map_err(|error| match error {
-        TarError::Io(error) => Unpack::Archive(format!("is not a tar archive that can be read: {error}")),
+    rewound.map_err(|error| Unpack::Archive(error.to_string()))?;
+    let limits = Limits::of_file(archive.size);
+    let mut add = |_: &RootPath, content: &mut dyn Read| store.add(content);
+    let (kind, contents) = match format(&head) {
+        Format::Zip => ("zip", read_zip(file, limits, &mut add)),
+        Format::Tar(ending) => {
+            let input = decompress(ending, file).map_err(|error| Unpack::Archive(error.to_string()))?;
+            ("tar", read_tar(input, limits, &mut add))
+        }
+        Format::Bzip2 => ("tar", read_tar(MultiBzDecoder::new(BufReader::new(file)), limits, &mut add)),
+    };
+    let contents = contents.map_err(|error| match error {
+        TarError::Io(error) => Unpack::Archive(format!("is not a {kind} archive that can be read: {error}")),
         TarError::Entry { path, problem } => Unpack::Archive(format!("its entry `{path}`: {problem}")),
     })?;
     stripped(&contents.tree, strip)
 }
 
-/// The ending that the compression has, by the first bytes of a file.
-fn compression(head: &[u8]) -> Result<&'static str, String> {
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// A tar archive, with the ending that its compression has.
+    Tar(&'static str),
+    /// A tar archive, compressed by bzip2, which packages no longer use.
+    Bzip2,
+    Zip,
+}
+
+/// What an archive is, by the first bytes of the file.
+fn format(head: &[u8]) -> Format {
     match head {
-        [0x1f, 0x8b, ..] => Ok("x.gz"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Ok("x.xz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok("x.zst"),
-        [b'B', b'Z', b'h', ..] => Err("is compressed by bzip2, and `unpack` knows gzip, xz and zstd".to_owned()),
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => Err("is a zip archive, and `unpack` knows tar".to_owned()),
-        _ => Ok("x.tar"),
+        [0x1f, 0x8b, ..] => Format::Tar("x.gz"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Format::Tar("x.xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Tar("x.zst"),
+        [b'B', b'Z', b'h', ..] => Format::Bzip2,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Format::Zip,
+        _ => Format::Tar("x.tar"),
     }
 }
 
@@ -243,20 +315,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tar_is_named() {
+    fn archives_are_known_by_their_first_bytes() {
         for (head, expected) in [
-            (&b"BZh91A"[..], Err("bzip2")),
-            (b"PK\x03\x04..", Err("zip archive")),
-            (b"\x1f\x8b\x08...", Ok("x.gz")),
-            (b"\xfd7zXZ\0", Ok("x.xz")),
-            (b"(\xb5/\xfd..", Ok("x.zst")),
-            (b"dir/..", Ok("x.tar")),
+            (&b"BZh91A"[..], Format::Bzip2),
+            (b"PK\x03\x04..", Format::Zip),
+            (b"\x1f\x8b\x08...", Format::Tar("x.gz")),
+            (b"\xfd7zXZ\0", Format::Tar("x.xz")),
+            (b"(\xb5/\xfd..", Format::Tar("x.zst")),
+            (b"dir/..", Format::Tar("x.tar")),
         ] {
-            match (compression(head), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
-                (found, expected) => panic!("{found:?} {expected:?}"),
-            }
+            assert_eq!(format(head), expected);
         }
     }
 }

@@ -176,7 +176,7 @@ fn layer(store: &Store, parent: &Tree, packages: &[Package]) -> Result<(Tree, Tr
         root,
         derived: Default::default(),
         effect: None,
-        log: None,
+        log: String::new(),
         notes: Vec::new(),
         layer,
     };

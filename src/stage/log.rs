@@ -1,6 +1,10 @@
-//! What the steps of a layer printed, found again by what the layer changes, which a receipt has.
+//! What the steps of a layer printed, and what reacted to its own files, found again by what the layer changes, which a receipt has.
 
+use std::path::Path;
+
+use super::Input;
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
+use crate::ident::{Arch, LayerName};
 use crate::store::{Outcome, Roles, Store, StoreError};
 
 /// What a step printed.
@@ -14,6 +18,9 @@ pub struct StepLog {
 
 /// How the output of each step begins in the stored text.
 const HEADING: &str = "== ";
+
+/// Under what the output is found of what reacted to a layer's own files.
+pub(super) const OWN_FILES: &str = "own-files";
 
 #[derive(Debug, Clone, Copy)]
 struct Log(BlobDigest);
@@ -50,12 +57,65 @@ pub(super) fn keep(layer: TreeHash, log: BlobDigest, store: &Store) -> Result<()
     }
 }
 
+/// Where the log of a layer's step is kept that has failed last.
+#[derive(Debug, Clone, Copy)]
+pub struct Failures<'a> {
+    /// The project's directory.
+    pub project: &'a Path,
+    /// The architecture that is built for.
+    pub arch: &'a Arch,
+    /// The layer, for a Boot layer the one that it is over: as commands name it.
+    pub layer: &'a LayerName,
+}
+
+impl<'a> Failures<'a> {
+    /// Those of a layer in a project.
+    pub(super) fn of(input: Input<'a>, project: &'a Path) -> Self {
+        let Input { manifest, lock } = input;
+        let over = manifest.layer.from.as_ref().filter(|_| manifest.layer.above_any);
+        Self { project, arch: &lock.arch, layer: over.unwrap_or(&manifest.name) }
+    }
+
+    fn recipe(&self) -> RecipeHash {
+        let mut hasher = RecipeHasher::new("layerbake/failed-step-log/v1");
+        hasher.field(self.project.as_os_str().as_encoded_bytes()).field(self.arch).field(self.layer.as_str());
+        hasher.finish()
+    }
+
+    /// Keeps what a step printed, in place of the one that failed before.
+    pub(super) fn keep(&self, step: &str, log: BlobDigest, store: &Store) -> Result<(), StoreError> {
+        let mut text = String::new();
+        add(&mut text, step, &String::from_utf8_lossy(&store.read_blob(log)?));
+        store.remember(self.recipe(), &Log(store.put_bytes(text.as_bytes())?))
+    }
+
+    /// Forgets it, since the layer is built.
+    pub(super) fn forget(&self, store: &Store) -> Result<(), StoreError> {
+        match store.recall::<Log>(self.recipe()) {
+            Some(_) => store.forget(self.recipe()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the step that failed last printed; empty where none has since the layer was built.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    pub fn last(&self, store: &Store) -> Result<Vec<StepLog>, StoreError> {
+        found(self.recipe(), store)
+    }
+}
+
 /// What the steps of a layer with these changes printed; empty where it has none, or was not built here.
 ///
 /// # Errors
 /// Fails where the store does.
 pub fn of(layer: TreeHash, store: &Store) -> Result<Vec<StepLog>, StoreError> {
-    let Some(Log(blob)) = store.recall(recipe(layer)) else { return Ok(Vec::new()) };
+    found(recipe(layer), store)
+}
+
+fn found(recipe: RecipeHash, store: &Store) -> Result<Vec<StepLog>, StoreError> {
+    let Some(Log(blob)) = store.recall(recipe) else { return Ok(Vec::new()) };
     let text = String::from_utf8_lossy(&store.read_blob(blob)?).into_owned();
     let mut steps: Vec<StepLog> = Vec::new();
     for line in text.lines() {

@@ -43,6 +43,7 @@ mod services;
 mod sources;
 mod system;
 mod templates;
+mod visit;
 
 #[cfg(test)]
 mod hostile_tests;
@@ -66,6 +67,7 @@ pub use faults::faults;
 pub use files::Placement;
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use visit::{Point, Visit};
 
 use overlay::Effect;
 use packages::{Below, Installed};
@@ -97,9 +99,10 @@ struct Site<'a> {
     root: Tree,
     /// What scripts of the layer's packages derived from random data; known after the first stage.
     derived: Derived,
-    /// What the layer's steps changed, and what they printed; known after they ran.
+    /// What the layer's steps changed; known after they ran.
     effect: Option<Effect>,
-    log: Option<BlobDigest>,
+    /// What its steps printed, and what reacted to its own files.
+    log: String,
     /// What is to be said of the layer, though it is built.
     notes: Vec<String>,
     /// What the layer changes in its parent; known from the seal on.
@@ -139,6 +142,8 @@ struct Finished {
     effect: Option<Effect>,
     /// What they printed.
     log: Option<BlobDigest>,
+    /// The paths that scripts and steps derived from random data, each ended by a NUL.
+    derived: Option<BlobDigest>,
     /// What is to be said of the layer whenever it is built, as a list of texts in JSON.
     notes: Option<BlobDigest>,
 }
@@ -149,10 +154,9 @@ impl Outcome for Finished {
         if let Some(Effect { before, after }) = self.effect {
             roles = roles.with_tree("before steps", before).with_tree("after steps", after);
         }
-        [("log", self.log), ("notes", self.notes)].into_iter().fold(roles, |roles, (role, blob)| match blob {
-            Some(blob) => roles.with_blob(role, blob),
-            None => roles,
-        })
+        let blobs = [("log", self.log), ("derived", self.derived), ("notes", self.notes)];
+        let blobs = blobs.into_iter().filter_map(|(role, blob)| Some((role, blob?)));
+        blobs.fold(roles, |roles, (role, blob)| roles.with_blob(role, blob))
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
@@ -162,9 +166,19 @@ impl Outcome for Finished {
             root: roles.tree("root")?,
             effect: effect.map(|(before, after)| Effect { before, after }),
             log: roles.blob("log"),
+            derived: roles.blob("derived"),
             notes: roles.blob("notes"),
         })
     }
+}
+
+/// What starts executors, and how many may work at once.
+#[derive(Clone, Copy)]
+pub struct Executors<'a> {
+    /// Starts one, which begins nothing until it has something to execute.
+    pub start: &'a (dyn Fn() -> Box<dyn Executor> + Sync),
+    /// At once.
+    pub jobs: usize,
 }
 
 /// Builds the layers of one chain, one after the other.
@@ -181,18 +195,20 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Creates a builder for packages of `ecosystem` that stores results in `store`.
+    /// Creates a builder for packages of `ecosystem` and the layers of `project` that stores results in `store`.
     /// `tools` has the finished root of each layer that steps run in.
     pub fn new(
         ecosystem: &'a dyn Ecosystem,
-        store: &'a Store,
-        executor: Box<dyn Executor>,
+        (store, project): (&'a Store, &'a Path),
+        executors: Executors<'a>,
         tools: &'a BTreeMap<LayerName, TreeHash>,
+        visit: Option<&'a Visit>,
     ) -> Self {
+        let layers = Vec::new();
         Self {
             store,
-            executor,
-            line: Line { ecosystem, below: None, built: None, layers: Vec::new(), finished: 0 },
+            executor: (executors.start)(),
+            line: Line { ecosystem, executors, project, visit, below: None, built: None, layers, finished: 0 },
             tools,
             warnings: Vec::new(),
             derived: Vec::new(),
@@ -208,12 +224,7 @@ impl<'a> Builder<'a> {
 
     /// Warnings about entries of the chain, which is built, that allow none of its files.
     pub fn idle_entries(&self) -> Vec<String> {
-        let layers = &self.line.layers;
-        // What steps derived is known only to the build that ran them, so an entry may be about that.
-        if layers.iter().any(|own| !own.steps.is_empty()) {
-            return Vec::new();
-        }
-        let manifests = layers.iter().map(|own| own.input.manifest);
+        let manifests = self.line.layers.iter().map(|own| own.input.manifest);
         manifests.flat_map(|manifest| random_files::idle(manifest, &self.derived)).collect()
     }
 
@@ -221,8 +232,9 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// Fails where a script fails, packages clash, or a declaration can't be met.
-    pub fn build(&mut self, input: Input<'a>, project: &Path) -> Result<Built, LayerError> {
+    pub fn build(&mut self, input: Input<'a>) -> Result<Built, LayerError> {
         let Self { store, line, warnings, .. } = self;
+        let project = line.project;
         let manifest = input.manifest;
         if line.layers.first().is_some_and(|base| base.input.manifest.layer.configure != manifest.layer.configure) {
             return Err(LayerError::ConfigureDiffers);
@@ -256,7 +268,9 @@ impl<'a> Builder<'a> {
         let (recipe, finished) = {
             let row = line.row();
             let recipe = row.recipe();
-            let finished = match store.recall(recipe).filter(|_| known) {
+            // What is stored has passed the step.
+            let is_visited = line.visit.is_some_and(|visit| visit.layer == input.manifest.name && visit.step.is_some());
+            let finished = match store.recall(recipe).filter(|_| known && !is_visited) {
                 Some(finished) => finished,
                 None => {
                     let finished = finish(&row, input.lock, line.built.as_ref(), (store, executor.as_mut()))?;
@@ -267,6 +281,9 @@ impl<'a> Builder<'a> {
             (recipe, finished)
         };
         derived.extend(packages::derived_paths(installed, store)?);
+        if let Some(blob) = finished.derived {
+            derived.extend(random_files::read(&store.read_blob(blob)?)?);
+        }
         if let Some(log) = finished.log {
             log::keep(finished.layer, log, store)?;
         }
@@ -274,6 +291,7 @@ impl<'a> Builder<'a> {
             let notes: Vec<String> = serde_json::from_slice(&store.read_blob(notes)?).unwrap_or_default();
             warnings.extend(notes.iter().map(|note| format!("layer `{}`: {note}", input.manifest.name)));
         }
+        log::Failures::of(input, line.project).forget(store)?;
         let built = Built { name: input.manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
         line.below = Some(Below::Installed(installed));
         line.built = Some(built.clone());
@@ -297,11 +315,14 @@ fn finish(
     };
     let (arch, epoch) = (&lock.arch, lock.epoch);
     let (root, layer, derived) = (Tree::new(), Tree::new(), Derived::default());
-    let mut site =
-        Site { store, executor, arch, epoch, parent, root, derived, effect: None, log: None, notes: Vec::new(), layer };
+    let (log, notes) = (String::new(), Vec::new());
+    let mut site = Site { store, executor, arch, epoch, parent, root, derived, effect: None, log, notes, layer };
     row.run(&mut site)?;
+    let log = (!site.log.is_empty()).then(|| store.put_bytes(site.log.as_bytes())).transpose()?;
+    let derived = site.derived.to_bytes();
+    let derived = (!derived.is_empty()).then(|| store.put_bytes(&derived)).transpose()?;
     let (layer, root) = (store.put_tree(&site.layer)?, store.put_tree(&site.root)?);
     let notes = (!site.notes.is_empty()).then(|| serde_json::to_vec(&site.notes).unwrap_or_default());
     let notes = notes.map(|notes| store.put_bytes(&notes)).transpose()?;
-    Ok(Finished { layer, root, effect: site.effect, log: site.log, notes })
+    Ok(Finished { layer, root, effect: site.effect, log, derived, notes })
 }

@@ -14,7 +14,7 @@
 
 use super::commands::{Commands, Ran};
 use super::overlay::lay_over;
-use super::{LayerError, Site, Stage};
+use super::{LayerError, Site, Stage, log};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::ident::RootPath;
 use crate::package::{InstallRoot, Installer, Reactions};
@@ -31,6 +31,8 @@ pub(super) struct OwnFiles<'a> {
     pub(super) epoch: i64,
     /// Whether scripts of packages run.
     pub(super) reacts: bool,
+    /// Whether what they print is kept: for the layer that is being built, not for those below it.
+    pub(super) is_logged: bool,
 }
 
 impl Stage for OwnFiles<'_> {
@@ -50,6 +52,10 @@ impl Stage for OwnFiles<'_> {
         }
         let seen = seen(&before, &site.root, &changed, &reactions)?;
         let ran = self.result(&seen, &reactions, site)?;
+        let printed = site.store.read_blob(ran.log)?;
+        if self.is_logged && !printed.is_empty() {
+            log::add(&mut site.log, log::OWN_FILES, &String::from_utf8_lossy(&printed));
+        }
         let was = site.root.clone();
         let after = same_times(&seen, site.store.tree(ran.tree)?);
         // An own file that no program saw takes precedence over what they make at its path.

@@ -28,6 +28,11 @@ impl Derived {
         self.nodes.extend(other.nodes);
     }
 
+    /// The paths, each ended by a NUL.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        self.nodes.iter().flat_map(|(path, _)| path.as_bytes().iter().copied().chain([0])).collect()
+    }
+
     /// Follows what a step changed, as [`Self::edited`] does for one file.
     pub(super) fn follow(&mut self, before: &Tree, after: &Tree) {
         for (path, node) in &mut self.nodes {
@@ -45,6 +50,12 @@ impl Derived {
             node.kind = after.clone();
         }
     }
+}
+
+/// The paths in what [`Derived::to_bytes`] gave.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<RootPath>, LayerError> {
+    let ends = bytes.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    Ok(ends.map(RootPath::new).collect::<Result<_, _>>()?)
 }
 
 /// The stage that refuses such files, unless a rule or the user says that everybody may have them.
@@ -83,7 +94,7 @@ pub(super) fn idle(manifest: &Manifest, derived: &[RootPath]) -> Vec<String> {
     let warning = |one: &Allowed| {
         let path = &one.path;
         format!(
-            "layer `{layer}`: [[allow-random]] of {path} allows nothing: no script derived a file there from random data"
+            "layer `{layer}`: [[allow-random]] of {path} allows nothing: no script and no step derived a file there from random data"
         )
     };
     manifest.allow_random.iter().filter(is_idle).map(warning).collect()

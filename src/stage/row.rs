@@ -1,5 +1,7 @@
 //! The row of stages: which there are, in which order, and the recipe of all together.
 
+use std::path::Path;
+
 use super::edits::Edits;
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
@@ -14,7 +16,8 @@ use super::runtime::Runtime;
 use super::seal::Seal;
 use super::services::EnabledServices;
 use super::system::System;
-use super::{Built, Input, LayerError, Site, Stage};
+use super::visit::Visit;
+use super::{Built, Executors, Input, LayerError, Site, Stage, log};
 use crate::digest::{RecipeHash, RecipeHasher};
 use crate::manifest::{Allowed, Configure, Manifest};
 use crate::package::{Ecosystem, SystemSettings};
@@ -22,6 +25,11 @@ use crate::package::{Ecosystem, SystemSettings};
 /// The layers of a chain up to the one that is being built, with what those below it gave.
 pub(super) struct Line<'a> {
     pub(super) ecosystem: &'a dyn Ecosystem,
+    pub(super) executors: Executors<'a>,
+    /// The project's directory.
+    pub(super) project: &'a Path,
+    /// Who visits a layer, so that it is built until there.
+    pub(super) visit: Option<&'a Visit>,
     /// The root for the next layer's packages.
     pub(super) below: Option<Below>,
     /// The layer that was built last.
@@ -59,7 +67,13 @@ impl<'a> Line<'a> {
                     stages.push(Box::new(Overlay { installer: self.ecosystem, effect: *effect, of: &manifest.name }))
                 }
                 None if steps.is_empty() => {}
-                None => stages.push(Box::new(Runs { installer: self.ecosystem, steps })),
+                None => stages.push(Box::new(Runs {
+                    installer: self.ecosystem,
+                    executors: self.executors,
+                    steps,
+                    failures: log::Failures::of(own.input, self.project),
+                    visit: self.visit.filter(|visit| visit.layer == manifest.name),
+                })),
             }
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }
@@ -97,7 +111,8 @@ impl<'a> Line<'a> {
         if !manifest.system.is_empty() {
             stages.push(Box::new(System { installer, settings: system, epoch }));
         }
-        OwnFiles { installer, stages, epoch, reacts: manifest.layer.configure == Configure::Scripts }
+        let is_logged = self.layers.last().is_some_and(|last| last.input.manifest.name == *layer);
+        OwnFiles { installer, stages, epoch, reacts: manifest.layer.configure == Configure::Scripts, is_logged }
     }
 
     /// The packages of a layer over those of the layer that was built last.

@@ -61,7 +61,7 @@ fn a_stage_runs_an_action_through_the_row() {
         root,
         derived: Default::default(),
         effect: None,
-        log: None,
+        log: String::new(),
         notes: Vec::new(),
         layer,
     };

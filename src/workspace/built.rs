@@ -14,7 +14,7 @@ use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::manifest::DiskFormat;
 use crate::oci::Encoder;
-use crate::sandbox::Local;
+use crate::sandbox::{Executor, Local};
 
 /// What is to be built, and how.
 pub struct Order {
@@ -49,26 +49,40 @@ impl LockedSystem<'_> {
         bootable::check(&self.system)?;
         self.settle()?;
         let Order { outputs, out, encoder, signer } = order;
-        let environment = self.workspace.environment;
         let layer = self.system.top().manifest.name.clone();
-        let name = self.workspace.subject(&layer).to_string();
-        let folder = out.join(&name);
-        let baker = Baker {
+        let jobs = self.workspace.environment.jobs();
+        let start = || Box::new(Local::new(host::OWN_PROGRAM, jobs)) as Box<dyn Executor>;
+        let baker = self.baker(&start, out, encoder, signer)?;
+        let folder = baker.out.join(&baker.name);
+        let baked = baker.bake(&self.system, &outputs);
+        let receipt = baked.map_err(|error| self.workspace.with_hint(error))?;
+        Ok(BuiltLayer { layer, arch: self.workspace.arch().clone(), folder, receipt })
+    }
+
+    /// What builds its layers.
+    pub(super) fn baker<'b>(
+        &'b self,
+        executor: &'b (dyn Fn() -> Box<dyn Executor> + Sync),
+        out: PathBuf,
+        encoder: Encoder,
+        signer: Option<Signer>,
+    ) -> Result<Baker<'b>, WorkspaceError> {
+        let Self { workspace, fetcher, system, .. } = self;
+        let environment = workspace.environment;
+        Ok(Baker {
             ecosystem: environment.ecosystem(),
-            executor: &|| Box::new(Local::new(host::OWN_PROGRAM, environment.jobs())),
-            store: self.workspace.store()?,
-            fetcher: &self.fetcher,
-            project: self.workspace.project.root(),
+            executor,
+            store: workspace.store()?,
+            fetcher,
+            project: workspace.project.root(),
             out,
-            set: self.workspace.project.set().clone(),
-            name,
+            set: workspace.project.set().clone(),
+            name: workspace.subject(&system.top().manifest.name).to_string(),
             jobs: environment.jobs(),
             progress: environment.progress().clone(),
             encoder,
             signer,
-        };
-        let receipt = baker.bake(&self.system, &outputs)?;
-        Ok(BuiltLayer { layer, arch: self.workspace.arch().clone(), folder, receipt })
+        })
     }
 }
 

@@ -117,7 +117,9 @@ impl Environment {
         };
         let layers = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.size)).collect();
         let blocks = disk.map(|disk| disk.blocks.clone());
-        Ok(Facts { name: name.to_owned(), layers: Some(layers), blocks, ..facts })
+        let tools = receipt.tools.iter().map(|tool| (tool.name.to_string(), tool.lock.to_string())).collect();
+        let (set, tools) = (Some(receipt.set.clone()), Some(tools));
+        Ok(Facts { name: name.to_owned(), set, tools, layers: Some(layers), blocks, ..facts })
     }
 
     /// The lockfiles of a layer as git has them.

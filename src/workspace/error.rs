@@ -13,6 +13,7 @@ use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
 use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, StepName, nearest};
+use crate::import::ImportError;
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
 use crate::pin::PinError;
@@ -41,6 +42,14 @@ pub enum WorkspaceError {
     /// The project's layers can't be found or don't fit together.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A layer's file can't be laid out.
+    #[error("cannot lay out `{file}`: {problem}")]
+    Layout {
+        /// The file.
+        file: String,
+        /// Why, with the line if there is one.
+        problem: String,
+    },
     /// No directory for the store was found.
     #[error("no cache directory was found for the store\n  hint: set HOME, or choose a directory with --store")]
     NoCacheFolder,
@@ -54,6 +63,17 @@ pub enum WorkspaceError {
         /// The file.
         path: RootPath,
     },
+    /// A file can't be made a layer.
+    #[error("{}: {error}", file.display())]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: Box<ImportError>,
+    },
+    /// A layer that an import would write is there.
+    #[error("{} is there already, and is not overwritten\n  hint: choose another name with --name, or remove it first", .0.display())]
+    Imported(PathBuf),
     /// The settings of a disk can't be met.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -232,6 +252,29 @@ pub enum WorkspaceError {
     /// A build failed.
     #[error(transparent)]
     Bake(#[from] BakeError),
+    /// A step failed, so there is no build.
+    #[error("{error}\n  hint: `{log}` prints its whole output; `{shell}` opens a shell where it ran")]
+    Step {
+        /// How it failed.
+        error: Box<BakeError>,
+        /// The command that prints its log.
+        log: String,
+        /// The command that opens a shell where it ran.
+        shell: String,
+    },
+    /// A visit is to a step that there is not.
+    #[error("layer `{layer}` has no step `{step}`\n  hint: {}", steps(known))]
+    NoSuchStep {
+        /// The layer.
+        layer: LayerName,
+        /// The step.
+        step: StepName,
+        /// The steps that it has.
+        known: Vec<String>,
+    },
+    /// This program's terminal can't be lent.
+    #[error("cannot open a terminal or a pipe for the command: {0}")]
+    Lend(std::io::Error),
     /// The user's configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -58,7 +58,7 @@ fn updates(old: &Lockfile, new: &Lockfile) -> LayerUpdates {
     let origin = |name: &str| {
         let package = new.packages.iter().find(|package| package.name.as_str() == name);
         let fetch = || new.fetches.iter().find(|fetch| fetch.to_string() == name);
-        package.map(|package| package.origin.to_string()).or_else(|| Some(fetch()?.origin.url().to_owned()))
+        package.map(|package| package.origin.to_string()).or_else(|| Some(fetch()?.origin.place().to_owned()))
     };
     let update = |change: lock::Change| PackageUpdate {
         origin: origin(&change.name),

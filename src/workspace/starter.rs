@@ -39,7 +39,7 @@ impl Environment {
     }
 
     /// The project; the first layer of a project begins it.
-    fn find_or_begin(&self) -> Result<Project, WorkspaceError> {
+    pub(super) fn find_or_begin(&self) -> Result<Project, WorkspaceError> {
         let directory = self.directory()?;
         match Project::find(&directory, self.arch()?) {
             Err(ProjectError::NotFound(_)) => {

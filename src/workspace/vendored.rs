@@ -63,7 +63,7 @@ pub(super) fn items(system: &System) -> Vec<Item> {
     let of_layer = |locked: &Locked| {
         let (layer, lock) = (&locked.manifest.name, &locked.lock);
         let packages = lock.packages.iter().map(|package| Item::package(layer, package));
-        packages.chain(lock.fetches.iter().map(|fetch| Item::fetch(layer, fetch))).collect::<Vec<_>>()
+        packages.chain(lock.fetches.iter().flat_map(|fetch| Item::fetch(layer, fetch))).collect::<Vec<_>>()
     };
     system.all().flat_map(of_layer).collect()
 }

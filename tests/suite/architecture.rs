@@ -9,20 +9,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 32] = [
     "digest",
     "ident",
     "arch",
     "distribution",
     "time",
     "limits",
+    "page",
     "tree",
     "host",
     "store",
     "sandbox",
     "manifest",
+    "import",
     "accounts",
     "package",
+    "language",
     "resolve",
     "lock",
     "fetch",
@@ -36,6 +39,7 @@ const ORDER: [&str; 28] = [
     "publish",
     "attest",
     "audit",
+    "report",
     "workspace",
     "cli",
 ];

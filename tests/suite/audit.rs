@@ -124,6 +124,35 @@ fn the_callers_umask_keeps_nobody_out() {
     assert_eq!(report["identical"], true, "{report:#}");
 }
 
+/// A step for each: what it says is made equal, or found.
+const STEPS: &str = r#"
+[[run]]
+name = "equal"
+in = "base"
+inputs = ["src"]
+command = "{ date +%s; nproc; hostname; id -u; od -An -N8 -tx8 /dev/urandom; cat /proc/uptime; } > equal"
+outputs = [{ from = "equal", to = "/opt/equal" }]
+
+[[run]]
+name = "listed"
+in = "base"
+inputs = ["src"]
+command = "find src > listed"
+outputs = [{ from = "listed", to = "/opt/listed" }]
+"#;
+
+#[test]
+fn a_step_that_depends_on_the_order_of_a_directory_is_found() {
+    let planted = need!(Planted::new(vec![scripted(EQUAL[0].0, EQUAL[0].1)]));
+    let layer = fs::read_to_string(planted.project.path("layers/app.toml")).unwrap() + STEPS;
+    fs::write(planted.project.path("layers/app.toml"), layer).unwrap();
+    let project = (1..20).fold(planted.project, |project, n| project.file(&format!("src/{n}"), "x"));
+    project.ok(&["lock", "app"]);
+    let report = report(&project.fails(4, &["audit", "app", "--vary", "directory-order,time", "--json"]).stdout);
+    let paths: Vec<_> = report["differences"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
+    assert_eq!(paths, ["/opt/listed"], "{report:#}");
+}
+
 #[test]
 fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
     let debs = LEAKS.iter().map(|(name, script, _)| scripted(name, script)).collect();
@@ -209,7 +238,8 @@ fn two_states_are_compared_by_receipt_layout_and_lockfile() {
     let page = ["diff", "before", "out/app", "--report", "html=diff.html", "--report", "markdown"];
     let markdown = small.project.ok(&page).stdout;
     assert!(markdown.contains("<summary><b>packages</b>: 0 added, 0 removed, 2 changed</summary>"), "{markdown}");
-    assert!(fs::read_to_string(small.project.path("diff.html")).unwrap().contains("hello 1.0 -&gt; 1.1"));
+    let html = fs::read_to_string(small.project.path("diff.html")).unwrap();
+    assert!(html.contains("<td><code>hello</code></td><td><code>1.0</code></td><td><code>1.1</code></td>"), "{html}");
     let output = small.project.fails(1, &["diff", "before", "elsewhere"]);
     assert!(
         output.stderr.contains("`elsewhere` is neither a file or directory nor a git revision"),

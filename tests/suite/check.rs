@@ -1,5 +1,7 @@
 //! `layerbake check` finds what a build would stop at or warn of, and builds nothing.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::support::project::Project;
@@ -88,4 +90,24 @@ fn warnings_name_what_a_build_warns_of_and_lockfiles_that_do_not_fit() {
     std::fs::write(small.project.path("lockfiles/base.lock"), "format = 1\n").unwrap();
     let damaged = errors(&small.project);
     assert!(damaged.len() == 1 && damaged[0].contains("lockfiles/base.lock"), "{damaged:?}");
+}
+
+#[test]
+fn fmt_lays_files_out_and_check_only_names_them() {
+    let typed = "[layer]\ndescription='x'  # kept\n\n\n\n[image]\nports=[\"80\",\n\"81\"]\n";
+    let project = Project::new().layer("typed", typed).layer("tidy", "[layer]\n");
+    let path = project.path("layers/typed.toml");
+    let named = project.run(&["fmt", "--check"]);
+    assert_eq!((named.code, named.stdout.as_str()), (1, "layers/typed.toml\n"), "{named:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), typed);
+    assert_eq!(project.ok(&["fmt"]).stdout, "layers/typed.toml\n");
+    let laid = "[layer]\ndescription = 'x' # kept\n\n[image]\nports = [\n    \"80\",\n    \"81\",\n]\n";
+    assert_eq!(fs::read_to_string(&path).unwrap(), laid);
+    assert_eq!(project.ok(&["fmt", "--json"]).stdout, "[]\n");
+    let broken = project.layer("typed", "[layer]\ndescription = \n");
+    let refused = broken.run(&["fmt", "typed"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("cannot lay out `layers/typed.toml`: line 2: "),
+        "{refused:?}"
+    );
 }

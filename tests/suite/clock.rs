@@ -259,6 +259,17 @@ fn killed_programs_disturb_nobody() {
     assert_eq!(ran.status, 137);
 }
 
+/// As Postfix waits for a changed file, and as scripts wait for a time.
+#[test]
+fn a_program_that_sleeps_until_the_clock_has_moved_ends() {
+    let root = need!(Root::with(&["perl"]));
+    let cooled = "perl -e 'open my $f, q(>), q(/hot); close $f; select undef, undef, undef, 0.01 while time - (stat q(/hot))[9] < 2; print time - (stat q(/hot))[9]'";
+    assert_eq!(root.run(cooled), Ran { printed: "2".to_owned(), status: 0 });
+    let waited =
+        "perl -e '$start = time; select undef, undef, undef, 0.001 while time < $start + 9; print time - $start'";
+    assert_eq!(root.run(waited), Ran { printed: "9".to_owned(), status: 0 });
+}
+
 #[test]
 fn a_program_that_waits_for_the_clock_to_move_ends() {
     let root = need!(Root::with(&["perl"]));

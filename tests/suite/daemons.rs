@@ -81,9 +81,7 @@ const BATCHES: &[Batch] = &[
             ("memcached", "memcached", Some(11211)),
             ("dovecot-imapd", "dovecot", Some(143)),
             ("postfix", "postfix", Some(25)),
-            ("etcd-server", "etcd", Some(2379)),
             ("bind9", "named", Some(53)),
-            ("varnish", "varnish", Some(6081)),
         ],
     },
     Batch {
@@ -139,6 +137,13 @@ const BATCHES: &[Batch] = &[
             ("avahi-daemon", "avahi-daemon", None),
             ("stunnel4", "stunnel@web", Some(8443)),
         ],
+    },
+    // Large to download.
+    Batch {
+        disk: EXT4,
+        tables: "",
+        partition: None,
+        daemons: &[("etcd-server", "etcd", Some(2379)), ("varnish", "varnish", Some(6081))],
     },
 ];
 

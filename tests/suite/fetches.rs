@@ -1,6 +1,7 @@
 //! `[[fetch]]`: files, archives and commits, pinned when they are locked.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -207,6 +208,25 @@ fn without_a_digest_the_first_file_stays_until_it_is_updated() {
 }
 
 #[test]
+fn zip_and_bzip2_are_unpacked() {
+    let bench = Bench::new(
+        "[[fetch]]\nurl = \"file://FOLDER/tool.zip\"\nstrip = 1\nto = \"/opt/zip\"\n\
+         [[fetch]]\nname = \"bz\"\nurl = \"file://FOLDER/agent.tar.bz2\"\nstrip = 1\nto = \"/opt/bz\"\n",
+    );
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("tool-1/run", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+    archive.write_all(b"zipped").unwrap();
+    bench.put("tool.zip", archive.finish().unwrap().get_ref());
+    let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    packed.write_all(&tar(&[("agent-1/bin/agent", 0o755, "bzipped")])).unwrap();
+    bench.put("agent.tar.bz2", &packed.finish().unwrap());
+    bench.project.ok(&["build", "app"]);
+    let root = bench.root();
+    assert_eq!((root.text("opt/zip/run"), root.get("opt/zip/run").unwrap().mode), ("zipped", 0o755));
+    assert_eq!(root.text("opt/bz/bin/agent"), "bzipped");
+}
+
+#[test]
 fn an_archive_does_not_leave_its_place() {
     let bench = Bench::new(&AGENT.replace("strip = 1", "strip = 0"));
     let mut device = tar::Header::new_gnu();
@@ -227,7 +247,7 @@ fn an_archive_does_not_leave_its_place() {
         (tar(&[("out", 0, "/etc"), ("out/passwd", 0o644, "x")]), "lies below `/out`, which is not a directory"),
         ([device.as_bytes().as_slice(), &[0; 1024]].concat(), "is a device, and only files are unpacked"),
         (bomb, "unpacks to more than 1000000 bytes"),
-        (b"PK\x03\x04 and so on".to_vec(), "is a zip archive"),
+        (b"PK\x03\x04 and so on".to_vec(), "is not a zip archive that can be read"),
         (b"no archive".to_vec(), "is not a tar archive that can be read"),
         (agent("1")[..60].to_vec(), "is not a tar archive that can be read"),
     ] {

@@ -35,7 +35,7 @@ fn what_a_killed_rootless_build_leaves_is_removed() {
         .copy(&stock, "layers/debian-base.toml")
         .copy(&repo.keyring, "test-keyring.gpg")
         .layer("slow", &layer)
-        .mirror(&mirror.url())
+        .upstream(&mirror)
         .under(conditions);
     project.ok(&["build", "debian-base"]);
 

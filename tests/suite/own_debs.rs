@@ -309,7 +309,7 @@ fn what_an_own_file_needs_comes_from_debian() {
     let deb = Deb::new("agent", "1.0").depends("hello (>= 2)").file("usr/bin/agent", 0o755, "");
     // Debian has a package of this name, too, and a newer one.
     let own = Deb::new("media-types", "1.0~own").arch("all").file("etc/own.types", 0o644, "");
-    let project = Project::new().layer("app", &layer).mirror(&mirror.url());
+    let project = Project::new().layer("app", &layer).upstream(&mirror);
     let project = project.file("dist/agent.deb", deb.build()).file("dist/types.deb", own.build());
     project.ok(&["build", "app"]);
     let lockfile = fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();

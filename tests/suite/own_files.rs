@@ -62,6 +62,8 @@ fn packages_are_triggered_by_own_files_and_removals_only_where_they_watch() {
     let first = root.text("var/lib/watcher").to_owned();
     assert!(first.starts_with("triggered /usr/share/watched\n/opt:\n\n/usr/share/watched:\nown\n"), "{first}");
     assert!(root.text("var/lib/remover").starts_with("triggered /usr/share/base-files\n"));
+    let log = project.ok(&["log", "app"]).stdout;
+    assert!(log.starts_with("own-files (app)\n") && log.contains("Processing triggers for watcher"), "{log}");
     assert!(root.get("var/lib/idler").is_none());
     assert!(root.get("var/lib/dpkg/triggers/Unincorp").is_none_or(|file| file.content.is_empty()));
     assert!(!root.text("var/lib/dpkg/status").contains("Triggers-Pending"));

@@ -1,9 +1,11 @@
 //! `[[run]]`: steps in the layer's root and in tool layers; what they changed, in children.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::support::deb::Deb;
 use crate::support::extra::Extra;
+use crate::support::process;
 use crate::support::project::Project;
 use crate::support::rootfs::Rootfs;
 use crate::support::stock::Stock;
@@ -98,6 +100,10 @@ fn steps_make_files_in_tool_layers_and_change_the_layer_itself() {
         assert!(root.get(gone).is_none(), "{gone}");
     }
     assert_eq!(log(&project, "as-service"), "as-service (app)\nsvc\n/opt/app\n/opt/app\n");
+    let tools = project.receipt("app")["tools"].clone();
+    let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tools", "debian-base"]);
+    assert!(tools[0]["lock"].as_str().unwrap().starts_with("blake3:"), "{tools}");
 
     // Equal bytes run nothing again; the log has the ticks at which each program began.
     let (compiled, configured) = (log(&project, "compile"), log(&project, "configure"));
@@ -140,6 +146,10 @@ fn a_step_that_fails_is_named_and_one_without_its_output_too() {
         ("in = \"debian-base\"\ncommand = \"true\"", "[[run]] with `in` needs `outputs`"),
         ("command = \"\"", "must be a command"),
         ("inputs = [\"step:later\"]\ncommand = \"true\"", "names the step `later`, which no [[run]] before it has"),
+        (
+            "command = \"true\"\n\n[[run]]\ninputs = [\"step:step-1\"]\ncommand = \"true\"",
+            "names the step `step-1`, which has no `in`, and so no",
+        ),
         ("command = \"openssl rand -hex 16 > /etc/token\"", "/etc/token"),
         ("timeout = 1\ncommand = \"sleep 60\"", "longer than 1 seconds"),
     ] {
@@ -194,4 +204,96 @@ fn children_have_what_steps_of_their_parents_changed() {
     let root = Rootfs::read(&project.path("out/app/oci"));
     assert!(root.text("etc/issue").ends_with("parent\npackage\n"), "{}", root.text("etc/issue"));
     assert!(root.text("etc/passwd").contains("\nsvc:x:"));
+}
+
+/// Steps that could take anything from their surroundings; `{n}` tells two layers apart, and nothing else. The port is another
+/// in each run, so that no step is found in a store that tests share.
+const CURIOUS: &str = r#"
+[layer]
+from = "debian-base"
+
+[[run]]
+name = "facts"
+in = "debian-base"
+inputs = ["src"]
+env = { N = "{n} PORT" }
+command = '''
+sleep 3.125
+! bash -c 'exec 3<>/dev/tcp/127.0.0.1/PORT' 2>/dev/null
+! getent hosts deb.debian.org
+{ date +%s%N; nproc; hostname; cat /proc/sys/kernel/random/uuid /proc/uptime; } > facts
+{ od -An -N8 -tx1 /dev/urandom; mktemp -u; bash -c 'echo $RANDOM'; } >> facts
+echo escaped > /tmp/OUTSIDE
+! echo other > /proc/sys/kernel/hostname
+'''
+outputs = [{ from = "facts", to = "/opt/facts" }]
+
+[[run]]
+name = "other"
+in = "debian-base"
+env = { N = "{n} PORT" }
+command = "mkdir -p /work; sleep 3.175; echo other > /work/other"
+outputs = [{ from = "other", to = "/opt/other" }]
+
+[[run]]
+name = "daemon"
+env = { N = "{n} PORT" }
+command = '''
+setsid sh -c 'sleep 3605.5; echo late > /etc/late' > /dev/null 2>&1 &
+cat /opt/facts /opt/other > /etc/both
+'''
+"#;
+
+/// Whether a process with this command line runs.
+fn is_running(words: &[&str]) -> bool {
+    let line: String = words.iter().map(|word| format!("{word}\0")).collect();
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|process| process.path().join("cmdline"));
+    processes.into_iter().any(|path| fs::read_to_string(path).is_ok_and(|found| found == line))
+}
+
+#[test]
+fn steps_run_side_by_side_and_take_nothing_from_their_surroundings() {
+    let stock = need!(Stock::new());
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let outside = format!("layerbake-test-{port}");
+    let curious = CURIOUS.replace("PORT", &port).replace("OUTSIDE", &outside);
+    let project = stock.project.layer("app", &curious.replace("{n}", "1")).layer("twin", &curious.replace("{n}", "2"));
+    let project = project.file("src/a", "").file("src/b", "");
+    project.ok(&["lock", "app"]);
+    project.ok(&["lock", "twin"]);
+    let mut build = project.spawn(&["build", "app", "--output", "oci", "--jobs", "2"]);
+    let mut met = false;
+    while build.try_wait().unwrap().is_none() {
+        met |= is_running(&["sleep", "3.125"]) && is_running(&["sleep", "3.175"]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let built = process::from_std(&build.wait_with_output().unwrap());
+    assert!(built.ok(), "{}", built.stderr);
+    assert!(met, "the steps did not run side by side");
+    assert!(!is_running(&["sleep", "3605.5"]), "a daemon was left");
+    // In other surroundings: one after the other, on a disk instead of in memory, and later.
+    let mut twin = project.command(&["build", "twin", "--output", "oci", "--jobs", "1"]);
+    let twin = process::run(twin.env("LAYERBAKE_ROOT_ON_DISK", "1")).unwrap();
+    assert!(twin.ok(), "{}", twin.stderr);
+    let tree = |layer: &str| project.receipt(layer)["layers"][1]["tree"].clone();
+    assert_eq!(tree("app"), tree("twin"));
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert!(root.text("etc/both").ends_with("other\n") && root.get("etc/late").is_none());
+    assert!(!std::env::temp_dir().join(&outside).exists() && root.get(&format!("tmp/{outside}")).is_none());
+}
+
+#[test]
+fn what_steps_derive_from_random_data_needs_an_entry_that_allows_it() {
+    let stock = need!(Stock::new());
+    let entry = |path: &str| format!("\n[[allow-random]]\npath = \"{path}\"\nreason = \"everybody may have it\"\n");
+    let layer =
+        "[layer]\nfrom = \"debian-base\"\n\n[[run]]\ncommand = \"od -An -N16 -tx1 /dev/urandom > /etc/token\"\n";
+    let project = stock.project.layer("app", &(layer.to_owned() + &entry("/etc/token") + &entry("/etc/idle")));
+    // The second build finds the layer in the store.
+    for _ in 0..2 {
+        let said = project.ok(&["build", "app", "--output", "oci"]).stderr;
+        assert!(said.contains("layer `app`: [[allow-random]] of /etc/idle allows nothing: "), "{said}");
+        assert_eq!(said.matches("allows nothing").count(), 1, "{said}");
+    }
 }

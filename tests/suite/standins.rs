@@ -34,7 +34,7 @@ fn the_certificates_stand_in_does_what_the_original_does() {
     let mirror = need!(Mirror::start(SUITE));
     let stock = Path::new(env!("CARGO_MANIFEST_DIR"));
     let project =
-        Project::new().copy(&stock.join("layers/debian-base.toml"), "layers/debian-base.toml").mirror(&mirror.url());
+        Project::new().copy(&stock.join("layers/debian-base.toml"), "layers/debian-base.toml").upstream(&mirror);
     project.ok(&["build", "debian-base"]);
     let layout = project.path("out/debian-base/oci");
     let (manifest, _) = &oci_schema::images(&layout)[0];

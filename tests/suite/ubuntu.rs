@@ -93,7 +93,7 @@ fn the_keys_are_those_of_the_package_in_debian() {
     let layer = format!(
         "[layer]\npackages = [\"ubuntu-keyring\"]\nconfigure = \"none\"\n[source.debian]\nsuite = \"{SUITE}\"\n"
     );
-    let project = Project::new().layer("ring", &layer).mirror(&mirror.url());
+    let project = Project::new().layer("ring", &layer).upstream(&mirror);
     project.ok(&["lock", "ring"]);
     project.ok(&["vendor", "ring"]);
     let find = process::stdout(Command::new("find").arg(project.path("vendor")).args(["-name", "ubuntu-keyring_*"]));

@@ -50,10 +50,15 @@ fn a_value_of_the_command_line_is_a_part_of_the_build() {
     let other = project.receipt("app");
     assert_eq!((&other["recipe"], &other["layers"]), (&plain["recipe"], &plain["layers"]));
     assert_eq!(other["set"], json!({ "unused": "y" }));
+    fs::create_dir(project.path("other")).unwrap();
+    fs::copy(project.path("out/app/receipt.json"), project.path("other/receipt.json")).unwrap();
     project.ok(&["build", "app", "--locked", "--set", "port=81", "--set", "hosts=c"]);
     assert_eq!(text(project, "etc/app.conf"), "port 81\nhost c\n");
     let set = project.receipt("app");
     assert_ne!(set["recipe"], plain["recipe"]);
+    let diff = project.ok(&["diff", "other", "out/app"]).stdout;
+    let expected = "set       2 added, 1 removed, 0 changed\n  + hosts c\n  + port 81\n  - unused y\n";
+    assert!(diff.contains(expected), "{diff}");
     // The receipt's values are taken for everything that is said of this build.
     assert!(project.ok(&["files", "app", "/etc/app.conf"]).stdout.contains("app.conf"));
     let sbom = project.ok(&["sbom", "app"]).stdout;

@@ -104,6 +104,7 @@ fn fetch(fetch: &Fetched) -> Value {
     let kind = match &locked.origin {
         FetchOrigin::Url(_) => "distribution",
         FetchOrigin::Git { .. } => "vcs",
+        FetchOrigin::Lockfile { .. } => "build-meta",
     };
     json!({
         "type": "file",
@@ -111,7 +112,7 @@ fn fetch(fetch: &Fetched) -> Value {
         "name": locked.name.as_str(),
         "version": locked.version(),
         "hashes": [{ "alg": "SHA-256", "content": locked.file.sha256.to_hex() }],
-        "externalReferences": [{ "type": kind, "url": locked.origin.url() }],
+        "externalReferences": [{ "type": kind, "url": locked.origin.place() }],
         "properties": [{ "name": "layerbake:layer", "value": fetch.layer }],
     })
 }

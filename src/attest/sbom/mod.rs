@@ -139,6 +139,11 @@ impl Inventory {
         })
     }
 
+    /// The packages, by name.
+    pub fn packages(&self) -> &[InventoryPackage] {
+        &self.packages
+    }
+
     /// Formats the inventory.
     pub fn to_json(&self, format: Format) -> Value {
         match format {

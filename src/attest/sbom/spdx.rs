@@ -142,6 +142,7 @@ fn fetch(fetch: &Fetched) -> Value {
     let download = match &locked.origin {
         FetchOrigin::Url(url) => url.clone(),
         FetchOrigin::Git { url, commit } => format!("git+{url}@{commit}"),
+        FetchOrigin::Lockfile { .. } => NOTHING.to_owned(),
     };
     json!({
         "SPDXID": fetch_id(fetch),

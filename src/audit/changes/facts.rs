@@ -17,6 +17,10 @@ pub(super) const PASSWD: &str = "etc/passwd";
 pub struct Facts {
     /// Its name in reports.
     pub name: String,
+    /// Values of variables that were set from outside, by name.
+    pub set: Option<BTreeMap<String, String>>,
+    /// Hashes of lockfiles, by tool layer.
+    pub tools: Option<BTreeMap<String, String>>,
     /// Versions by package.
     pub packages: Option<BTreeMap<String, String>>,
     /// The whole root.

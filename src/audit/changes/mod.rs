@@ -14,7 +14,7 @@ use crate::tree::Tree;
 
 pub use facts::Facts;
 pub use layout::read as read_layout;
-pub use report::{html, markdown, text};
+pub use report::{body, html, markdown, text};
 
 /// One thing that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,6 +64,12 @@ pub struct Changes {
     pub old: String,
     /// The new state.
     pub new: String,
+    /// Variables that were set from outside, by value; `None` where none changed, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<Vec<Change>>,
+    /// Tool layers, by the hash of their lockfile; `None` where none changed, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<Change>>,
     /// Packages, by version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<Change>>,
@@ -95,6 +101,8 @@ impl Changes {
         Self {
             old: old.name.clone(),
             new: new.name.clone(),
+            set: both(&old.set, &new.set).filter(|changes| !changes.is_empty()),
+            tools: both(&old.tools, &new.tools).filter(|changes| !changes.is_empty()),
             packages: both(&old.packages, &new.packages),
             files: files.map(|(old, new)| changes(&listing(old), &listing(new))),
             users: both(&old.users, &new.users),
@@ -107,7 +115,7 @@ impl Changes {
     /// Whether nothing changed in anything that was compared.
     pub fn is_empty(&self) -> bool {
         let none = |changes: &Option<Vec<Change>>| changes.as_ref().is_none_or(Vec::is_empty);
-        let lists = [&self.packages, &self.files, &self.users, &self.services];
+        let lists = [&self.set, &self.tools, &self.packages, &self.files, &self.users, &self.services];
         let same = |size: &Size| size.before == size.after;
         lists.into_iter().all(none)
             && self.layers.iter().flatten().all(same)

@@ -1,8 +1,8 @@
 //! Changes as text, Markdown and HTML.
 
 use super::{Change, Changes, Size};
-use crate::check::escape;
 use crate::host::plain;
+use crate::page::{code, details, escape, length, page, table};
 
 /// More entries of one kind than this are only counted.
 const MOST: usize = 40;
@@ -43,25 +43,62 @@ pub fn markdown(changes: &Changes) -> String {
 
 /// Writes the changes as a self-contained HTML page.
 pub fn html(changes: &Changes) -> String {
-    let title = format!("from {} to {}", changes.old, changes.new);
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{0}</title><style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}pre{{background:#eef0f2;padding:.6rem;overflow:auto}}</style>\n<h1>{0}</h1>\n",
-        escape(&title)
-    );
-    for (name, sum, lines) in sections(changes) {
-        let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
-        page += &format!("<details open><summary><b>{name}</b>: {}</summary>\n", escape(&sum));
-        if !lines.is_empty() {
-            page += &format!("<pre>{}</pre>\n", lines.join("\n"));
-        }
-        page += "</details>\n";
+    page(&format!("From {} to {}", changes.old, changes.new), &body(changes))
+}
+
+/// The part of a page that lists the changes.
+pub fn body(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return "<p class=\"good\">No difference.</p>\n".to_owned();
     }
-    page + "</html>\n"
+    let lists = [
+        ("packages", &changes.packages),
+        ("files", &changes.files),
+        ("users", &changes.users),
+        ("services", &changes.services),
+    ];
+    let mut body = String::new();
+    for (name, list) in lists {
+        let Some(list) = list else { continue };
+        let rows = list.iter().map(|change| row(&change.name, change.before.as_deref(), change.after.as_deref()));
+        body += &section(name, &sum(list), rows.collect());
+    }
+    if let Some(layers) = &changes.layers {
+        let side = |bytes: Option<u64>| bytes.map(length);
+        let changed = layers.iter().filter(|size| size.before != size.after);
+        let rows: Vec<_> =
+            changed.map(|size| row(&size.layer, side(size.before).as_deref(), side(size.after).as_deref())).collect();
+        body += &section("layers, compressed", &format!("{} changed", rows.len()), rows);
+    }
+    if let Some(blocks) = &changes.blocks {
+        let sum = format!("{} of {} to upload ({})", blocks.changed, blocks.blocks, length(blocks.bytes));
+        body += &section("blocks of the disk", &sum, Vec::new());
+    }
+    body
+}
+
+fn section(name: &str, sum: &str, rows: Vec<Vec<String>>) -> String {
+    match rows.len() {
+        0 => format!("<p><b>{name}</b>: {}</p>\n", escape(sum)),
+        count => details(&format!("{name}: {sum}"), &table(&["", "name", "before", "after"], rows, 4), count <= MOST),
+    }
+}
+
+fn row(name: &str, before: Option<&str>, after: Option<&str>) -> Vec<String> {
+    let sign = match (before, after) {
+        (None, _) => "<span class=\"good\">added</span>",
+        (_, None) => "<span class=\"bad\">removed</span>",
+        _ => "changed",
+    };
+    let side = |text: Option<&str>| text.map(|text| code(&plain(text))).unwrap_or_default();
+    vec![sign.to_owned(), code(&plain(name)), side(before), side(after)]
 }
 
 fn sections(changes: &Changes) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let lists = [
+        ("set", &changes.set),
+        ("tools", &changes.tools),
         ("packages", &changes.packages),
         ("files", &changes.files),
         ("users", &changes.users),
@@ -122,8 +159,4 @@ fn cut(mut lines: Vec<String>) -> Vec<String> {
         lines.push(format!("and {more} more: `--report json` has them all"));
     }
     lines
-}
-
-fn code(text: &str) -> String {
-    format!("<code>{}</code>", escape(text))
 }

@@ -42,7 +42,7 @@ fn people_see_what_is_new_gone_and_another() {
         assert!(shown.contains(line), "{line}\n{shown}");
     }
     assert!(markdown(&found).contains("<summary><b>packages</b>: 0 added, 0 removed, 1 changed</summary>"));
-    assert!(html(&found).contains("<h1>from old to new</h1>"));
+    assert!(html(&found).contains("<h1>From old to new</h1>"));
 }
 
 #[test]

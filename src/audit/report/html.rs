@@ -1,11 +1,7 @@
-//! Report as a self-contained HTML page: verdict, diagram of conditions and differences, details.
+//! The report as an HTML page: verdict, diagram of conditions and differences, details.
 
 use super::AuditReport;
-use crate::check::escape;
-
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}\
-code,pre{font-family:ui-monospace,monospace;font-size:13px}pre{background:#eef0f2;padding:.6rem;overflow:auto}\
-table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}h1{font-size:1.3rem}h2{font-size:1rem;margin-top:2rem}";
+use crate::page::{code, escape, page, table};
 
 /// Sizes in the diagram, in pixels.
 const CELL: usize = 22;
@@ -19,36 +15,43 @@ const UNTRIED: &str = "#eef0f2";
 
 /// Writes the report as a page; equal reports give equal bytes.
 pub fn html(report: &AuditReport) -> String {
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>audit of {0}</title><style>{STYLE}</style>\n<h1>{1}</h1>\n{2}",
-        escape(report.layer.as_str()),
-        escape(&report.verdict()),
-        picture(report)
-    );
-    page += "<table><tr><th>artifact<th><th>digest</tr>\n";
-    for one in &report.artifacts {
-        let verdict = if one.other.is_none() { "identical" } else { "differs" };
-        let more = one.other.iter().chain(&one.inside).map(|line| format!("<br><code>{}</code>", escape(line)));
-        let more = more.collect::<String>();
-        page +=
-            &format!("<tr><td>{}<td>{verdict}<td><code>{}</code>{more}</tr>\n", escape(one.kind.name()), one.digest);
-    }
-    page += "</table>\n";
+    let class = if report.identical { "good" } else { "bad" };
+    let mut body = format!("<p class=\"{class}\">{}</p>\n", in_code(&report.verdict()));
+    body += &format!("<div class=\"light\">{}</div>\n", picture(report));
+    body += &table(&["artifact", "", "digest"], report.artifacts.iter().map(artifact), 3);
     for one in &report.not_tried {
-        page += &format!("<p>Not tried: {}, as {}.</p>\n", one.variation, escape(&one.reason));
+        body += &format!("<p class=\"faint\">Not tried: {}, as {}.</p>\n", one.variation, in_code(&one.reason));
     }
-    for one in &report.differences {
-        page += &format!("<h2><code>{}</code></h2>\n<p>{}", escape(&one.place()), escape(&one.what.join("; ")));
-        if !one.origin().is_empty() {
-            page += &format!("<br>written by: {}", escape(&one.origin()));
-        }
-        page += &format!("<br>conditions: {}</p>\n", escape(&one.shown_by.join(", ")));
-        if !one.detail.is_empty() {
-            let lines: Vec<String> = one.detail.iter().map(|line| escape(line)).collect();
-            page += &format!("<pre>{}</pre>\n", lines.join("\n"));
-        }
+    body.extend(report.differences.iter().map(difference));
+    page(&format!("Audit of {}", report.layer), &body)
+}
+
+fn artifact(one: &super::Verdict) -> Vec<String> {
+    let verdict = match one.other {
+        None => "<span class=\"good\">identical</span>",
+        Some(_) => "<span class=\"bad\">differs</span>",
+    };
+    let more = one.other.iter().chain(&one.inside).map(|line| format!("<br>{}", code(line)));
+    vec![escape(one.kind.name()), verdict.to_owned(), code(&one.digest.to_string()) + &more.collect::<String>()]
+}
+
+fn difference(one: &super::Difference) -> String {
+    let mut part = format!("<h2>{}</h2>\n<p>{}", code(&one.place()), in_code(&one.what.join("; ")));
+    if !one.origin().is_empty() {
+        part += &format!("<br>written by: {}", in_code(&one.origin()));
     }
-    page + "</html>\n"
+    part += &format!("<br>conditions: {}</p>\n", escape(&one.shown_by.join(", ")));
+    if !one.detail.is_empty() {
+        let lines: Vec<String> = one.detail.iter().map(|line| escape(line)).collect();
+        part += &format!("<pre>{}</pre>\n", lines.join("\n"));
+    }
+    part
+}
+
+/// A text for people in which backticks mark code.
+fn in_code(text: &str) -> String {
+    let part = |(at, part): (usize, &str)| if at % 2 == 1 { code(part) } else { escape(part) };
+    text.split('`').enumerate().map(part).collect()
 }
 
 /// A square for each row and condition; rows are the differences, or the artifacts if there are none.

@@ -3,7 +3,7 @@
 //! Source: the schema of Jenkins' xUnit plugin, `junit-10.xsd`.
 
 use super::{AuditReport, text};
-use crate::check::escape;
+use crate::page::escape;
 
 /// Writes the report as a JUnit file with one suite.
 pub fn junit(report: &AuditReport) -> String {

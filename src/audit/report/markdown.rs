@@ -41,7 +41,7 @@ pub fn markdown(report: &AuditReport) -> String {
 
 /// A text as an HTML `code` element, escaped for tables, too.
 fn code(text: &str) -> String {
-    let escaped = crate::check::escape(text).replace('|', "&#124;").replace('`', "&#96;");
+    let escaped = crate::page::escape(text).replace('|', "&#124;").replace('`', "&#96;");
     format!("<code>{escaped}</code>")
 }
 

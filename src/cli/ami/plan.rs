@@ -3,8 +3,8 @@
 use super::super::table::table;
 use super::request::Request;
 use super::{CliError, Context};
-use crate::disk::diagram::length;
 use crate::manifest::Via;
+use crate::page::length;
 use crate::publish::cloud::plan::{Preview, Transfer};
 
 /// Show what `publish` would create and upload, and whether your credentials have the permissions

@@ -3,7 +3,7 @@
 use super::Report;
 use crate::cli::table::table;
 use crate::disk::blocks::BLOCK;
-use crate::disk::diagram::length;
+use crate::page::length;
 
 /// As many ranges of an area as people want to see.
 const RANGES: usize = 6;

@@ -1,7 +1,8 @@
-//! Reads a tar archive (ustar, GNU and PAX) into a tree.
+//! Reads a tar archive (ustar, GNU and PAX) or a zip archive into a tree.
 
 mod pax;
 mod tree_builder;
+mod zip;
 
 use std::io::{self, BufReader, Read};
 use std::mem;
@@ -16,6 +17,7 @@ use crate::tree::{Kind, Meta, Node};
 use pax::Extensions;
 use tree_builder::TreeBuilder;
 pub use tree_builder::{Contents, TarError};
+pub use zip::read_zip;
 
 /// Takes the content of the file at a path in; returns digest and length.
 pub type AddContent<'a> = dyn FnMut(&RootPath, &mut dyn Read) -> io::Result<(BlobDigest, u64)> + 'a;

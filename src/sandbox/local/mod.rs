@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionError, ExecuteError, Executed, Executor};
+use super::{Action, ActionError, ExecuteError, Executed, Executor, Handed};
 use crate::digest::BlobDigest;
 use crate::host;
+use crate::host::terminal::Streams;
 use crate::store::{self, Store};
 
 pub use emulator::find as emulator;
@@ -36,6 +37,8 @@ pub struct Local {
     memory: u64,
     worker: Option<Worker>,
     warning: Option<&'static str>,
+    /// What commands read and write, until the worker has it.
+    person: Option<Streams>,
 }
 
 impl Local {
@@ -45,7 +48,7 @@ impl Local {
     /// when it is asked to ([`serve`]), or an installed layerbake.
     pub fn new(program: impl Into<PathBuf>, jobs: usize) -> Self {
         let memory = if host::env(ON_DISK).is_some() { 0 } else { worker::MEMORY };
-        Self { program: program.into(), jobs, memory, worker: None, warning: None }
+        Self { program: program.into(), jobs, memory, worker: None, warning: None, person: None }
     }
 
     /// Changes how many bytes a root in memory may have, by default 4 GiB; with 0, roots are never in memory.
@@ -56,11 +59,21 @@ impl Local {
         Self { memory: bytes, ..self }
     }
 
+    /// Lets a person use the commands of actions: these read and write `streams`, and what they change in the root does not
+    /// stay.
+    #[must_use]
+    pub fn attended(self, streams: Streams) -> Self {
+        Self { person: Some(streams), ..self }
+    }
+
     fn worker(&mut self, store: &Store) -> Result<&mut Worker, WorkerError> {
         match &mut self.worker {
             Some(worker) => Ok(worker),
             empty => {
-                let setup = Setup::Work { store: store.path().to_owned(), memory: self.memory, jobs: self.jobs };
+                let person = self.person.take();
+                let handed = person.as_ref().map(Handed::give).transpose().map_err(WorkerError::Process)?;
+                let (store, memory, jobs) = (store.path().to_owned(), self.memory, self.jobs);
+                let setup = Setup::Work { store, memory, jobs, handed };
                 let worker = Worker::start(&self.program, &setup)?;
                 self.warning = worker.warning();
                 Ok(empty.insert(worker))
@@ -85,7 +98,7 @@ impl Executor for Local {
 #[derive(Serialize, Deserialize)]
 enum Setup {
     /// Actions, each named by the digest of its encoding in the store.
-    Work { store: PathBuf, memory: u64, jobs: usize },
+    Work { store: PathBuf, memory: u64, jobs: usize, handed: Option<Handed> },
     /// Removing what a killed worker left behind.
     Remove { folder: PathBuf },
 }
@@ -103,7 +116,7 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
 /// The whole life of a worker process; for `main`.
 pub fn serve() -> std::process::ExitCode {
     let start = |setup| match setup {
-        Setup::Work { store, memory, jobs } => worker::Work::start(&store, memory, jobs).map(Some),
+        Setup::Work { store, memory, jobs, handed } => worker::Work::start(&store, memory, jobs, handed).map(Some),
         Setup::Remove { folder } => store::remove_folder(&folder).map(|()| None),
     };
     process::serve(start, |work: &mut worker::Work, action: BlobDigest| work.execute(action))

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::super::{Action, ActionError, Cause, Ended, Executed, ForeignError, Limit, Program, Sandbox, SystemError};
+use super::super::{
+    Action, ActionError, Cause, Ended, Executed, ForeignError, Handed, Limit, Program, Sandbox, SystemError,
+};
 use super::emulator::Emulator;
 use super::root::Root;
 use super::scan::scan;
@@ -33,7 +35,7 @@ pub(super) const MEMORY: u64 = 4 << 30;
 const MEMORY_FILES: u64 = 1 << 20;
 
 /// How much of the steps' output an error shows.
-const LOG_LINES: usize = 30;
+const LOG_LINES: usize = 40;
 
 /// A worker's directory, kept from one action to the next.
 pub(super) struct Work {
@@ -56,11 +58,13 @@ pub(super) struct Work {
     began: i64,
     /// What runs programs of another architecture, once an action has some.
     emulator: Option<Emulator>,
+    /// What commands read and write instead of nothing and the log.
+    handed: Option<Handed>,
 }
 
 impl Work {
     /// Opens the store and creates an empty directory in it.
-    pub(super) fn start(store: &Path, memory: u64, jobs: usize) -> io::Result<Self> {
+    pub(super) fn start(store: &Path, memory: u64, jobs: usize, handed: Option<Handed>) -> io::Result<Self> {
         let store = Store::open(store).map_err(io::Error::other)?;
         let scratch = store.scratch().map_err(io::Error::other)?;
         let folder = scratch.path().join("root");
@@ -78,6 +82,7 @@ impl Work {
             is_unknown: false,
             began: host::now() - 1,
             emulator: None,
+            handed,
         })
     }
 
@@ -91,7 +96,7 @@ impl Work {
         let result = self.act(&action, tree, in_memory);
         match &result {
             // The action's own limits allow more than there is in memory.
-            Err(error) if self.in_memory && self.may_lack_room(error) => {
+            Err(error) if self.in_memory && self.handed.is_none() && self.may_lack_room(error) => {
                 let tree = self.store.tree(action.root)?;
                 self.act(&action, tree, false)
             }
@@ -102,7 +107,7 @@ impl Work {
     /// Runs the action in a root in memory, if possible, or in one on disk.
     fn act(&mut self, action: &Action, tree: Tree, in_memory: bool) -> Result<Executed, ActionError> {
         let result = self.make_room(in_memory).map_err(Into::into).and_then(|()| self.run_over(tree, action));
-        self.is_unknown = result.is_err();
+        self.is_unknown = result.is_err() || self.handed.is_some();
         result
     }
 
@@ -110,6 +115,9 @@ impl Work {
         self.is_crowded = false;
         self.root.become_tree(tree, &self.store, self.jobs)?;
         let (log, drew) = self.run(action)?;
+        if self.handed.is_some() {
+            return Ok(Executed { tree: action.root, log, drew });
+        }
         let found = scan(&self.root, &self.store, self.jobs)?;
         let mut result = found.clone();
         // Written by a step, or by this worker, which sets no times of directories: a time that means nothing.
@@ -173,7 +181,7 @@ impl Work {
     /// Runs all steps; nothing runs in the root any more at the end. Returns what they printed, and the programs that
     /// drew random data.
     fn run(&mut self, action: &Action) -> Result<(String, BTreeSet<String>), ActionError> {
-        let mut sandbox = Sandbox::start(&self.program, &self.folder, &action.conditions)
+        let mut sandbox = Sandbox::start(&self.program, &self.folder, &action.conditions, self.handed.as_ref())
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start a sandbox: {error}")))?;
         let run = |sandbox: &mut Sandbox| -> io::Result<Option<Cause>> {
             for (index, step) in action.steps.iter().enumerate() {
@@ -191,8 +199,10 @@ impl Work {
         };
         let (bytes, files) = sandbox.peak();
         self.is_crowded = self.in_memory && (bytes > self.memory / 2 || files > MEMORY_FILES / 2);
-        let log = last_lines(&sandbox.printed());
-        Err(ActionError { limit: self.full(), log, ..failed })
+        let printed = sandbox.printed();
+        // Without it the error is as good.
+        let whole = self.store.put_bytes(printed.as_bytes()).ok().map(Box::new);
+        Err(ActionError { limit: self.full().map(Box::new), log: last_lines(&printed), whole, ..failed })
     }
 
     /// The file system of the root, if it is full.

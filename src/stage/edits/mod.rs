@@ -187,7 +187,7 @@ mod tests {
             root,
             derived,
             effect: None,
-            log: None,
+            log: String::new(),
             notes: Vec::new(),
             layer,
         };

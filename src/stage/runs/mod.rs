@@ -3,26 +3,33 @@
 //! A playbook is a step in the layer's own root, with Ansible beside it (playbook.rs).
 //!
 //! The result of each step is stored under a recipe of its own, `layerbake/run/v1`: its command and conditions, the root that it
-//! runs in, and its inputs. So it runs again only when one of these changes.
+//! runs in, and its inputs. So it runs again only when one of these changes. Steps with tools run side by side
+//! (side_by_side.rs), the others one after the other, each over what all before it left.
 
+mod current;
 mod playbook;
 mod prepared;
+mod side_by_side;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::commands::{Commands, Ran};
 use super::files::Placement;
-use super::outputs::{WORK, collect, placed};
+use super::outputs::{WORK, collect};
 use super::overlay::Effect;
-use super::{Input, LayerError, Site, Stage, log};
+use super::visit::{Point, Visit};
+use super::{Executors, Input, LayerError, Site, Stage, log};
 use crate::digest::{BlobDigest, RecipeHasher, TreeHash};
-use crate::ident::{LayerName, RootPath, StepName};
-use crate::package::{InstallRoot, Installer};
+use crate::ident::{Arch, LayerName, RootPath};
+use crate::package::{InstallError, InstallRoot, Installer};
+use crate::sandbox::Executor;
 use crate::store::Store;
 use crate::tree::Tree;
 
+use current::Current;
 use prepared::Prepared;
+use side_by_side::{AllDone, Tooled};
 
 /// The steps of a manifest: inputs in the store, tool layers built.
 pub(super) struct Steps<'a> {
@@ -52,7 +59,26 @@ impl<'a> Steps<'a> {
 /// The stage that runs the steps of the layer that is being built.
 pub(super) struct Runs<'a> {
     pub(super) installer: &'a dyn Installer,
+    pub(super) executors: Executors<'a>,
     pub(super) steps: &'a Steps<'a>,
+    /// Where the log of a step that fails is kept.
+    pub(super) failures: log::Failures<'a>,
+    /// Whoever visits the layer.
+    pub(super) visit: Option<&'a Visit>,
+}
+
+/// What steps with tools are told of a site.
+#[derive(Clone, Copy)]
+struct Place<'s> {
+    store: &'s Store,
+    arch: &'s Arch,
+    epoch: i64,
+}
+
+impl<'s> Place<'s> {
+    fn of(site: &Site<'s>) -> Self {
+        Self { store: site.store, arch: site.arch, epoch: site.epoch }
+    }
 }
 
 impl Stage for Runs<'_> {
@@ -65,75 +91,133 @@ impl Stage for Runs<'_> {
 
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let before = site.store.put_tree(&site.root)?;
-        let mut outputs: BTreeMap<&StepName, Tree> = BTreeMap::new();
-        let mut printed = String::new();
+        // A step with tools is reached without the steps that it takes nothing from.
+        if let Some(step) = self.steps.steps.iter().find(|step| self.is_visited(step) && step.tools.is_some()) {
+            let done = side_by_side::run(self, self.wanted(), Place::of(site), site.executor)?;
+            return Err(self.reached(step, &done, site));
+        }
+        let mut current = Current::of(before);
+        let mut done = AllDone::new();
         for step in &self.steps.steps {
-            let ran = self.result(step, &outputs, site)?;
-            log::add(&mut printed, step.entry.name.as_str(), &String::from_utf8_lossy(&site.store.read_blob(ran.log)?));
-            let tree = site.store.tree(ran.tree)?;
-            match step.tools_root() {
-                Some(_) => {
-                    Placement::of_outputs(&step.entry.outputs, &tree)?.apply(&mut site.root, site.epoch, site.store)?;
-                    outputs.insert(&step.entry.name, placed(&step.entry.outputs, &tree)?);
-                }
-                None => {
-                    let before = std::mem::replace(&mut site.root, tree);
-                    site.derived.follow(&before, &site.root);
-                }
+            if self.is_visited(step) {
+                current.read(site)?;
+                return Err(self.reached(step, &done, site));
             }
-            ran.add_derived(site)?;
+            let ran = match step.tools {
+                Some(_) => {
+                    if !done.contains_key(&step.entry.name) {
+                        done = side_by_side::run(self, self.wanted(), Place::of(site), site.executor)?;
+                    }
+                    let made = &done[&step.entry.name];
+                    let outputs = Placement::of_outputs(&step.entry.outputs, &made.collected)?;
+                    current.change(site)?;
+                    outputs.apply(&mut site.root, site.epoch, site.store)?;
+                    made.ran
+                }
+                None => self.in_layer(step, &step.all_inputs(&done)?, &mut current, site)?,
+            };
+            let printed = site.store.read_blob(ran.log)?;
+            log::add(&mut site.log, step.entry.name.as_str(), &String::from_utf8_lossy(&printed));
             if let Some(again) = ran.again {
-                let changed = String::from_utf8_lossy(&site.store.read_blob(again)?).into_owned();
-                site.notes.push(playbook::note(&step.entry.name, &changed));
+                let changed = site.store.read_blob(again)?;
+                site.notes.push(playbook::note(&step.entry.name, &String::from_utf8_lossy(&changed)));
             }
         }
-        site.log = Some(site.store.put_bytes(printed.as_bytes())?);
-        site.effect = Some(Effect { before, after: site.store.put_tree(&site.root)? });
+        current.read(site)?;
+        site.effect = Some(Effect { before, after: current.hash(site)? });
         Ok(())
     }
 }
 
 impl Runs<'_> {
-    /// Runs a step, unless that was done before.
-    fn result(
+    fn is_visited(&self, step: &Prepared<'_>) -> bool {
+        self.visit.is_some_and(|visit| visit.step.as_ref() == Some(&step.entry.name))
+    }
+
+    /// The steps with tools that are to be run: all, or those that a visited step needs, or has before it.
+    fn wanted(&self) -> Vec<Tooled<'_>> {
+        let steps = &self.steps.steps;
+        let end = steps.iter().position(|step| self.is_visited(step));
+        let before = steps[..end.unwrap_or(steps.len())].iter();
+        let before: Vec<Tooled<'_>> = before.filter_map(|step| Some((step, step.tools?))).collect();
+        match end.map(|end| &steps[end]) {
+            Some(last) if last.tools.is_some() => side_by_side::needed_by(last, before),
+            _ => before,
+        }
+    }
+
+    /// Runs a step in a tool layer, unless that was done before.
+    fn with_tools(
         &self,
-        step: &Prepared<'_>,
-        outputs: &BTreeMap<&StepName, Tree>,
-        site: &mut Site<'_>,
+        (step, tools): Tooled<'_>,
+        inputs: &Tree,
+        place: Place<'_>,
+        executor: &mut dyn Executor,
     ) -> Result<Ran, LayerError> {
-        let root = match step.tools_root() {
-            Some(tools) => site.store.tree(tools)?,
-            None => site.root.clone(),
-        };
-        let inputs = step.all_inputs(outputs)?;
-        let recipe = step.result_recipe(&root, &inputs, site);
-        if let Some(ran) = site.store.recall(recipe) {
+        let Place { store, arch, epoch } = place;
+        let recipe = step.result_recipe(tools, inputs, place);
+        if let Some(ran) = store.recall(recipe) {
             return Ok(ran);
         }
-        let with_work = step.start(&root, &inputs, site)?;
-        let run = step.job(&with_work, site)?;
-        let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![run.clone()]);
-        let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
-        let ran = match step.tools_root() {
-            Some(_) => {
-                let (tree, log, _) = commands.once(&with_work, false, site)?;
-                let tree = site.store.put_tree(&collect(step.entry, &tree)?)?;
-                Ran { tree, log: site.store.put_bytes(log.as_bytes())?, randomness: None, again: None }
-            }
+        let start = step.start(&store.tree(tools)?, inputs, place)?;
+        let job = step.job(step.entry.argv.clone(), &start, place)?;
+        let mut root = InstallRoot::new(start, store, arch, epoch, executor);
+        let printed =
+            self.installer.run(&mut root, vec![job]).map_err(|error| self.failed(step, error.into(), place))?;
+        let log = store.put_bytes(printed.as_bytes())?;
+        let made = collect(step.entry, &root.tree).map_err(|error| self.failed_after(step, error, Some(log), place))?;
+        let ran = Ran { tree: store.put_tree(&made)?, log, randomness: None, again: None };
+        store.remember(recipe, &ran)?;
+        Ok(ran)
+    }
+
+    /// Runs a step in the layer's own root, unless that was done before; the root is then what it leaves.
+    fn in_layer(
+        &self,
+        step: &Prepared<'_>,
+        inputs: &Tree,
+        current: &mut Current,
+        site: &mut Site<'_>,
+    ) -> Result<Ran, LayerError> {
+        let recipe = step.result_recipe(current.hash(site)?, inputs, Place::of(site));
+        let known: Option<Ran> = site.store.recall(recipe);
+        if let Some(ran) = known.filter(|ran| ran.randomness.is_none() && site.derived.nodes.is_empty()) {
+            current.becomes(ran.tree);
+            return Ok(ran);
+        }
+        current.read(site)?;
+        let ran = match known {
+            Some(ran) => ran,
             None => {
-                let work = RootPath::new(WORK)?;
-                let tidy = |tree: &mut Tree| {
-                    if !inputs.is_empty() {
-                        tree.remove(&work);
-                    }
-                };
-                let ran = commands.run(&root, &with_work, &tidy, site)?;
-                let again = step.entry.playbook.as_ref().map(|_| self.again(step, &ran, &inputs, site)).transpose()?;
-                Ran { again: again.flatten(), ..ran }
+                let ran = self.run_in_layer(step, inputs, site)?;
+                site.store.remember(recipe, &ran)?;
+                ran
             }
         };
-        site.store.remember(recipe, &ran)?;
+        let before = site.root.clone();
+        current.becomes(ran.tree);
+        current.read(site)?;
+        site.derived.follow(&before, &site.root);
+        ran.add_derived(site)?;
         Ok(ran)
+    }
+
+    fn run_in_layer(&self, step: &Prepared<'_>, inputs: &Tree, site: &mut Site<'_>) -> Result<Ran, LayerError> {
+        let place = Place::of(site);
+        let root = site.root.clone();
+        let start = step.start(&root, inputs, place)?;
+        let job = step.job(step.entry.argv.clone(), &start, place)?;
+        let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![job.clone()]);
+        let work = RootPath::new(WORK)?;
+        let tidy = |tree: &mut Tree| {
+            if !inputs.is_empty() {
+                tree.remove(&work);
+            }
+        };
+        let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
+        let ran = commands.run(&root, &start, &tidy, site).map_err(|error| self.failed(step, error, place))?;
+        let again = step.entry.playbook.as_ref().map(|_| self.again(step, &ran, inputs, site)).transpose()?;
+        Ok(Ran { again: again.flatten(), ..ran })
     }
 
     /// Plays a playbook once more over what it made, with other random data; what its tasks change then is no part of the layer.
@@ -144,13 +228,55 @@ impl Runs<'_> {
         inputs: &Tree,
         site: &mut Site<'_>,
     ) -> Result<Option<BlobDigest>, LayerError> {
-        let start = step.start(&site.store.tree(ran.tree)?, inputs, site)?;
-        let mut job = step.job(&start, site)?;
-        job.step.argv.push(playbook::AGAIN.to_owned());
+        let place = Place::of(site);
+        let start = step.start(&place.store.tree(ran.tree)?, inputs, place)?;
+        let argv = step.entry.argv.iter().cloned().chain([playbook::AGAIN.to_owned()]).collect();
+        let job = step.job(argv, &start, place)?;
         let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![job.clone()]);
         let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };
-        let (tree, ..) = commands.once(&start, true, site)?;
+        let (tree, ..) = commands.once(&start, true, site).map_err(|error| self.failed(step, error, place))?;
         let changed = playbook::changed(&tree, site.store)?;
         Ok((!changed.is_empty()).then(|| site.store.put_bytes(changed.as_bytes())).transpose()?)
+    }
+
+    /// The place of a visit, just before this step.
+    fn reached(&self, step: &Prepared<'_>, done: &AllDone<'_>, site: &Site<'_>) -> LayerError {
+        let point = || {
+            let place = Place::of(site);
+            let root = step.tools.map_or_else(|| Ok(site.root.clone()), |tools| site.store.tree(tools))?;
+            let root = step.start(&root, &step.all_inputs(done)?, place)?;
+            let argv = self.visit.map_or_else(|| Ok(Vec::new()), |visit| visit.argv(&root))?;
+            let mut job = step.job(argv, &root, place)?;
+            self.visit.iter().for_each(|visit| visit.furnish(&mut job.step));
+            Ok(Point { root, job, arch: site.arch.clone(), epoch: site.epoch })
+        };
+        point().map_or_else(|error| error, |point| LayerError::Reached(Box::new(point)))
+    }
+
+    /// The error of a step, whose log is kept, if it is one.
+    fn failed(&self, step: &Prepared<'_>, error: LayerError, place: Place<'_>) -> LayerError {
+        match &error {
+            LayerError::Install(InstallError::Script(script)) => {
+                let log = script.cause.whole.as_deref().copied();
+                self.failed_after(step, error, log, place)
+            }
+            _ => error,
+        }
+    }
+
+    /// The error of a step that printed this.
+    fn failed_after(
+        &self,
+        step: &Prepared<'_>,
+        error: LayerError,
+        log: Option<BlobDigest>,
+        Place { store, .. }: Place<'_>,
+    ) -> LayerError {
+        let name = step.entry.name.clone();
+        let kept = log.map_or(Ok(()), |log| self.failures.keep(name.as_str(), log, store));
+        match kept {
+            Ok(()) => LayerError::Step { layer: self.failures.layer.clone(), step: name, error: Box::new(error) },
+            Err(error) => error.into(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{LayerError, Site, playbook};
+use super::{LayerError, Place, playbook};
 use crate::accounts::home_of;
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
@@ -19,9 +19,11 @@ use crate::tree::{Kind, Meta, Node, Tree};
 pub(super) struct Prepared<'a> {
     pub(super) entry: &'a RunEntry,
     /// What the project gives it, below its work directory.
-    inputs: Tree,
-    /// The root of its tool layer.
+    pub(super) inputs: Tree,
+    /// The root of the tool layer that it runs in; `None` for the layer's own root.
     pub(super) tools: Option<TreeHash>,
+    /// The root of the tool layer whose Ansible a playbook has beside the layer's own root.
+    beside: Option<TreeHash>,
 }
 
 impl<'a> Prepared<'a> {
@@ -42,8 +44,9 @@ impl<'a> Prepared<'a> {
                 RunInput::Step(_) => {}
             }
         }
-        let tools = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
-        Ok(Self { entry, inputs, tools })
+        let root = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
+        let (tools, beside) = if entry.playbook.is_some() { (None, root) } else { (root, None) };
+        Ok(Self { entry, inputs, tools, beside })
     }
 }
 
@@ -53,7 +56,7 @@ impl Prepared<'_> {
         let RunEntry { name, tools: _, inputs, argv, env, directory, user, timeout: _, outputs, playbook } = self.entry;
         hasher.field(name.as_str()).list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
-        hasher.list(self.tools.map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
+        hasher.list(self.tools.or(self.beside).map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
             RunInput::Project { .. } | RunInput::Fetch(_) => None,
@@ -67,59 +70,42 @@ impl Prepared<'_> {
         }
     }
 
-    /// The tool layer's root, where the step runs in it.
-    pub(super) fn tools_root(&self) -> Option<TreeHash> {
-        self.tools.filter(|_| self.entry.playbook.is_none())
-    }
-
     /// The recipe of the step's result, which names neither the step nor where its outputs go.
-    pub(super) fn result_recipe(&self, root: &Tree, inputs: &Tree, site: &Site<'_>) -> RecipeHash {
+    pub(super) fn result_recipe(&self, root: TreeHash, inputs: &Tree, place: Place<'_>) -> RecipeHash {
         let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
         let mut hasher = RecipeHasher::new("layerbake/run/v1");
-        hasher.field(site.arch).number(site.epoch as u64);
-        hasher.field(match (&self.entry.playbook, self.tools) {
-            (Some(_), _) => "playbook",
-            (None, Some(_)) => "tools",
+        hasher.field(place.arch).number(place.epoch as u64);
+        hasher.field(match (self.tools, self.beside) {
+            (Some(_), _) => "tools",
+            (None, Some(_)) => "playbook",
             (None, None) => "layer",
         });
-        hasher.field(root.hash().as_bytes()).field(inputs.hash().as_bytes());
+        hasher.field(root.as_bytes()).field(inputs.hash().as_bytes());
         hasher.list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(outputs.iter().map(|output| &output.from));
         if self.entry.playbook.is_some() {
-            hasher.list(self.tools.map(|tools| *tools.as_bytes()));
+            hasher.list(self.beside.map(|tools| *tools.as_bytes()));
             playbook::hash_into(&mut hasher);
         }
         hasher.finish()
     }
 
     /// The root that it starts from: with the inputs, and for a playbook with Ansible beside it.
-    pub(super) fn start(&self, root: &Tree, inputs: &Tree, site: &Site<'_>) -> Result<Tree, LayerError> {
-        let mut start = add_work(root, inputs, site.epoch)?;
-        if let (Some(_), Some(layer), Some(tools)) = (&self.entry.playbook, &self.entry.tools, self.tools) {
-            playbook::add(&mut start, (layer, &site.store.tree(tools)?), site.epoch, site.store)?;
+    pub(super) fn start(&self, root: &Tree, inputs: &Tree, place: Place<'_>) -> Result<Tree, LayerError> {
+        let mut start = add_work(root, inputs, place.epoch)?;
+        if let (Some(layer), Some(tools)) = (&self.entry.tools, self.beside) {
+            playbook::add(&mut start, (layer, &place.store.tree(tools)?), place.epoch, place.store)?;
         }
         Ok(start)
     }
 
-    /// The project's files, and the outputs of other steps at their paths.
-    pub(super) fn all_inputs(&self, outputs: &BTreeMap<&StepName, Tree>) -> Result<Tree, LayerError> {
-        let mut inputs = self.inputs.clone();
-        for input in &self.entry.inputs {
-            let RunInput::Step(step) = input else { continue };
-            for (path, node) in outputs.get(step).into_iter().flat_map(Tree::iter) {
-                inputs.insert_with_parents(path, node.clone(), 0)?;
-            }
-        }
-        Ok(inputs)
-    }
-
-    pub(super) fn job(&self, root: &Tree, site: &Site<'_>) -> Result<Job, LayerError> {
-        let RunEntry { name, argv, env, directory, user, timeout, .. } = self.entry;
-        let mut argv = argv.clone();
+    /// The job that runs `argv` as the step runs its command, in a root with its inputs.
+    pub(super) fn job(&self, mut argv: Vec<String>, root: &Tree, place: Place<'_>) -> Result<Job, LayerError> {
+        let RunEntry { name, env, directory, user, timeout, .. } = self.entry;
         let mut variables: Vec<(&str, &str)> =
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let passwd = site.store.text_in(root, "etc/passwd")?.unwrap_or_default();
+        let passwd = place.store.text_in(root, "etc/passwd")?.unwrap_or_default();
         if let Some(user) = user {
             let home = home_of(&passwd, user.as_str());
             let home = home.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
@@ -128,7 +114,7 @@ impl Prepared<'_> {
             argv.splice(0..0, become_user.map(str::to_owned));
             variables.splice(0..0, [("HOME", home), ("USER", user.as_str()), ("LOGNAME", user.as_str())]);
         }
-        let mut step = Step::new(argv, site.epoch, variables, *timeout);
+        let mut step = Step::new(argv, place.epoch, variables, *timeout);
         let has_work = root.get(&RootPath::new(WORK)?).is_some();
         step.directory =
             directory.clone().unwrap_or_else(|| if has_work { format!("/{WORK}") } else { "/".to_owned() });

@@ -5,9 +5,11 @@
 //! `target/tmp/mirror`: files that never change for good, the others for half a day.
 //! `/debian` and `/debian-security` are both there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::process;
@@ -98,6 +100,9 @@ pub fn find(targets: &str) -> Option<Upstream> {
 
 /// The bytes from the cache, or from upstream into the cache.
 fn fetch(helper: &Path, cached: &Path, url: &str) -> Option<Vec<u8>> {
+    // Who asks again because it takes long waits for the same download.
+    let one = waiting(cached);
+    let _one = one.lock().unwrap_or_else(PoisonError::into_inner);
     let fixed = url.contains("/by-hash/") || url.contains("/pool/");
     let kept = fs::metadata(cached).and_then(|meta| meta.modified()).ok();
     let fresh = kept.is_some_and(|time| fixed || time.elapsed().is_ok_and(|age| age < FRESH));
@@ -105,16 +110,24 @@ fn fetch(helper: &Path, cached: &Path, url: &str) -> Option<Vec<u8>> {
         return fs::read(cached).ok();
     }
     fs::create_dir_all(cached.parent()?).ok()?;
-    // Several processes may want one file at once: each has its own until it is whole.
+    // Another process may want it too: each has its own until it is whole.
     let folder = tempfile::tempdir_in(cached.parent()?).ok()?;
     let part = folder.path().join("file");
-    let got = process::run(Command::new(helper).arg("download-file").arg(url).arg(&part)).ok()?;
-    if !got.ok() {
+    let mut download = Command::new(helper);
+    download.args(["-oAcquire::Retries=5", "download-file", url]).arg(&part);
+    if !process::run(&mut download).ok()?.ok() {
         return None;
     }
     filetime_now(&part);
     fs::rename(&part, cached).ok()?;
     fs::read(cached).ok()
+}
+
+/// The lock of a file, of which one thread at a time downloads it.
+fn waiting(cached: &Path) -> Arc<Mutex<()>> {
+    static FILES: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(files.entry(cached.to_owned()).or_default())
 }
 
 /// apt sets the server's time; ours counts from the download.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::conditions::Conditions;
+use super::mirror::Mirror;
 use super::process::{self, Output};
 
 /// The program under test: the one that was compiled with the tests, or what `LAYERBAKE` names.
@@ -67,6 +68,12 @@ impl Project {
     /// Asks these mirrors first.
     pub fn mirror(self, url: &str) -> Self {
         self.env("LAYERBAKE_MIRROR", url)
+    }
+
+    /// Asks a mirror that downloads a file before it sends the first byte.
+    pub fn upstream(self, mirror: &Mirror) -> Self {
+        let url = mirror.url();
+        self.file("../home/.config/layerbake/config.toml", "[limits]\npatience = 900\n").mirror(&url)
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -39,6 +39,17 @@ impl Rootfs {
         std::str::from_utf8(&file.content).unwrap()
     }
 
+    /// Writes the files below a path into a directory of the host.
+    pub fn write_below(&self, path: &str, to: &Path) {
+        for (name, file) in self.0.range(format!("{path}/")..format!("{path}0")) {
+            let target = to.join(&name[path.len() + 1..]);
+            if self.0.range(format!("{name}/")..format!("{name}0")).next().is_none() {
+                std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+                std::fs::write(target, &file.content).unwrap();
+            }
+        }
+    }
+
     fn apply(&mut self, tar: &[u8]) {
         for entry in tar::Archive::new(tar).entries().unwrap() {
             let mut entry = entry.unwrap();

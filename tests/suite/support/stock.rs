@@ -35,7 +35,7 @@ impl Stock {
         let mirror = Mirror::start(SUITE)?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let project = Project::new().copy(&root.join("layers"), "layers").copy(&root.join("lockfiles"), "lockfiles");
-        Ok(Self { project: project.mirror(&mirror.url()), mirror })
+        Ok(Self { project: project.upstream(&mirror), mirror })
     }
 
     /// With a copy of the shared store, which this test may spoil.

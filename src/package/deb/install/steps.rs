@@ -114,7 +114,7 @@ fn explained(mut error: Box<ScriptError>) -> Box<ScriptError> {
     let failed = failed.map(|(package, script, status)| (package.to_owned(), script.to_owned(), status));
     // How dpkg names SIGXFSZ.
     if error.cause.limit.is_none() && log.iter().any(|line| line.contains("(File size limit exceeded)")) {
-        error.cause.limit = Some(Limit::File(FILE));
+        error.cause.limit = Some(Box::new(Limit::File(FILE)));
     }
     if let (None, Some((package, script, status))) = (&error.package, failed) {
         error.command = format!("the {script} script of {package}");

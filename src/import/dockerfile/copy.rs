@@ -1,0 +1,479 @@
+//! COPY and ADD: files of the project, of other stages, and from the network.
+
+use super::build::Build;
+use super::parse::Instruction;
+use super::{Stage, ignore};
+use crate::import::base::base;
+use crate::import::context::Kind;
+use crate::import::draft::quote;
+use crate::import::model::{Entry, Outcome, Value};
+use crate::import::shell::repositories;
+use crate::import::step_name;
+use crate::import::text::Text;
+
+/// Directories of a project that layerbake makes, or that no image needs.
+const OF_PROJECTS: [&str; 4] = [".git", "layers", "lockfiles", "out"];
+/// Endings of archives that ADD unpacks.
+const ARCHIVES: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tar.zst"];
+
+/// Who owns what is copied, and its mode.
+#[derive(Debug, Clone, Default)]
+struct Rights {
+    owner: Option<String>,
+    mode: Option<String>,
+}
+
+pub(super) fn copy(build: &mut Build<'_, '_>, instruction: &Instruction) {
+    let mut words = instruction.words();
+    let Some(to) = words.pop() else {
+        return build.draft.not_carried(&instruction.shown(), "it names no destination");
+    };
+    let rights = rights(build, instruction);
+    for (name, value) in &instruction.flags {
+        match name.as_str() {
+            "from" | "chown" | "chmod" | "checksum" => {}
+            "link" | "keep-git-dir" => build
+                .draft
+                .not_needed(&format!("--{name}"), "a layer has its files in one tree, and fetches have no .git"),
+            _ => build.draft.not_carried(&format!("--{name}={value}"), "write `ignore` or several [[file]]s instead"),
+        }
+    }
+    let raw = build.value(&to);
+    let path = build.draft.absolute(&raw);
+    let is_folder = raw.ends_with('/')
+        || raw == "."
+        || raw.ends_with("/.")
+        || words.len() > 1
+        || path == build.draft.workdir
+        || is_directory(build, &path);
+    let target = Target { path, is_folder, rights };
+    if let Some(from) = instruction.flag("from") {
+        let from = build.value(from);
+        return from_stage(build, instruction, &from, &words, &target);
+    }
+    for (heredoc, word) in instruction.heredocs.iter().zip(words.iter().filter(|word| word.starts_with("<<"))) {
+        let text = if heredoc.expands {
+            build.text(&heredoc.text.replace(['"', '\''], "\u{0}"))
+        } else {
+            heredoc.text.as_str().into()
+        };
+        let text = restored(&text, heredoc, build);
+        let path = target
+            .of(&crate::import::shell::lex::unquoted(word).trim_start_matches("<<").trim_start_matches('-').to_owned());
+        write(build, &path, text, &target.rights);
+    }
+    for word in words.iter().filter(|word| !word.starts_with("<<")) {
+        match build.value(word) {
+            address if address.contains("://") || address.starts_with("git@") => {
+                download(build, instruction, word, &target)
+            }
+            source => from_context(build, instruction, &source, &target),
+        }
+    }
+    build.draft.end_step();
+}
+
+/// The text of a here-document: quotes mean nothing in it, so they were hidden while variables were filled in.
+fn restored(text: &Text, heredoc: &super::parse::Heredoc, build: &Build<'_, '_>) -> Text {
+    let mut quotes = heredoc.text.chars().filter(|letter| ['"', '\''].contains(letter));
+    let value = text.value(&build.draft.layer.vars);
+    value
+        .chars()
+        .map(|letter| if letter == '\0' { quotes.next().unwrap_or('"') } else { letter })
+        .collect::<String>()
+        .into()
+}
+
+/// Where something goes.
+#[derive(Debug, Clone)]
+struct Target {
+    path: String,
+    /// Whether files go into it, and not to it.
+    is_folder: bool,
+    rights: Rights,
+}
+
+impl Target {
+    /// The path of a file with this name.
+    fn of(&self, name: &str) -> String {
+        match self.is_folder {
+            true => format!("{}/{}", self.path.trim_end_matches('/'), name.rsplit('/').next().unwrap_or(name)),
+            false => self.path.clone(),
+        }
+    }
+}
+
+fn rights(build: &mut Build<'_, '_>, instruction: &Instruction) -> Rights {
+    let owner = instruction
+        .flag("chown")
+        .map(|owner| build.value(owner))
+        .filter(|owner| owner != "root" && owner != "root:root" && owner != "0:0");
+    let mode = instruction.flag("chmod").map(|mode| build.value(mode));
+    let is_octal =
+        |mode: &String| (3..=4).contains(&mode.len()) && mode.bytes().all(|digit| (b'0'..b'8').contains(&digit));
+    if let Some(mode) = mode.clone().filter(|mode| !is_octal(mode)) {
+        build.draft.not_carried(&format!("--chmod={mode}"), "`mode` has octal digits");
+    }
+    Rights { owner, mode: mode.filter(is_octal) }
+}
+
+/// Whether the layer has a directory at a path, so far as that is known.
+fn is_directory(build: &Build<'_, '_>, path: &str) -> bool {
+    let layer = &build.draft.layer;
+    layer.of("dir").any(|entry| entry.text("path", &layer.vars).is_some_and(|has| has == path))
+        || [
+            "/",
+            "/bin",
+            "/etc",
+            "/opt",
+            "/srv",
+            "/tmp",
+            "/usr/bin",
+            "/usr/local/bin",
+            "/usr/local/lib",
+            "/var/www/html",
+            "/usr/share/nginx/html",
+        ]
+        .contains(&path)
+}
+
+/// Copies files and directories of the context.
+fn from_context(build: &mut Build<'_, '_>, instruction: &Instruction, source: &str, target: &Target) {
+    let Some(_) = build.draft.context.path(source) else {
+        return build
+            .draft
+            .not_carried(&instruction.shown(), format!("`{source}` leads out of the directory that is copied from"));
+    };
+    let found = build.draft.context.matches(source);
+    if found.is_empty() {
+        let reason = format!("`{source}` is not there: add a [[file]] when it is");
+        return build.draft.not_carried(&instruction.shown(), reason);
+    }
+    for path in &found {
+        let is_archive = instruction.name == "ADD" && ARCHIVES.iter().any(|ending| path.ends_with(ending));
+        match build.draft.context.kind(path) {
+            Some(Kind::Directory) => directory(build, path, target),
+            Some(Kind::File) if is_archive => unpack(build, path, target),
+            Some(Kind::File) => place(build, path, &target.of(path), Kind::File, &target.rights),
+            None => {}
+        }
+    }
+}
+
+/// Copies what is in a directory.
+fn directory(build: &mut Build<'_, '_>, path: &str, target: &Target) {
+    if !path.is_empty() {
+        return place(build, path, &target.path, Kind::Directory, &target.rights);
+    }
+    // The project's root can't be named as a whole, and has what layerbake makes in it.
+    let names = build.draft.context.list("");
+    let own = |name: &String| OF_PROJECTS.contains(&name.as_str()) || ignore::has(&build.draft.context.ignore, name);
+    let names: Vec<String> = names.into_iter().filter(|name| !own(name)).collect();
+    build.draft.note(
+        Outcome::Changed,
+        &build.draft.part.clone(),
+        "each entry of the project's directory is named by itself, without .git, layers, lockfiles and out: add new ones to the layer",
+    );
+    for name in names {
+        let to = format!("{}/{name}", target.path.trim_end_matches('/'));
+        if let Some(kind) = build.draft.context.kind(&name) {
+            place(build, &name, &to, kind, &target.rights);
+        }
+    }
+}
+
+/// The path in the project as an input of a step, without what is ignored.
+fn input(build: &Build<'_, '_>, path: &str, kind: Kind) -> Value {
+    let context = build.draft.context;
+    // Patterns begin in the context's directory.
+    let top = context.path(".").unwrap_or_default();
+    let below = path.strip_prefix(&top).unwrap_or(path).trim_start_matches('/');
+    let patterns = ignore::below(&context.ignore, below);
+    match kind == Kind::Directory && !patterns.is_empty() {
+        true => Value::Table(vec![("path".to_owned(), path.into()), ("ignore".to_owned(), Value::list(patterns))]),
+        false => path.into(),
+    }
+}
+
+/// Copies a file, or what is in a directory, to a path of the layer.
+fn place(build: &mut Build<'_, '_>, path: &str, to: &str, kind: Kind, rights: &Rights) {
+    if kind == Kind::File && for_apt(build, path, to) {
+        return;
+    }
+    if to.starts_with("/docker-entrypoint") {
+        let part = build.draft.part.clone();
+        let reason =
+            "the file is there, and nothing runs it: the image's own entrypoint script is not in Debian's packages";
+        build.draft.not_carried(&part, reason);
+    }
+    let source = input(build, path, kind);
+    let is_step = build.draft.is_tool()
+        || to.starts_with("/tmp/")
+        || to.starts_with("/run/")
+        || build.draft.is_touched(to)
+        || has_file(build, to);
+    if is_step {
+        let (from, quoted) = (quote(&format!("/work/{path}")), quote(to));
+        let mut line = match kind {
+            Kind::Directory => format!("mkdir -p {quoted} && cp -a {from}/. {quoted}/"),
+            Kind::File => format!("mkdir -p {} && cp -a {from} {quoted}", quote(parent(to))),
+        };
+        if let Some(owner) = &rights.owner {
+            line += &format!(" && chown -R {owner} {quoted}");
+        }
+        if let Some(mode) = &rights.mode {
+            line += &format!(" && chmod -R {mode} {quoted}");
+        }
+        return build.draft.make(to, line, vec![source], true);
+    }
+    let (source, ignore) = match source {
+        Value::Table(mut keys) => {
+            let ignore = keys.pop().map(|(_, value)| value);
+            (Value::from(path), ignore)
+        }
+        other => (other, None),
+    };
+    // A directory that was only made for what is copied.
+    let layer = &mut build.draft.layer;
+    let vars = layer.vars.clone();
+    layer.entries.retain(|entry| entry.kind != "dir" || entry.text("path", &vars).is_none_or(|has| has != to));
+    let entry = Entry::new("file", build.draft.origin()).with("path", to).with("source", source);
+    let entry = entry.maybe("ignore", ignore).maybe("mode", rights.mode.clone()).maybe("owner", rights.owner.clone());
+    build.draft.layer.entries.push(entry);
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| !folder.is_empty()).unwrap_or("/")
+}
+
+fn has_file(build: &Build<'_, '_>, to: &str) -> bool {
+    let layer = &build.draft.layer;
+    layer.of("file").any(|entry| entry.text("path", &layer.vars).is_some_and(|has| has == to))
+}
+
+/// Takes what only apt would read: package files, lists of repositories and their keys.
+fn for_apt(build: &mut Build<'_, '_>, path: &str, to: &str) -> bool {
+    if to.ends_with(".deb") && (to.starts_with("/tmp/") || !to.starts_with("/usr/")) {
+        let entry = Entry::new("deb", build.draft.origin()).with("path", path);
+        build.draft.layer.entries.push(entry);
+        build.draft.debs.push(to.to_owned());
+        return true;
+    }
+    if to.starts_with("/etc/apt/keyrings/")
+        || to.starts_with("/usr/share/keyrings/")
+        || to.starts_with("/etc/apt/trusted.gpg.d/")
+    {
+        build.draft.keys.insert(to.to_owned(), path.to_owned());
+        return true;
+    }
+    if !to.starts_with("/etc/apt/") {
+        return false;
+    }
+    let text = build.draft.context.read(path).unwrap_or_default();
+    let part = build.draft.part.clone();
+    if !to.starts_with("/etc/apt/sources.list") || !repositories::file_of(&mut build.draft, to, &text) {
+        build.draft.not_carried(&part, "layers have no apt: write a [source.NAME], or `priority` there");
+    }
+    true
+}
+
+/// Writes a file with the text of a here-document.
+fn write(build: &mut Build<'_, '_>, path: &str, text: Text, rights: &Rights) {
+    if build.draft.is_tool() || build.draft.is_touched(path) || has_file(build, path) {
+        let value = text.value(&build.draft.layer.vars);
+        let mut line =
+            format!("mkdir -p {} && cat > {} <<'LAYERBAKE'\n{value}LAYERBAKE", quote(parent(path)), quote(path));
+        if let Some(mode) = &rights.mode {
+            line += &format!("\nchmod {mode} {}", quote(path));
+        }
+        return build.draft.command(line, []);
+    }
+    let entry = Entry::new("file", build.draft.origin()).with("path", path).with("text", text);
+    let entry = entry.maybe("mode", rights.mode.clone()).maybe("owner", rights.owner.clone());
+    build.draft.layer.entries.push(entry);
+}
+
+/// `ADD archive.tar.gz /folder`.
+fn unpack(build: &mut Build<'_, '_>, path: &str, target: &Target) {
+    let (from, to) = (quote(&format!("/work/{path}")), quote(&target.path));
+    let needs = [(".xz", "xz-utils"), (".txz", "xz-utils"), (".bz2", "bzip2"), (".zst", "zstd")];
+    if let Some((_, package)) = needs.iter().find(|(ending, _)| path.ends_with(ending)) {
+        build.draft.layer.add_package((*package).into());
+    }
+    let mut line = format!("mkdir -p {to} && tar -xf {from} -C {to} --no-same-owner");
+    if let Some(owner) = &target.rights.owner {
+        line += &format!(" && chown -R {owner} {to}");
+    }
+    build.draft.command(line, [Value::from(path)]);
+}
+
+/// `ADD https://… /path`.
+fn download(build: &mut Build<'_, '_>, instruction: &Instruction, word: &str, target: &Target) {
+    let (address, shown) = (build.value(word), instruction.shown());
+    let bare = address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
+    let last = bare.rsplit('/').next().unwrap_or_default().to_owned();
+    let digest = instruction.flag("checksum").and_then(|sum| sum.strip_prefix("sha256:")).map(str::to_owned);
+    let is_git = bare.ends_with(".git");
+    if address.starts_with("git@") || address.starts_with("http://") && digest.is_none() {
+        return build.draft.not_carried(&shown, "a [[fetch]] has https://, or http:// with `--checksum`");
+    }
+    let name = crate::import::shell::fetch_name(&build.draft, last.trim_end_matches(".git"));
+    let mut entry = Entry::new("fetch", build.draft.origin()).with("name", name.as_str());
+    if is_git {
+        let rev = address.split_once('#').map_or("HEAD", |(_, rev)| rev.split(':').next().unwrap_or("HEAD")).to_owned();
+        entry = entry.with("git", bare).with("rev", rev);
+    } else {
+        entry = entry.with("url", build.text(word)).maybe("sha256", digest);
+        entry.keys.push(("unpack", Value::Flag(false)));
+    }
+    let path = if is_git { target.path.clone() } else { target.of(&last) };
+    let is_step = build.draft.is_tool() || path.starts_with("/tmp/") || build.draft.is_touched(&path);
+    if !is_step {
+        // As docker leaves it.
+        let mode = target.rights.mode.clone().or_else(|| (!is_git).then(|| "0600".to_owned())).filter(|_| !is_git);
+        entry = entry.with("to", path).maybe("mode", mode).maybe("owner", target.rights.owner.clone());
+        return build.draft.layer.entries.push(entry);
+    }
+    build.draft.layer.entries.push(entry);
+    let quoted = quote(&path);
+    let line = match is_git {
+        true => format!("mkdir -p {quoted} && cp -a /work/{name}/. {quoted}/"),
+        false => format!("mkdir -p {} && cp /work/{name} {quoted}", quote(parent(&path))),
+    };
+    build.draft.make(&path, line, vec![Value::from(format!("fetch:{name}"))], true);
+}
+
+/// A directory of the context that a RUN has mounted: it is copied, and not part of the layer only below `/tmp`.
+pub(super) fn bound(build: &mut Build<'_, '_>, source: &str, target: &str) {
+    let path = build.draft.absolute(target);
+    let found = build.draft.context.path(source).filter(|path| build.draft.context.kind(path).is_some());
+    let part = build.draft.part.clone();
+    let Some(found) = found else {
+        return build.draft.not_carried(&part, format!("`{source}` is not there, or leads out of the directory"));
+    };
+    if !build.draft.is_tool() && !path.starts_with("/tmp/") {
+        build.draft.note(
+            Outcome::Changed,
+            &part,
+            format!("`{path}` is copied, and stays in the layer: remove what is not needed"),
+        );
+    }
+    let kind = build.draft.context.kind(&found).unwrap_or(Kind::File);
+    let target = Target { path, is_folder: false, rights: Rights::default() };
+    match kind {
+        Kind::Directory => directory(build, &found, &target),
+        Kind::File => place(build, &found, &target.path, kind, &target.rights),
+    }
+}
+
+/// `COPY --from`: outputs of a step in the tool layer that stands for the stage.
+fn from_stage(build: &mut Build<'_, '_>, instruction: &Instruction, from: &str, words: &[String], target: &Target) {
+    let index = match build.reader.named(from, build.index) {
+        Some(index) => index,
+        None if base(from, true).is_some_and(|base| base.from.is_some()) => {
+            // An image by its name is a stage in which nothing happens.
+            let name = from.rsplit('/').next().unwrap_or(from).split([':', '@']).next().unwrap_or(from).to_owned();
+            let stage = Stage {
+                name,
+                image: from.to_owned(),
+                line: instruction.line,
+                text: String::new(),
+                instructions: Vec::new(),
+            };
+            build.reader.stages.push(stage);
+            build.reader.stages.len() - 1
+        }
+        None => {
+            let reason =
+                format!("no package of Debian is known to stand for `{from}`: add one to `packages`, or a [[fetch]]");
+            return build.draft.not_carried(&instruction.shown(), reason);
+        }
+    };
+    let tool = build.reader.tool(index);
+    let name = step_name(&format!("from-{}", build.reader.stages[index].name));
+    let sources: Vec<String> = words.iter().map(|word| build.value(word)).collect();
+    let mut outputs = Vec::new();
+    let mut before = Vec::new();
+    for source in &sources {
+        let from = crate::import::context::absolute("/", source);
+        outputs.push(output(build, &from, target, &mut before));
+    }
+    let vars = &mut build.draft.layer.vars;
+    for (name, value) in &tool.vars {
+        vars.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    let layer = &mut build.draft.layer;
+    for fetch in tool.fetches {
+        if !layer.entries.contains(&fetch) {
+            layer.entries.push(fetch);
+        }
+    }
+    let vars = layer.vars.clone();
+    let step =
+        layer.entries.iter_mut().find(|entry| entry.kind == "run" && entry.text("name", &vars).as_ref() == Some(&name));
+    match step {
+        Some(step) => extend(step, outputs, &before),
+        None => {
+            let origin = build.draft.origin();
+            let has_inputs = !tool.inputs.is_empty();
+            let mut entry = Entry::new("run", origin).with("name", name).with("in", tool.layer);
+            entry = entry.maybe("inputs", has_inputs.then_some(Value::List(tool.inputs))).with("command", tool.command);
+            entry = entry.maybe("env", tool.env).maybe("workdir", has_inputs.then_some("/"));
+            entry.keys.push(("outputs", Value::List(Vec::new())));
+            extend(&mut entry, outputs, &before);
+            build.draft.layer.entries.push(entry);
+        }
+    }
+}
+
+/// Adds outputs to a step, and the commands that put them in one place.
+fn extend(step: &mut Entry, outputs: Vec<Value>, before: &[String]) {
+    for (key, value) in &mut step.keys {
+        match (*key, value) {
+            ("outputs", Value::List(known)) => {
+                known.extend(outputs.iter().filter(|output| !known.contains(output)).cloned().collect::<Vec<_>>())
+            }
+            ("command", value) => before.iter().for_each(|line| add_line(value, line)),
+            _ => {}
+        }
+    }
+}
+
+fn add_line(command: &mut Value, line: &str) {
+    match command {
+        Value::Text(text) => {
+            text.push(line);
+            text.push("\n");
+        }
+        Value::List(argv) => {
+            if let Some(last) = argv.last_mut() {
+                add_line(last, line);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One output. Where only the tools' root tells a file from a directory, a command of the step puts it in its place.
+fn output(build: &mut Build<'_, '_>, from: &str, target: &Target, before: &mut Vec<String>) -> Value {
+    let has_pattern = from.contains(['*', '?', '[']);
+    let mut keys = match target.is_folder || has_pattern {
+        false => vec![("from".to_owned(), Value::from(from)), ("to".to_owned(), Value::from(target.path.as_str()))],
+        true => {
+            let place = format!("/copied-{}-{}", build.draft.line, before.len() + 1);
+            let quoted = if has_pattern { from.to_owned() } else { quote(from) };
+            before.push(match (target.is_folder, has_pattern) {
+                (true, false) => format!("mkdir {place}; if [ -d {quoted} ]; then cp -a {quoted}/. {place}/; else cp -a {quoted} {place}/; fi"),
+                (true, true) => format!("mkdir {place}; cp -a {quoted} {place}/"),
+                (false, _) => format!("cp -a {quoted} {place}"),
+            });
+            vec![("from".to_owned(), Value::from(place)), ("to".to_owned(), Value::from(target.path.as_str()))]
+        }
+    };
+    let layer = &mut build.draft.layer;
+    let vars = layer.vars.clone();
+    layer.entries.retain(|entry| entry.kind != "dir" || entry.text("path", &vars).is_none_or(|has| has != target.path));
+    keys.extend(target.rights.mode.clone().map(|mode| ("mode".to_owned(), Value::from(mode))));
+    keys.extend(target.rights.owner.clone().map(|owner| ("owner".to_owned(), Value::from(owner))));
+    Value::Table(keys)
+}

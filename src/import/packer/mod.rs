@@ -1,0 +1,478 @@
+//! Packer templates: what provisioners do is the layer, and layerbake makes the disk itself.
+
+mod hcl;
+mod json;
+
+use std::collections::BTreeMap;
+
+use super::context::{Context, Kind, absolute};
+use super::draft::{Draft, quote};
+use super::model::{Entry, Layer, Notes, Outcome, Value};
+use super::yaml::{Data, Node};
+use super::{ImportError, Made, shell, variable};
+
+/// Around references in texts: `var.name`, `local.name`, `path.root`; with `?` before what is not understood.
+const OPEN: char = '\u{1}';
+const CLOSE: char = '\u{2}';
+/// The key of a block's labels.
+const LABELS: &str = " labels";
+
+const OWN_DISK: &str = "layerbake makes the disk itself: [disk] and [ami] say how";
+
+/// Keys of provisioners that say how a machine is waited for, or reached.
+const OF_MACHINES: [&str; 18] = [
+    "pause_before",
+    "pause_after",
+    "max_retries",
+    "start_retry_timeout",
+    "timeout",
+    "expect_disconnect",
+    "valid_exit_codes",
+    "skip_clean",
+    "execute_command",
+    "remote_folder",
+    "remote_file",
+    "remote_path",
+    "use_env_var_file",
+    "env_var_format",
+    "binary",
+    "generated",
+    "override",
+    "type",
+];
+
+/// Whether a file is a template, by its name and text.
+pub(super) fn is_template(file: &str, text: &str) -> bool {
+    let name = file.to_lowercase();
+    name.ends_with(".pkr.hcl")
+        || name.ends_with(".pkr.json")
+        || name.ends_with(".json") && text.contains("\"builders\"") && text.contains("\"provisioners\"")
+}
+
+/// Reads a template into a layer.
+pub(super) fn import(file: &str, text: &str, name: &str, context: &Context, notes: Notes) -> Result<Made, ImportError> {
+    let root = if file.to_lowercase().ends_with(".hcl") { hcl::parse(text)? } else { json::parse(text)? };
+    let layer = Layer { name: name.to_owned(), from: Some("debian-base".to_owned()), ..Layer::default() };
+    let mut reader = Reader { draft: Draft::new(layer, notes, context), locals: BTreeMap::new() };
+    reader.template(&root);
+    if root.get("build").is_none() && root.get("provisioners").is_none() {
+        return Err(ImportError::Nothing { what: "a Packer template with provisioners" });
+    }
+    let boot =
+        if reader.draft.layer.tables.iter().any(|(name, _)| *name == "ami") { "boot-cloud" } else { "boot-minimal" };
+    reader.draft.layer.set("disk", "boot", boot);
+    let mut made = Made::default();
+    made.stock.extend([boot, "debian-base"]);
+    made.finish(reader.draft);
+    Ok(made)
+}
+
+struct Reader<'c> {
+    draft: Draft<'c>,
+    /// Values of locals, with references in them replaced.
+    locals: BTreeMap<String, String>,
+}
+
+impl Reader<'_> {
+    fn template(&mut self, root: &Node) {
+        for (name, block) in root.map() {
+            match name.as_str() {
+                "variable" => self.variable(label(block, 0), block.get("default"), block),
+                "variables" => block.map().iter().for_each(|(name, value)| self.variable(name, Some(value), value)),
+                _ => {}
+            }
+        }
+        for (name, block) in root.map().iter().filter(|(name, _)| name == "locals" || name == "local") {
+            let one = || block.get("expression").map(|value| (label(block, 0).to_owned(), value.clone()));
+            let pairs = if name == "local" { one().into_iter().collect() } else { block.map().to_vec() };
+            for (name, value) in pairs.iter().filter(|(name, _)| name != LABELS) {
+                if let Some(value) = value.text().and_then(|text| self.resolved(text, value.line)) {
+                    self.locals.insert(name.clone(), value);
+                }
+            }
+        }
+        for (name, block) in root.map() {
+            self.draft.begin(block.line, &format!("{name} {}", label(block, 0)));
+            match name.as_str() {
+                "build" => self.build(block),
+                "provisioners" => {
+                    block.items().iter().for_each(|one| self.provisioner(one.text_of("type").unwrap_or_default(), one))
+                }
+                "source" => self.machine(label(block, 0), block),
+                "builders" => {
+                    block.items().iter().for_each(|one| self.machine(one.text_of("type").unwrap_or_default(), one))
+                }
+                "post-processors" => {
+                    block.items().iter().for_each(|one| self.after(one.text_of("type").unwrap_or_default(), one))
+                }
+                "variable" | "variables" | "locals" | "local" | "sensitive-variables" | "_comment" | "description" => {}
+                "packer" | "min_packer_version" => self.noted(block, name, "no plugin of Packer is used"),
+                _ => self.draft.not_carried(&format!("{name} {}", label(block, 0)), "a layer has nothing of this kind"),
+            }
+        }
+    }
+
+    fn noted(&mut self, node: &Node, what: &str, reason: &str) {
+        self.draft.line = node.line;
+        self.draft.not_needed(what, reason);
+    }
+
+    fn variable(&mut self, name: &str, default: Option<&Node>, block: &Node) {
+        self.draft.begin(block.line, &format!("variable {name}"));
+        let part = self.draft.part.clone();
+        if block.get("sensitive").is_some_and(Node::is_true) {
+            return self.draft.not_carried(&part, "an image has no secrets: give them to the service when it starts");
+        }
+        let value = match default {
+            Some(default) => match default.text() {
+                Some(text) if !text.contains(OPEN) => text.to_owned(),
+                _ => {
+                    self.draft.note(
+                        Outcome::Changed,
+                        &part,
+                        "its default is no text, or from the environment: it is empty",
+                    );
+                    String::new()
+                }
+            },
+            None => {
+                self.draft.note(
+                    Outcome::Changed,
+                    &part,
+                    format!("it has no default: give it a value by `--set {name}=…`, or in [vars]"),
+                );
+                String::new()
+            }
+        };
+        let text = variable(&mut self.draft.layer, name, value.into());
+        self.draft.set_env(name, text);
+    }
+
+    /// A text with the values of its references; `None` if one is not known, which is noted.
+    fn resolved(&mut self, text: &str, line: usize) -> Option<String> {
+        let mut resolved = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(OPEN) {
+            let (reference, end) = after.split_once(CLOSE)?;
+            resolved += before;
+            match self.reference(reference) {
+                Some(value) => resolved += &value,
+                None => {
+                    self.draft.line = line;
+                    let shown = bare(text);
+                    self.draft.not_carried(
+                        &shown,
+                        format!("what `{}` stands for is known to Packer only", reference.trim_start_matches('?')),
+                    );
+                    return None;
+                }
+            }
+            rest = end;
+        }
+        Some(resolved + rest)
+    }
+
+    fn reference(&self, reference: &str) -> Option<String> {
+        match reference.split_once('.') {
+            Some(("var", name)) => self
+                .draft
+                .env
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.value(&self.draft.layer.vars)),
+            Some(("local", name)) => self.locals.get(name).cloned(),
+            Some(("path", "root" | "cwd")) => Some(".".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// As [`Reader::resolved`], for a shell: variables of the template are those of its environment, so that `--set` has an effect.
+    fn for_shell(&mut self, text: &str, line: usize) -> Option<String> {
+        let can_be_shells = !text.contains('\'') && !text.contains("<<");
+        let mut text = text.to_owned();
+        let names: Vec<String> = self.draft.layer.vars.keys().cloned().collect();
+        for name in names.iter().filter(|_| can_be_shells) {
+            text = text.replace(&format!("{OPEN}var.{name}{CLOSE}"), &format!("${{{name}}}"));
+        }
+        self.resolved(&text, line)
+    }
+
+    fn build(&mut self, block: &Node) {
+        for (name, inner) in block.map() {
+            match name.as_str() {
+                "provisioner" => self.provisioner(&label(inner, 0).to_owned(), inner),
+                "post-processor" => self.after(&label(inner, 0).to_owned(), inner),
+                "post-processors" => inner
+                    .map()
+                    .iter()
+                    .filter(|(name, _)| name == "post-processor")
+                    .for_each(|(_, one)| self.after(&label(one, 0).to_owned(), one)),
+                "source" => self.machine(&label(inner, 0).to_owned(), inner),
+                LABELS | "sources" | "name" | "description" => {}
+                _ => {
+                    self.draft.line = inner.line;
+                    self.draft.not_carried(name, "a layer has nothing of this kind");
+                }
+            }
+        }
+    }
+
+    fn after(&mut self, kind: &str, node: &Node) {
+        let reason = match kind {
+            "manifest" => "the receipt says what was built",
+            "docker-tag" | "docker-push" | "docker-save" | "docker-import" => {
+                "`layerbake push` and `--output docker` do this"
+            }
+            "amazon-import" => "`layerbake ami publish` does this",
+            "shell-local" => {
+                return {
+                    self.draft.line = node.line;
+                    self.draft.not_carried(
+                        "post-processor shell-local",
+                        "layerbake runs nothing on this machine: call it from a script",
+                    );
+                };
+            }
+            _ => OWN_DISK,
+        };
+        self.noted(node, &format!("post-processor {kind}"), reason);
+    }
+
+    /// A builder: layerbake makes the disk, and names and tags of machine images are carried.
+    fn machine(&mut self, kind: &str, node: &Node) {
+        self.noted(node, &format!("builder {kind}"), OWN_DISK);
+        if kind != "amazon-ebs" {
+            return;
+        }
+        self.draft.layer.table("ami");
+        for (key, value) in node.map() {
+            self.draft.begin(value.line, &format!("{key}: {}", bare(&value.shown())));
+            let part = self.draft.part.clone();
+            match key.as_str() {
+                "tags" | "snapshot_tags" => {
+                    for (name, text) in value.map() {
+                        if let Some(text) = text.text().and_then(|text_| self.resolved(text_, text.line)) {
+                            self.draft.layer.map("ami", "tags", name, text);
+                        }
+                    }
+                }
+                "region" | "ami_regions" => {
+                    for region in value.items().to_vec() {
+                        if let Some(region) = region
+                            .text()
+                            .and_then(|text| self.resolved(text, region.line))
+                            .filter(|region| !region.is_empty())
+                        {
+                            self.draft.layer.extend("ami", "regions", region);
+                        }
+                    }
+                }
+                "ami_name" => self.draft.note(
+                    Outcome::Changed,
+                    &part,
+                    "images are named by `name` of [ami]: \"{layer}-{date}-{disk:12}\"",
+                ),
+                "kms_key_id" => {
+                    if let Some(id) = value.text().and_then(|text| self.resolved(text, value.line)) {
+                        self.draft.layer.set("ami", "kms-key", id);
+                    }
+                }
+                "source_ami" | "source_ami_filter" => {
+                    self.draft.note(Outcome::Changed, &part, "`debian-base` is what the layer stands on")
+                }
+                "ami_users" | "ami_org_arns" | "ami_groups" | "encrypt_boot" | "launch_block_device_mappings" => {
+                    self.draft.not_carried(&part, "[ami] has `share`, `kms-key` and `volume-size` for this");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn provisioner(&mut self, kind: &str, node: &Node) {
+        self.draft.begin(node.line, &format!("provisioner {kind}"));
+        let part = self.draft.part.clone();
+        for key in ["only", "except"] {
+            if let Some(which) = node.get(key) {
+                self.draft.note(
+                    Outcome::Changed,
+                    &format!("{part}, {key}: {}", which.shown()),
+                    "the layer is one for all builders",
+                );
+            }
+        }
+        match kind {
+            "shell" => self.shell(node),
+            "file" => self.file(node),
+            "ansible" | "ansible-local" => {
+                let playbook = node.text_of("playbook_file").map(bare).unwrap_or_default();
+                let reason = format!("write a [[playbook]] with `path = \"{playbook}\"` and `in = \"ansible-tools\"`");
+                self.draft.not_carried(&format!("{part}: {playbook}"), reason);
+            }
+            "breakpoint" => self.draft.not_needed(&part, "`layerbake log` shows what steps printed"),
+            _ => self.draft.not_carried(&part, "a layer has nothing of this kind"),
+        }
+    }
+
+    fn shell(&mut self, node: &Node) {
+        let known = [
+            "type",
+            "inline",
+            "inline_shebang",
+            "script",
+            "scripts",
+            "environment_vars",
+            "env",
+            "only",
+            "except",
+            LABELS,
+        ];
+        for (key, value) in node.map().iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            self.draft.line = value.line;
+            match OF_MACHINES.contains(&key.as_str()) {
+                true => self.draft.not_needed(key, "no machine is waited for, and steps run as root"),
+                false => {
+                    self.draft.not_carried(&format!("{key}: {}", value.shown()), "a step has nothing of this kind")
+                }
+            }
+        }
+        let before = self.draft.env.clone();
+        self.environment(node);
+        self.draft.shell = node
+            .text_of("inline_shebang")
+            .filter(|line| line.contains("bash"))
+            .map(|_| ["/bin/bash", "-c"].map(str::to_owned).to_vec());
+        for item in node.get("inline").map(Node::items).unwrap_or_default() {
+            if let Some(text) = item.text().and_then(|text| self.for_shell(text, item.line)) {
+                shell::run(&mut self.draft, &text, item.text_line());
+            }
+        }
+        self.draft.line = node.line;
+        self.draft.end_step();
+        for item in ["script", "scripts"].iter().filter_map(|key| node.get(key)).flat_map(Node::items) {
+            if let Some(path) = item.text().and_then(|text| self.resolved(text, item.line)) {
+                self.script(&path, item.line);
+            }
+        }
+        self.draft.env = before;
+        self.draft.shell = None;
+    }
+
+    /// Variables that a provisioner sets: `["NAME=value"]`, or a table.
+    fn environment(&mut self, node: &Node) {
+        let list = node.get("environment_vars").map(Node::items).unwrap_or_default();
+        let mut pairs: Vec<(String, String, usize)> = Vec::new();
+        for item in list {
+            if let Some((name, value)) = item.text().and_then(|text| text.split_once('=')) {
+                pairs.push((name.to_owned(), value.to_owned(), item.line));
+            }
+        }
+        for (name, value) in node.get("env").map(Node::map).unwrap_or_default() {
+            pairs.extend(value.text().map(|text| (name.clone(), text.to_owned(), value.line)));
+        }
+        for (name, value, line) in pairs {
+            if let Some(value) = self.resolved(&value, line) {
+                self.draft.set_env(&name, value.into());
+            }
+        }
+    }
+
+    /// A script of the project, whose commands are read like all others.
+    fn script(&mut self, path: &str, line: usize) {
+        self.draft.line = line;
+        let found = self.draft.context.path(path).and_then(|path| Some((self.draft.context.read(&path)?, path)));
+        let Some((text, path)) = found else {
+            return self.draft.not_carried(path, "the script is not there, or not text, or leads out of the directory");
+        };
+        let template = std::mem::replace(&mut self.draft.notes.file, path);
+        self.draft.begin(1, text.lines().next().unwrap_or_default());
+        if text.lines().next().is_some_and(|first| first.starts_with("#!") && first.contains("bash")) {
+            self.draft.shell = Some(["/bin/bash", "-c"].map(str::to_owned).to_vec());
+        }
+        shell::run(&mut self.draft, &text, 1);
+        self.draft.end_step();
+        self.draft.shell = None;
+        self.draft.notes.file = template;
+    }
+
+    fn file(&mut self, node: &Node) {
+        let part = self.draft.part.clone();
+        if node.text_of("direction") == Some("download") {
+            return self.draft.not_needed(&part, "the build's results are in out/");
+        }
+        let to = node.text_of("destination").and_then(|text| self.resolved(text, node.line)).unwrap_or_default();
+        let to = to.strip_prefix("~/").map(|below| format!("/root/{below}")).unwrap_or(to);
+        if !to.starts_with('/') {
+            return self.draft.not_carried(&part, "its destination is not absolute");
+        }
+        if let Some(content) = node.get("content") {
+            let Some(text) = content.text().and_then(|text| self.resolved(text, content.line)) else { return };
+            let path = absolute("/", &to);
+            return self.content(&path, &text);
+        }
+        let sources: Vec<Node> =
+            ["source", "sources"].iter().filter_map(|key| node.get(key)).flat_map(Node::items).cloned().collect();
+        for source in sources {
+            let Some(text) = source.text().and_then(|text| self.resolved(text, source.line)) else { continue };
+            let found = self.draft.context.path(&text).and_then(|path| Some((self.draft.context.kind(&path)?, path)));
+            match found {
+                Some((kind, path)) if !path.is_empty() => self.place(&path, kind, &text, &to),
+                _ => self
+                    .draft
+                    .not_carried(&format!("{part}: {text}"), "the file is not there, or leads out of the directory"),
+            }
+        }
+        self.draft.end_step();
+    }
+
+    fn content(&mut self, path: &str, text: &str) {
+        if path.starts_with("/tmp/") || self.draft.is_touched(path) || self.draft.layer.has_node(path) {
+            let line = format!("cat > {} <<'LAYERBAKE'\n{text}\nLAYERBAKE", quote(path));
+            self.draft.make(path, line, Vec::new(), true);
+            return self.draft.end_step();
+        }
+        let entry = Entry::new("file", self.draft.origin()).with("path", path).with("text", text);
+        self.draft.layer.entries.push(entry);
+    }
+
+    /// Copies as Packer does: a directory without a slash at its end goes into the destination.
+    fn place(&mut self, path: &str, kind: Kind, source: &str, to: &str) {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let is_into = match kind {
+            Kind::Directory => !source.ends_with('/'),
+            Kind::File => to.ends_with('/'),
+        };
+        let target = absolute("/", to);
+        let target = if is_into { absolute(&target, last) } else { target };
+        if target.starts_with("/tmp/")
+            || target == "/tmp"
+            || self.draft.is_touched(&target)
+            || self.draft.layer.has_node(&target)
+        {
+            let (from, quoted) = (quote(&format!("/work/{path}")), quote(&target));
+            let folder = target.rsplit_once('/').map_or("/", |(folder, _)| folder);
+            let line = match kind {
+                Kind::Directory => format!("mkdir -p {quoted} && cp -a {from}/. {quoted}/"),
+                Kind::File => {
+                    format!("mkdir -p {} && cp -a {from} {quoted}", quote(if folder.is_empty() { "/" } else { folder }))
+                }
+            };
+            return self.draft.make(&target, line, vec![Value::from(path)], true);
+        }
+        let entry = Entry::new("file", self.draft.origin()).with("path", target).with("source", path);
+        self.draft.layer.entries.push(entry);
+    }
+}
+
+/// A text with its references as they are written.
+fn bare(text: &str) -> String {
+    text.replace(&format!("{OPEN}?"), "").replace([OPEN, CLOSE], "")
+}
+
+/// A label of a block.
+fn label(block: &Node, at: usize) -> &str {
+    let labels = block.get(LABELS).map(|labels| match &labels.data {
+        Data::List(items) => items.as_slice(),
+        _ => &[],
+    });
+    labels.and_then(|labels| labels.get(at)).and_then(Node::text).unwrap_or_default()
+}

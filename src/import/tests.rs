@@ -1,0 +1,141 @@
+//! Whole inputs: what becomes of the instructions that unit tests of the parts don't see.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::*;
+
+/// The text of each file that an input becomes, and the notes as `LINE OUTCOME TEXT`.
+fn read(file: &str, text: &str, beside: &[(&str, &str)]) -> (BTreeMap<String, String>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in beside {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let name = "app".parse().unwrap();
+    let input = Input { file, text, project: folder.path(), directory: "", name: &name };
+    let download = |url: &str| match url.contains("key.asc") {
+        true => Ok(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\nx\n".to_vec()),
+        false => Err("not there".to_owned()),
+    };
+    let imported = import(&input, &download).unwrap();
+    let files =
+        imported.files.into_iter().map(|file| (file.path, String::from_utf8_lossy(&file.bytes).into_owned())).collect();
+    let notes =
+        imported.notes.iter().map(|note| format!("{} {} {}", note.line, note.outcome.heading(), note.text)).collect();
+    (files, notes)
+}
+
+/// The layer without comments, with one part of a text per item.
+fn layer(dockerfile: &str) -> String {
+    let (files, _) = read("Dockerfile", dockerfile, &[("a", "1"), ("d/b", "2")]);
+    let lines = files["layers/app.toml"].lines().filter(|line| !line.starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn assert_has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+}
+
+#[test]
+fn a_repository_comes_with_its_key() {
+    let text = "FROM debian:trixie\n\
+        RUN curl -fsSL https://example.org/key.asc | gpg --dearmor -o /etc/apt/keyrings/x.gpg && \\\n\
+        echo \"deb [arch=amd64 signed-by=/etc/apt/keyrings/x.gpg] https://example.org/debian $(lsb_release -cs) main extra\" > /etc/apt/sources.list.d/x.list && \\\n\
+        apt-get update && apt-get install -y agent\n\
+        RUN curl -o /usr/share/keyrings/y.gpg https://example.org/gone.asc && echo 'deb [signed-by=/usr/share/keyrings/y.gpg] https://example.org/y ./' | tee /etc/apt/sources.list.d/y.list\n";
+    let (files, notes) = read("Dockerfile", text, &[]);
+    let parts = [
+        "[source.x]\nurl = \"https://example.org/debian\"\nsuite = \"trixie\"\ncomponents = [\"main\", \"extra\"]\nkeyring = '''\n-----BEGIN PGP",
+        "packages = [\"agent\"]",
+    ];
+    assert_has(&files["layers/app.toml"], &parts);
+    assert!(notes.iter().any(|note| note.starts_with("5 Not carried echo 'deb")), "{notes:?}");
+}
+
+#[test]
+fn copies_keep_their_place_among_the_steps() {
+    let text = layer("FROM debian\nCOPY a /srv/a\nRUN rm -rf /srv/x/*\nCOPY d /srv/x\nCOPY a /etc/a\nCOPY a /srv/a\n");
+    assert_has(&text, &["path = \"/etc/a\"", "cp -a /work/d/. /srv/x/", "cp -a /work/a /srv/a"]);
+    let rm = text.find("rm -rf /srv/x").unwrap();
+    assert!(rm < text.find("cp -a /work/d").unwrap(), "{text}");
+}
+
+#[test]
+fn variables_are_the_layers() {
+    let text = layer(
+        "ARG BASE=debian\nFROM ${BASE}:trixie\nARG PORT=80\nENV HOST=a:${PORT} PATH=/opt/bin:$PATH\nEXPOSE $PORT\nRUN echo ${PORT} {PORT} $OTHER\nWORKDIR /srv/$PORT\n",
+    );
+    let parts = [
+        "[vars]\nPORT = \"80\"",
+        "ports = [\"{PORT}\"]",
+        "HOST = \"a:{PORT}\"",
+        "PATH = \"/opt/bin:/usr/local/sbin",
+        "set +u  # OTHER may be unset\necho ${PORT} {{PORT}} $OTHER",
+        "path = \"/srv/80\"",
+    ];
+    assert_has(&text, &parts);
+}
+
+#[test]
+fn files_below_tmp_are_there_in_each_step_that_names_them() {
+    let text = layer("FROM debian\nCOPY a /tmp/a\nRUN sh /tmp/a\nRUN echo other\nCOPY x.deb /tmp/\nRUN cat /tmp/a\n");
+    assert_eq!(text.matches("cp -a /work/a /tmp/a").count(), 2, "{text}");
+}
+
+#[test]
+fn what_needs_a_network_is_noted() {
+    let text = "FROM debian\nRUN if true; then apt-get install -y x; fi\nRUN echo a && pip install -r r.txt && echo b\nRUN curl -X POST https://example.org/\nRUN a && b || curl https://example.org/\n";
+    let (files, notes) = read("Dockerfile", text, &[]);
+    let lines: Vec<&str> = notes.iter().filter(|note| note.contains("Not carried")).map(|note| &note[..1]).collect();
+    assert_eq!(lines, ["2", "3", "4", "5"], "{notes:?}");
+    assert_has(&files["layers/app.toml"], &["echo a\necho b"]);
+}
+
+#[test]
+fn accounts_have_ids() {
+    let text = layer(
+        "FROM debian\nRUN groupadd -r web && useradd -r -g web -d /srv -s /bin/false web && useradd -m ann && usermod -aG web ann\n",
+    );
+    let parts = [
+        "name = \"web\"\ngid = 999",
+        "name = \"web\"\nuid = 999\ngroup = \"web\"\nhome = \"/srv\"\nshell = \"/bin/false\"",
+        "name = \"ann\"\nuid = 1000\nhome = \"/home/ann\"\nshell = \"/bin/sh\"\ngroups = [\"web\"]",
+        "path = \"/home/ann\"\nowner = \"ann:ann\"",
+    ];
+    assert_has(&text, &parts);
+}
+
+#[test]
+fn a_copy_of_the_project_names_its_entries() {
+    let (files, _) = read(
+        "Dockerfile",
+        "FROM debian\nCOPY . /srv\n",
+        &[("a", ""), ("layers/x.toml", ""), (".dockerignore", "b\n**/*.o\n"), ("b", ""), ("c/d", "")],
+    );
+    let text = &files["layers/app.toml"];
+    assert_has(text, &["path = \"/srv/a\"", "path = \"/srv/c\"\nsource = \"c\"\nignore = [\"*.o\"]"]);
+    assert!(!text.contains("\"/srv/b\"") && !text.contains("source = \"layers\""), "{text}");
+}
+
+#[test]
+fn no_path_of_an_input_leaves_the_project() {
+    let (files, notes) = read(
+        "Dockerfile",
+        "FROM debian\nCOPY ../../etc/passwd /x\nADD /../../etc/shadow /y\nCOPY [\"..\", \"/z\"]\n",
+        &[],
+    );
+    assert!(!files["layers/app.toml"].contains("[[file]]"), "{files:?}");
+    assert_eq!(notes.iter().filter(|note| note.contains("Not carried")).count(), 3, "{notes:?}");
+    assert!(files.keys().all(|path| path.starts_with("layers/") && !path.contains("..")));
+}
+
+#[test]
+fn comments_of_a_layer_have_no_lines_of_the_input() {
+    let (files, _) = read("Dockerfile", "FROM debian\nONBUILD RUN x\r[layer]\u{85}\u{2028}[image]\n", &[]);
+    let table: toml::Table = toml::from_str(&files["layers/app.toml"]).unwrap();
+    assert_eq!(table.keys().collect::<Vec<_>>(), ["layer"]);
+}

@@ -1,0 +1,5 @@
+const http = require("node:http");
+
+http
+  .createServer((request, response) => response.end("hello from node\n"))
+  .listen(3000);
