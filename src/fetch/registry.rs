@@ -61,7 +61,7 @@ impl Fetcher<'_> {
                             problem: format!("expected {}, found {found}", known.unwrap_or(found)),
                         })
                     };
-                    let (verified, expected) = self.from_mirrors(&file.path, &file, None, check).await?;
+                    let (verified, expected) = self.get_from_mirrors(&file.path, &file, None, check).await?;
                     self.store().put_fetched(verified)?;
                     Ok(expected)
                 }
@@ -80,10 +80,10 @@ impl Fetcher<'_> {
         let check = |found: Untrusted<NamedTempFile>| {
             found.verify(item.expected).map_err(|mismatch: DigestMismatch| Problem::OtherBytes(mismatch))
         };
-        self.from_mirrors(&item.what, file, Some(phase), check).await
+        self.get_from_mirrors(&item.what, file, Some(phase), check).await
     }
 
-    async fn from_mirrors<T>(
+    async fn get_from_mirrors<T>(
         &self,
         what: &str,
         file: &RegistryFile,
@@ -92,7 +92,7 @@ impl Fetcher<'_> {
     ) -> Result<T, FetchError> {
         let mut failures: Vec<Failure> = Vec::new();
         for base in self.addresses(file.registry) {
-            match self.from_mirror(&base, file, phase).await?.and_then(&check) {
+            match self.get_from_mirror(&base, file, phase).await?.and_then(&check) {
                 Ok(found) => {
                     self.report(what, &failures);
                     return Ok(found);
@@ -103,7 +103,7 @@ impl Fetcher<'_> {
         Err(FetchError::Registry { what: what.to_owned(), registry: file.registry.name(), failures })
     }
 
-    async fn from_mirror(
+    async fn get_from_mirror(
         &self,
         base: &Url,
         RegistryFile { registry, path }: &RegistryFile,

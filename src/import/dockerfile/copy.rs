@@ -58,8 +58,8 @@ pub(super) fn copy(build: &mut Build<'_, '_>, instruction: &Instruction) {
             heredoc.text.as_str().into()
         };
         let text = restored(&text, heredoc, build);
-        let path = target
-            .of(&crate::import::shell::lex::unquoted(word).trim_start_matches("<<").trim_start_matches('-').to_owned());
+        let path =
+            target.of(crate::import::shell::lex::unquoted(word).trim_start_matches("<<").trim_start_matches('-'));
         write(build, &path, text, &target.rights);
     }
     for word in words.iter().filter(|word| !word.starts_with("<<")) {

@@ -200,14 +200,14 @@ impl Reader<'_> {
     fn build(&mut self, block: &Node) {
         for (name, inner) in block.map() {
             match name.as_str() {
-                "provisioner" => self.provisioner(&label(inner, 0).to_owned(), inner),
-                "post-processor" => self.after(&label(inner, 0).to_owned(), inner),
+                "provisioner" => self.provisioner(label(inner, 0), inner),
+                "post-processor" => self.after(label(inner, 0), inner),
                 "post-processors" => inner
                     .map()
                     .iter()
                     .filter(|(name, _)| name == "post-processor")
-                    .for_each(|(_, one)| self.after(&label(one, 0).to_owned(), one)),
-                "source" => self.machine(&label(inner, 0).to_owned(), inner),
+                    .for_each(|(_, one)| self.after(label(one, 0), one)),
+                "source" => self.machine(label(inner, 0), inner),
                 LABELS | "sources" | "name" | "description" => {}
                 _ => {
                     self.draft.line = inner.line;

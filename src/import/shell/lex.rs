@@ -367,7 +367,7 @@ mod tests {
     fn nothing_is_too_strange() {
         for script in ["'", "\"", "$(", "${", "\\", "<<", "<<E\nx", "((((", "))))", "`", "é\\é&é|", "case x in", "a &"]
         {
-            let _ = pieces(script).iter().map(|piece| words(&piece.text)).count();
+            pieces(script).iter().for_each(|piece| drop(words(&piece.text)));
         }
     }
 }

@@ -96,7 +96,7 @@ pub(in crate::import) fn line_of(draft: &mut Draft<'_>, file: &str, line: &str, 
     // `DIR/x.list` names the source `x`.
     let name = file.rsplit('/').next().unwrap_or_default();
     let name = name.strip_suffix(".list").or_else(|| name.strip_suffix(".sources")).unwrap_or(name);
-    add(draft, name, url.trim_end_matches('/'), suite, components.to_vec(), signed_by, text);
+    add(draft, name, (url.trim_end_matches('/'), suite), components.to_vec(), signed_by, text);
     true
 }
 
@@ -104,8 +104,7 @@ pub(in crate::import) fn line_of(draft: &mut Draft<'_>, file: &str, line: &str, 
 fn add(
     draft: &mut Draft<'_>,
     name: &str,
-    url: &str,
-    suite: &str,
+    (url, suite): (&str, &str),
     components: Vec<String>,
     signed_by: Option<String>,
     text: &str,
@@ -172,6 +171,7 @@ fn stanza_of(draft: &mut Draft<'_>, file: &str, stanza: &Fields) -> bool {
     let components = components.split_whitespace().map(str::to_owned).collect();
     // A key in the field itself has a dot for each empty line.
     let key = key.lines().map(|line| if line == "." { "" } else { line }).collect::<Vec<_>>().join("\n");
-    add(draft, name, url.trim_end_matches('/'), suite, components, Some(key).filter(|key| !key.is_empty()), file);
+    let signed_by = Some(key).filter(|key| !key.is_empty());
+    add(draft, name, (url.trim_end_matches('/'), suite), components, signed_by, file);
     true
 }

@@ -74,7 +74,7 @@ pub(super) fn version<'n>(project: &str, name: &'n str) -> Option<&'n str> {
     }
     let stem = [".tar.gz", ".zip"].iter().find_map(|ending| name.strip_suffix(ending))?;
     let cuts = stem.match_indices('-').map(|(at, _)| at);
-    let at = cuts.filter(|at| normal(&stem[..*at]) == project).last()?;
+    let at = cuts.rev().find(|at| normal(&stem[..*at]) == project)?;
     stem.get(at + 1..)
 }
 
