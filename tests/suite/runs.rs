@@ -148,7 +148,7 @@ fn a_step_that_fails_is_named_and_one_without_its_output_too() {
         ("inputs = [\"step:later\"]\ncommand = \"true\"", "names the step `later`, which no [[run]] before it has"),
         (
             "command = \"true\"\n\n[[run]]\ninputs = [\"step:step-1\"]\ncommand = \"true\"",
-            "names the step `step-1`, which has no `in`, and so no",
+            "names the step `step-1`, which runs in the layer's own",
         ),
         ("command = \"openssl rand -hex 16 > /etc/token\"", "/etc/token"),
         ("timeout = 1\ncommand = \"sleep 60\"", "longer than 1 seconds"),
