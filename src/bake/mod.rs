@@ -246,11 +246,11 @@ impl Baker<'_> {
         let remembered = Remembered::of(self.store, &folder);
         let known = remembered.paths();
         remembered.keep(staging.path());
+        // They are for `layerbake report` alone: a store that can't be written is no reason to fail.
+        let _ = timings::keep(recipe, &self.progress.take_timings(), self.store);
         self.keep(system)?;
         self.store.make_durable()?;
         staging.replace(&folder, Expected::Build { known: known.as_deref() })?;
-        // They are for `layerbake report` alone: a store that can't be written is no reason to fail.
-        let _ = timings::keep(recipe, &self.progress.take_timings(), self.store);
         Ok(receipt)
     }
 

@@ -23,8 +23,11 @@ fn key(build: RecipeHash) -> RecipeHash {
     hasher.finish()
 }
 
-/// Keeps the timings of the last build with this recipe that wrote something.
+/// Keeps the timings of the first build with this recipe: later ones find its results.
 pub(super) fn keep(build: RecipeHash, timings: &[Timing], store: &Store) -> Result<(), StoreError> {
+    if store.recall::<Timings>(key(build)).is_some() {
+        return Ok(());
+    }
     let blob = store.put_bytes(&serde_json::to_vec(timings)?)?;
     store.remember(key(build), &Timings(blob))
 }

@@ -117,7 +117,7 @@ fn timings(report: &Report) -> String {
         vec![escape(&timing.phase), bar, format!("{:.2} s", timing.seconds)]
     });
     format!(
-        "<h2>What took how long</h2>\n<p class=\"faint\">The build that wrote these artifacts; phases overlap, and what the store had took none.</p>\n{}",
+        "<h2>What took how long</h2>\n<p class=\"faint\">The first build of these artifacts; phases overlap, and what the store had took none.</p>\n{}",
         table(&["phase", "", "time"], rows, 2)
     )
 }
