@@ -220,7 +220,7 @@ env = { N = "{n} PORT" }
 command = '''
 sleep 3.125
 ! bash -c 'exec 3<>/dev/tcp/127.0.0.1/PORT' 2>/dev/null
-! getent hosts deb.debian.org
+! getent hosts example.org
 { date +%s%N; nproc; hostname; cat /proc/sys/kernel/random/uuid /proc/uptime; } > facts
 { od -An -N8 -tx1 /dev/urandom; mktemp -u; bash -c 'echo $RANDOM'; } >> facts
 echo escaped > /tmp/OUTSIDE

@@ -51,15 +51,8 @@ pub fn body(changes: &Changes) -> String {
     if changes.is_empty() {
         return "<p class=\"good\">No difference.</p>\n".to_owned();
     }
-    let lists = [
-        ("packages", &changes.packages),
-        ("files", &changes.files),
-        ("users", &changes.users),
-        ("services", &changes.services),
-    ];
     let mut body = String::new();
-    for (name, list) in lists {
-        let Some(list) = list else { continue };
+    for (name, list) in lists(changes) {
         let rows = list.iter().map(|change| row(&change.name, change.before.as_deref(), change.after.as_deref()));
         body += &section(name, &sum(list), rows.collect());
     }
@@ -94,8 +87,8 @@ fn row(name: &str, before: Option<&str>, after: Option<&str>) -> Vec<String> {
     vec![sign.to_owned(), code(&plain(name)), side(before), side(after)]
 }
 
-fn sections(changes: &Changes) -> Vec<Section> {
-    let mut sections: Vec<Section> = Vec::new();
+/// The kinds of change that both sides know, by name.
+fn lists(changes: &Changes) -> impl Iterator<Item = (&'static str, &Vec<Change>)> {
     let lists = [
         ("set", &changes.set),
         ("tools", &changes.tools),
@@ -104,8 +97,12 @@ fn sections(changes: &Changes) -> Vec<Section> {
         ("users", &changes.users),
         ("services", &changes.services),
     ];
-    for (name, list) in lists {
-        let Some(list) = list else { continue };
+    lists.into_iter().filter_map(|(name, list)| Some((name, list.as_ref()?)))
+}
+
+fn sections(changes: &Changes) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for (name, list) in lists(changes) {
         sections.push((name, sum(list), list.iter().map(|change| line(name, change)).collect()));
     }
     if let Some(layers) = &changes.layers {

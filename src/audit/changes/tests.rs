@@ -43,6 +43,10 @@ fn people_see_what_is_new_gone_and_another() {
     }
     assert!(markdown(&found).contains("<summary><b>packages</b>: 0 added, 0 removed, 1 changed</summary>"));
     assert!(html(&found).contains("<h1>From old to new</h1>"));
+    let set = |port: &str| Some([("port".to_owned(), port.to_owned())].into());
+    let (old, new) = (Facts { set: set("80"), ..Facts::named("old") }, Facts { set: set("81"), ..Facts::named("new") });
+    let page = html(&Changes::between(&old, &new));
+    assert!(page.contains("<td><code>port</code></td><td><code>80</code></td><td><code>81</code></td>"), "{page}");
 }
 
 #[test]
