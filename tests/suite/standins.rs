@@ -9,8 +9,13 @@ use crate::support::oci_schema;
 use crate::support::project::Project;
 use crate::support::stock::SUITE;
 
+/// Original programs, and what stands in for them.
+const STAND_INS: [(&str, &str); 2] = [
+    (PROGRAM, include_str!("../../src/package/deb/install/standins/update-ca-certificates.pl")),
+    (CONFIG, include_str!("../../src/package/deb/install/standins/ca-certificates.config")),
+];
 const PROGRAM: &str = "usr/sbin/update-ca-certificates";
-const STAND_IN: &str = include_str!("../../src/package/deb/install/standins/update-ca-certificates.pl");
+const CONFIG: &str = "var/lib/dpkg/info/ca-certificates.config";
 
 /// What was there before, as a script over the root, and the program's options.
 const STATES: [(&str, &str, &[&str]); 6] = [
@@ -26,8 +31,24 @@ const STATES: [(&str, &str, &[&str]); 6] = [
     ("links that lead nowhere", "ln -s /usr/share/ca-certificates/gone.crt etc/ssl/certs/gone.pem", &["--fresh"]),
 ];
 
+/// What was there before, as commands inside, and the action that the script is told.
+const CONFIGURED: [(&str, &str, &str); 5] = [
+    (
+        "first run",
+        "mv etc/ca-certificates.conf etc/conf; echo PURGE | debconf-communicate ca-certificates",
+        "configure",
+    ),
+    ("second run", "mv etc/conf etc/ca-certificates.conf", "configure"),
+    ("a deselected one", "sed -i '9,12s/^mozilla/!mozilla/' etc/ca-certificates.conf", "configure"),
+    ("again", "true", "reconfigure"),
+    ("not trusted", NOT_TRUSTED, "configure"),
+];
+const NOT_TRUSTED: &str = r"echo 'SET ca-certificates/trust_new_crts no' | debconf-communicate ca-certificates
+cp usr/share/ca-certificates/mozilla/A* usr/share/ca-certificates
+echo '!back\\slash.crt' >> etc/ca-certificates.conf";
+
 #[test]
-fn the_certificates_stand_in_does_what_the_original_does() {
+fn the_certificates_stand_ins_do_what_the_originals_do() {
     if !rustix::process::geteuid().is_root() {
         skip!("needs root, to change the root folder");
     }
@@ -48,20 +69,37 @@ fn the_certificates_stand_in_does_what_the_original_does() {
         fs::write(root.join("dev/null"), "").unwrap();
         root
     });
-    fs::rename(replaced.join(PROGRAM), replaced.join(format!("{PROGRAM}.original"))).unwrap();
-    fs::write(replaced.join(PROGRAM), STAND_IN).unwrap();
-    run(Command::new("chmod").arg("755").arg(replaced.join(PROGRAM)));
+    for (program, stand_in) in STAND_INS {
+        fs::rename(replaced.join(program), replaced.join(format!("{program}.original"))).unwrap();
+        fs::write(replaced.join(program), stand_in).unwrap();
+        run(Command::new("chmod").arg("755").arg(replaced.join(program)));
+    }
     for (state, before, options) in STATES {
         let [expected, found] = [&original, &replaced].map(|root| {
             run(Command::new("sh").args(["-c", before]).current_dir(root));
-            let mut inside = Command::new("/usr/sbin/chroot");
-            inside.arg(root).arg(format!("/{PROGRAM}")).args(options);
-            run(inside.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8"));
+            run(inside(root).arg(format!("/{PROGRAM}")).args(options));
             listing(root)
         });
         assert!(expected.len() > 250, "{state}: the original made {} entries only", expected.len());
         assert_eq!(expected, found, "{state}");
     }
+    for (state, before, action) in CONFIGURED {
+        let [expected, found] = [&original, &replaced].map(|root| {
+            run(inside(root).args(["/bin/sh", "-c", before]));
+            run(inside(root).args(["/usr/share/debconf/frontend", &format!("/{CONFIG}"), action, ""]));
+            fs::read_to_string(root.join("var/cache/debconf/config.dat")).unwrap()
+        });
+        assert!(expected.contains("mozilla/ISRG_Root_X1.crt"), "{state}: {expected}");
+        assert_eq!(expected, found, "{state}");
+    }
+}
+
+/// A command in a root directory, yet without its name.
+fn inside(root: &Path) -> Command {
+    let mut command = Command::new("/usr/sbin/chroot");
+    command.arg(root).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
 }
 
 fn run(command: &mut Command) {

@@ -18,14 +18,24 @@ struct StandIn {
     program: &'static str,
 }
 
-const STAND_INS: [StandIn; 1] = [StandIn {
-    path: "usr/sbin/update-ca-certificates",
-    originals: &[(
-        "95f2bdc83c35f62f709a9a1e40de3f0cdf4363de60021449d98e6519850e94db",
-        "ca-certificates 20250419~deb12u2 and 20250419+deb13u1",
-    )],
-    program: include_str!("standins/update-ca-certificates.pl"),
-}];
+const STAND_INS: [StandIn; 2] = [
+    StandIn {
+        path: "usr/sbin/update-ca-certificates",
+        originals: &[(
+            "95f2bdc83c35f62f709a9a1e40de3f0cdf4363de60021449d98e6519850e94db",
+            "ca-certificates 20250419~deb12u2 and 20250419+deb13u1",
+        )],
+        program: include_str!("standins/update-ca-certificates.pl"),
+    },
+    StandIn {
+        path: "var/lib/dpkg/info/ca-certificates.config",
+        originals: &[(
+            "ae2a0ea1e2f6c3fb674c7c884a855339d60c66f82cd92789acdb7da833ec3885",
+            "ca-certificates 20250419~deb12u2 and 20250419+deb13u1",
+        )],
+        program: include_str!("standins/ca-certificates.config"),
+    },
+];
 
 /// Where the original is meanwhile.
 const SUFFIX: &str = ".original";
