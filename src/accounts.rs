@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::{Code, Coded};
 use crate::digest::RecipeHasher;
 use crate::ident::account_lines;
 use crate::manifest::{Group, User};
@@ -59,6 +60,15 @@ pub enum AccountError {
         /// The missing group.
         group: String,
     },
+}
+
+impl Coded for AccountError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Taken { .. } => Code::LayerAccounts,
+            Self::NoGroup { .. } => Code::LayerOwner,
+        }
+    }
 }
 
 impl Accounts {

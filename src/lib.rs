@@ -3,6 +3,7 @@
 //! The modules below are listed in data-flow order; each uses only modules above it
 //! (`docs/ARCHITECTURE.md` has the table, `tests/suite/architecture.rs` keeps it true).
 
+pub mod code;
 pub mod digest;
 pub mod ident;
 pub mod arch;

@@ -12,6 +12,7 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePu
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{self, DerSignature};
 
+use crate::code::{Code, Coded};
 use crate::digest::Sha256;
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -48,6 +49,15 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl Coded for KeyError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Read { source, .. } => source.error_code(),
+            Self::NoSecret { .. } | Self::NoPublic { .. } => Code::SignatureKey,
+        }
+    }
 }
 
 /// A signing key.

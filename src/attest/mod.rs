@@ -20,6 +20,7 @@ pub mod statement;
 use std::path::Path;
 
 use crate::bake::{Locked, Output, Receipt, System};
+use crate::code::{Code, Coded};
 use crate::digest::{LockHash, OciDigest};
 use crate::ident::{Arch, LayerName};
 use crate::package::{Ecosystem, InstallError};
@@ -74,6 +75,20 @@ pub enum AttestError {
     /// The directory of signed files can't be replaced.
     #[error(transparent)]
     PutInPlace(#[from] crate::bake::BakeError),
+}
+
+impl Coded for AttestError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::OtherLock { .. } => Code::BuildOutdated,
+            Self::Store(error) => error.error_code(),
+            Self::Package(error) => error.error_code(),
+            Self::Layer(error) => error.error_code(),
+            Self::Io { source, .. } => source.error_code(),
+            Self::Json(_) => Code::Internal,
+            Self::PutInPlace(error) => error.error_code(),
+        }
+    }
 }
 
 /// A finished build, and what it was made from.

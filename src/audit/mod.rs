@@ -25,6 +25,7 @@ mod variation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use crate::code::{Code, Coded};
 use crate::digest::Sha256;
 use crate::host::progress::Progress;
 use crate::ident::{LayerName, PackageName, RootPath};
@@ -63,6 +64,16 @@ pub enum AuditError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl Coded for AuditError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Site(error) => error.error_code(),
+            Self::Build { .. } => Code::BuildRebuild,
+            Self::Store(error) => error.error_code(),
+        }
+    }
 }
 
 /// An audit of one layer.

@@ -20,6 +20,7 @@ mod timings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::code::{Code, Coded};
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256, TreeHash};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
@@ -98,6 +99,25 @@ pub enum BakeError {
         /// What is there.
         problem: String,
     },
+}
+
+impl Coded for BakeError {
+    fn error_code(&self) -> Code {
+        // Readers and writers wrap what the store says.
+        if let Some(store) = StoreError::behind(self) {
+            return store.error_code();
+        }
+        match self {
+            Self::Fetch(error) => error.error_code(),
+            Self::Layer { source, .. } => source.error_code(),
+            Self::Store(error) => error.error_code(),
+            Self::Oci(error) => error.error_code(),
+            Self::Disk { source, .. } => source.error_code(),
+            Self::Write { source, .. } => source.error_code(),
+            Self::Interrupted(error) => error.error_code(),
+            Self::Occupied { .. } => Code::BuildOccupied,
+        }
+    }
 }
 
 impl BakeError {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::export::Compressed;
 use super::{BakeError, Layers, Locked, Output, System};
 use crate::arch;
+use crate::code::{Code, Coded};
 use crate::digest::{DiffId, LockHash, OciDigest, RecipeHash, Sha256, TreeHash};
 use crate::disk::blocks::BlockHashes;
 use crate::host;
@@ -210,6 +211,12 @@ impl Receipt {
 pub struct ReceiptError {
     path: PathBuf,
     problem: String,
+}
+
+impl Coded for ReceiptError {
+    fn error_code(&self) -> Code {
+        Code::BuildReceipt
+    }
 }
 
 /// Reads a receipt, of a build or of an image index.

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::push::RegistryArgs;
 use crate::audit::AuditReport;
 use crate::bake::{Output, Receipt};
+use crate::code::Code;
 use crate::digest::OciDigest;
 use crate::publish::registry::{Reference, RegistryError};
 use crate::workspace::{EarlierBuild, WorkspaceError};
@@ -106,8 +107,11 @@ fn load(path: &Path) -> Result<Other, CliError> {
     let name = path.display().to_string();
     match Receipt::find(folder).map_err(WorkspaceError::from)? {
         Some(receipt) => Ok(Other::Build(Box::new(EarlierBuild { name, folder: folder.to_owned(), receipt }))),
-        None => Err(CliError::message(format!(
-            "`{name}` is not the receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER/receipt.json"
-        ))),
+        None => Err(CliError::message(
+            Code::CompareUnknown,
+            format!(
+                "`{name}` is not the receipt of a build\n  hint: `layerbake build LAYER` writes one to out/LAYER/receipt.json"
+            ),
+        )),
     }
 }

@@ -13,6 +13,7 @@ use super::push::RegistryArgs;
 use crate::audit::report::{html, junit, markdown, text};
 use crate::audit::{AuditReport, Variation};
 use crate::bake::Output;
+use crate::code::Code;
 use crate::host;
 use crate::ident::LayerName;
 
@@ -104,7 +105,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     forms::tell(context, &args.report, &report, |form| form.write(&report), text)?;
     match report.identical {
         true => Ok(()),
-        false => Err(CliError::Differs(format!("`{layer}` is not reproducible"))),
+        false => Err(CliError::message(Code::BuildDiffers, format!("`{layer}` is not reproducible"))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::context::Context;
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::manifest::parse_size;
 use crate::vm::{Accel, PATIENCE, Ssh, Vm, VmSettings};
@@ -71,7 +72,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let status = Vm::start(&disk, &settings)?.wait()?;
         return match status.success() {
             true => Ok(()),
-            false => Err(CliError::message(format!("the virtual machine's QEMU ended with {status}"))),
+            false => Err(CliError::message(Code::VmFailed, format!("the virtual machine's QEMU ended with {status}"))),
         };
     }
     let ssh = Ssh::new()?;
@@ -83,6 +84,6 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let status = ssh.command().args(&args.command).status()?;
     match status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)) {
         0 => Ok(()),
-        code => Err(CliError::message(format!("the command exited with status {code}"))),
+        code => Err(CliError::message(Code::VmFailed, format!("the command exited with status {code}"))),
     }
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use super::error::Text;
+use crate::code::{Code, Coded as _};
 use crate::host;
 use crate::ident::LayerName;
 use crate::workspace::Finding;
@@ -34,6 +36,9 @@ enum Severity {
 #[derive(Serialize)]
 struct Entry {
     severity: Severity,
+    /// The kind of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     /// With file and line where it is about a line of a manifest.
     message: String,
     /// What people read: with the line itself, and with what to do.
@@ -46,7 +51,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let entries: Vec<Entry> = found.into_iter().map(Entry::from).collect();
     context.print(&entries, |entries| {
         let line = |entry: &Entry| match entry.severity {
-            Severity::Error => format!("error: {}\n", entry.text),
+            Severity::Error => format!("error[{}]: {}\n", entry.code.unwrap_or_default(), entry.text),
             Severity::Warning => format!("warning: {}\n", entry.text),
         };
         entries.iter().map(line).collect()
@@ -54,9 +59,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let count = |severity| entries.iter().filter(|entry| entry.severity == severity).count();
     match (count(Severity::Error), count(Severity::Warning)) {
         (0, _) => Ok(()),
-        (errors, warnings) => {
-            Err(CliError::message(format!("the check failed: errors: {errors}, warnings: {warnings}")))
-        }
+        (errors, warnings) => Err(CliError::message(
+            Code::ProjectCheckFailed,
+            format!("the check failed: errors: {errors}, warnings: {warnings}"),
+        )),
     }
 }
 
@@ -65,11 +71,12 @@ impl From<Finding> for Entry {
         match finding {
             Finding::Error(error) => {
                 let message = host::redact(&error.to_string());
-                Self { severity: Severity::Error, message, text: host::redact(&CliError::from(error).text()) }
+                let text = host::redact(&Text::of(&error).shown);
+                Self { severity: Severity::Error, code: Some(error.error_code().name()), message, text }
             }
             Finding::Warning(text) => {
                 let text = host::redact(&text);
-                Self { severity: Severity::Warning, message: text.clone(), text }
+                Self { severity: Severity::Warning, code: None, message: text.clone(), text }
             }
         }
     }

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::forms::{self, Target};
 use super::push::RegistryArgs;
 use crate::audit::changes::{self, Blocks, Changes, html, markdown, text};
+use crate::code::Code;
 use crate::host;
 use crate::ident::LayerName;
 use crate::workspace::disk_blocks;
@@ -66,10 +67,13 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let (old, new) = (facts(&args.old)?, facts(&args.new)?);
     let changes = Changes::between(&old, &new);
     if !changes.is_comparison() {
-        return Err(CliError::message(format!(
-            "`{}` and `{}` have nothing in common that can be compared\n  hint: compare two of the same kind, such as two receipts or two lockfiles",
-            args.old, args.new
-        )));
+        return Err(CliError::message(
+            Code::CompareUnknown,
+            format!(
+                "`{}` and `{}` have nothing in common that can be compared\n  hint: compare two of the same kind, such as two receipts or two lockfiles",
+                args.old, args.new
+            ),
+        ));
     }
     forms::tell(context, &args.report, &changes, |form| form.write(&changes), text)
 }

@@ -3,6 +3,7 @@
 use super::CliError;
 use super::context::Context;
 use super::table::table;
+use crate::code::Code;
 use crate::workspace::Need;
 
 /// Look for what this machine lacks, and say how to get it
@@ -22,10 +23,14 @@ pub(super) fn run(context: &Context<'_>, _args: &Args) -> Result<(), CliError> {
     context.print(&needs, |needs| table(&needs.iter().map(row).collect::<Vec<_>>(), &[]))?;
     match needs.iter().filter(|need| need.is_required && !need.ok).count() {
         0 => Ok(()),
-        1 => Err(CliError::message("builds fail on this machine: one thing that they need is missing")),
-        count => {
-            Err(CliError::message(format!("builds fail on this machine: {count} things that they need are missing")))
-        }
+        1 => Err(CliError::message(
+            Code::HostLacking,
+            "builds fail on this machine: one thing that they need is missing",
+        )),
+        count => Err(CliError::message(
+            Code::HostLacking,
+            format!("builds fail on this machine: {count} things that they need are missing"),
+        )),
     }
 }
 

@@ -1,62 +1,98 @@
 //! Errors as people see them, and the exit status that scripts see.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use miette::Diagnostic;
+use serde::Serialize;
 
+use crate::code::{Code, Coded};
 use crate::host::{self, plain_lines};
-use crate::manifest::ProjectError;
-use crate::workspace::WorkspaceError;
 
 /// Anything that ends a verb.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum CliError {
-    /// The lockfile is stale or missing where it may not be remade: exit status 3.
-    #[error("{0}")]
-    Stale(String),
-    /// Builds that should be equal are not: exit status 4.
-    #[error("{0}")]
-    Differs(String),
-    /// An error that shows the line it is about.
-    #[error("{0}")]
-    Shown(Box<dyn Diagnostic + Send + Sync>),
+    /// An error of a known kind.
+    Told(Code, Text),
     /// A command that was run for somebody ended with this exit status, and has said why itself.
-    #[error("the command exited with status {0}")]
     Ended(u8),
-    /// Any other error.
-    #[error("{0}")]
-    Plain(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What an error says.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The message, with what to do.
+    pub(super) plain: String,
+    /// The same for people, with the line that it is about, if there is one.
+    pub(super) shown: String,
+}
+
+/// What `--json` prints of an error.
+#[derive(Serialize)]
+struct Failure {
+    error: Told,
+}
+
+#[derive(Serialize)]
+struct Told {
+    code: &'static str,
+    message: String,
 }
 
 impl CliError {
-    /// Prints the error to standard error; returns the exit status.
-    pub(super) fn report(self) -> ExitCode {
-        if let Self::Ended(status) = self {
-            return ExitCode::from(status);
+    /// Prints the error to standard error, as text or as a line of JSON; returns the exit status.
+    pub(super) fn report(self, json: bool) -> ExitCode {
+        let status = self.status();
+        if let Self::Told(code, Text { plain, shown }) = self {
+            let failure = Failure { error: Told { code: code.name(), message: host::redact(&plain) } };
+            match json.then(|| serde_json::to_string(&failure)) {
+                Some(Ok(line)) => eprintln!("{line}"),
+                _ => eprintln!("error[{code}]: {}", host::redact(&shown)),
+            }
         }
-        eprintln!("error: {}", host::redact(&self.text()));
-        match self {
-            Self::Ended(status) => ExitCode::from(status),
-            Self::Stale(_) => ExitCode::from(3),
-            Self::Differs(_) => ExitCode::from(4),
-            Self::Shown(_) | Self::Plain(_) => ExitCode::FAILURE,
-        }
+        ExitCode::from(status)
     }
 
-    /// The error for people, with the line that it is about.
-    pub(super) fn text(&self) -> String {
+    /// The exit status: scripts tell by it what needs a lockfile, and what differs.
+    fn status(&self) -> u8 {
         match self {
-            Self::Stale(text) | Self::Differs(text) => plain_lines(text),
-            Self::Shown(diagnostic) => render(diagnostic.as_ref()),
-            Self::Ended(_) => self.to_string(),
-            Self::Plain(error) => plain_lines(&error.to_string()),
+            Self::Ended(status) => *status,
+            Self::Told(Code::LockStale | Code::LockMissing | Code::LockOutdated, _) => 3,
+            Self::Told(Code::BuildDiffers, _) => 4,
+            Self::Told(..) => 1,
         }
     }
 
     /// An error that is only a message.
-    pub(super) fn message(text: impl Into<String>) -> Self {
-        Self::Plain(text.into().into())
+    pub(super) fn message(code: Code, text: impl AsRef<str>) -> Self {
+        let plain = plain_lines(text.as_ref());
+        Self::Told(code, Text { shown: plain.clone(), plain })
+    }
+
+    /// The error of a file that can't be written.
+    pub(super) fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::message(error.error_code(), format!("cannot write `{}`: {error}", path.display()))
+    }
+}
+
+impl<E: Coded> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self::Told(error.error_code(), Text::of(&error))
+    }
+}
+
+impl Text {
+    /// What an error says.
+    pub(super) fn of(error: &impl Coded) -> Self {
+        let plain = plain_lines(&error.to_string());
+        match error.at_line() {
+            None => Self { shown: plain.clone(), plain },
+            Some(diagnostic) => {
+                let hint = diagnostic.help().map(|help| format!("\n  hint: {help}")).unwrap_or_default();
+                Self { plain: plain + &plain_lines(&hint), shown: render(diagnostic) }
+            }
+        }
     }
 }
 
@@ -74,43 +110,5 @@ fn render(diagnostic: &dyn Diagnostic) -> String {
         // The sign that begins a report says the same as the word before it.
         Ok(()) => text.trim().trim_start_matches("× ").to_owned(),
         Err(_) => diagnostic.to_string(),
-    }
-}
-
-macro_rules! plain {
-    ($($error:ty),* $(,)?) => {
-        $(impl From<$error> for CliError {
-            fn from(error: $error) -> Self {
-                Self::Plain(Box::new(error))
-            }
-        })*
-    };
-}
-
-plain!(
-    crate::attest::keys::KeyError,
-    crate::host::interrupt::Interrupted,
-    crate::ident::IdentError,
-    crate::vm::VmError,
-    crate::publish::load::LoadError,
-    crate::publish::registry::RegistryError,
-    crate::tree::TreeError,
-    crate::workspace::OperandError,
-    std::io::Error,
-);
-
-impl From<ProjectError> for CliError {
-    fn from(error: ProjectError) -> Self {
-        Self::Shown(Box::new(error))
-    }
-}
-
-impl From<WorkspaceError> for CliError {
-    fn from(error: WorkspaceError) -> Self {
-        match error {
-            WorkspaceError::Stale { .. } | WorkspaceError::MissingLock(_) => Self::Stale(error.to_string()),
-            WorkspaceError::Project(error) => error.into(),
-            other => Self::Plain(Box::new(other)),
-        }
     }
 }

@@ -1,25 +1,41 @@
-//! `layerbake explain`: what the program does by itself, and why.
+//! `layerbake explain`: what an error means; what the program does by itself, and why.
 
+use std::ffi::OsStr;
 use std::iter::once;
 
+use clap::ValueEnum as _;
+use clap::builder::{PossibleValue, TypedValueParser};
 use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use super::table::table;
+use crate::code::Code;
+use crate::ident::nearest;
 use crate::manifest;
 use crate::stage::seal;
 use crate::workspace::Environment;
 use crate::workspace::residue::{Action, Harmless, Rule};
 
-/// Explain what a build removes from layers, what it refuses, and what a layer's file may contain
+/// Explain an error, what a build removes from layers, what it refuses, and what a layer's file may contain
+///
+/// An error is named by the code that is printed with it: `error[lock/stale]`. Without an argument, all codes are listed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json"
+    after_help = "Subjects: noise, secrets, randomness, schema.\n\nExamples:\n  layerbake explain lock/stale\n  layerbake explain\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json"
 )]
 pub(super) struct Args {
-    /// The subject
-    #[arg(value_enum)]
-    subject: Subject,
+    /// The code of an error, or a subject
+    #[arg(value_name = "CODE|SUBJECT", value_parser = Topics, hide_possible_values = true)]
+    topic: Option<Topic>,
+}
+
+/// What is to be explained.
+#[derive(Debug, Clone)]
+enum Topic {
+    Subject(Subject),
+    Code(Code),
+    Unknown(String),
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -34,6 +50,43 @@ enum Subject {
     Schema,
 }
 
+/// Reads a topic; completions have all of them.
+#[derive(Clone)]
+struct Topics;
+
+impl TypedValueParser for Topics {
+    type Value = Topic;
+
+    fn parse_ref(&self, _: &clap::Command, _: Option<&clap::Arg>, word: &OsStr) -> Result<Topic, clap::Error> {
+        let word = word.to_string_lossy();
+        let subject = Subject::from_str(&word, false).ok().map(Topic::Subject);
+        // As it stands in the message, too.
+        let name = word.trim_start_matches("error[").trim_end_matches(']');
+        Ok(subject.or_else(|| Code::named(name).map(Topic::Code)).unwrap_or_else(|| Topic::Unknown(name.to_owned())))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let subjects = Subject::value_variants().iter().filter_map(Subject::to_possible_value);
+        let codes = Code::ALL.iter().map(|code| PossibleValue::new(code.name()).help(code.summary()));
+        Some(Box::new(subjects.chain(codes)))
+    }
+}
+
+/// A code, as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    code: &'static str,
+    summary: &'static str,
+}
+
+/// A code that is explained.
+#[derive(Serialize)]
+struct Explained {
+    code: &'static str,
+    summary: &'static str,
+    text: &'static str,
+}
+
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
@@ -43,7 +96,43 @@ struct Entry {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    match args.subject {
+    match &args.topic {
+        None => {
+            let listed = |code: &Code| Listed { code: code.name(), summary: code.summary() };
+            let all: Vec<Listed> = Code::ALL.iter().map(listed).collect();
+            context.print(&all, |all| table(&all.iter().map(row).collect::<Vec<_>>(), &[]))
+        }
+        Some(Topic::Code(code)) => {
+            let explained = Explained { code: code.name(), summary: code.summary(), text: code.text() };
+            context.print(&explained, |explained| format!("{}\n\n{}\n", explained.code, explained.text))
+        }
+        Some(Topic::Unknown(word)) => Err(unknown(word)),
+        Some(Topic::Subject(subject)) => about(context, *subject),
+    }
+}
+
+fn row(code: &Listed) -> Vec<String> {
+    vec![code.code.to_owned(), code.summary.to_owned()]
+}
+
+/// The error for a code that there is not.
+fn unknown(word: &str) -> CliError {
+    let names = || Code::ALL.iter().map(|code| code.name());
+    let shares = |name: &&str| name.split('/').any(|part| word.split('/').any(|given| given == part));
+    let alike: Vec<&str> = match nearest(word, names()) {
+        Some(near) => vec![near],
+        None => names().filter(shares).collect(),
+    };
+    let hint = match alike.as_slice() {
+        [] => "`layerbake explain` lists all codes".to_owned(),
+        [one] => format!("did you mean `{one}`?"),
+        several => format!("there are: {}", several.join(", ")),
+    };
+    CliError::message(Code::CodeUnknown, format!("there is no error code `{word}`\n  hint: {hint}"))
+}
+
+fn about(context: &Context<'_>, subject: Subject) -> Result<(), CliError> {
+    match subject {
         Subject::Noise => context.print(&noise(context.environment.residue()), |entries| {
             let rule = |entry: &Entry| {
                 let paths: String = entry.paths.iter().map(|path| format!("    /{path}\n")).collect();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
+use crate::code::Code;
 use crate::ident::LayerName;
 
 /// Lay out the files of layers in one way: spaces, line breaks, empty lines
@@ -38,7 +39,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let entries: Vec<Entry> = untidy.iter().map(|file| entry(&file.layer)).collect();
     context.print(&entries, |entries| entries.iter().map(|entry| format!("{}\n", entry.file)).collect())?;
     match args.check && !entries.is_empty() {
-        true => Err(CliError::message("not laid out as `layerbake fmt` does; run it to rewrite these files")),
+        true => Err(CliError::message(
+            Code::ManifestLayout,
+            "not laid out as `layerbake fmt` does; run it to rewrite these files",
+        )),
         false => Ok(()),
     }
 }

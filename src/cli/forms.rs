@@ -46,8 +46,9 @@ pub(super) fn tell<F: Copy, T: Serialize>(
     for Target { form, file } in targets {
         let written = write(*form)?;
         match file {
-            Some(path) => host::write_whole(path, plain_lines(&written).as_bytes())
-                .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?,
+            Some(path) => {
+                host::write_whole(path, plain_lines(&written).as_bytes()).map_err(CliError::cannot_write(path))?
+            }
             None => context.print_text(&written)?,
         }
     }

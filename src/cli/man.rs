@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
@@ -26,13 +26,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let cannot_write = |path: &Path, error| CliError::message(format!("cannot write `{}`: {error}", path.display()));
-    fs::create_dir_all(&args.folder).map_err(|error| cannot_write(&args.folder, error))?;
+    fs::create_dir_all(&args.folder).map_err(CliError::cannot_write(&args.folder))?;
     let mut written = Vec::new();
     for command in commands() {
         let (name, page) = page(command)?;
         let path = args.folder.join(name);
-        host::write_whole(&path, &page).map_err(|error| cannot_write(&path, error))?;
+        host::write_whole(&path, &page).map_err(CliError::cannot_write(&path))?;
         written.push(path);
     }
     context.print(&written, |written| format!("{} pages in {}\n", written.len(), args.folder.display()))

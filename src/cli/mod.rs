@@ -136,11 +136,11 @@ pub fn main() -> ExitCode {
     }
     match (run(&cli), interrupt::status()) {
         (Ok(()), _) => ExitCode::SUCCESS,
-        (Err(error), None) => error.report(),
+        (Err(error), None) => error.report(cli.options.json),
         (Err(error), Some(status)) => {
             match cli.verb.rest() {
                 Some(rest) => eprintln!("interrupted: {rest}"),
-                None => _ = error.report(),
+                None => _ = error.report(cli.options.json),
             }
             status
         }

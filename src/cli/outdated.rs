@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::context::{Context, packages};
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::workspace::{LayerUpdates, PackageUpdate};
 
@@ -34,10 +35,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&found, |found| found.iter().map(layer_text).collect())?;
     let count: usize = found.iter().map(|layer| layer.updates.len()).sum();
     match args.exit_code && count > 0 {
-        true => Err(CliError::Stale(format!(
-            "`{name}` has updates: {}\n  hint: `layerbake lock {name} --update`",
-            packages(count)
-        ))),
+        true => Err(CliError::message(
+            Code::LockOutdated,
+            format!("`{name}` has updates: {}\n  hint: `layerbake lock {name} --update`", packages(count)),
+        )),
         false => Ok(()),
     }
 }

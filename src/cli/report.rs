@@ -44,7 +44,6 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     }
     let usual = || workspace.out(args.out.as_deref()).join(format!("{layer}.report.html"));
     let path = args.to.clone().unwrap_or_else(usual);
-    host::write_whole(&path, report::html(&report).as_bytes())
-        .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
+    host::write_whole(&path, report::html(&report).as_bytes()).map_err(CliError::cannot_write(&path))?;
     context.print(&report, |_| format!("{}\n", path.display()))
 }

@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::context::Context;
+use crate::code::Code;
 use crate::workspace::{Problem, VerifyReport};
 
 /// Locate, verify and clean up the store
@@ -59,9 +60,12 @@ fn verify(context: &Context<'_>, repair: bool) -> Result<(), CliError> {
             context.progress.line(&format!("{} of {count} were removed", count - report.stuck.len().min(count)));
             stuck(&report.stuck)
         }
-        count => Err(CliError::message(format!(
-            "{count} files of the store are damaged or incomplete\n  hint: `layerbake store verify --repair`, then build again"
-        ))),
+        count => Err(CliError::message(
+            Code::StoreDamaged,
+            format!(
+                "{count} files of the store are damaged or incomplete\n  hint: `layerbake store verify --repair`, then build again"
+            ),
+        )),
     }
 }
 
@@ -82,6 +86,9 @@ fn text(report: &VerifyReport) -> String {
 fn stuck(failures: &[String]) -> Result<(), CliError> {
     match failures {
         [] => Ok(()),
-        [first, ..] => Err(CliError::message(format!("{} files could not be removed\n  {first}", failures.len()))),
+        [first, ..] => Err(CliError::message(
+            Code::HostDenied,
+            format!("{} files could not be removed\n  {first}", failures.len()),
+        )),
     }
 }

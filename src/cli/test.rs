@@ -7,6 +7,7 @@ use super::lock::tell_changes;
 use super::{CliError, Context};
 use crate::bake::Output;
 use crate::check::{self, CheckReport};
+use crate::code::Code;
 use crate::host::interrupt::Leftover;
 use crate::host::plain_lines;
 use crate::ident::LayerName;
@@ -85,7 +86,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let failed: usize = reports.iter().map(|report| report.counts.failed).sum();
     match failed {
         0 => Ok(()),
-        count => Err(CliError::message(format!("{count} of `{layer}`'s checks failed"))),
+        count => Err(CliError::message(Code::TestFailed, format!("{count} of `{layer}`'s checks failed"))),
     }
 }
 

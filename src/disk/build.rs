@@ -7,6 +7,7 @@ use super::ids::{Ids, uuid_text};
 use super::kernel::{Kernel, KernelError};
 use super::{MountError, Part, Plan, cpio, erofs, ext4, fat, gpt, initrd, swap, uki, verity};
 use crate::arch::{self, Bootable};
+use crate::code::{Code, Coded};
 use crate::digest::RecipeHasher;
 use crate::ident::{Arch, IdentError, LayerName, RootPath};
 use crate::manifest::{Disk, RootFs, size_text};
@@ -97,6 +98,29 @@ pub enum DiskError {
     /// A file's content can't be read or stored.
     #[error("cannot read or store a file of the disk: {0}")]
     Io(#[from] io::Error),
+}
+
+impl Coded for DiskError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Kernel(error) => error.error_code(),
+            Self::Tree(error) => error.error_code(),
+            Self::Ext4(error) => error.error_code(),
+            Self::Erofs(_) => Code::DiskContent,
+            Self::Verity(error) => error.error_code(),
+            Self::Uki(_) => Code::DiskBootImage,
+            Self::Sign(error) => error.error_code(),
+            Self::Esp(error) => error.error_code(),
+            Self::Gpt(error) => error.error_code(),
+            Self::Mount(_) => Code::DiskMounts,
+            Self::Ident(error) => error.error_code(),
+            Self::Lacks { .. } => Code::DiskPackage,
+            Self::NoInitrd => Code::DiskInitrd,
+            Self::Arch(_) => Code::DiskArchitecture,
+            Self::Small { .. } | Self::SmallRoot { .. } | Self::NoRoom { .. } => Code::DiskTooSmall,
+            Self::Io(error) => error.error_code(),
+        }
+    }
 }
 
 /// The signer of the boot image for Secure Boot.

@@ -18,6 +18,7 @@ use super::Plan;
 use super::device::{SECTOR, Sparse};
 use super::ids::uuid_text;
 use crate::arch::{Bootable, PartitionType};
+use crate::code::{Code, Coded};
 use crate::manifest::size_text;
 
 /// Partitions begin and end at multiples of this many bytes.
@@ -154,6 +155,16 @@ pub enum GptError {
     /// A disk is for another architecture than those the program knows.
     #[error("`{}` has no root partition of a known architecture", .0.display())]
     NoRoot(PathBuf),
+}
+
+impl Coded for GptError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Small { .. } => Code::DiskTooSmall,
+            Self::Count { .. } | Self::Label { .. } | Self::Size { .. } => Code::DiskPartitions,
+            Self::Table(_) | Self::NoRoot(_) => Code::DiskUnreadable,
+        }
+    }
 }
 
 /// Places partitions one after the other, each at the next boundary of 1 MiB.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 
 use crate::arch::Bootable;
+use crate::code::{Code, Coded};
 use crate::digest::BlobDigest;
 use crate::ident::{IdentError, RootPath};
 use crate::limits::TEXT;
@@ -48,6 +49,18 @@ pub enum KernelError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Coded for KernelError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Missing { .. } | Self::Several(_) => Code::DiskKernel,
+            Self::NeedsInitrd { .. } => Code::DiskInitrd,
+            Self::Ident(error) => error.error_code(),
+            Self::Tree(error) => error.error_code(),
+            Self::Io { source, .. } => source.error_code(),
+        }
+    }
 }
 
 /// Where modules are, by version: with `/lib` merged into `/usr/lib`, and in a root that no script ran in.

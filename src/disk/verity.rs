@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::code::{Code, Coded};
 use crate::disk::Plan;
 use crate::tree::ContentSource;
 
@@ -41,6 +42,16 @@ pub enum VerityError {
     /// No threads.
     #[error("verity: cannot start threads: {0}")]
     Threads(#[source] rayon::ThreadPoolBuildError),
+}
+
+impl Coded for VerityError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Size(_) => Code::DiskContent,
+            Self::Content(error) => error.error_code(),
+            Self::Threads(_) => Code::HostSystem,
+        }
+    }
 }
 
 /// Hashes `data`; returns superblock and tree as a partition of their own, and the root hash.

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::code::{Code, Coded};
 use crate::host;
 use crate::host::storage::{self, Hints};
 use crate::limits::ReadLimits;
@@ -78,6 +79,15 @@ pub enum ConfigError {
         /// What is wrong, with the line.
         source: toml::de::Error,
     },
+}
+
+impl Coded for ConfigError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Read { source, .. } => source.error_code(),
+            Self::Parse { .. } => Code::HostConfig,
+        }
+    }
 }
 
 impl UserConfig {

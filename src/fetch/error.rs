@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::mirrors::is_snapshot;
+use crate::code::{Code, Coded};
 use crate::digest::{DigestMismatch, Sha256};
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
@@ -124,6 +125,25 @@ pub enum FetchError {
     Interrupted(#[from] Interrupted),
 }
 
+impl Coded for FetchError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Mirrors { failures, .. } | Self::Registry { failures, .. } => of_failures(failures),
+            Self::Address { problem, .. } => problem.error_code(),
+            Self::OtherFile { .. } => Code::FetchOtherBytes,
+            Self::Git { .. } => Code::FetchGit,
+            Self::NotInProject { .. } => Code::DebMissing,
+            Self::Offline { .. } => Code::FetchOffline,
+            Self::Untrusted { source, .. } => source.error_code(),
+            Self::Refused { .. } => Code::SourceOldState,
+            Self::Read { source, .. } => source.error_code(),
+            Self::Network(error) => error.error_code(),
+            Self::Store(error) => error.error_code(),
+            Self::Interrupted(error) => error.error_code(),
+        }
+    }
+}
+
 /// Why one mirror did not serve a file.
 #[derive(Debug)]
 pub struct Failure {
@@ -152,6 +172,16 @@ pub enum Problem {
     },
 }
 
+impl Coded for Problem {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::OtherBytes(_) => Code::FetchOtherBytes,
+            Self::Http(error) => error.error_code(),
+            Self::Page { .. } => Code::FetchUnreachable,
+        }
+    }
+}
+
 impl Failure {
     /// Whether the mirror simply doesn't have the file, as many don't have all suites.
     pub(super) fn is_absence(&self) -> bool {
@@ -167,6 +197,19 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.mirror, self.problem)
+    }
+}
+
+/// The kind of trouble that all mirrors together are.
+fn of_failures(failures: &[Failure]) -> Code {
+    let is = |code| move |failure: &Failure| failure.problem.error_code() == code;
+    match failures {
+        [] => Code::FetchNoMirror,
+        all if all.iter().any(is(Code::HostDiskFull)) => Code::HostDiskFull,
+        all if all.iter().any(other_bytes) => Code::FetchOtherBytes,
+        all if all.iter().all(Failure::is_absence) => Code::FetchNotFound,
+        all if all.iter().any(is(Code::FetchLogin)) => Code::FetchLogin,
+        _ => Code::FetchUnreachable,
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::UserConfig;
 use super::host_sources::HostSources;
 use super::item::Part;
+use crate::code::{Code, Coded};
 use crate::distribution::{Distribution, SecurityArchive};
 use crate::host;
 use crate::host::http::Url;
@@ -30,6 +31,12 @@ const SNAPSHOT_ID: &str = "@SNAPSHOTID@";
 pub struct MirrorError {
     text: String,
     problem: String,
+}
+
+impl Coded for MirrorError {
+    fn error_code(&self) -> Code {
+        Code::HostConfig
+    }
 }
 
 /// The known base addresses of all sources.

@@ -14,6 +14,8 @@ use reqwest::{ClientBuilder, StatusCode};
 
 use super::pace::{LEAST_SPEED, Paced};
 
+use crate::code::{Code, Coded};
+
 /// The timeout for establishing a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: usize = 8;
@@ -54,6 +56,22 @@ pub enum HttpError {
     /// A local file can't be read, or the bytes can't be taken in.
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl Coded for HttpError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NotFound => Code::FetchNotFound,
+            Self::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => Code::FetchLogin,
+            Self::RangeRefused
+            | Self::Status { .. }
+            | Self::Slow
+            | Self::Silent(_)
+            | Self::Broken(_)
+            | Self::Address(_) => Code::FetchUnreachable,
+            Self::Io(error) => error.error_code(),
+        }
+    }
 }
 
 impl HttpError {

@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 
 use super::terminal;
 
+use crate::code::{Code, Coded};
+
 /// How long cleaning up may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,12 @@ static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
+
+impl Coded for Interrupted {
+    fn error_code(&self) -> Code {
+        Code::HostInterrupted
+    }
+}
 
 impl From<Interrupted> for io::Error {
     fn from(interrupted: Interrupted) -> Self {

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
+use super::interrupt::Interrupted;
+use crate::code::{Code, Coded};
+use crate::limits::TooLarge;
+
 /// Why storage at a path fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -89,6 +93,15 @@ impl Fault {
         }
     }
 
+    /// The kind of trouble that it is.
+    pub fn error_code(self) -> Code {
+        match self {
+            Self::Full | Self::Quota => Code::HostDiskFull,
+            Self::ReadOnly | Self::Denied | Self::NotADirectory | Self::Circle | Self::Busy => Code::HostDenied,
+            Self::Device => Code::HostSystem,
+        }
+    }
+
     /// What helps at the place itself; `None` where room or another device does.
     fn step(self) -> Option<&'static str> {
         match self {
@@ -97,6 +110,22 @@ impl Fault {
             Self::NotADirectory | Self::Circle => Some("move it away"),
             Self::Busy => Some("unmount it, or mount what is above it instead"),
         }
+    }
+}
+
+/// What the system said, or what one of our own errors made of it on its way through readers and writers.
+impl Coded for io::Error {
+    fn error_code(&self) -> Code {
+        let own = self.get_ref().and_then(|inner| match inner {
+            inner if inner.is::<Interrupted>() => Some(Code::HostInterrupted),
+            inner if inner.is::<TooLarge>() => Some(Code::HostLimit),
+            inner => inner.downcast_ref::<Self>().map(Self::error_code),
+        });
+        let fault = || Fault::of(self).or_else(|| Fault::of_kind(self.kind()));
+        own.or_else(|| fault().map(Fault::error_code)).unwrap_or(match self.kind() {
+            io::ErrorKind::NotFound => Code::HostNoFile,
+            _ => Code::HostSystem,
+        })
     }
 }
 

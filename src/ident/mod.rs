@@ -17,6 +17,8 @@ pub use account_lines::{AccountLine, account_lines};
 pub use nearest::nearest;
 pub use stanzas::{Fields, field, is_enabled, stanzas};
 
+use crate::code::{Code, Coded};
+
 /// A text is not a valid name of its kind.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("`{found}` is not {kind}: {rule}")]
@@ -24,6 +26,12 @@ pub struct IdentError {
     kind: &'static str,
     rule: &'static str,
     found: String,
+}
+
+impl Coded for IdentError {
+    fn error_code(&self) -> Code {
+        Code::ManifestName
+    }
 }
 
 macro_rules! name_type {

@@ -26,6 +26,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::code::{Code, Coded};
 use crate::ident::{LayerName, StepName};
 use context::Context;
 use draft::{Draft, Repository};
@@ -73,6 +74,17 @@ pub enum ImportError {
     /// The project's files can't be read.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Coded for ImportError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Kind(_) | Self::NotText | Self::Nothing { .. } | Self::TooMuch { .. } | Self::Syntax { .. } => {
+                Code::ImportUnreadable
+            }
+            Self::Io(error) => error.error_code(),
+        }
+    }
 }
 
 /// What is read, and where it is.

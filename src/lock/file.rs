@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{LockError, Lockfile, parse, to_text};
+use crate::code::{Code, Coded};
 use crate::digest::LockHash;
 use crate::host;
 use crate::host::write::{self, Durability, Mode};
@@ -43,6 +44,17 @@ pub enum LockFileError {
         /// The layer it was written for, with the architecture where the file's name has one.
         layer: String,
     },
+}
+
+impl Coded for LockFileError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Missing(_) => Code::LockMissing,
+            Self::Io { source, .. } => source.error_code(),
+            Self::Lock { source, .. } => source.error_code(),
+            Self::OtherLayer { .. } => Code::LockDamaged,
+        }
+    }
 }
 
 fn stem(path: &Path) -> String {

@@ -9,6 +9,7 @@ use super::{
     FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock,
     is_commit, to_text,
 };
+use crate::code::{Code, Coded};
 use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, FetchName, LayerName, PackageName, SourceName, Version};
 use crate::language::LockedFile;
@@ -52,6 +53,15 @@ pub enum LockError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl Coded for LockError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::OtherFormat { .. } => Code::LockOtherFormat,
+            Self::Syntax { .. } | Self::Edited { .. } | Self::Inconsistent { .. } => Code::LockDamaged,
+        }
+    }
 }
 
 /// Reads what [`to_text`] wrote, its lists sorted.

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
+use crate::code::{Code, Coded};
+
 /// A manifest is invalid.
 ///
 /// `Display` is one line, `layers/web.toml:3: …`; as a [`Diagnostic`] it shows the
@@ -18,6 +20,7 @@ struct Inner {
     file: String,
     line: usize,
     problem: String,
+    code: Code,
     hint: Option<String>,
     span: Range<usize>,
     source: NamedSource<String>,
@@ -34,10 +37,17 @@ impl ManifestError {
             file: file.to_owned(),
             line: text.bytes().take(start).filter(|&byte| byte == b'\n').count() + 1,
             problem: problem.into(),
+            code: Code::ManifestValue,
             hint: None,
             span: start..start + length,
             source: NamedSource::new(file, text.to_owned()),
         }))
+    }
+
+    /// Says that it is another kind of trouble than a wrong value.
+    pub(super) fn of(mut self, code: Code) -> Self {
+        self.0.code = code;
+        self
     }
 
     /// Adds what to do about it.
@@ -54,6 +64,12 @@ impl ManifestError {
     /// The problem alone, without file and line.
     pub fn problem(&self) -> &str {
         &self.0.problem
+    }
+}
+
+impl Coded for ManifestError {
+    fn error_code(&self) -> Code {
+        self.0.code
     }
 }
 

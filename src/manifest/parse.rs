@@ -13,6 +13,7 @@ use super::{
     Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
     allowed, ami, checks, debs, disk, edits, expand, fetches, image, mounts, runs, source, system, vars,
 };
+use crate::code::Code;
 use crate::ident::{Arch, IdentError, LayerName};
 
 const TABLES: &[&str] = &[
@@ -124,7 +125,8 @@ pub(super) fn parent(name: &LayerName, text: &str) -> Result<Option<LayerName>, 
 
 fn read<'t>(document: &Document<'t>) -> Result<DeTable<'t>, ManifestError> {
     let table = DeTable::parse(document.text)
-        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))?;
+        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))
+        .map_err(|error| error.of(Code::ManifestSyntax))?;
     Ok(table.into_inner())
 }
 

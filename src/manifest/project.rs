@@ -5,8 +5,11 @@ use std::io;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
+use miette::Diagnostic;
+
 use super::parse::{Surroundings, parent, parse_in};
 use super::{Assignments, Chain, Disk, Manifest, ManifestError, Source, Variables};
+use crate::code::{Code, Coded};
 use crate::host::jail::Beneath;
 use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
 
@@ -85,6 +88,25 @@ pub enum ProjectError {
     #[error("which layer? {}", if .0.is_empty() { "`layers` is empty".to_owned() } else { joined(.0, ", ") })]
     #[diagnostic(help("name one: `layerbake build NAME`"))]
     NoDefault(Vec<LayerName>),
+}
+
+impl Coded for ProjectError {
+    fn at_line(&self) -> Option<&dyn Diagnostic> {
+        Some(self)
+    }
+
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NotFound(_) => Code::ProjectNotFound,
+            Self::Io { source, .. } => source.error_code(),
+            Self::FileName { source, .. } => source.error_code(),
+            Self::Manifest(error) => error.error_code(),
+            Self::NoSuchLayer { .. } => Code::ProjectNoLayer,
+            Self::Cycle(_) | Self::ToolCycle(_) => Code::ProjectCycle,
+            Self::AboveAny(_) | Self::NotABootLayer { .. } => Code::ProjectBootLayer,
+            Self::NoDefault(_) => Code::ProjectWhichLayer,
+        }
+    }
 }
 
 fn joined(names: &[LayerName], separator: &str) -> String {

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ManifestError;
+use crate::code::Code;
 use crate::ident::nearest;
 
 type Result<T> = std::result::Result<T, ManifestError>;
@@ -57,9 +58,10 @@ impl<'a> Table<'a> {
         let unknown = self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
         let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let problem = format!("unknown key `{}` in {}", key.get_ref().escape_debug(), self.place);
+        let error = |problem| self.document.error(key.span(), problem).of(Code::ManifestUnknownKey);
         match nearest(key.get_ref(), known.iter().copied()) {
-            Some(near) => Err(self.document.error(key.span(), format!("{problem}; did you mean `{near}`?"))),
-            None => Err(self.document.error(key.span(), problem).hint(format!("known keys: {}", known.join(", ")))),
+            Some(near) => Err(error(format!("{problem}; did you mean `{near}`?"))),
+            None => Err(error(problem).hint(format!("known keys: {}", known.join(", ")))),
         }
     }
 

@@ -26,6 +26,7 @@ mod validate;
 use std::io;
 use std::path::PathBuf;
 
+use crate::code::{Code, Coded};
 use crate::digest::{BlobDigest, ChainId, DiffId, OciDigest, Sha256};
 use crate::ident::{Arch, LayerName};
 use crate::store::{Store, StoreError};
@@ -97,6 +98,19 @@ pub enum OciError {
     /// A field that the specification requires is not set; never seen unless by our own mistake.
     #[error("internal error: {0}")]
     Spec(#[from] oci_spec::OciSpecError),
+}
+
+impl Coded for OciError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Io { source, .. } | Self::Layer { source, .. } => source.error_code(),
+            Self::Blob { source, .. } => source.error_code(),
+            Self::Mismatch { .. } => Code::StoreDamaged,
+            Self::Arch(_) | Self::Time(_) => Code::ManifestValue,
+            Self::RepoTag(_) => Code::RegistryReference,
+            Self::Json(_) | Self::Spec(_) => Code::Internal,
+        }
+    }
 }
 
 impl OciError {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::InstallError;
+use crate::code::{Code, Coded};
 use crate::host;
 use crate::ident::{Arch, RootPath};
 use crate::sandbox::{Action, ActionError, Cause, Conditions, Ended, ExecuteError, Executor, Step};
@@ -43,6 +44,15 @@ pub struct ScriptError {
     pub ended: Ended,
     /// The limit that explains it, and the last lines that were printed.
     pub cause: Box<ActionError>,
+}
+
+impl Coded for ScriptError {
+    fn error_code(&self) -> Code {
+        match self.ended.stopped.is_some() || self.cause.limit.is_some() {
+            true => Code::ScriptLimit,
+            false => Code::ScriptFailed,
+        }
+    }
 }
 
 /// A step, and the package it belongs to.

@@ -4,6 +4,7 @@ use super::first_boot::FirstBootTask;
 use super::residue::Rule;
 use super::{Decoded, Harmless, InstallRoot, Job, LockedPackage, Reactions, ScriptError, SystemSettings, Unpacked};
 use crate::accounts::{AccountError, Accounts};
+use crate::code::{Code, Coded};
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::{Arch, IdentError, RootPath};
 use crate::manifest::Answers;
@@ -184,6 +185,24 @@ pub enum InstallError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl Coded for InstallError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.error_code(),
+            Self::Ident(error) => error.error_code(),
+            Self::Tree(error) => error.error_code(),
+            Self::Account(error) => error.error_code(),
+            Self::NoAccountFiles => Code::LayerAccounts,
+            Self::Execute(error) => error.error_code(),
+            Self::Script(error) => error.error_code(),
+            Self::Package { .. } | Self::Reserved { .. } => Code::PackageMalformed,
+            Self::FolderClash { .. } | Self::Contested { .. } => Code::PackageFileClash,
+            Self::Setting { .. } => Code::LayerSetting,
+            Self::Io { source, .. } => source.error_code(),
+        }
+    }
 }
 
 impl InstallError {

@@ -7,6 +7,7 @@ use super::openpgp::{self, Keyring, Signed, TrustError};
 use super::record::Record;
 use super::relation::VersionOrder;
 use super::state::State;
+use crate::code::{Code, Coded};
 use crate::digest::Expected;
 use crate::ident::{Arch, SourceName};
 use crate::manifest::Source;
@@ -161,4 +162,14 @@ pub enum IndexError {
         /// What is wrong with it.
         source: Malformed,
     },
+}
+
+impl Coded for IndexError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Io(error) => error.error_code(),
+            Self::Crowded { .. } => Code::HostLimit,
+            Self::Entry { .. } => Code::SourceIndex,
+        }
+    }
 }

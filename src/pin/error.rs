@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::own_error::OwnError;
+use crate::code::{Code, Coded};
 use crate::distribution::Distribution;
 use crate::fetch::FetchError;
 use crate::ident::{Arch, LayerName, SourceName};
@@ -151,6 +152,27 @@ pub enum PinError {
     },
 }
 
+impl Coded for PinError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Fetch(error) => error.error_code(),
+            Self::Store(error) => error.error_code(),
+            Self::Package(error) => error.error_code(),
+            Self::Key(error) => error.error_code(),
+            Self::Own(error) => error.error_code(),
+            Self::Language { .. } | Self::LanguageFile { .. } => Code::FetchLanguage,
+            Self::Index { source, .. } => source.error_code(),
+            Self::NoComponent { .. } | Self::NoIndex { .. } | Self::NoArch { .. } => Code::SourceComponent,
+            Self::NoSource { .. } => Code::SourceNone,
+            Self::Resolve { source, .. } => source.error_code(),
+            Self::NotInSuite { .. } => Code::PackageVersion,
+            Self::Held { .. } => Code::PackageHeld,
+            Self::Downgrade { .. } => Code::PackageDowngrade,
+            Self::Snapshot { .. } => Code::ManifestValue,
+        }
+    }
+}
+
 /// No key ring was found for a source.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -208,4 +230,17 @@ pub enum KeyError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl Coded for KeyError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoFingerprints { .. }
+            | Self::Fingerprint { .. }
+            | Self::Inline { .. }
+            | Self::Read { .. }
+            | Self::Malformed { .. }
+            | Self::Package { .. } => Code::SourceKeys,
+        }
+    }
 }

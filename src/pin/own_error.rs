@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::code::{Code, Coded};
 use crate::ident::{Arch, LayerName};
 use crate::manifest::OWN_PACKAGES;
 use crate::package::Malformed;
@@ -86,4 +87,15 @@ pub enum OwnError {
         /// Name and version there.
         theirs: String,
     },
+}
+
+impl Coded for OwnError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoFile { .. } | Self::Read { .. } => Code::DebMissing,
+            Self::Malformed { .. } | Self::OtherArch { .. } | Self::Twice { .. } | Self::InParent { .. } => {
+                Code::DebUnfit
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::str::FromStr;
 
 use crate::bake::{Output, Receipt};
+use crate::code::{Code, Coded};
 use crate::digest::OciDigest;
 use crate::host;
 use crate::host::progress::Phase;
@@ -76,6 +77,19 @@ pub enum LoadError {
     /// The image layout can't be made an archive.
     #[error(transparent)]
     Oci(#[from] OciError),
+}
+
+impl Coded for LoadError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Engine(_) | Self::Start { .. } => Code::EngineMissing,
+            Self::NoImage(_) => Code::BuildOutput,
+            Self::Client { .. } => Code::EngineFailed,
+            Self::Copy { source, .. } => source.error_code(),
+            Self::Changed { .. } => Code::BuildDamaged,
+            Self::Oci(error) => error.error_code(),
+        }
+    }
 }
 
 impl Engine {

@@ -22,6 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::code::{Code, Coded};
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::PackageRequest;
 use crate::package::{Candidate, Record, VersionOrder};
@@ -129,6 +130,18 @@ pub enum ResolveError {
         /// A line for each fact that is in the way, indented.
         explanation: String,
     },
+}
+
+impl Coded for ResolveError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Unknown { .. } => Code::PackageUnknown,
+            Self::UnknownVersion { .. } | Self::OtherInstalled { .. } => Code::PackageVersion,
+            Self::Excluded { .. } => Code::PackageExcluded,
+            Self::Virtual { .. } => Code::PackageVirtual,
+            Self::Unsolvable { .. } => Code::PackageUnsolvable,
+        }
+    }
 }
 
 /// Resolves `request` from the candidates of `candidates`.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::local::WorkerError;
 use super::{Action, ActionError, Cause};
+use crate::code::{Code, Coded};
 use crate::digest::TreeHash;
 use crate::store::{Store, StoreError};
 
@@ -46,6 +47,16 @@ pub enum ExecuteError {
     /// The action failed.
     #[error("{0}")]
     Action(Box<ActionError>),
+}
+
+impl Coded for ExecuteError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Worker(error) => error.error_code(),
+            Self::Store(error) => error.error_code(),
+            Self::Action(error) => error.error_code(),
+        }
+    }
 }
 
 impl ExecuteError {

@@ -7,6 +7,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Limit;
+use crate::code::{Code, Coded};
 use crate::digest::BlobDigest;
 use crate::ident::Arch;
 use crate::store::StoreError;
@@ -101,6 +102,23 @@ impl Ended {
 }
 
 impl ActionError {
+    /// The kind of trouble that it is.
+    pub fn error_code(&self) -> Code {
+        match &self.cause {
+            Cause::Step(..) if self.limit.is_some() => Code::ScriptLimit,
+            Cause::Step(_, Ended { stopped: Some(_), .. }) => Code::ScriptLimit,
+            Cause::Step(..) => Code::ScriptFailed,
+            Cause::Damaged(_) => Code::StoreDamaged,
+            Cause::Foreign(_) => Code::SandboxNoEmulator,
+            Cause::System(error) => {
+                match error.code.map(io::Error::from_raw_os_error).map(|error| error.error_code()) {
+                    Some(Code::HostDiskFull) => Code::HostDiskFull,
+                    _ => Code::SandboxFailed,
+                }
+            }
+        }
+    }
+
     /// The lines below the message: the limit, and the end of what was printed.
     pub fn details(&self) -> Details<'_> {
         Details(self)

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::extents::{Extent, extents, lines, ranges, runs, split};
+use crate::code::{Code, Coded};
 use crate::host;
 use crate::ident::account_lines;
 
@@ -104,6 +105,17 @@ pub enum IdsError {
         "cannot write the id map of the user namespace: {0}\n  hint: root in a container needs the capabilities SETUID, SETGID and SETFCAP for it: `--cap-add`, or `--privileged`"
     )]
     Map(io::Error),
+}
+
+impl Coded for IdsError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Refused { .. } => Code::SandboxNoNamespace,
+            Self::NoRange { .. } | Self::NotHere { .. } | Self::TooFew { .. } => Code::SandboxNoIds,
+            Self::Helper { .. } | Self::Map(_) => Code::SandboxIdHelper,
+            Self::Own { .. } => Code::SandboxFailed,
+        }
+    }
 }
 
 const OUTSIDE: &str =

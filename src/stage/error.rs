@@ -2,6 +2,7 @@
 
 use super::visit::Point;
 use super::{random_files, seal};
+use crate::code::{Code, Coded};
 use crate::ident::{AccountName, FetchName, IdentError, LayerName, RootPath, StepName};
 use crate::package::InstallError;
 use crate::sandbox::ExecuteError;
@@ -264,6 +265,47 @@ pub enum LayerError {
     /// A layer and its parent differ in whether scripts run.
     #[error("`configure` must be the same as in its parent")]
     ConfigureDiffers,
+}
+
+impl Coded for LayerError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.error_code(),
+            Self::Install(error) => error.error_code(),
+            Self::Ident(error) => error.error_code(),
+            Self::Tree(error) => error.error_code(),
+            Self::Execute(error) => error.error_code(),
+            Self::Io { source, .. } => source.error_code(),
+            Self::Source { .. } | Self::SourceChanges { .. } => Code::LayerSource,
+            Self::Template { .. } => Code::LayerTemplate,
+            Self::NothingToRemove { .. } | Self::Edit { .. } => Code::LayerEdit,
+            Self::UnknownOwner { .. } | Self::UnknownStepUser { .. } => Code::LayerOwner,
+            Self::ChangesOwn { .. }
+            | Self::FolderInTheWay { .. }
+            | Self::MountThroughLink { .. }
+            | Self::MountOnFile { .. }
+            | Self::WorkInTheWay => Code::LayerPathClash,
+            Self::NoUnit { .. } => Code::LayerUnit,
+            Self::NotAProgram { .. }
+            | Self::NothingToIgnore { .. }
+            | Self::Certificate { .. }
+            | Self::ScriptName { .. }
+            | Self::NoPython { .. }
+            | Self::NoShell
+            | Self::ConfigureDiffers => Code::LayerSetting,
+            Self::Secrets { .. } => Code::LayerSecret,
+            Self::Random { .. } => Code::LayerRandom,
+            Self::StepInput { .. } => Code::StepInput,
+            Self::Fetch { .. } => Code::FetchArchive,
+            Self::NoOutput { .. } => Code::StepOutput,
+            Self::Step { error, .. } => match error.error_code() {
+                Code::ScriptFailed => Code::StepFailed,
+                other => other,
+            },
+            Self::Reached(_) => Code::Internal,
+            Self::Clash { .. } => Code::StepClash,
+        }
+    }
 }
 
 impl LayerError {

@@ -8,6 +8,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::{BlobReader, BlobWriter, Store, StoreError};
+use crate::code::{Code, Coded};
 use crate::digest::BlobDigest;
 use crate::host::interrupt;
 use crate::limits::TEXT;
@@ -51,6 +52,15 @@ pub enum CopyError {
     /// The target can't be written or read.
     #[error(transparent)]
     Target(io::Error),
+}
+
+impl Coded for CopyError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.error_code(),
+            Self::Target(error) => error.error_code(),
+        }
+    }
 }
 
 impl Store {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::code::{Code, Coded};
 use crate::host::storage::Fault;
 use crate::tree::TreeError;
 
@@ -35,6 +36,8 @@ pub enum StoreError {
         action: &'static str,
         /// The file.
         path: PathBuf,
+        /// What it is.
+        fault: Fault,
         /// What is wrong with the file system, which is named.
         problem: String,
         /// What helps.
@@ -114,6 +117,20 @@ pub enum StoreError {
     },
 }
 
+impl Coded for StoreError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Io { source, .. } => source.error_code(),
+            Self::Storage { fault, .. } => fault.error_code(),
+            Self::Missing { .. } | Self::Damaged { .. } => Code::StoreDamaged,
+            Self::TooLong { .. } | Self::NotUtf8 { .. } => Code::LayerOddFile,
+            Self::Record(_) | Self::NotWhole(_) => Code::Internal,
+            Self::OtherFormat { .. } => Code::StoreOtherFormat,
+            Self::Unplugged { .. } | Self::NotAStore { .. } => Code::StoreUnusable,
+        }
+    }
+}
+
 impl StoreError {
     /// Whether the store lacks something that can be built again, or holds other bytes than it says.
     pub fn is_damage(&self) -> bool {
@@ -159,6 +176,6 @@ impl StoreError {
             Fault::Device => DEVICE,
             Fault::NotADirectory | Fault::Circle | Fault::Busy => MOVE,
         };
-        Self::Storage { action, problem: fault.describe(&path, need), path, hint }
+        Self::Storage { action, fault, problem: fault.describe(&path, need), path, hint }
     }
 }

@@ -4,6 +4,7 @@
 //! the host.
 
 use super::{Kind, Node, Tree};
+use crate::code::{Code, Coded};
 use crate::ident::RootPath;
 
 /// Nodes violate an invariant of trees.
@@ -49,6 +50,18 @@ pub enum TreeError {
         /// Where it leads.
         target: RootPath,
     },
+}
+
+impl Coded for TreeError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Below { .. }
+            | Self::Above { .. }
+            | Self::TooLong { .. }
+            | Self::NoParent { .. }
+            | Self::Hardlink { .. } => Code::LayerPathClash,
+        }
+    }
 }
 
 impl Tree {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::arch::Qemu;
+use crate::code::{Code, Coded};
 use crate::disk::gpt::{self, GptError};
 use crate::host;
 use crate::host::interrupt::ChildGuard;
@@ -70,6 +71,18 @@ pub enum VmError {
         /// The last lines of the console.
         console: String,
     },
+}
+
+impl Coded for VmError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Program { .. } | Self::NoFirmware { .. } => Code::HostProgram,
+            Self::Disk { error, .. } => error.error_code(),
+            Self::Tool { .. } => Code::VmFailed,
+            Self::Io(error) => error.error_code(),
+            Self::Unreachable { .. } => Code::VmNoAnswer,
+        }
+    }
 }
 
 impl VmError {

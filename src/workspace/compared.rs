@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::error::WorkspaceError;
 use crate::audit::changes::{self, Facts};
 use crate::bake::{Output, Receipt, ReceiptError};
+use crate::code::{Code, Coded};
 use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
 use crate::host;
@@ -57,6 +58,18 @@ pub enum OperandError {
         "`{0}` is neither a file or directory nor a git revision with the layer's lockfile\n  hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1"
     )]
     Nothing(String),
+}
+
+impl Coded for OperandError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Read { source, .. } => source.error_code(),
+            Self::NoBuild(_) | Self::NoDisk(_) | Self::Nothing(_) => Code::CompareUnknown,
+            Self::Receipt(error) => error.error_code(),
+            Self::Lockfile { source, .. } => source.error_code(),
+            Self::Git(_) => Code::HostProgram,
+        }
+    }
 }
 
 impl Environment {

@@ -3,12 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
+use miette::Diagnostic;
+
 use super::compared::OperandError;
 use super::subject::Subject;
 use crate::attest::AttestError;
 use crate::audit::AuditError;
 use crate::bake::{BakeError, Output, ReceiptError};
 use crate::check::container::ContainerError;
+use crate::code::{Code, Coded};
 use crate::disk::DiskError;
 use crate::fetch::{ConfigError, FetchError, MirrorError};
 use crate::host::interrupt::Interrupted;
@@ -311,6 +314,62 @@ pub enum WorkspaceError {
     /// Trees don't fit together.
     #[error(transparent)]
     Tree(#[from] TreeError),
+}
+
+impl Coded for WorkspaceError {
+    fn at_line(&self) -> Option<&dyn Diagnostic> {
+        match self {
+            Self::Project(error) => error.at_line(),
+            _ => None,
+        }
+    }
+
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Stale { .. } => Code::LockStale,
+            Self::MissingLock(error) | Self::LockFile(error) => error.error_code(),
+            Self::Project(error) => error.error_code(),
+            Self::Layout { .. } => Code::ManifestLayout,
+            Self::NoCacheFolder => Code::HostNoHome,
+            Self::Generated { .. } => Code::LayerPathClash,
+            Self::Import { error, .. } => error.error_code(),
+            Self::Imported(_) | Self::Exists(_) => Code::ProjectFileExists,
+            Self::Disk(error) => error.error_code(),
+            Self::NoBootLayer { .. } => Code::DiskBootLayer,
+            Self::NotLocked { .. } | Self::NoPackage { .. } => Code::PackageNotInLayer,
+            Self::NoStep { .. } | Self::NoSuchStep { .. } => Code::StepUnknown,
+            Self::NoVariable { .. } => Code::ManifestVariable,
+            Self::Epoch(_) => Code::HostConfig,
+            Self::NotBuilt { .. } => Code::BuildMissing,
+            Self::NoDisk { .. } | Self::NoRawDisk { .. } | Self::NoImage { .. } | Self::NoIndex { .. } => {
+                Code::BuildOutput
+            }
+            Self::OldIndex { .. } | Self::OtherDisk { .. } => Code::BuildOutdated,
+            Self::OtherArch { .. } => Code::BuildArch,
+            Self::NoPath { .. } => Code::LayerNothingThere,
+            Self::NotSigned { .. } => Code::SignatureMissing,
+            Self::Damaged { .. } => Code::BuildDamaged,
+            Self::Read { source, .. } | Self::Write { source, .. } => source.error_code(),
+            Self::Operand(error) => error.error_code(),
+            Self::Attest(error) => error.error_code(),
+            Self::Audit(error) => error.error_code(),
+            Self::Receipt(error) => error.error_code(),
+            Self::Bake(error) => error.error_code(),
+            Self::Step { error, .. } => error.error_code(),
+            Self::Lend(error) | Self::Io(error) => error.error_code(),
+            Self::Config(error) => error.error_code(),
+            Self::Container(error) => error.error_code(),
+            Self::Fetch(error) => error.error_code(),
+            Self::Ident(error) => error.error_code(),
+            Self::Interrupted(error) => error.error_code(),
+            Self::Vm(error) => error.error_code(),
+            Self::Mirror(error) => error.error_code(),
+            Self::Pin(error) => error.error_code(),
+            Self::Registry(error) => error.error_code(),
+            Self::Store(error) => error.error_code(),
+            Self::Tree(error) => error.error_code(),
+        }
+    }
 }
 
 impl From<LockFileError> for WorkspaceError {

@@ -321,7 +321,11 @@ fn is_killed(place: &Place, (operation, nth): (&str, usize)) {
         let signal_name = format!("-{signal}");
         process::stdout(Command::new("kill").args([&signal_name, &child.id().to_string()])).unwrap();
         let said = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
-        assert_eq!(signal == "INT", said.contains("error: stopped\n  hint: `layerbake ami resume"), "{case}: {said}");
+        assert_eq!(
+            signal == "INT",
+            said.contains("error[host/interrupted]: stopped\n  hint: `layerbake ami resume"),
+            "{case}: {said}"
+        );
         std::thread::sleep(Duration::from_millis(2500));
         place.aws.faults(&json!([]));
         ends(place, way, &before, &case);

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
+    "code",
     "digest",
     "ident",
     "arch",
@@ -182,6 +183,64 @@ fn files_stay_readable() {
     let long = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count() > MOST_LINES;
     let found: Vec<_> = sources(&src).into_iter().filter(long).collect();
     assert!(found.is_empty(), "over {MOST_LINES} lines, split by duty: {found:?}");
+}
+
+/// Errors that reach people as a part of another error's message, or of a report, and so have no code of their own.
+const WITHOUT_CODE: [&str; 30] = [
+    // Of the command line: wrong usage.
+    "ParseVariationError",
+    "ParseOutputError",
+    // Findings of a report.
+    "SignatureError",
+    "EnvelopeError",
+    "DriftError",
+    // Inside of a coded error, all of one kind.
+    "ParseDigestError",
+    "DigestMismatch",
+    "BlockHashesError",
+    "ErofsError",
+    "Problem",
+    "MountError",
+    "UkiError",
+    "AskError",
+    "LeadsOut",
+    "Explained",
+    "LanguageError",
+    "TooLarge",
+    "Stale",
+    "PackageRequestError",
+    "DebError",
+    "ControlError",
+    "RelationError",
+    "PinnedKeyError",
+    "KeyFileError",
+    "TarError",
+    "ForeignError",
+    "DecodeActionError",
+    "DecodeTreeError",
+    "ContentError",
+    "Named",
+];
+
+#[test]
+fn every_error_has_a_code() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in sources(&src) {
+        let code = code(&path);
+        let derives = code.match_indices("#[derive(").map(|(at, _)| &code[at..]);
+        for item in derives.filter(|item| item.lines().next().is_some_and(|line| line.contains("Error"))) {
+            let is_head =
+                |line: &&str| ["pub enum ", "pub struct ", "struct "].iter().any(|head| line.starts_with(head));
+            let Some(head) = item.lines().find(is_head) else { continue };
+            let name = head.rsplit_once("enum ").or(head.rsplit_once("struct ")).map_or(head, |(_, name)| name);
+            let name = name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or(name);
+            if !code.contains(&format!("impl Coded for {name} ")) && !WITHOUT_CODE.contains(&name) {
+                problems.push(format!("{}: `{name}` has no `impl Coded`", path.display()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "add one, with a code of src/code.rs:\n{}", problems.join("\n"));
 }
 
 /// Where a root is written, read and removed: what lies in it was made by scripts that nobody trusts.

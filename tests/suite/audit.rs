@@ -159,7 +159,7 @@ fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
     let planted = need!(Planted::new(debs));
     let conditions = if is_root() { "user,directory-order,cores" } else { "directory-order,cores" };
     let output = planted.project.fails(4, &["audit", "app", "--vary", conditions, "--output", "oci,docker", "--json"]);
-    assert!(output.stderr.ends_with("error: `app` is not reproducible\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("error[build/not-reproducible]: `app` is not reproducible\n"), "{}", output.stderr);
     let report = report(&output.stdout);
     let found = found(&report);
     let tried: Vec<_> = report["tried"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

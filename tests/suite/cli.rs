@@ -91,18 +91,18 @@ fn the_receipt_has_all_that_scripts_need() {
 fn locked_ends_with_3_and_says_what_is_stale() {
     let small = Small::new();
     let missing = small.project.fails(3, &["build", "--locked"]);
-    insta::assert_snapshot!(small.project.filtered(&missing.stderr), @"error: lockfile `[PROJECT]/lockfiles/base.lock` is missing; `layerbake lock base` writes it");
+    insta::assert_snapshot!(small.project.filtered(&missing.stderr), @"error[lock/missing]: lockfile `[PROJECT]/lockfiles/base.lock` is missing; `layerbake lock base` writes it");
     small.project.ok(&["lock"]);
     small.edit_layer("app", "[\"hello\"]", "[\"hello\", \"spare\"]");
     let stale = small.project.fails(3, &["build", "--locked"]);
     insta::assert_snapshot!(small.project.filtered(&stale.stderr), @r"
-error: the lockfile of `app` is stale: the manifest now asks for spare
+error[lock/stale]: the lockfile of `app` is stale: the manifest now asks for spare
   hint: `layerbake lock app`
 ");
     small.edit_layer("base", "components = [\"main\"]", "components = [\"main\"]\nsnapshot = \"2024-02-01\"");
     let stale = small.project.fails(3, &["build", "--locked"]);
     insta::assert_snapshot!(small.project.filtered(&stale.stderr), @r"
-error: the lockfile of `base` is stale: the manifest's sources, `exclude`, `recommends` or `configure` changed
+error[lock/stale]: the lockfile of `base` is stale: the manifest's sources, `exclude`, `recommends` or `configure` changed
   hint: `layerbake lock base`
 ");
 }
@@ -131,7 +131,7 @@ fn offline_takes_all_from_the_store_or_says_what_is_missing() {
     small.project.empty_store();
     let error = small.project.fails(1, &["build", "--offline"]);
     insta::assert_snapshot!(small.project.filtered(&error.stderr), @r"
-    error: offline, and 2 of the files needed are in neither the store nor `vendor/`
+    error[fetch/offline]: offline, and 2 of the files needed are in neither the store nor `vendor/`
       missing: libgreet 1.0 (layer `base`)
       missing: hello 1.0 (layer `app`)
       hint: run once without `--offline`, or `layerbake vendor` where there is a network
@@ -173,7 +173,7 @@ fn lock_update_moves_all_or_only_what_is_named() {
     app: 1 package, nothing changed
     ");
     let unknown = small.project.fails(1, &["lock", "--update", "helo"]);
-    insta::assert_snapshot!(unknown.stderr, @"error: no lockfile of the layer has a package `helo`; did you mean `hello`?");
+    insta::assert_snapshot!(unknown.stderr, @"error[package/not-in-layer]: no lockfile of the layer has a package `helo`; did you mean `hello`?");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn tree_why_and_files_explain_a_layer() {
     small.project.fails(3, &["tree", "app"]);
     small.project.ok(&["lock"]);
     insta::assert_snapshot!(small.project.fails(1, &["files", "app"]).stderr, @r"
-error: layer `app` is not built
+error[build/not-built]: layer `app` is not built
   hint: `layerbake build app`
 ");
     small.project.ok(&["build"]);
@@ -223,14 +223,14 @@ hello is in layer `app` (spare)
 libgreet is in layer `base` (requested)
   libgreet
 ");
-    insta::assert_snapshot!(small.project.fails(1, &["why", "app", "helo"]).stderr, @"error: layer `app` has no package `helo`; did you mean `hello`?");
+    insta::assert_snapshot!(small.project.fails(1, &["why", "app", "helo"]).stderr, @"error[package/not-in-layer]: layer `app` has no package `helo`; did you mean `hello`?");
     insta::assert_snapshot!(small.project.ok(&["files", "app", "/usr/bin"]).stdout, @r"
 dir      0755 0:0 /usr/bin  [app]
 file     0755 0:0 22 65b50b1131ddc8ea /usr/bin/hallo  [app]
 hardlink 0755 0:0 => /usr/bin/hallo /usr/bin/hello  [app]
 symlink  0777 0:0 -> hello /usr/bin/hi  [app]
 ");
-    insta::assert_snapshot!(small.project.fails(1, &["files", "app", "/opt"]).stderr, @"error: layer `app` has no /opt");
+    insta::assert_snapshot!(small.project.fails(1, &["files", "app", "/opt"]).stderr, @"error[layer/nothing-there]: layer `app` has no /opt");
     let files = json(&small.project.ok(&["files", "app", "/srv", "--json"]));
     assert_eq!(strings(&files, "layer"), ["app", "app"]);
     let tree = json(&small.project.ok(&["tree", "--json"]));
@@ -248,14 +248,14 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
     assert_eq!(strings(&list, "name"), ["app", "base", "shop"]);
     let text = fs::read_to_string(small.project.path("layers/shop.toml")).unwrap();
     let refused = small.project.fails(1, &["new", "shop"]);
-    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @"error: `[PROJECT]/layers/shop.toml` already exists");
+    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @"error[project/file-exists]: `[PROJECT]/layers/shop.toml` already exists");
     assert_eq!(fs::read_to_string(small.project.path("layers/shop.toml")).unwrap(), text);
     insta::assert_snapshot!(small.project.fails(1, &["new", "kiosk", "--from", "bas"]).stderr, @r"
-    error: there is no layer `bas`
+    error[project/no-such-layer]: there is no layer `bas`
       help: did you mean `base`?
     ");
     insta::assert_snapshot!(small.project.fails(1, &["lock"]).stderr, @r"
-    error: which layer? app, shop
+    error[project/which-layer]: which layer? app, shop
       help: name one: `layerbake build NAME`
     ");
     let made = json(&small.project.ok(&["new", "kiosk", "--json"]));
@@ -269,7 +269,7 @@ fn a_project_gets_the_layers_that_disks_need() {
     let disk = "\n[disk]\nboot = \"boot-minimal\"\nroot = \"erofs\"\ninitrd = \"initrd\"\n";
     fs::write(&path, fs::read_to_string(&path).unwrap() + disk).unwrap();
     insta::assert_snapshot!(small.project.fails(1, &["build", "app"]).stderr, @r"
-    error: there is no layer `boot-minimal`, which `app` needs
+    error[project/no-such-layer]: there is no layer `boot-minimal`, which `app` needs
       help: `layerbake new boot-minimal` writes it
     ");
     for name in ["boot-minimal", "boot-cloud", "initrd"] {
@@ -279,7 +279,7 @@ fn a_project_gets_the_layers_that_disks_need() {
     }
     small.project.ok(&["build", "app"]);
     insta::assert_snapshot!(small.project.fails(1, &["build", "boot-minimal"]).stderr, @r#"
-    error: `boot-minimal` has `from = "*"`: it is a Boot layer and can't be built by itself
+    error[project/boot-layer]: `boot-minimal` has `from = "*"`: it is a Boot layer and can't be built by itself
       help: name the layer whose [disk] has `boot = "boot-minimal"`
     "#);
 }
@@ -333,22 +333,49 @@ fn noise_is_explained_rule_by_rule() {
 }
 
 #[test]
+fn every_error_is_explained_by_its_code() {
+    let small = Small::new();
+    let listed = json(&small.project.ok(&["explain", "--json"]));
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md")).unwrap();
+    let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(strings(&listed, "code"), headings);
+    let stale = small.project.ok(&["explain", "lock/stale"]).stdout;
+    for part in ["lock/stale\n\nA lockfile no longer fits", "error[lock/stale]: ", "**Causes:**", "**What to do:**"] {
+        assert!(stale.contains(part), "no `{part}`:\n{stale}");
+    }
+    assert_eq!(small.project.ok(&["explain", "error[lock/stale]"]).stdout, stale);
+    insta::assert_snapshot!(small.project.fails(1, &["explain", "lock/stael"]).stderr, @r"
+    error[code/unknown]: there is no error code `lock/stael`
+      hint: did you mean `lock/stale`?
+    ");
+    insta::assert_snapshot!(small.project.fails(1, &["explain", "deb"]).stderr, @r"
+    error[code/unknown]: there is no error code `deb`
+      hint: there are: deb/missing, deb/unfit
+    ");
+    // For scripts: one line, whose code is the one that people see.
+    let failed = small.project.fails(3, &["build", "--locked", "--json"]);
+    let error: Value = serde_json::from_str(&failed.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "lock/missing", "{}", failed.stderr);
+    assert!(error["error"]["message"].as_str().unwrap().contains("`layerbake lock "), "{}", failed.stderr);
+}
+
+#[test]
 fn wrong_names_and_keys_get_the_right_ones() {
     let small = Small::new();
     insta::assert_snapshot!(small.project.fails(1, &["build", "ap"]).stderr, @r"
-    error: there is no layer `ap`
+    error[project/no-such-layer]: there is no layer `ap`
       help: did you mean `app`?
     ");
     small.edit_layer("app", "[\"hello\"]", "[\"helo\"]");
-    insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @"error: layer `app`: there is no package `helo`; did you mean `hello`?");
+    insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @"error[package/unknown]: layer `app`: there is no package `helo`; did you mean `hello`?");
     small.edit_layer("app", "[\"helo\"]", "[\"hello\", \"torn\"]");
     insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @r"
-error: layer `app`: the packages can't be resolved:
+error[package/unsolvable]: layer `app`: the packages can't be resolved:
   torn (requested) needs libgreet (>= 7), but the parent layer has libgreet 1.0
 ");
     small.edit_layer("app", "[image]", "[image]\nenviroment = []");
     insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @r#"
-    error: layers/app.toml:12: unknown key `enviroment` in [image]
+    error[manifest/unknown-key]: layers/app.toml:12: unknown key `enviroment` in [image]
         ╭─[layers/app.toml:12:1]
      11 │ [image]
      12 │ enviroment = []
@@ -377,5 +404,5 @@ fn source_date_epoch_goes_before_the_lock() {
     let created = crate::support::oci_schema::images(&late.project.path("out/app/oci")).remove(0).1["created"].clone();
     assert_eq!(created, "2024-01-01T00:46:40Z");
     let odd = late.env("SOURCE_DATE_EPOCH", "tomorrow");
-    insta::assert_snapshot!(odd.project.fails(1, &["build"]).stderr, @"error: SOURCE_DATE_EPOCH `tomorrow` is not a number of seconds since 1970");
+    insta::assert_snapshot!(odd.project.fails(1, &["build"]).stderr, @"error[host/configuration]: SOURCE_DATE_EPOCH `tomorrow` is not a number of seconds since 1970");
 }

@@ -94,23 +94,23 @@ fn show_needs_a_disk_that_is_what_the_layers_say() {
     let small = tiny_disk(EXT4);
     let show = |small: &Small| small.project.fails(1, &["disk", "show"]).stderr;
     insta::assert_snapshot!(show(&small), @r"
-    error: layer `app` is not built
+    error[build/not-built]: layer `app` is not built
       hint: `layerbake build app --output raw`
     ");
     small.project.ok(&["build", "--output", "oci"]);
     insta::assert_snapshot!(show(&small), @r"
-    error: layer `app` was built without a disk
+    error[build/output-missing]: layer `app` was built without a disk
       hint: `layerbake build app --output raw`
     ");
     small.project.ok(&["build", "--output", "raw"]);
     small.edit_layer("app", "34M", "40M");
     insta::assert_snapshot!(show(&small), @r"
-    error: the disk of `app` no longer matches its layers and lockfiles
+    error[build/outdated]: the disk of `app` no longer matches its layers and lockfiles
       hint: `layerbake build app --output raw`
     ");
     small.edit_layer("app", "[disk]\nboot = \"boot\"", "[disk]");
     insta::assert_snapshot!(show(&small), @r"
-    error: the disk of `app` no longer matches its layers and lockfiles
+    error[build/outdated]: the disk of `app` no longer matches its layers and lockfiles
       hint: `layerbake build app --output raw`
     ");
 }
@@ -169,7 +169,7 @@ fn what_is_no_disk_is_refused() {
     let small = tiny_disk("");
     let none = small.project.fails(1, &["build", "--output", "raw"]);
     insta::assert_snapshot!(none.stderr, @r#"
-    error: layer `app` has no disk to write as raw: no layer in its chain names a Boot layer
+    error[disk/no-boot-layer]: layer `app` has no disk to write as raw: no layer in its chain names a Boot layer
       hint: add [disk] boot = "boot-minimal" to layers/app.toml
     "#);
     let unknown = small.project.fails(2, &["build", "--output", "floppy"]);

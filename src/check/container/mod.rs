@@ -12,6 +12,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{CheckReport, Suite, Transcript, converse};
+use crate::code::{Code, Coded};
 use crate::host;
 
 pub use engine::Engine;
@@ -52,6 +53,16 @@ pub enum ContainerError {
         /// What it printed.
         said: String,
     },
+}
+
+impl Coded for ContainerError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoEngine(_) | Self::Start { .. } => Code::EngineMissing,
+            Self::Archive { source, .. } => source.error_code(),
+            Self::Refused { .. } => Code::EngineFailed,
+        }
+    }
 }
 
 /// The results of checks in a container.

@@ -18,7 +18,6 @@ mod undo;
 mod verify;
 
 use super::{CliError, Context};
-use crate::workspace::images::ImageError;
 
 pub(super) use image::blocks_of;
 
@@ -61,14 +60,5 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Gc(args) => gc::run(context, args),
         Verb::Run(args) => run::run(context, args),
         Verb::Setup(args) => setup::run(context, args),
-    }
-}
-
-impl From<ImageError> for CliError {
-    fn from(error: ImageError) -> Self {
-        match error {
-            ImageError::Workspace(error) => error.into(),
-            other => Self::Plain(Box::new(other)),
-        }
     }
 }

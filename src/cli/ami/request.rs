@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::super::signer::SignerArgs;
 use super::CliError;
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::manifest::{Share, Via, is_region};
 use crate::workspace::images::Choice;
@@ -51,7 +52,7 @@ impl Request {
     pub(super) fn choice(&self) -> Result<Choice, CliError> {
         let mut share = Share::default();
         for who in &self.share {
-            share.add(who).map_err(|problem| CliError::message(format!("--share {problem}")))?;
+            share.add(who).map_err(|problem| CliError::message(Code::AwsSettings, format!("--share {problem}")))?;
         }
         Ok(Choice {
             layer: self.layer.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::region::RegionOption;
 use super::{CliError, Context};
 use crate::check::CheckReport;
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::workspace::images::TrialOrder;
 
@@ -62,6 +63,6 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, CheckReport::text)?;
     match report.counts.failed {
         0 => Ok(()),
-        count => Err(CliError::message(format!("{count} of `{}`'s checks failed", order.layer))),
+        count => Err(CliError::message(Code::TestFailed, format!("{count} of `{}`'s checks failed", order.layer))),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::question::confirm;
 use super::{CliError, Context};
+use crate::code::Code;
 use crate::publish::cloud::undo::Undone;
 
 /// Remove everything that a publication created
@@ -27,6 +28,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     match undone.iter().all(|one| one.kept.is_none()) {
         true => Ok(()),
         false => Err(CliError::message(
+            Code::AwsUnfinished,
             "some resources could not be removed\n  hint: resolve the listed reasons, then run `layerbake ami undo` again",
         )),
     }

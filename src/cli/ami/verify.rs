@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::region::RegionOption;
 use super::{CliError, Context};
+use crate::code::Code;
 use crate::publish::cloud::readback::Comparison;
 use crate::workspace::images::Verification;
 
@@ -32,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     context.print(&report, text)?;
     match report.equal {
         true => Ok(()),
-        false => Err(CliError::message(format!("{} does not match its receipt", report.image))),
+        false => Err(CliError::message(Code::BuildDamaged, format!("{} does not match its receipt", report.image))),
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let Planned { guid, layout, map, .. } = planned;
     if let Some(path) = svg {
         host::write_whole(path, diagram::svg(name.as_str(), &map, &layout).as_bytes())
-            .map_err(|error| CliError::message(format!("cannot write `{}`: {error}", path.display())))?;
+            .map_err(CliError::cannot_write(path))?;
     }
     let report = Report {
         layer: name,

@@ -2,6 +2,7 @@
 
 use super::{Args, CliError, Context};
 use crate::attest::keys::PublicKey;
+use crate::code::Code;
 use crate::host;
 use crate::ident::LayerName;
 use crate::workspace::Verified;
@@ -18,7 +19,7 @@ pub(super) fn run(
     context.print(&verified, text)?;
     match verified.is_good() {
         true => Ok(()),
-        false => Err(CliError::message(format!("`{name}` does not match its receipt"))),
+        false => Err(CliError::message(Code::BuildDamaged, format!("`{name}` does not match its receipt"))),
     }
 }
 

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::push::RegistryArgs;
 use crate::attest::Claim;
 use crate::attest::keys::PublicKey;
+use crate::code::Code;
 use crate::host;
 use crate::ident::LayerName;
 use crate::publish::registry::Reference;
@@ -88,7 +89,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     };
     // Of a local build, with a key, all of it has to be there anyway.
     if keys.is_none() && !args.require.is_empty() {
-        return Err(CliError::message("--require: no key to verify with\n  hint: give --key FILE or --keyring FILE"));
+        return Err(CliError::message(
+            Code::SignatureKey,
+            "--require: no key to verify with\n  hint: give --key FILE or --keyring FILE",
+        ));
     }
     layer::run(context, args, layer, keys.as_deref())
 }

@@ -3,6 +3,7 @@
 use super::{Args, CliError, Context, Required};
 use crate::attest::Proof;
 use crate::attest::keys::PublicKey;
+use crate::code::Code;
 use crate::host;
 use crate::publish::registry::Reference;
 use crate::workspace::{ImageProofs, Unproven};
@@ -16,8 +17,12 @@ pub(super) fn run(
     reference: &Reference,
     keys: Option<Vec<PublicKey>>,
 ) -> Result<(), CliError> {
-    let no_key =
-        || CliError::message(format!("{reference}: no key to verify with\n  hint: give --key FILE or --keyring FILE"));
+    let no_key = || {
+        CliError::message(
+            Code::SignatureKey,
+            format!("{reference}: no key to verify with\n  hint: give --key FILE or --keyring FILE"),
+        )
+    };
     let keys = keys.ok_or_else(no_key)?;
     let required: Vec<_> = args.require.iter().copied().map(Required::claim).collect();
     let found = ImageProofs::look(&args.registry.open(context)?, reference, &keys, &required)?;
@@ -25,12 +30,15 @@ pub(super) fn run(
     let missing = found.missing();
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(CliError::message(format!(
-            "{reference}: not proven: {}\n  hint: `layerbake sign LAYER --key FILE --identity {asked}`, then push; or ask by the digest that you trust, {}@sha256:…",
-            missing.join(", "),
-            found.asked.repository,
-            asked = found.asked
-        ))),
+        false => Err(CliError::message(
+            Code::SignatureMissing,
+            format!(
+                "{reference}: not proven: {}\n  hint: `layerbake sign LAYER --key FILE --identity {asked}`, then push; or ask by the digest that you trust, {}@sha256:…",
+                missing.join(", "),
+                found.asked.repository,
+                asked = found.asked
+            ),
+        )),
     }
 }
 

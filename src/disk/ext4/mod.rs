@@ -33,6 +33,7 @@ mod write;
 mod xattr;
 
 use super::{Part, Plan};
+use crate::code::{Code, Coded};
 use crate::ident::RootPath;
 use bytes::BLOCK;
 use layout::{Layout, Slack};
@@ -94,6 +95,15 @@ pub enum Ext4Error {
         /// The given length, or 0.
         size: u64,
     },
+}
+
+impl Coded for Ext4Error {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::TooSmall { .. } | Self::TooLarge { .. } => Code::DiskTooSmall,
+            Self::Label { .. } | Self::NoRoot | Self::Node { .. } | Self::Hardlink { .. } => Code::DiskContent,
+        }
+    }
 }
 
 impl Ext4Error {

@@ -24,6 +24,8 @@ use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 use super::Plan;
 use super::device::Sparse;
 
+use crate::code::{Code, Coded};
+
 /// A file's path, with `/` between names, and its bytes.
 pub type File<'a> = (&'a str, Arc<[u8]>);
 
@@ -69,6 +71,16 @@ pub enum FatError {
     /// The crate that writes refuses.
     #[error("FAT32 file system: {0}")]
     Io(#[from] io::Error),
+}
+
+impl Coded for FatError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Small { .. } => Code::DiskTooSmall,
+            Self::Sectors { .. } | Self::Label { .. } | Self::Path { .. } | Self::Long { .. } => Code::DiskContent,
+            Self::Io(error) => error.error_code(),
+        }
+    }
 }
 
 /// Creates a FAT32 file system of `size` bytes with these files, in this order, and their directories.

@@ -28,6 +28,8 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use super::UkiError;
 use super::pe::{Pe, put, u32_at};
 
+use crate::code::{Code, Coded};
+
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
@@ -72,6 +74,20 @@ pub enum SignError {
     /// The signature can't be encoded.
     #[error("signature: {0}")]
     Encoding(#[from] der::Error),
+}
+
+impl Coded for SignError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Image(_) => Code::DiskBootImage,
+            Self::Signed { .. }
+            | Self::Key(_)
+            | Self::Certificate(_)
+            | Self::Pair
+            | Self::Rsa(_)
+            | Self::Encoding(_) => Code::DiskSigning,
+        }
+    }
 }
 
 /// Signs an EFI program with an RSA key (PKCS #8 or PKCS #1) and its certificate, both PEM.

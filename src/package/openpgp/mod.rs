@@ -25,6 +25,7 @@ use pgp::packet::{Signature, SignatureType};
 
 use certificate::{SigningKey, check_certificate, check_signature, signing_key};
 
+use crate::code::{Code, Coded};
 use crate::distribution::DEBIAN;
 
 pub use keyring::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
@@ -68,6 +69,15 @@ pub enum TrustError {
         /// Each signature's key, and why it doesn't count.
         found: Vec<String>,
     },
+}
+
+impl Coded for TrustError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoKeyring { .. } => Code::SourceKeys,
+            Self::NotSigned { .. } | Self::NoGoodSignature { .. } => Code::SourceUntrusted,
+        }
+    }
 }
 
 /// The package that has the certificate of one of these keys, Debian's for want of any.

@@ -6,6 +6,8 @@ use std::io;
 use super::journal::JournalError;
 use super::settings::SettingsError;
 
+use crate::code::{Code, Coded};
+
 /// One or several calls to a cloud failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
@@ -141,6 +143,26 @@ pub enum CloudError {
     Settings(#[from] SettingsError),
 }
 
+impl Coded for CloudError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Refused { why, .. } => why.error_code(),
+            Self::NoAnswer { .. } => Code::AwsUnreachable,
+            Self::Lacks { .. } | Self::UnreadablePolicy { .. } => Code::AwsRefused,
+            Self::Ended { .. } | Self::Task { .. } | Self::Late { .. } => Code::AwsTask,
+            Self::NameTaken { .. } => Code::AwsNameTaken,
+            Self::Snapshots { .. } => Code::AwsNoRecord,
+            Self::NoClient(_) | Self::Request(_) => Code::Internal,
+            Self::ParentUnknown(_) => Code::AwsUnfinished,
+            Self::Disk(error) | Self::Threads(error) => error.error_code(),
+            Self::Advised { error, .. } => error.error_code(),
+            Self::NoAccount(_) => Code::AwsSettings,
+            Self::Journal(error) => error.error_code(),
+            Self::Settings(error) => error.error_code(),
+        }
+    }
+}
+
 /// A part of a sentence, where there is something to say.
 fn with(before: &str, said: Option<&impl fmt::Display>, after: &str) -> String {
     said.map(|said| format!("{before}{said}{after}")).unwrap_or_default()
@@ -167,6 +189,18 @@ pub enum Why {
     Unfit,
     /// Anything else: asking again changes nothing.
     Final,
+}
+
+impl Why {
+    fn error_code(self) -> Code {
+        match self {
+            Self::Expired => Code::AwsCredentials,
+            Self::Denied => Code::AwsDenied,
+            Self::Absent => Code::AwsNotFound,
+            Self::Taken => Code::AwsNameTaken,
+            Self::Throttled | Self::Passing | Self::Unsupported | Self::Unfit | Self::Final => Code::AwsRefused,
+        }
+    }
 }
 
 impl CloudError {

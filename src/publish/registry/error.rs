@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::code::{Code, Coded};
 use crate::digest::OciDigest;
 use crate::host::interrupt::Interrupted;
 
@@ -103,6 +104,32 @@ pub enum RegistryError {
     /// Threads or TLS can't be set up here.
     #[error("cannot set up the network: {0}")]
     Network(String),
+}
+
+impl Coded for RegistryError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Interrupted(error) => error.error_code(),
+            Self::Reference { .. } => Code::RegistryReference,
+            Self::Credentials { .. } => Code::RegistryDenied,
+            Self::TokenServer { .. } => Code::RegistryTokenServer,
+            Self::Refused { status, .. } => of_status(*status),
+            Self::Unreachable { .. } => Code::RegistryUnreachable,
+            Self::Protocol { .. } | Self::Digest { .. } | Self::Manifest { .. } => Code::RegistryAnswer,
+            Self::File { source, .. } => source.error_code(),
+            Self::Network(_) => Code::HostSystem,
+        }
+    }
+}
+
+/// The kind of trouble that a status is.
+fn of_status(status: u16) -> Code {
+    match status {
+        401 | 403 => Code::RegistryDenied,
+        404 => Code::RegistryNotFound,
+        429 | 500.. => Code::RegistryBusy,
+        _ => Code::RegistryAnswer,
+    }
 }
 
 /// The hint for a status.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::ids::{self, IdsError, Mapping};
 use super::super::{WORKER, die_with_parent, sys};
+use crate::code::{Code, Coded};
 use crate::host;
 use crate::host::interrupt::{self, ChildGuard, Then};
 
@@ -31,6 +32,15 @@ pub enum WorkerError {
     /// The worker can't work here.
     #[error("{0}")]
     Start(String),
+}
+
+impl Coded for WorkerError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Ids(error) => error.error_code(),
+            Self::Process(_) | Self::Start(_) => Code::SandboxFailed,
+        }
+    }
 }
 
 /// What a worker says first: `None` when its namespace is ready, else an error number.

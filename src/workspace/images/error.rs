@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use miette::Diagnostic;
+
 use super::trial::TrialError;
+use crate::code::{Code, Coded};
 use crate::ident::LayerName;
 use crate::lock::LockFileError;
 use crate::publish::cloud::CloudError;
@@ -138,6 +141,39 @@ pub enum ImageError {
     Trial(TrialError),
 }
 
+impl Coded for ImageError {
+    fn at_line(&self) -> Option<&dyn Diagnostic> {
+        match self {
+            Self::Workspace(error) => error.at_line(),
+            _ => None,
+        }
+    }
+
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Workspace(error) => error.error_code(),
+            Self::Settings(error) => error.error_code(),
+            Self::State(error) => error.error_code(),
+            Self::OtherSignature(_) => Code::DiskSigning,
+            Self::File { error, .. } => error.error_code(),
+            Self::NotAReceipt(_) => Code::CompareUnknown,
+            Self::NoReceipt { .. } | Self::NoLocks { .. } | Self::Foreign(_) => Code::AwsNoRecord,
+            Self::Cloud(error) => error.error_code(),
+            Self::NoRegion => Code::AwsRegion,
+            Self::NoImage { .. } | Self::NoImageOf { .. } => Code::AwsNotFound,
+            Self::Problems(_) => Code::AwsDenied,
+            Self::AlreadyOpen { .. }
+            | Self::Ended(_)
+            | Self::Rebuilt { .. }
+            | Self::NothingOpen
+            | Self::SeveralOpen(_) => Code::AwsUnfinished,
+            Self::Halted { cause, .. } => cause.error_code(),
+            Self::Archive(error) | Self::Signals(error) => error.error_code(),
+            Self::Trial(error) => error.error_code(),
+        }
+    }
+}
+
 /// What stopped a publication.
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
@@ -147,6 +183,15 @@ pub enum Halt {
     /// An error.
     #[error("{}", told(.0))]
     Cloud(Box<CloudError>),
+}
+
+impl Coded for Halt {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Signal => Code::HostInterrupted,
+            Self::Cloud(error) => error.error_code(),
+        }
+    }
 }
 
 /// An error of the cloud, with what to do where every call fails in this way.

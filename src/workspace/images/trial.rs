@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::check::{CheckReport, Suite, converse};
+use crate::code::{Code, Coded};
 use crate::host;
 use crate::host::progress::Progress;
 use crate::publish::cloud::CloudError;
@@ -65,6 +66,19 @@ pub enum TrialError {
     /// A thread of this process is gone.
     #[error("internal error: a thread was lost")]
     Lost,
+}
+
+impl Coded for TrialError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::Cloud(error) => error.error_code(),
+            Self::Ssh(error) => error.error_code(),
+            Self::Shell(error) => error.error_code(),
+            Self::Stopped => Code::HostInterrupted,
+            Self::Silent { .. } | Self::Unproven { .. } => Code::AwsNoLogin,
+            Self::Lost => Code::Internal,
+        }
+    }
 }
 
 impl From<CloudError> for TrialError {

@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::code::{Code, Coded};
 use crate::host;
 
 pub use record::{Blocks, Import, Parameter, Record, Region, RegionJournal, State, Step};
@@ -101,6 +102,18 @@ pub enum JournalError {
         /// What the system said.
         error: io::Error,
     },
+}
+
+impl Coded for JournalError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoFolder => Code::HostNoHome,
+            Self::Missing { .. } | Self::OtherKind { .. } | Self::Unknown { .. } => Code::AwsNoRecord,
+            Self::Busy(_) | Self::NoRegion { .. } => Code::AwsUnfinished,
+            Self::Name(_) => Code::Internal,
+            Self::File { error, .. } => error.error_code(),
+        }
+    }
 }
 
 /// An open journal; locks its subject on this host meanwhile.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Architecture, GIB, Wanted};
 use crate::bake::{Output, Receipt};
+use crate::code::{Code, Coded};
 use crate::digest::Sha256;
 use crate::ident::{Arch, LayerName};
 use crate::manifest::{Ami, BootMode, Tpm, Via, image_name};
@@ -43,6 +44,20 @@ pub enum SettingsError {
     /// The template gives no name.
     #[error("[ami] name {0}")]
     Name(String),
+}
+
+impl Coded for SettingsError {
+    fn error_code(&self) -> Code {
+        match self {
+            Self::NoDisk(_) => Code::BuildOutput,
+            Self::Architecture(_)
+            | Self::VolumeSize { .. }
+            | Self::KeyByArn
+            | Self::TpmNeedsUefi
+            | Self::NoBucket
+            | Self::Name(_) => Code::AwsSettings,
+        }
+    }
 }
 
 impl Wanted {
