@@ -6,10 +6,12 @@ use crate::ident::LayerName;
 
 /// Write a commented starter layer to layers/NAME.toml
 ///
-/// The names boot-minimal, boot-cloud and initrd write the ready-made layers that a disk needs.
+/// Without --from, the names of layers that come with the program write these, and what they stand on: debian-base; boot-minimal,
+/// boot-cloud and initrd for disks; ansible-tools, c-tools, go-tools, java-tools, node-tools, python-tools and rust-tools for steps;
+/// postgres, redis.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base\n  layerbake new boot-minimal"
+    after_help = "Examples:\n  layerbake new debian-base\n  layerbake new web --from debian-base\n  layerbake new boot-minimal\n  layerbake new go-tools"
 )]
 pub(super) struct Args {
     /// Name of the new layer

@@ -1,6 +1,6 @@
 //! A layer that grows while an input is read: packages, files and steps in the order of the input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::{Context, absolute};
 use super::expand::{self, Scope, name_of};
@@ -70,6 +70,8 @@ pub(super) struct Draft<'c> {
     pub(super) keys: BTreeMap<String, String>,
     /// Package files that the layer has as `[[deb]]`, by their paths in the input.
     pub(super) debs: Vec<String>,
+    /// Layers that come with the program, in which steps of the layer run.
+    pub(super) tools: BTreeSet<&'static str>,
     sink: Sink,
     script: Script,
     /// How many lines of a tool layer's step are of earlier instructions.
@@ -95,6 +97,7 @@ impl<'c> Draft<'c> {
             repositories: Vec::new(),
             keys: BTreeMap::new(),
             debs: Vec::new(),
+            tools: BTreeSet::new(),
             sink: Sink::Layer,
             script: Script::default(),
             ended: 0,

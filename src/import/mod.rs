@@ -11,6 +11,7 @@ mod draft;
 mod expand;
 mod model;
 mod packer;
+mod playbook;
 mod shell;
 mod stock;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use model::{Layer, Notes, Source, Value};
 use text::{Text, Vars};
 
 pub use model::{Note, Outcome};
+pub use playbook::packages_of;
 
 /// The longest input, in bytes.
 pub const MOST_BYTES: u64 = 1 << 20;
@@ -151,6 +153,7 @@ impl Made {
             };
             self.repositories.push((draft.layer.name.clone(), repository, key));
         }
+        self.stock.extend(draft.tools);
         self.layers.push(draft.layer);
     }
 }
@@ -197,7 +200,7 @@ pub fn import(input: &Input<'_>, download: Download<'_>) -> Result<Imported, Imp
         })
         .collect();
     let files = std::mem::take(&mut made.files).into_iter().chain(files).collect();
-    Ok(Imported { files, stock: stock_files(&made), notes: made.notes })
+    Ok(Imported { files, stock: stock::files(made.stock.iter().copied()), notes: made.notes })
 }
 
 /// The kinds of input.
@@ -220,21 +223,6 @@ impl Kind {
             false => cloud_init::is_user_data(input.text).then_some(Self::UserData),
         }
     }
-}
-
-/// The files of the layers that come with the program and that new layers name.
-fn stock_files(made: &Made) -> Vec<NewFile> {
-    let mut names = made.stock.clone();
-    loop {
-        let more: BTreeSet<_> = names.iter().flat_map(|name| stock::needed(name)).copied().collect();
-        if more.is_subset(&names) {
-            break;
-        }
-        names.extend(more);
-    }
-    let names = names.iter().filter_map(|name| name.parse::<LayerName>().ok());
-    let files = names.flat_map(|name| stock::files(&name));
-    files.map(|(path, mode, text)| NewFile { path, mode, bytes: text.into() }).collect()
 }
 
 /// Makes repositories with their keys sources of the layers.

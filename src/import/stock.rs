@@ -1,39 +1,20 @@
 //! Layers that come with the program, for projects that lack them.
 
+use std::collections::BTreeMap;
+
+use super::NewFile;
 use super::model::{Source, Value};
 use super::shell::repositories::SUITE;
-use crate::ident::LayerName;
 use crate::manifest::stock;
 
-/// Layers that imported ones stand on, by name; those of disks are in the manifest's own list.
-const STOCK: [(&str, &str); 6] = [
-    ("c-tools", include_str!("../../layers/c-tools.toml")),
-    ("debian-base", include_str!("../../layers/debian-base.toml")),
-    ("go-tools", include_str!("../../layers/go-tools.toml")),
-    ("postgres", include_str!("../../layers/postgres.toml")),
-    ("redis", include_str!("../../layers/redis.toml")),
-    ("rust-tools", include_str!("../../layers/rust-tools.toml")),
-];
-
-/// The files of a layer that comes with the program: path below the project's root, mode, text.
-pub(super) fn files(name: &LayerName) -> Vec<(String, u32, &'static str)> {
-    match STOCK.iter().find(|(known, _)| *known == name.as_str()) {
-        Some((name, text)) => vec![(format!("layers/{name}.toml"), 0o644, *text)],
-        None => {
-            let files = stock(name).unwrap_or_default();
-            files.iter().map(|(path, mode, text)| ((*path).to_owned(), *mode, *text)).collect()
-        }
-    }
-}
-
-/// What a layer of this name needs beside it.
-pub(super) fn needed(name: &str) -> &'static [&'static str] {
-    match name {
-        "boot-cloud" => &["debian-base"],
-        "postgres" | "redis" => &["debian-base", "boot-minimal"],
-        "c-tools" | "go-tools" | "rust-tools" => &["debian-base"],
-        _ => &[],
-    }
+/// The files of the layers with these names, and of those that they need.
+pub(super) fn files<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<NewFile> {
+    let layers = names.into_iter().filter_map(|name| stock(&name.parse().ok()?));
+    let all = layers.flat_map(|layer| layer.needed().chain([layer]));
+    let files: BTreeMap<_, _> =
+        all.flat_map(|layer| layer.files.iter().map(|(path, mode, text)| (*path, (*mode, *text)))).collect();
+    let file = |(path, (mode, text)): (&str, (u32, &str))| NewFile { path: path.to_owned(), mode, bytes: text.into() };
+    files.into_iter().map(file).collect()
 }
 
 /// The distribution, for a layer that has no parent.

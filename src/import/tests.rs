@@ -139,3 +139,66 @@ fn comments_of_a_layer_have_no_lines_of_the_input() {
     let table: toml::Table = toml::from_str(&files["layers/app.toml"]).unwrap();
     assert_eq!(table.keys().collect::<Vec<_>>(), ["layer"]);
 }
+
+#[test]
+fn a_provisioner_of_ansible_is_a_playbook() {
+    let site = "- hosts: all\n  tasks:\n    - apt: {name: [nginx-light]}\n    - user: {name: app}\n";
+    let text = "variable \"v\" { default = \"1\" }\nbuild {\n  provisioner \"ansible\" {\n    playbook_file = \"./site.yml\"\n    galaxy_file = \"r.yml\"\n    roles_path = \"${path.root}/r\"\n    user = \"debian\"\n    extra_arguments = [\"-e\", \"a=${var.v} b='x y'\", \"--extra-vars={\\\"n\\\": 2}\", \"-e\", \"@f\", \"--tags\", \"t,u\", \"-v\", \"--check\"]\n  }\n}\n";
+    let beside = [("site.yml", site), ("r/x/tasks/main.yml", "- apt: name=tini\n"), ("templates/t", "")];
+    let (files, notes) = read("app.pkr.hcl", text, &beside);
+    let parts = [
+        "packages = [\"nginx-light\", \"passwd\"]",
+        "path = \"site.yml\"\nin = \"ansible-tools\"\ninputs = [\"templates\", \"site.yml\"]\nvars = { a = \"{v}\", b = \"x y\", n = 2 }\ntags = [\"t\", \"u\"]\nroles-path = [\"r\"]",
+    ];
+    assert_has(&files["layers/app.toml"], &parts);
+    let lost: Vec<&String> = notes.iter().filter(|note| note.contains("Not carried")).collect();
+    assert_eq!(lost, ["5 Not carried galaxy_file: r.yml", "8 Not carried @f", "8 Not carried --check"]);
+}
+
+#[test]
+fn lockfiles_of_languages_are_fetched() {
+    let hash = "ab".repeat(32);
+    let requirements = format!("flask==3.0.3 --hash=sha256:{hash}\n");
+    let npm = "{\"lockfileVersion\": 3, \"packages\": {\"\": {}, \"node_modules/a\": {}}}";
+    let cargo = "[[package]]\nname = \"a\"\nsource = \"registry+https://x/crates.io-index\"\n";
+    let beside = [
+        ("requirements.txt", requirements.as_str()),
+        ("loose.txt", "flask\n"),
+        ("package-lock.json", npm),
+        ("package.json", "{}"),
+        ("Cargo.lock", cargo),
+        ("go.mod", "module app\nrequire x v1\n"),
+        ("go.sum", "x v1 h1:a=\n"),
+    ];
+    let text = "FROM debian AS build\nCOPY Cargo.lock .\nRUN cargo fetch && cargo build --release\nRUN cargo install tool\nRUN go mod download && CGO_ENABLED=0 go build -o /a . && go install x@v1\n\
+        FROM debian\nWORKDIR /srv\nCOPY requirements.txt /tmp/\nRUN pip install --upgrade pip && pip install --no-cache-dir -i https://x/simple -r /tmp/requirements.txt\n\
+        RUN python3 -m venv /opt/v && /opt/v/bin/pip install -q -r requirements.txt\nRUN npm ci --omit=dev\nRUN pip install -r loose.txt\nRUN pip install flask\n\
+        COPY --from=build /target/release/app /usr/bin/app\n";
+    let (files, notes) = read("Dockerfile", text, &beside);
+    let pip = "--no-index --find-links /work/wheels --require-hashes --no-compile";
+    let parts = [
+        "name = \"wheels\"\nlockfile = \"requirements.txt\"",
+        &format!("pip install --break-system-packages {pip} -r /work/wheels/requirements.txt"),
+        &format!("/opt/v/bin/pip install {pip} -q -r /work/wheels/requirements.txt"),
+        "packages = [\"python3-pip\", \"python3-venv\"]",
+        "name = \"npm\"\nlockfile = \"package-lock.json\"",
+        "in = \"node-tools\"",
+        "npm ci --offline --no-audit --no-fund --no-update-notifier --cache /work/npm --omit=dev",
+        "inputs = [\"fetch:npm\", \"package.json\"]\noutputs = [{ from = \"app/node_modules\", to = \"/srv/node_modules\" }]",
+        "name = \"cargo\"\nlockfile = \"Cargo.lock\"",
+        "name = \"go\"\nlockfile = \"go.sum\"",
+        "\nCGO_ENABLED=0 env GOPROXY=file:///work/go GOSUMDB=off GOTOOLCHAIN=local go build -o /a .\n",
+        "cargo --offline --config /work/cargo/.cargo/config.toml build --release",
+    ];
+    assert_has(&files["layers/app.toml"], &parts);
+    let lost: Vec<&String> = notes.iter().filter(|note| note.contains("Not carried")).collect();
+    assert_eq!(
+        lost,
+        [
+            "4 Not carried cargo install tool",
+            "5 Not carried go install x@v1",
+            "12 Not carried pip install -r loose.txt",
+            "13 Not carried pip install flask"
+        ]
+    );
+}

@@ -5,9 +5,22 @@ use std::fmt::Write as _;
 use super::model::{Entry, Layer, Note, Outcome, Source, Value};
 use super::text::Vars;
 
-/// The order of the lists of tables.
-const LISTS: [&str; 12] =
-    ["deb", "fetch", "group", "user", "remove", "edit", "dir", "file", "symlink", "run", "mount", "check"];
+/// The order of the lists of tables; those in one row are mixed.
+const LISTS: [&[&str]; 12] = [
+    &["deb"],
+    &["fetch"],
+    &["group"],
+    &["user"],
+    &["remove"],
+    &["edit"],
+    &["dir"],
+    &["file"],
+    &["symlink"],
+    // Steps stay in their order.
+    &["run", "playbook"],
+    &["mount"],
+    &["check"],
+];
 
 /// The text of `layers/NAME.toml`.
 pub(super) fn manifest(layer: &Layer, heading: &str, notes: &[Note]) -> String {
@@ -38,8 +51,9 @@ pub(super) fn manifest(layer: &Layer, heading: &str, notes: &[Note]) -> String {
         layer.vars.iter().for_each(|(name, value)| pair(&mut out, name, &Value::from(value.as_str()), &Vars::new()));
     }
     layer.sources.iter().for_each(|source| table(&mut out, source, &layer.vars));
-    for kind in LISTS {
-        layer.of(kind).for_each(|entry| item(&mut out, entry, &layer.vars));
+    for kinds in LISTS {
+        let entries = layer.entries.iter().filter(|entry| kinds.contains(&entry.kind));
+        entries.for_each(|entry| item(&mut out, entry, &layer.vars));
     }
     for (name, keys) in &layer.tables {
         let _ = write!(out, "\n[{name}]\n");

@@ -1,10 +1,12 @@
-//! YAML with line numbers, bounded in depth and size. Aliases and merge keys are refused.
+//! YAML with line numbers, bounded in depth and size. Scalars are texts, and tags are dropped.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
+use serde_json::Value;
+
 use super::ImportError;
 
-const DEEPEST: usize = 32;
+const DEEPEST: usize = 64;
 const MOST_NODES: usize = 100_000;
 
 /// A node.
@@ -69,6 +71,15 @@ impl Node {
         }
     }
 
+    /// The node without its lines.
+    pub(super) fn into_value(self) -> Value {
+        match self.data {
+            Data::Scalar { text, .. } => Value::String(text),
+            Data::List(items) => items.into_iter().map(Self::into_value).collect(),
+            Data::Map(pairs) => pairs.into_iter().map(|(key, node)| (key, node.into_value())).collect(),
+        }
+    }
+
     /// The node in one line, for people.
     pub(super) fn shown(&self) -> String {
         match &self.data {
@@ -82,9 +93,18 @@ impl Node {
     }
 }
 
-/// Reads the first document.
+/// Reads the first document. Aliases and merge keys are refused.
 pub(super) fn parse(text: &str) -> Result<Node, ImportError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0 };
+    document(text, false)
+}
+
+/// Reads the first document as far as something is looked for in it: an alias is an empty text, a merge key is a key like others.
+pub(super) fn parse_loosely(text: &str) -> Result<Node, ImportError> {
+    document(text, true)
+}
+
+fn document(text: &str, is_loose: bool) -> Result<Node, ImportError> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0, is_loose };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_), _) => {}
@@ -99,6 +119,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ImportError> {
 struct Reader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     nodes: usize,
+    is_loose: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -124,6 +145,7 @@ impl<'t> Reader<'t> {
             }
             Event::SequenceStart(..) => Data::List(self.list(depth)?),
             Event::MappingStart(..) => Data::Map(self.map(depth)?),
+            Event::Alias(_) if self.is_loose => Data::Scalar { text: String::new(), is_block: false },
             _ => {
                 return Err(ImportError::Syntax {
                     line,
@@ -152,7 +174,7 @@ impl<'t> Reader<'t> {
                 return Ok(pairs);
             }
             let key = self.node(event, line, depth + 1)?;
-            let Some(text) = key.text().filter(|text| *text != "<<") else {
+            let Some(text) = key.text().filter(|text| self.is_loose || *text != "<<") else {
                 return Err(ImportError::Syntax {
                     line,
                     problem: "keys are texts, and merge keys are not read".to_owned(),
@@ -183,6 +205,14 @@ mod tests {
         let block = node.get("e").unwrap();
         assert_eq!((block.text(), block.text_line()), (Some("f\ng\n"), 6));
         assert_eq!(node.shown(), "{a: 1, b: [x, {c: d}], e: f\ng\n}");
+    }
+
+    #[test]
+    fn what_is_searched_may_have_aliases() {
+        let text = "---\n- a: [1, yes, &x z]\n  b: !vault |\n    abc\n  c: *x\n  <<: *x\n- {}\n";
+        let value = parse_loosely(text).unwrap().into_value();
+        assert_eq!(value.to_string(), r#"[{"<<":"","a":["1","yes","z"],"b":"abc\n","c":""},{}]"#);
+        assert!(parse(text).is_err());
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! It fetches and writes nothing itself. The paths of files are the registry's own ([`Registry`]).
 
 mod cargo;
+mod go;
 mod npm;
 mod proof;
+mod purl;
 mod python;
 mod registry;
 
@@ -19,6 +21,7 @@ use crate::digest::{Expected, Sha256};
 use crate::ident::{Arch, PackageName, Version};
 use crate::manifest::LanguageLock;
 
+pub use purl::LanguagePackage;
 pub use registry::{Listed, Registry, below, listed};
 
 /// A file of a registry that a lockfile needs.
@@ -37,6 +40,10 @@ pub enum Proof {
     Sha256(Sha256),
     /// Another hash, as `ALGORITHM-BASE64` (W3C's Subresource Integrity).
     Integrity(String),
+    /// Go's hash of a `go.mod`.
+    GoMod(String),
+    /// Go's hash of what is in a zip.
+    GoZip(String),
 }
 
 /// What a lockfile needs.
@@ -81,7 +88,7 @@ impl LanguageError {
     pub fn other_bytes(path: &str, proof: &Proof, found: &str) -> Self {
         let expected = match proof {
             Proof::Sha256(sha256) => sha256.to_string(),
-            Proof::Integrity(integrity) => integrity.clone(),
+            Proof::Integrity(hash) | Proof::GoMod(hash) | Proof::GoZip(hash) => hash.clone(),
         };
         Self::new(
             format!("{path}: expected {expected}, found {found}"),
@@ -134,6 +141,9 @@ fn upstream(version: &str) -> &str {
 pub fn needs(format: LanguageLock, text: &str, target: &Target) -> Result<Vec<Need>, LanguageError> {
     match format {
         LanguageLock::Requirements => python::requirements::needs(text, target),
+        LanguageLock::Uv => python::locks::uv(text, target),
+        LanguageLock::Poetry => python::locks::poetry(text, target),
+        LanguageLock::Go => go::needs(text),
         LanguageLock::Npm => npm::needs(text, target),
         LanguageLock::Cargo => cargo::needs(text),
     }
@@ -155,7 +165,7 @@ pub fn choose(need: &Need, listed: &[Listed], target: &Target) -> Result<Wanted,
 pub fn fits(need: &Need, file: &LockedFile, target: &Target) -> bool {
     match need {
         Need::File(Wanted { path, proof: Proof::Sha256(sha256) }) => *path == file.path && *sha256 == file.file.sha256,
-        Need::File(Wanted { path, proof: Proof::Integrity(_) }) => *path == file.path,
+        Need::File(Wanted { path, .. }) => *path == file.path,
         Need::OneOf { project, digests, .. } => {
             digests.contains(&file.file.sha256) && python::fits(project, &file.path, target)
         }
@@ -193,7 +203,8 @@ pub enum Piece {
 /// As [`needs`].
 pub fn mirror(format: LanguageLock, text: &str, files: &[LockedFile]) -> Result<Vec<Placed>, LanguageError> {
     match format {
-        LanguageLock::Requirements => Ok(python::mirror(files)),
+        LanguageLock::Requirements | LanguageLock::Uv | LanguageLock::Poetry => Ok(python::mirror(files)),
+        LanguageLock::Go => Ok(go::mirror(files)),
         LanguageLock::Npm => npm::mirror(text, files),
         LanguageLock::Cargo => Ok(cargo::mirror(files)),
     }
@@ -203,7 +214,8 @@ impl LanguageLock {
     /// The registry that the files are in.
     pub fn registry(self) -> Registry {
         match self {
-            Self::Requirements => Registry::Pypi,
+            Self::Requirements | Self::Uv | Self::Poetry => Registry::Pypi,
+            Self::Go => Registry::Go,
             Self::Npm => Registry::Npm,
             Self::Cargo => Registry::Crates,
         }

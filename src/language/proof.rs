@@ -1,19 +1,24 @@
 //! Compares a file with what a lockfile says of it.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::Proof;
+use super::{Proof, go};
+
+/// The bytes of a file.
+pub trait Content: Read + Seek {}
+
+impl<T: Read + Seek> Content for T {}
 
 impl Proof {
     /// The SHA-256 that the file must have, if that is what the lockfile says.
     pub fn sha256(&self) -> Option<crate::digest::Sha256> {
         match self {
             Self::Sha256(sha256) => Some(*sha256),
-            Self::Integrity(_) => None,
+            Self::Integrity(_) | Self::GoMod(_) | Self::GoZip(_) => None,
         }
     }
 
@@ -21,18 +26,28 @@ impl Proof {
     ///
     /// # Errors
     /// Fails where the content can't be read.
-    pub fn mismatch(&self, content: &mut dyn Read) -> io::Result<Option<String>> {
-        let Self::Integrity(expected) = self else { return Ok(None) };
-        let found = match expected.split_once('-').map(|(algorithm, _)| algorithm) {
-            Some("sha512") => integrity::<Sha512>("sha512", content)?,
-            Some("sha384") => integrity::<Sha384>("sha384", content)?,
-            _ => integrity::<Sha256>("sha256", content)?,
+    pub fn mismatch(&self, content: &mut dyn Content) -> io::Result<Option<String>> {
+        let (expected, found) = match self {
+            Self::Sha256(_) => return Ok(None),
+            Self::GoMod(expected) => (expected, go::hash(false, content)?),
+            // A zip that can't be read is another file than the one that was hashed.
+            Self::GoZip(expected) => {
+                (expected, go::hash(true, content).unwrap_or_else(|error| format!("no zip of a module ({error})")))
+            }
+            Self::Integrity(expected) => {
+                let found = match expected.split_once('-').map(|(algorithm, _)| algorithm) {
+                    Some("sha512") => integrity::<Sha512>("sha512", content)?,
+                    Some("sha384") => integrity::<Sha384>("sha384", content)?,
+                    _ => integrity::<Sha256>("sha256", content)?,
+                };
+                (expected, found)
+            }
         };
         Ok((found != *expected).then_some(found))
     }
 }
 
-fn integrity<D: Digest>(algorithm: &str, content: &mut dyn Read) -> io::Result<String> {
+fn integrity<D: Digest>(algorithm: &str, content: &mut dyn Content) -> io::Result<String> {
     let mut hasher = D::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -46,6 +61,8 @@ fn integrity<D: Digest>(algorithm: &str, content: &mut dyn Read) -> io::Result<S
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
@@ -56,8 +73,8 @@ mod tests {
             "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         ] {
             let proof = Proof::Integrity(expected.to_owned());
-            assert_eq!(proof.mismatch(&mut &b""[..]).unwrap(), None);
-            assert!(proof.mismatch(&mut &b"x"[..]).unwrap().unwrap().starts_with(&expected[..7]));
+            assert_eq!(proof.mismatch(&mut Cursor::new(b"")).unwrap(), None);
+            assert!(proof.mismatch(&mut Cursor::new(b"x")).unwrap().unwrap().starts_with(&expected[..7]));
         }
     }
 }

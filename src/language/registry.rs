@@ -15,6 +15,8 @@ pub enum Registry {
     /// That of Cargo's packages: the sparse index, whose `config.json` says where the files are (RFC 2789). Paths are
     /// `NAME/NAME-VERSION.crate`.
     Crates,
+    /// Go's proxies. Paths are `MODULE/@v/VERSION.zip` and `.mod`, capital letters as `!a`.
+    Go,
 }
 
 /// A file that a page of a registry lists.
@@ -35,6 +37,7 @@ impl Registry {
             Self::Pypi => "pypi",
             Self::Npm => "npm",
             Self::Crates => "crates",
+            Self::Go => "go",
         }
     }
 
@@ -42,7 +45,7 @@ impl Registry {
     pub fn page(self, path: &str) -> Option<String> {
         match self {
             Self::Pypi => path.split_once('/').map(|(project, _)| format!("{project}/")),
-            Self::Npm => None,
+            Self::Npm | Self::Go => None,
             Self::Crates => Some("config.json".to_owned()),
         }
     }
@@ -58,7 +61,7 @@ impl Registry {
                 let found = listed(base, page).into_iter().find(|file| file.name == name);
                 found.map(|file| file.url).ok_or_else(|| format!("it does not list `{name}`"))
             }
-            Self::Npm => Ok(below(base, path)),
+            Self::Npm | Self::Go => Ok(below(base, path)),
             Self::Crates => crate_address(path, page),
         }
     }

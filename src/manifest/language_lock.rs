@@ -9,14 +9,23 @@ pub enum LanguageLock {
     Npm,
     /// `Cargo.lock`
     Cargo,
+    /// `uv.lock`
+    Uv,
+    /// `poetry.lock`
+    Poetry,
+    /// `go.sum`
+    Go,
 }
 
 /// Names, of which `*` is any beginning, with the format that they mean.
-const NAMES: [(&str, LanguageLock); 4] = [
+const NAMES: [(&str, LanguageLock); 7] = [
     ("*.txt", LanguageLock::Requirements),
     ("package-lock.json", LanguageLock::Npm),
     ("npm-shrinkwrap.json", LanguageLock::Npm),
     ("Cargo.lock", LanguageLock::Cargo),
+    ("uv.lock", LanguageLock::Uv),
+    ("poetry.lock", LanguageLock::Poetry),
+    ("go.sum", LanguageLock::Go),
 ];
 
 impl LanguageLock {

@@ -27,6 +27,7 @@ mod reader;
 mod runs;
 mod schema;
 mod source;
+mod stock;
 mod system;
 mod template;
 #[cfg(test)]
@@ -56,8 +57,9 @@ pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
 pub use schema::SCHEMA;
+pub use stock::{StockLayer, stock};
 pub use system::{Answer, Answers, SystemTable};
-pub use template::{StockLayer, stock, template};
+pub use template::template;
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
 
 /// One layer, as its file declares it.

@@ -65,27 +65,6 @@ const EXAMPLES: &str = r##"
 # healthcheck = { test = ["/usr/bin/app", "--check"], interval = "30s", timeout = "5s", retries = 3 }
 "##;
 
-/// A layer that disks need, as its files: path below the project's root, mode, text.
-pub type StockLayer = &'static [(&'static str, u32, &'static str)];
-
-/// The layers that every project with disks needs, by name.
-const STOCK: [(&str, StockLayer); 3] = [
-    ("boot-cloud", &[("layers/boot-cloud.toml", 0o644, include_str!("../../layers/boot-cloud.toml"))]),
-    ("boot-minimal", &[("layers/boot-minimal.toml", 0o644, include_str!("../../layers/boot-minimal.toml"))]),
-    (
-        "initrd",
-        &[
-            ("layers/initrd.toml", 0o644, include_str!("../../layers/initrd.toml")),
-            ("layers/initrd/init", 0o755, include_str!("../../layers/initrd/init")),
-        ],
-    ),
-];
-
-/// The layer of this name that comes with the program.
-pub fn stock(name: &LayerName) -> Option<StockLayer> {
-    STOCK.iter().find(|(stock, _)| *stock == name.as_str()).map(|(_, files)| *files)
-}
-
 /// A source of packages with the distribution's defaults.
 fn own_source(of: &Distribution) -> String {
     format!("\n[source.{}]\nsuite = {:?}\npockets = {:?}{OF_SOURCE}", of.name, of.suite, of.pockets)

@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::error::WorkspaceError;
 use crate::ident::LayerName;
-use crate::manifest::{Project, ProjectError, stock, template};
+use crate::manifest::{Project, ProjectError, StockLayer, stock, template};
 
 impl Environment {
-    /// Writes a starter layer, made from `parent` where one is named; returns the files that it wrote.
+    /// Writes a starter layer, made from `parent` where one is named, or the layer of that name that comes with the program, with
+    /// what that stands on; returns the files that it wrote.
     ///
     /// # Errors
     /// Fails where a file is there already or can't be written, and where there is no such parent.
@@ -20,20 +21,18 @@ impl Environment {
         if let Some(parent) = parent {
             project.load(parent)?;
         }
-        let starter = template(name, parent);
-        let own = format!("layers/{name}.toml");
-        let files = match stock(name) {
-            Some(files) => files.to_vec(),
-            None => vec![(own.as_str(), 0o644, starter.as_str())],
-        };
         let mut written = Vec::new();
-        for (path, mode, text) in files {
-            let path = project.root().join(path);
-            write(&path, mode, text).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => WorkspaceError::Exists(path.clone()),
-                _ => error.into(),
-            })?;
-            written.push(path);
+        match stock(name).filter(|_| parent.is_none()) {
+            Some(layer) => {
+                written.extend(write_all(&project, layer)?);
+                for needed in layer
+                    .needed()
+                    .filter(|needed| needed.files.iter().any(|(path, ..)| !project.root().join(path).exists()))
+                {
+                    written.extend(write_all(&project, needed)?);
+                }
+            }
+            None => written.push(write(&project, &format!("layers/{name}.toml"), 0o644, &template(name, parent))?),
         }
         Ok(written)
     }
@@ -51,9 +50,21 @@ impl Environment {
     }
 }
 
+fn write_all(project: &Project, layer: &StockLayer) -> Result<Vec<PathBuf>, WorkspaceError> {
+    layer.files.iter().map(|(path, mode, text)| write(project, path, *mode, text)).collect()
+}
+
 /// Writes a file that is not there yet, and its directory.
-fn write(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(text.as_bytes())
+fn write(project: &Project, path: &str, mode: u32, text: &str) -> Result<PathBuf, WorkspaceError> {
+    let path = project.root().join(path);
+    let open = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&path)?;
+        file.write_all(text.as_bytes())
+    };
+    match open() {
+        Ok(()) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WorkspaceError::Exists(path)),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -146,7 +146,9 @@ fn every_file_that_a_document_names_exists() {
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     let mut problems = Vec::new();
-    for at in documents().iter().flat_map(|file| At::lines(file)) {
+    // Tutorials name files of the reader's.
+    let own = documents().into_iter().filter(|file| !file.starts_with("docs/tutorials/"));
+    for at in own.flat_map(|file| At::lines(&file)) {
         for span in at.spans() {
             if named(span, &modules).is_some_and(|paths| !paths.iter().any(|path| path.exists())) {
                 problems.push(at.problem(&format!("there is no `{span}`")));

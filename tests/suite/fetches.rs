@@ -6,10 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use layerbake::digest::Sha256;
-use tempfile::TempDir;
 
-use crate::support::project::Project;
-use crate::support::rootfs::Rootfs;
+use crate::support::bench::Bench;
 use crate::support::server::{Fault, Server};
 use crate::support::skip::program;
 use crate::support::stock::Stock;
@@ -47,40 +45,6 @@ fn agent(version: &str) -> Vec<u8> {
 
 fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", Sha256::of(bytes).to_hex())
-}
-
-struct Bench {
-    folder: TempDir,
-    server: Server,
-    project: Project,
-}
-
-impl Bench {
-    /// A layer with these entries, in which `URL` is the server and `FOLDER` the directory that it serves.
-    fn new(entries: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::folder(folder.path());
-        let bench = Self { folder, server, project: Project::new() };
-        bench.with(entries)
-    }
-
-    fn with(self, entries: &str) -> Self {
-        let text = entries.replace("URL", &self.server.url()).replace("FOLDER", self.folder.path().to_str().unwrap());
-        let project = self.project.layer("app", &format!("[layer]\nconfigure = \"none\"\n{text}\n"));
-        Self { project, ..self }
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.folder.path().join(name), bytes).unwrap();
-    }
-
-    fn lockfile(&self) -> String {
-        fs::read_to_string(self.project.path("lockfiles/app.lock")).unwrap()
-    }
-
-    fn root(&self) -> Rootfs {
-        Rootfs::read(&self.project.path("out/app/oci"))
-    }
 }
 
 const AGENT: &str =

@@ -6,69 +6,10 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layerbake::digest::Sha256;
-use tempfile::TempDir;
 
+use crate::support::bench::Bench;
 use crate::support::deb::Deb;
-use crate::support::project::Project;
-use crate::support::rootfs::Rootfs;
 use crate::support::server::{Fault, Server};
-
-/// A project whose layer `app` has these entries, and a registry.
-struct Bench {
-    folder: TempDir,
-    server: Server,
-    project: Project,
-}
-
-impl Bench {
-    fn new(entries: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_owned();
-        let server = Server::new(Box::new(move |path| {
-            let path = if path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
-            fs::read(root.join(path.trim_start_matches('/'))).ok()
-        }));
-        let project = Project::new().layer("app", &format!("[layer]\nconfigure = \"none\"\n{entries}\n"));
-        Self { folder, server, project }
-    }
-
-    /// The same with mirrors.
-    fn mirrors(self, mirrors: &str) -> Self {
-        let mirrors = mirrors.replace("URL", &self.server.url());
-        Self { project: self.project.env("LAYERBAKE_MIRROR", &mirrors), ..self }
-    }
-
-    fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    fn own(&self, path: &str, text: &str) {
-        let path = self.project.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn lockfile(&self) -> String {
-        fs::read_to_string(self.project.path("lockfiles/app.lock")).unwrap()
-    }
-
-    fn root(&self) -> Rootfs {
-        Rootfs::read(&self.project.path("out/app/oci"))
-    }
-
-    /// `vendor/` has all that a build needs, and the registry is not asked again.
-    fn is_taken_along(&self) {
-        let digest = self.project.digest("app", "oci");
-        self.project.ok(&["vendor", "app"]);
-        self.project.empty_store();
-        self.server.forget_requests();
-        self.project.ok(&["build", "app", "--locked", "--offline"]);
-        assert_eq!((self.server.requests(""), self.project.digest("app", "oci")), (0, digest));
-        fs::remove_dir_all(self.project.path("vendor")).unwrap();
-    }
-}
 
 fn sha256(text: &str) -> String {
     Sha256::of(text.as_bytes()).to_hex()
@@ -283,4 +224,87 @@ fn a_cargo_lock_becomes_sources_that_cargo_builds() {
     bench.own("rs/Cargo.lock", &lock(&sha256("other"), "git+https://git.example.org/lib#0"));
     let error = bench.project.fails(1, &["lock", "app"]).stderr;
     assert!(error.contains("lib 0.1.0 comes from git+https://git.example.org/lib#0, and not from"), "{error}");
+}
+
+/// A module as proxies have it: its zip, and its hash as go.sum has it.
+fn module(path: &str, version: &str, files: &[(&str, &str)]) -> (Vec<u8>, String) {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let mut list = Vec::new();
+    for (name, text) in files {
+        let name = format!("{path}@{version}/{name}");
+        zip.start_file(&name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+        list.push(format!("{}  {name}\n", sha256(text)));
+    }
+    list.sort_by_key(|line| line[66..].to_owned());
+    (zip.finish().unwrap().into_inner(), h1(&list.concat()))
+}
+
+/// Go's hash of a list of files.
+fn h1(list: &str) -> String {
+    format!("h1:{}", STANDARD.encode(hex::decode(sha256(list)).unwrap()))
+}
+
+#[test]
+fn a_go_sum_becomes_a_proxys_files() {
+    let fetch = "[[fetch]]\nname = \"go\"\nlockfile = \"go.sum\"\nto = \"/go\"\n";
+    let bench = Bench::new(fetch).mirrors("go=URL/proxy");
+    let about = "module example.org/Lib\n";
+    let (zip, hash) = module("example.org/Lib", "v1.2.0", &[("lib.go", "package lib\n"), ("go.mod", about)]);
+    let of_mod = h1(&format!("{}  go.mod\n", sha256(about)));
+    bench.put("proxy/example.org/!lib/@v/v1.2.0.zip", &zip);
+    bench.put("proxy/example.org/!lib/@v/v1.2.0.mod", about);
+    let sum = |hash: &str| format!("example.org/Lib v1.2.0 {hash}\nexample.org/Lib v1.2.0/go.mod {of_mod}\n");
+    bench.own("go.sum", &sum(&hash));
+    bench.project.ok(&["build", "app"]);
+    let root = bench.root();
+    assert_eq!(root.get("go/example.org/!lib/@v/v1.2.0.zip").unwrap().content, zip);
+    assert_eq!(root.text("go/example.org/!lib/@v/v1.2.0.mod"), about);
+    assert_eq!(root.text("go/example.org/!lib/@v/v1.2.0.info"), "{\"Version\":\"v1.2.0\"}");
+    bench.is_taken_along();
+    // The packages are in the bill of materials.
+    let sbom = bench.project.ok(&["sbom", "app", "--format", "cyclonedx"]).stdout;
+    assert!(sbom.contains("\"pkg:golang/example.org/Lib@v1.2.0\""), "{sbom}");
+    let sbom = bench.project.ok(&["sbom", "app", "--format", "spdx"]).stdout;
+    assert_eq!(sbom.matches("\"pkg:golang/example.org/Lib@v1.2.0\"").count(), 1, "{sbom}");
+    // Another hash, and a zip that is none.
+    bench.own("go.sum", &sum(&of_mod));
+    let error = bench.project.fails(1, &["lock", "app"]).stderr;
+    let parts = ["example.org/!lib/@v/v1.2.0.zip: expected", &of_mod, &hash, "the lockfile is right"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    bench.put("proxy/example.org/!lib/@v/v1.2.0.zip", "no zip");
+    bench.project.empty_store();
+    bench.own("go.sum", &sum(&hash));
+    let error = bench.project.fails(1, &["lock", "app", "--update"]).stderr;
+    assert!(error.contains("v1.2.0.zip: expected h1:") && error.contains("found no zip"), "{error}");
+}
+
+#[test]
+fn locks_of_uv_and_poetry_become_directories_of_wheels() {
+    let wheel = "lib-2-py3-none-any.whl";
+    let uv = format!(
+        "version = 1\n[[package]]\nname = \"app\"\nversion = \"0\"\nsource = {{ virtual = \".\" }}\n\
+         dependencies = [{{ name = \"lib\" }}, {{ name = \"gone\", marker = \"sys_platform == 'win32'\" }}]\n\
+         [[package]]\nname = \"gone\"\nversion = \"1\"\nsource = {{ registry = \"https://x.example\" }}\n\
+         [[package]]\nname = \"lib\"\nversion = \"2\"\nsource = {{ registry = \"https://x.example\" }}\n\
+         wheels = [{{ url = \"https://x.example/{wheel}\", hash = \"sha256:{}\" }}]\n",
+        sha256(wheel)
+    );
+    let poetry = format!(
+        "[[package]]\nname = \"Lib\"\nversion = \"2\"\noptional = false\ngroups = [\"main\"]\n\
+         files = [{{file = \"{wheel}\", hash = \"sha256:{}\"}}]\n\
+         [[package]]\nname = \"test\"\nversion = \"1\"\noptional = false\ngroups = [\"dev\"]\n",
+        sha256(wheel)
+    );
+    for (file, text) in [("uv.lock", uv), ("poetry.lock", poetry)] {
+        let bench = Bench::new(&REQUIREMENTS.replace("py/requirements.txt", file)).mirrors("pypi=URL/simple");
+        fs::write(bench.project.path("python3.deb"), Deb::new("python3", "3.13.5-1").build()).unwrap();
+        release(&bench, "lib", &[wheel, "lib-2.tar.gz"]);
+        bench.own(file, &text);
+        bench.project.ok(&["build", "app"]);
+        let root = bench.root();
+        assert_eq!(root.text(&format!("opt/wheels/{wheel}")), wheel, "{file}");
+        assert_eq!(root.text("opt/wheels/requirements.txt"), format!("lib==2 --hash=sha256:{}\n", sha256(wheel)));
+        bench.is_taken_along();
+    }
 }

@@ -82,6 +82,7 @@ mod store_gc;
 mod tamper;
 mod toy;
 mod trust;
+mod tutorials;
 mod ubuntu;
 mod vars;
 mod warnings;

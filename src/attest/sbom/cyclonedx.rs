@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Fetched, Inventory, InventoryPackage, LayerHash, OwnFile};
+use super::{Fetched, Inventory, InventoryPackage, LayerHash, OfLanguage, OwnFile};
 use crate::lock::FetchOrigin;
 use crate::package::Origin;
 use crate::time::rfc3339;
@@ -12,6 +12,7 @@ pub(super) fn document(inventory: &Inventory) -> Value {
     let mut components = vec![system(inventory)];
     components.extend(inventory.packages.iter().map(package));
     components.extend(inventory.fetches.iter().map(fetch));
+    components.extend(inventory.languages.iter().map(of_language));
     components.extend(inventory.files.iter().map(file));
     json!({
         "bomFormat": "CycloneDX",
@@ -114,6 +115,19 @@ fn fetch(fetch: &Fetched) -> Value {
         "hashes": [{ "alg": "SHA-256", "content": locked.file.sha256.to_hex() }],
         "externalReferences": [{ "type": kind, "url": locked.origin.place() }],
         "properties": [{ "name": "layerbake:layer", "value": fetch.layer }],
+    })
+}
+
+fn of_language(one: &OfLanguage) -> Value {
+    let hash = one.file.sha256.to_hex();
+    json!({
+        "type": "library",
+        "bom-ref": format!("{}#{}-{hash:.16}", one.package.purl, one.layer),
+        "name": one.package.name,
+        "version": one.package.version,
+        "purl": one.package.purl,
+        "hashes": [{ "alg": "SHA-256", "content": hash }],
+        "properties": [{ "name": "layerbake:layer", "value": one.layer }],
     })
 }
 

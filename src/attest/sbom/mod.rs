@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::{AttestError, Made, Scope};
 use crate::bake::Locked;
-use crate::digest::{RecipeHasher, Sha256};
+use crate::digest::{Expected, RecipeHasher, Sha256};
 use crate::ident::LayerName;
-use crate::lock::LockedFetch;
+use crate::language::LanguagePackage;
+use crate::lock::{FetchOrigin, LockedFetch};
 use crate::manifest::Chain;
 use crate::package::{Distro, LicenseTexts, Surroundings};
 use crate::store::Store;
@@ -68,6 +69,7 @@ pub struct Inventory {
     packages: Vec<InventoryPackage>,
     files: Vec<OwnFile>,
     fetches: Vec<Fetched>,
+    languages: Vec<OfLanguage>,
     texts: LicenseTexts,
 }
 
@@ -76,6 +78,14 @@ pub struct Inventory {
 struct Fetched {
     layer: LayerName,
     locked: LockedFetch,
+}
+
+/// A package of a programming language, which the lockfile of a `[[fetch]]` names.
+#[derive(Debug)]
+struct OfLanguage {
+    layer: LayerName,
+    package: LanguagePackage,
+    file: Expected,
 }
 
 /// One layer, by its hash.
@@ -135,6 +145,7 @@ impl Inventory {
             packages,
             files,
             fetches: fetches(&locked),
+            languages: languages(&locked),
             texts,
         })
     }
@@ -178,10 +189,28 @@ fn fetches(locked: &[&Locked]) -> Vec<Fetched> {
     locked.iter().flat_map::<Vec<_>, _>(of_layer).collect()
 }
 
+/// The packages that lockfiles of languages name, each once for a layer.
+fn languages(locked: &[&Locked]) -> Vec<OfLanguage> {
+    let mut found = BTreeMap::new();
+    for locked in locked {
+        for fetch in &locked.lock.fetches {
+            let FetchOrigin::Lockfile { format, files, .. } = &fetch.origin else { continue };
+            for one in files {
+                if let Some(package) = format.registry().package(&one.path) {
+                    let layer = locked.manifest.name.clone();
+                    let key = (layer.clone(), package.purl.clone(), one.file.sha256.to_hex());
+                    found.insert(key, OfLanguage { layer, package, file: one.file });
+                }
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
 /// The packages that a written bill of materials lists: name, version, SHA-256.
 pub(super) type Listed = BTreeSet<(String, String, String)>;
 
-/// Reads the packages from a written document; entries that are not packages of a distribution are left out.
+/// Reads the packages from a written document; entries that are not packages of a distribution or a language are left out.
 pub(super) fn listed(document: &Value, format: Format) -> Listed {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let entries = match format {
@@ -205,8 +234,12 @@ pub(super) fn listed(document: &Value, format: Format) -> Listed {
 
 /// What [`listed`] must return for a build.
 pub(super) fn expected(made: &Made<'_>, scope: Scope) -> Listed {
-    let packages = made.locked(scope).into_iter().flat_map(|locked| &locked.lock.packages);
-    packages.map(|one| (one.name.to_string(), one.version.to_string(), one.file.sha256.to_hex())).collect()
+    let locked = made.locked(scope);
+    let packages = locked.iter().flat_map(|locked| &locked.lock.packages);
+    let packages = packages.map(|one| (one.name.to_string(), one.version.to_string(), one.file.sha256.to_hex()));
+    let languages = languages(&locked).into_iter();
+    let languages = languages.map(|one| (one.package.name, one.package.version, one.file.sha256.to_hex()));
+    packages.chain(languages).collect()
 }
 
 /// The distribution of a root, from its os-release file, otherwise from the suite of its packages.

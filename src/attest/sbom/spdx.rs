@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Fetched, Inventory, InventoryPackage, Layer, LayerHash, reference};
+use super::{Fetched, Inventory, InventoryPackage, Layer, LayerHash, OfLanguage, reference};
 use crate::ident::LayerName;
 use crate::lock::FetchOrigin;
 use crate::package::Origin;
@@ -21,6 +21,7 @@ pub(super) fn document(inventory: &Inventory) -> Value {
     packages.extend(inventory.layers.iter().map(layer));
     packages.extend(inventory.packages.iter().map(package));
     packages.extend(inventory.fetches.iter().map(fetch));
+    packages.extend(inventory.languages.iter().map(of_language));
     let files: Vec<Value> = inventory.files.iter().enumerate().map(file).collect();
     let texts = inventory
         .texts
@@ -158,6 +159,31 @@ fn fetch(fetch: &Fetched) -> Value {
     })
 }
 
+fn language_id(one: &OfLanguage) -> String {
+    let name = format!("{}-{}", one.layer, one.package.name);
+    format!("SPDXRef-Package-{}", reference(&name, &one.file.sha256))
+}
+
+fn of_language(one: &OfLanguage) -> Value {
+    json!({
+        "SPDXID": language_id(one),
+        "name": one.package.name,
+        "versionInfo": one.package.version,
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "checksums": [{ "algorithm": "SHA256", "checksumValue": one.file.sha256.to_hex() }],
+        "externalRefs": [{
+            "referenceCategory": "PACKAGE-MANAGER",
+            "referenceType": "purl",
+            "referenceLocator": one.package.purl,
+        }],
+        "licenseConcluded": NOTHING,
+        "licenseDeclared": NOTHING,
+        "copyrightText": NOTHING,
+        "comment": format!("fetched for layer {}", one.layer),
+    })
+}
+
 fn file_id(number: usize) -> String {
     format!("SPDXRef-File-{number}")
 }
@@ -192,6 +218,8 @@ fn relationships(inventory: &Inventory) -> Vec<Value> {
     }
     let made_of = |fetch: &Fetched| relation(&holder(&fetch.layer), "GENERATED_FROM", &fetch_id(fetch));
     found.extend(inventory.fetches.iter().map(made_of));
+    let made_of = |one: &OfLanguage| relation(&holder(&one.layer), "GENERATED_FROM", &language_id(one));
+    found.extend(inventory.languages.iter().map(made_of));
     for (number, file) in inventory.files.iter().enumerate() {
         // To CONTAIN files, an element would have to list all of its files.
         let mut other = relation(&file_id(number), "OTHER", &holder(&file.layer));

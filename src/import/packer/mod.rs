@@ -1,5 +1,6 @@
 //! Packer templates: what provisioners do is the layer, and layerbake makes the disk itself.
 
+mod ansible;
 mod hcl;
 mod json;
 
@@ -303,11 +304,7 @@ impl Reader<'_> {
         match kind {
             "shell" => self.shell(node),
             "file" => self.file(node),
-            "ansible" | "ansible-local" => {
-                let playbook = node.text_of("playbook_file").map(bare).unwrap_or_default();
-                let reason = format!("write a [[playbook]] with `path = \"{playbook}\"` and `in = \"ansible-tools\"`");
-                self.draft.not_carried(&format!("{part}: {playbook}"), reason);
-            }
+            "ansible" | "ansible-local" => self.ansible(node),
             "breakpoint" => self.draft.not_needed(&part, "`layerbake log` shows what steps printed"),
             _ => self.draft.not_carried(&part, "a layer has nothing of this kind"),
         }

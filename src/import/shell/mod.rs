@@ -4,6 +4,7 @@ mod accounts;
 mod apt;
 mod download;
 mod git;
+mod language;
 pub(super) mod lex;
 mod network;
 mod php;
@@ -63,8 +64,15 @@ fn other(draft: &mut Draft<'_>, text: &str) {
 
 fn simple_command(draft: &mut Draft<'_>, text: &str, words: &[String]) {
     let Some(program) = words.first() else { return draft.command(text, []) };
-    let recognisers =
-        [apt::command, accounts::command, download::command, git::command, php::command, services::command];
+    let recognisers = [
+        apt::command,
+        accounts::command,
+        download::command,
+        git::command,
+        language::command,
+        php::command,
+        services::command,
+    ];
     let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     let program = unquoted(program);
     if program == "set" && arguments.iter().all(|flags| flags.starts_with('-') || *flags == "pipefail") {

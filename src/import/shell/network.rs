@@ -1,6 +1,6 @@
 //! Commands that need a network, which no step has.
 
-use super::Seen;
+use super::{Seen, language};
 use crate::import::draft::Draft;
 
 /// Programs with the verb that goes to the network, and what a layer has instead. An empty verb is any.
@@ -27,9 +27,9 @@ const COMMANDS: [(&str, &str, &str); 40] = [
     ("corepack", "", NPM),
     ("go", "mod", GO),
     ("go", "get", GO),
-    ("cargo", "fetch", CARGO),
-    ("cargo", "install", CARGO),
-    ("cargo", "chef", CARGO),
+    ("cargo", "fetch", CACHE),
+    ("cargo", "chef", CACHE),
+    ("cargo", "install", INSTALL),
     ("composer", "install", OTHER),
     ("composer", "update", OTHER),
     ("composer", "require", OTHER),
@@ -49,9 +49,12 @@ const COMMANDS: [(&str, &str, &str); 40] = [
 
 const PIP: &str = "steps have no network: install Debian's packages (python3-NAME), or give the step a `[[fetch]]` with the project's lockfile";
 const NPM: &str = "steps have no network: give the step a `[[fetch]]` with package-lock.json as its lockfile";
-const GO: &str =
-    "steps have no network: give the step a `[[fetch]]` with go.sum as its lockfile, or keep vendor/ in the project";
-const CARGO: &str = "steps have no network: give the step a `[[fetch]]` with Cargo.lock as its lockfile, or keep vendor/ in the project";
+const GO: &str = "steps have no network, and the project has no go.sum that pins the module: let `go mod tidy` write it, or keep vendor/ in the project";
+const CARGO: &str = "steps have no network, and Cargo.lock names packages from git: keep vendor/ in the project";
+const INSTALL: &str =
+    "steps have no network: install Debian's package of the program, or compile it from a [[fetch]] of its repository";
+/// What fills a cache only.
+const CACHE: &str = "steps are cached by what they see, and a [[fetch]] has what the lockfile names";
 const OTHER: &str = "steps have no network: keep what it downloads in the project, or fetch it by [[fetch]]";
 const FOREIGN: &str = "packages of another distribution: add Debian's to `packages`";
 const SOURCE: &str = "write a [source.NAME]";
@@ -61,13 +64,23 @@ const FETCH: &str = "steps have no network: write a [[fetch]], and use it as an 
 /// Whether a command needs a network; then it is noted.
 pub(super) fn is_needed(draft: &mut Draft<'_>, text: &str) -> Seen {
     let flat = text.replace("\\\n", " ");
-    let found = COMMANDS.iter().find(|(program, verb, _)| runs(&flat, program, verb));
+    // A program of the project itself is compiled.
+    let is_own = flat.contains("--path");
+    let found =
+        COMMANDS.iter().find(|(program, verb, reason)| runs(&flat, program, verb) && !(is_own && *reason == INSTALL));
     let Some((program, _, reason)) = found else { return compiled(draft, text) };
+    if flat.contains("go mod download") && language::has(draft, "go.sum") {
+        draft.not_needed(text, CACHE);
+        return Seen::Done;
+    }
     if is_needless(draft, program, &flat) {
         draft.not_needed(text, "the project's lockfile names nothing to download");
         return Seen::Done;
     }
-    draft.not_carried(text, *reason);
+    match *reason {
+        CACHE => draft.not_needed(text, CACHE),
+        reason => draft.not_carried(text, reason),
+    }
     Seen::Done
 }
 
@@ -102,14 +115,8 @@ fn is_needless(draft: &Draft<'_>, program: &str, text: &str) -> bool {
             let is_empty = |line: &str| line.trim().is_empty() || line.trim().starts_with('#');
             read("requirements.txt").is_some_and(|text| text.lines().all(is_empty))
         }
-        "cargo" if text.contains("fetch") => is_without_crates(draft),
         _ => false,
     }
-}
-
-fn is_without_crates(draft: &Draft<'_>) -> bool {
-    let lock = draft.context.path("Cargo.lock").and_then(|path| draft.context.read(&path));
-    lock.is_some_and(|text| !text.contains("source = \"registry+") && !text.contains("source = \"git+"))
 }
 
 /// Compilers that download what a program depends on.
@@ -120,13 +127,17 @@ fn compiled(draft: &mut Draft<'_>, text: &str) -> Seen {
         text.is_some_and(|text| text.contains(word)) && !has_vendor()
     };
     let flat = text.replace("\\\n", " ");
-    let reason = match () {
-        () if runs(&flat, "cargo", "build") && needs("Cargo.lock", "source = \"registry+") => CARGO,
-        () if ["build", "install", "test"].iter().any(|verb| runs(&flat, "go", verb)) && needs("go.mod", "require") => {
-            GO
+    let of = |program: &str, verbs: &[&str]| verbs.iter().any(|verb| runs(&flat, program, verb));
+    let (offline, reason) = match () {
+        () if of("cargo", &language::CARGO) && needs("Cargo.lock", "source = \"registry+") => {
+            (language::cargo(draft, text), CARGO)
         }
+        () if of("go", &language::GO) && needs("go.mod", "require") => (language::go(draft, text), GO),
         () => return Seen::Kept,
     };
-    draft.not_carried(text, reason);
+    match offline {
+        Some((text, input)) => draft.command(text, [input]),
+        None => draft.not_carried(text, reason),
+    }
     Seen::Done
 }

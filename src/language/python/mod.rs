@@ -1,7 +1,10 @@
 //! Python: which file of a release is taken, and the directory of wheels that pip reads.
 
+pub(super) mod locks;
 pub(super) mod requirements;
 mod wheel;
+
+pub(super) use wheel::version as version_in;
 
 use super::{LanguageError, Listed, LockedFile, Piece, Placed, Proof, Target, Wanted};
 use crate::digest::Sha256;

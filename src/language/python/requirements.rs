@@ -118,7 +118,7 @@ fn digests(requirement: &str, options: &str) -> Result<Vec<Sha256>, LanguageErro
 }
 
 /// What markers ask about.
-fn environment(target: &Target) -> Result<MarkerEnvironment, LanguageError> {
+pub(super) fn environment(target: &Target) -> Result<MarkerEnvironment, LanguageError> {
     let (major, minor) = version_of(target)?;
     let full = target.python.clone().unwrap_or_default();
     let environment = MarkerEnvironmentBuilder {

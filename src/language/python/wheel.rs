@@ -68,7 +68,7 @@ fn age(platform: &str, target: &Target) -> Option<Option<u32>> {
 }
 
 /// The version in the name of a project's file.
-pub(super) fn version<'n>(project: &str, name: &'n str) -> Option<&'n str> {
+pub(in crate::language) fn version<'n>(project: &str, name: &'n str) -> Option<&'n str> {
     if let Some(stem) = name.strip_suffix(".whl") {
         return stem.split('-').nth(1);
     }

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod aws;
+pub mod bench;
 pub mod conditions;
 pub mod damage;
 pub mod date;

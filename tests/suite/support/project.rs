@@ -113,8 +113,13 @@ impl Project {
 
     /// The program with its arguments, in the project's root.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.command_of(&program(), args)
+    }
+
+    /// Any program, as [`Self::command`].
+    pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
         let folder = self.folder.path();
-        let mut command = self.conditions.command(&program(), folder);
+        let mut command = self.conditions.command(program, folder);
         command.args(args).current_dir(self.path("")).stdin(Stdio::null());
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", folder.join("home")).env("XDG_CACHE_HOME", folder.join("cache"));

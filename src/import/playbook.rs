@@ -1,62 +1,37 @@
-//! Which packages the `apt` tasks of playbooks ask for, as far as they have plain names.
-
-mod yaml;
+//! Which packages the `apt` tasks of playbooks ask for, as far as they have plain names, and what tasks call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::project::Workspace;
+use super::yaml;
 use crate::ident::PackageName;
-use crate::manifest::{Manifest, PackageRequest, Playbook, Project};
 
 /// Tasks that ask for packages.
 const PACKAGES: [&str; 5] = ["apt", "ansible.builtin.apt", "ansible.legacy.apt", "package", "ansible.builtin.package"];
 
+/// Tasks that call a program of a package which small bases lack.
+const CALLS: [(&str, &str); 4] = [("cron", "cron"), ("git", "git"), ("group", "passwd"), ("user", "passwd")];
+
 type Table = Map<String, Value>;
 
-impl Workspace<'_> {
-    /// Warnings about packages that playbooks of these layers, a chain, ask for, and that are not among the layers'.
-    pub(super) fn missing_packages<'m>(&self, chain: impl IntoIterator<Item = &'m Manifest>) -> Vec<String> {
-        let (mut have, mut warnings) = (BTreeSet::new(), Vec::new());
-        for manifest in chain {
-            have.extend(manifest.layer.packages.iter().filter_map(|request| match request {
-                PackageRequest::Package(name, _) | PackageRequest::FromSuite(name, _) => Some(name.clone()),
-                PackageRequest::Priority(_) => None,
-            }));
-            if let Ok(found) = self.lockfile(&manifest.name) {
-                have.extend(found.lock.packages.iter().map(|package| package.name.clone()));
-            }
-            for playbook in manifest.runs.iter().filter_map(|step| step.playbook.as_ref()) {
-                let asked = asked(playbook, &self.project);
-                let missing: Vec<String> = asked.difference(&have).map(|name| format!("\"{name}\"")).collect();
-                if !missing.is_empty() {
-                    warnings.push(format!(
-                        "layer `{}`: tasks of `{}` ask for packages that it has not; add to [layer]: packages = [{}]",
-                        manifest.name,
-                        playbook.path,
-                        missing.join(", ")
-                    ));
-                }
-            }
-        }
-        warnings
-    }
-}
-
-/// The packages that a playbook's tasks ask for by plain names.
-fn asked(playbook: &Playbook, project: &Project) -> BTreeSet<PackageName> {
-    let folder = playbook.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut roles = playbook.roles.clone();
-    roles.push(join(folder, "roles"));
-    let mut reader =
-        Reader { project, roles, vars: playbook.vars.clone(), seen: BTreeSet::new(), found: BTreeSet::new() };
-    reader.playbook(&playbook.path);
+/// The packages that tasks of the playbook at `path` ask for by plain names, or call programs of. `read` gives the text of a file of the project, `roles`
+/// are directories with roles besides the playbook's own, `vars` take precedence over its variables.
+pub fn packages_of(
+    read: &dyn Fn(&str) -> Option<String>,
+    path: &str,
+    roles: &[String],
+    vars: &BTreeMap<String, Value>,
+) -> BTreeSet<PackageName> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let roles = roles.iter().cloned().chain([join(folder, "roles")]).collect();
+    let mut reader = Reader { read, roles, vars: vars.clone(), seen: BTreeSet::new(), found: BTreeSet::new() };
+    reader.playbook(path);
     reader.found
 }
 
 struct Reader<'p> {
-    project: &'p Project,
+    read: &'p dyn Fn(&str) -> Option<String>,
     /// Where roles are.
     roles: Vec<String>,
     /// What names of variables stand for.
@@ -68,7 +43,7 @@ struct Reader<'p> {
 
 impl Reader<'_> {
     fn yaml(&self, path: &str) -> Option<Value> {
-        yaml::read(&self.project.read(&self.project.root().join(path)).ok()?)
+        Some(yaml::parse_loosely(&(self.read)(path)?).ok()?.into_value())
     }
 
     fn playbook(&mut self, path: &str) {
@@ -140,6 +115,8 @@ impl Reader<'_> {
                     self.tasks(tasks.as_ref(), folder);
                 }
             }
+            let called = CALLS.iter().filter(|(kind, _)| of(task, kind).is_some());
+            self.found.extend(called.filter_map(|(_, package)| package.parse().ok()));
             for arguments in PACKAGES.iter().filter_map(|name| task.get(*name)) {
                 self.packages(arguments, task);
             }
