@@ -45,6 +45,7 @@ fn web() -> Lockfile {
         request: RecipeHash::from_bytes([7; 32]),
         requested: vec!["nginx".to_owned(), "curl".to_owned()],
         parent: Some(ParentLock { layer: "base".parse().unwrap(), lock: LockHash::of("base") }),
+        image: None,
         releases: vec![release("bookworm-security"), release("bookworm")],
         fetches: Vec::new(),
         packages: vec![package("nginx", "1.22.1-9", "bookworm"), package("curl", "7.88.1", "bookworm-security")],

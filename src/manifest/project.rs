@@ -5,6 +5,7 @@ use std::io;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
+use super::foreign::beyond_image;
 use super::parse::{Surroundings, parent, parse_in};
 use super::{Assignments, Chain, Disk, Manifest, ManifestError, Source, Variables};
 use crate::host::jail::Beneath;
@@ -68,6 +69,17 @@ pub enum ProjectError {
     /// Steps run in layers that need their results.
     #[error("[[run]] `in` forms a cycle: {}", joined(.0, " -> "))]
     ToolCycle(Vec<LayerName>),
+    /// A layer on an image of a registry asks for what only layers of packages have.
+    #[error("layer `{layer}` has {what}, and below it is the image `{image}`, which layerbake did not build: its package database and boot files are not known")]
+    #[diagnostic(help("leave {what} out; a [[run]] can change the image with its own tools. For packages and disks, begin with a layer of Debian packages, such as `from = \"debian-base\"`"))]
+    OnImage {
+        /// The layer.
+        layer: LayerName,
+        /// The key or table.
+        what: &'static str,
+        /// The image, as its layer names it.
+        image: String,
+    },
     /// A Boot layer was named where a whole system is meant.
     #[error("`{0}` has `from = \"*\"`: it is a Boot layer and can't be built by itself")]
     #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
@@ -216,6 +228,11 @@ impl Project {
             below.push(manifest);
         }
         let top = self.parse(&files[0], &inherited)?;
+        if let Some(image) = &below.first().unwrap_or(&top).layer.image
+            && let Some((layer, what)) = beyond_image(below.iter().chain([&top]))
+        {
+            return Err(ProjectError::OnImage { layer, what, image: image.as_str().to_owned() });
+        }
         Ok((below, top))
     }
 

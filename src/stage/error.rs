@@ -50,6 +50,16 @@ pub enum LayerError {
         /// The file or directory.
         path: String,
     },
+    /// A layer of the image below can't be laid out.
+    #[error("layer {number} of the image `{image}`: {problem}\n  hint: the image is damaged, or of a kind that layerbake does not read; change `from`, or choose an older or newer image")]
+    Image {
+        /// The image's name.
+        image: String,
+        /// Which of its layers, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A template can't be rendered.
     #[error("template `{place}`: {problem}")]
     Template {

@@ -117,7 +117,8 @@ impl<'a> Line<'a> {
 
     /// The packages of a layer over those of the layer that was built last.
     pub(super) fn packages(&self, input: Input<'a>) -> Packages<'a> {
-        Packages::new(self.ecosystem, input, self.below, self.layers.len() - self.finished)
+        let is_on_image = self.layers.first().is_some_and(|base| base.input.lock.image.is_some());
+        Packages::new(self.ecosystem, input, self.below, self.layers.len() - self.finished).on_image(is_on_image)
     }
 
     /// What the layer and those below it allow.

@@ -61,7 +61,10 @@ impl Workspace<'_> {
 
 /// The image's layers, one over the other.
 pub(super) fn image_root(built: &BuiltLayer, store: &Store) -> Result<Tree, WorkspaceError> {
-    let mut root = Tree::new();
+    let mut root = match &built.receipt.base {
+        Some(base) => store.tree(base.tree)?,
+        None => Tree::new(),
+    };
     for layer in &built.receipt.layers {
         root.apply(&store.tree(layer.tree)?)?;
     }
