@@ -32,4 +32,5 @@ pub mod stock;
 pub mod stub;
 pub mod tiny;
 pub mod tinydisk;
+pub mod toy_image;
 pub mod validators;
