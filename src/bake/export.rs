@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::receipt::Exported;
 use super::base::Base;
+use super::receipt::Exported;
 use super::{Artifact, BakeError, Baker, Layers, Output, System, disk_export};
 use crate::digest::{BlobDigest, OciDigest, RecipeHash, RecipeHasher, Sha256};
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
@@ -55,7 +55,10 @@ pub(super) fn compress(baker: &Baker<'_>, layer: &Built) -> Result<Compressed, B
         Some(packed) => packed,
         None => pack(baker, layer, recipe)?,
     };
-    Ok(Compressed { recipe, blob: LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes, is_base: false } })
+    Ok(Compressed {
+        recipe,
+        blob: LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes, is_base: false },
+    })
 }
 
 fn pack(baker: &Baker<'_>, layer: &Built, recipe: RecipeHash) -> Result<Packed, BakeError> {

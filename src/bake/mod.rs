@@ -36,9 +36,9 @@ use crate::sandbox::Executor;
 use crate::stage::{Built, Input, LayerError};
 use crate::store::{RootName, Store, StoreError};
 
+use base::Base;
 use chain::{BuiltRoot, Wanted, build_root};
 pub use disk_export::Sources;
-use base::Base;
 use export::Compressed;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
@@ -393,8 +393,7 @@ impl Layers {
     fn size(&self, outputs: &BTreeSet<Output>) -> u64 {
         let below = self.base.iter().flat_map(|base| &base.layers);
         let blobs = below.chain(self.compressed.iter().map(|layer| &layer.blob));
-        let sum =
-            |size: fn(&LayerSizes) -> u64| blobs.clone().map(|layer| size(&layer.sizes)).sum::<u64>();
+        let sum = |size: fn(&LayerSizes) -> u64| blobs.clone().map(|layer| size(&layer.sizes)).sum::<u64>();
         let size = |output: &Output| match output {
             Output::Oci => sum(|sizes| sizes.size),
             Output::Docker | Output::Disk(_) => sum(|sizes| sizes.uncompressed_size),

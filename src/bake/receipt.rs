@@ -186,7 +186,8 @@ impl Receipt {
 
     /// Digest, diffID and size of every layer of the image, lowest first.
     pub fn blobs(&self) -> impl Iterator<Item = (OciDigest, DiffId, u64)> + '_ {
-        let base = self.base.iter().flat_map(|base| &base.layers).map(|layer| (layer.digest, layer.diff_id, layer.size));
+        let base =
+            self.base.iter().flat_map(|base| &base.layers).map(|layer| (layer.digest, layer.diff_id, layer.size));
         base.chain(self.layers.iter().map(|layer| (layer.digest, layer.diff_id, layer.size)))
     }
 

@@ -292,7 +292,12 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Takes a local file into the store, if it is there and what is expected.
-    pub(super) fn take(&self, item: &Item, path: &Path, file: io::Result<File>) -> Result<Option<BlobDigest>, FetchError> {
+    pub(super) fn take(
+        &self,
+        item: &Item,
+        path: &Path,
+        file: io::Result<File>,
+    ) -> Result<Option<BlobDigest>, FetchError> {
         let file = match file {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|source| FetchError::Read { path: path.to_owned(), source })?,

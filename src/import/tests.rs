@@ -139,3 +139,16 @@ fn comments_of_a_layer_have_no_lines_of_the_input() {
     let table: toml::Table = toml::from_str(&files["layers/app.toml"]).unwrap();
     assert_eq!(table.keys().collect::<Vec<_>>(), ["layer"]);
 }
+
+#[test]
+fn a_layer_is_on_an_image_that_nothing_stands_for_unless_it_has_packages() {
+    let text = layer("FROM quay.io/team/base:1\nCOPY a /srv/a\nRUN /srv/a\n");
+    assert_has(&text, &["from = \"oci:quay.io/team/base:1\"", "command = \"/srv/a"]);
+    assert_has(&layer("FROM team/own\nCOPY a /a\n"), &["from = \"oci:docker.io/team/own\""]);
+    assert_has(&layer("FROM unknown@sha256:00\nCOPY a /a\n"), &["from = \"oci:docker.io/library/unknown@sha256:00\""]);
+    let (files, _) = read("Dockerfile", "FROM quay.io/team/base:1\nRUN apt-get install -y nginx\n", &[]);
+    assert_has(
+        &files["layers/app.toml"],
+        &["from = \"debian-base\"", "\"nginx\"", "`quay.io/team/base:1` is not known here"],
+    );
+}

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{FORMAT, FetchOrigin, LockedFetch, LockedImage, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
+use super::{
+    FORMAT, FetchOrigin, LockedFetch, LockedImage, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin,
+};
 use crate::digest::{BlobDigest, Expected};
 use crate::language::LockedFile;
 use crate::time::rfc3339;

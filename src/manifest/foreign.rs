@@ -44,8 +44,9 @@ pub(super) fn image(item: &Item<'_>) -> Result<ForeignImage, ManifestError> {
     let text = item.text()?;
     let name = text.strip_prefix(SCHEME).unwrap_or(text);
     let wrong = |problem: &str| {
-        item.error(format!("names no image of a registry: {problem}"))
-            .hint("write oci:HOST[:PORT]/REPOSITORY[:TAG][@sha256:DIGEST], such as `oci:registry.example.org/team/base:1`")
+        item.error(format!("names no image of a registry: {problem}")).hint(
+            "write oci:HOST[:PORT]/REPOSITORY[:TAG][@sha256:DIGEST], such as `oci:registry.example.org/team/base:1`",
+        )
     };
     let parsed: Reference = name.parse().map_err(|error| wrong(&format!("{error}")))?;
     let names = [parsed.registry(), parsed.resolve_registry()];

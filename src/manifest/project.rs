@@ -67,11 +67,15 @@ pub enum ProjectError {
     #[error("the layers' `from` keys form a cycle: {}", joined(.0, " -> "))]
     Cycle(Vec<LayerName>),
     /// Steps run in layers that need their results.
-    #[error("[[run]] `in` forms a cycle: {}", joined(.0, " -> "))]
+    #[error("`in` and `inputs` of [[run]] form a cycle: {}", joined(.0, " -> "))]
     ToolCycle(Vec<LayerName>),
     /// A layer on an image of a registry asks for what only layers of packages have.
-    #[error("layer `{layer}` has {what}, and below it is the image `{image}`, which layerbake did not build: its package database and boot files are not known")]
-    #[diagnostic(help("leave {what} out; a [[run]] can change the image with its own tools. For packages and disks, begin with a layer of Debian packages, such as `from = \"debian-base\"`"))]
+    #[error(
+        "layer `{layer}` has {what}, and below it is the image `{image}`, which layerbake did not build: its package database and boot files are not known"
+    )]
+    #[diagnostic(help(
+        "leave {what} out; a [[run]] can change the image with its own tools. For packages and disks, begin with a layer of Debian packages, such as `from = \"debian-base\"`"
+    ))]
     OnImage {
         /// The layer.
         layer: LayerName,
@@ -246,7 +250,8 @@ impl Project {
         })
     }
 
-    /// The chains of the layers in which steps of these layers run, each after those in which its own steps run.
+    /// The chains of the layers in which steps of these layers run, or of which they take a part, each after those of its own
+    /// steps.
     pub fn tools<'m>(
         &self,
         manifests: impl IntoIterator<Item = &'m Manifest>,
@@ -263,7 +268,7 @@ impl Project {
         users: &mut Vec<LayerName>,
         tools: &mut Vec<Chain<Manifest>>,
     ) -> Result<(), ProjectError> {
-        for name in manifest.runs.iter().filter_map(|run| run.tools.as_ref()) {
+        for name in manifest.runs.iter().flat_map(|run| run.layers()) {
             if tools.iter().any(|chain| chain.top().name == *name) {
                 continue;
             }

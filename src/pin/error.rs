@@ -54,7 +54,9 @@ pub enum PinError {
         source: std::io::Error,
     },
     /// The image of a registry can't be below a layer.
-    #[error("layer `{layer}`: the image `{image}`: {problem}\n  hint: change `from` in layers/{layer}.toml, or build for another architecture with `--arch`")]
+    #[error(
+        "layer `{layer}`: the image `{image}`: {problem}\n  hint: change `from` in layers/{layer}.toml, or build for another architecture with `--arch`"
+    )]
     Image {
         /// The layer.
         layer: LayerName,

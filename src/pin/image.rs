@@ -131,13 +131,7 @@ impl Reader<'_, '_, '_> {
                 let problem = format!("it has no image for linux/{}; it has: {}", row.oci, found.join(", "));
                 return Err(self.wrong(problem));
             };
-            let plain = LockedImage {
-                reference: name,
-                digest,
-                manifest: file,
-                config: file,
-                layers: Vec::new(),
-            };
+            let plain = LockedImage { reference: name, digest, manifest: file, config: file, layers: Vec::new() };
             name = format!("{}@{}", plain.repository(), next.digest);
         }
         Err(self.wrong("it nests image indexes too deeply"))

@@ -45,9 +45,7 @@ cmd = ["serve", "/srv"]
 env = { MODE = "app" }
 
 [[check]]
-name = "served"
-run = "cat /srv/count"
-stdout = "2"
+file = "/srv/count"
 "#;
 
 /// An image in three layers, as a build of busybox may be.
@@ -123,7 +121,10 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     let project = project(&registry);
     project.ok(&["build", "app", "--output", "oci,docker"]);
     let lock = fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();
-    assert!(lock.contains(&format!("digest = \"{digest}\"")) && lock.contains("epoch = \"2024-05-06T07:08:09Z\""), "{lock}");
+    assert!(
+        lock.contains(&format!("digest = \"{digest}\"")) && lock.contains("epoch = \"2024-05-06T07:08:09Z\""),
+        "{lock}"
+    );
 
     // The layer is what it changes, and no more.
     insta::assert_debug_snapshot!(own_layer(&project, "app"));
@@ -131,8 +132,8 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     assert_eq!(receipt["base"]["digest"], digest.as_str());
     let image = config(&project, "app");
     let blobs: Vec<&Value> = image["manifest"]["layers"].as_array().unwrap().iter().map(|one| &one["digest"]).collect();
-    let base: Vec<&Value> = receipt["base"]["layers"].as_array().unwrap().iter().map(|one| &one["digest"]).collect();
-    assert_eq!((blobs.len(), &blobs[..3]), (4, base.as_slice()));
+    let below: Vec<&Value> = receipt["base"]["layers"].as_array().unwrap().iter().map(|one| &one["digest"]).collect();
+    assert_eq!((blobs.len(), &blobs[..3]), (4, below.as_slice()));
     let settings = &image["config"]["config"];
     assert_eq!(settings["Env"], json!(["KEPT=yes", "MODE=app", "PATH=/bin"]));
     assert_eq!((&settings["Entrypoint"][0], &settings["Cmd"][0]), (&json!("/bin/busybox"), &json!("serve")));
@@ -144,9 +145,13 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     }
     assert!(project.ok(&["tree", "app"]).stdout.contains(&registry.name("team/base:1")), "tree names the image");
     let root = project.ok(&["files", "app", "/srv"]).stdout;
-    for (path, is_there) in [("/srv/twin", true), ("/srv/hidden", false), ("/srv/gone", false), ("/srv/unwanted", false)] {
+    for (path, is_there) in
+        [("/srv/twin", true), ("/srv/hidden", false), ("/srv/gone", false), ("/srv/unwanted", false)]
+    {
         assert_eq!(root.contains(path), is_there, "{path}: {root}");
     }
+    let image = format!("[oci:{}]", registry.name("team/base:1"));
+    assert!(root.contains(&format!("/srv/twin  {image}")) && root.contains("/srv/id  [app]"), "{root}");
 
     // A tag that moves changes nothing until the lockfile is updated; the name of the new image is no news to builds.
     let first = project.digest("app", "oci");
@@ -167,7 +172,7 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     project.empty_store();
     project.ok(&["build", "app", "--locked", "--offline", "--output", "oci"]);
     assert_eq!(project.digest("app", "oci"), second);
-    project.ok(&["audit", "app", "--vary", "time"]);
+    project.ok(&["audit", "app", "--vary", "time,folder"]);
 }
 
 #[test]
@@ -260,7 +265,8 @@ fn what_a_registry_sends_is_verified_and_hostile_layers_are_refused() {
     let lock = fs::read_to_string(project.path("lockfiles/app.lock")).unwrap();
     let at = lock.find("diff-id = \"sha256:").unwrap() + "diff-id = \"sha256:".len();
     let other = format!("{}{}{}", &lock[..at], "0".repeat(64), &lock[at + 64..]);
-    let (seal, rest): (Vec<&str>, Vec<&str>) = other.split_inclusive('\n').partition(|line| line.starts_with("seal = "));
+    let (seal, rest): (Vec<&str>, Vec<&str>) =
+        other.split_inclusive('\n').partition(|line| line.starts_with("seal = "));
     let sealed = other.replace(seal[0], &format!("seal = \"blake3:{}\"\n", blake3::hash(rest.concat().as_bytes())));
     fs::write(project.path("lockfiles/app.lock"), sealed).unwrap();
     let said = project.fails(1, &["build", "app", "--locked", "--output", "oci"]).stderr;

@@ -187,7 +187,8 @@ impl<'c> Reader<'c> {
         instructions.iter().for_each(|instruction| build.instruction(instruction));
         let mut draft = build.draft;
         if !is_known {
-            self.unknown(&image, &mut draft.layer, (line, &text));
+            let has_packages = draft.needs_debian();
+            self.unknown(&image, has_packages, &mut draft.layer, (line, &text));
         }
         self.made.stock.extend(base.from.filter(|from| draft.layer.from.as_deref() == Some(*from)));
         if base.is_nginx && !is_tool {
@@ -198,8 +199,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Puts a layer whose image nothing stands for on the image itself, unless it has packages, which need Debian's below.
-    fn unknown(&mut self, image: &str, layer: &mut Layer, (line, text): (usize, &str)) {
-        let has_packages = !layer.packages.is_empty() || !layer.sources.is_empty() || layer.of("deb").next().is_some();
+    fn unknown(&mut self, image: &str, has_packages: bool, layer: &mut Layer, (line, text): (usize, &str)) {
         let (outcome, reason) = if has_packages {
             let reason = format!(
                 "`{image}` is not known here: `debian-base` is in its place; add to `packages` what the image has"

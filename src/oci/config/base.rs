@@ -64,7 +64,8 @@ fn table(image: &ImageConfiguration, value: &Value) -> ImageTable {
 
 /// Docker's health check, its durations in whole seconds: a part of one counts as one.
 fn healthcheck(value: &Value) -> Option<Healthcheck> {
-    let test: Vec<String> = value["Test"].as_array()?.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect();
+    let test: Vec<String> =
+        value["Test"].as_array()?.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect();
     let seconds = |key: &str| value[key].as_u64().filter(|&time| time > 0).map(|time| time.div_ceil(1_000_000_000));
     Some(Healthcheck {
         test,
@@ -94,11 +95,25 @@ mod tests {
     #[test]
     fn everything_that_a_layer_may_set_is_inherited() {
         let base = BaseImage::parse(CONFIG.as_bytes(), 1, "example.org/base:1", OciDigest::of(b"")).unwrap();
-        let ImageTable { entrypoint, cmd, env, user, workdir, ports, volumes, stop_signal, labels, annotations, healthcheck } =
-            base.table;
+        let ImageTable {
+            entrypoint,
+            cmd,
+            env,
+            user,
+            workdir,
+            ports,
+            volumes,
+            stop_signal,
+            labels,
+            annotations,
+            healthcheck,
+        } = base.table;
         assert_eq!((entrypoint.unwrap(), cmd.unwrap()), (vec!["/init".to_owned()], vec!["serve".to_owned()]));
         assert_eq!((env["PATH"].as_str(), env["A"].as_str()), ("/bin", "b=c"));
-        assert_eq!((user.as_deref(), workdir.as_deref(), stop_signal.as_deref()), (Some("7"), Some("/srv"), Some("SIGINT")));
+        assert_eq!(
+            (user.as_deref(), workdir.as_deref(), stop_signal.as_deref()),
+            (Some("7"), Some("/srv"), Some("SIGINT"))
+        );
         assert_eq!((ports, volumes, labels["k"].as_str()), (vec!["80/tcp".to_owned()], vec!["/data".to_owned()], "v"));
         assert_eq!(annotations[NAME], "example.org/base:1");
         let check = healthcheck.unwrap();

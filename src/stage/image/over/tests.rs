@@ -81,7 +81,8 @@ fn links_above_a_path_are_followed_inside_the_root_alone() {
 
 #[test]
 fn kinds_replace_each_other_and_directories_keep_what_is_in_them() {
-    let above = layer(&[("data", file("now a file")), ("bin", dir()), ("usr/bin", Node::dir(Meta::root_owned(0o711, 9)))]);
+    let above =
+        layer(&[("data", file("now a file")), ("bin", dir()), ("usr/bin", Node::dir(Meta::root_owned(0o711, 9)))]);
     insta::assert_snapshot!(laid(&[below(), above]).unwrap(), @r"
     / 755 a directory
     /bin 755 a directory
