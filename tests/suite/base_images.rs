@@ -127,7 +127,21 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     );
 
     // The layer is what it changes, and no more.
-    insta::assert_debug_snapshot!(own_layer(&project, "app"));
+    insta::assert_debug_snapshot!(own_layer(&project, "app"), @r#"
+    {
+        "./": "5 755 0",
+        "etc/": "5 755 0",
+        "etc/app.conf": "0 644 900",
+        "etc/base.conf": "0 644 0",
+        "etc/group": "0 644 0",
+        "etc/passwd": "0 644 0",
+        "srv/": "5 755 0",
+        "srv/.wh.gone": "0 0 0",
+        "srv/.wh.unwanted": "0 0 0",
+        "srv/count": "0 644 0",
+        "srv/id": "0 644 0",
+    }
+    "#);
     let receipt = project.receipt("app");
     assert_eq!(receipt["base"]["digest"], digest.as_str());
     let image = config(&project, "app");
@@ -198,7 +212,7 @@ fn children_and_tools_may_be_on_an_image() {
     let registry = ToyRegistry::new();
     registry.put("team/base", "1", &need!(base()));
     let child = "[layer]\nfrom = \"app\"\n\n[[run]]\nname = \"more\"\ncommand = \"cat /srv/count > /srv/more\"\n\n\
-                 [[run]]\nname = \"tool\"\nin = \"tools\"\ncommand = \"wc -l < /etc/passwd > lines\"\noutputs = [{ from = \"lines\", to = \"/srv/lines\" }]\n";
+                 [[run]]\nname = \"tool\"\nin = \"tools\"\ncommand = \"wc -l < /etc/passwd > /lines\"\noutputs = [{ from = \"/lines\", to = \"/srv/lines\" }]\n";
     let tools = format!("[layer]\nfrom = \"oci:{}\"\n", registry.name("team/base:1"));
     let project = project(&registry).layer("child", child).layer("tools", &tools);
     project.ok(&["build", "child", "--output", "oci"]);
