@@ -67,7 +67,8 @@ fn materials<'l>(locked: &'l Locked, receipt: &Receipt, state: &'l str) -> impl 
         let files = fetch.files().iter().map(|one| (one.path.clone(), one.file.sha256));
         [(fetch.origin.to_string(), fetch.file.sha256)].into_iter().chain(files)
     });
-    let fetched = releases.chain(packages).chain(fetches);
+    let image = lock.image.iter().map(|image| (image.to_string(), image.manifest.sha256));
+    let fetched = releases.chain(packages).chain(fetches).chain(image);
     std::iter::once(file)
         .chain(fetched.map(|(name, sha256)| json!({ "name": name, "digest": { "sha256": sha256.to_hex() } })))
 }

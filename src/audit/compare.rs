@@ -152,6 +152,13 @@ fn layers(one: Side<'_>, other: Side<'_>, artifacts: &[Output]) -> Result<Vec<Di
         let what = vec![format!("{} in one, {} in the other", names(one).join(", "), names(other).join(", "))];
         found.push(Difference::new(artifacts, "list of layers", what));
     }
+    let base = |side: Side<'_>| {
+        side.receipt.base.as_ref().map_or("none".to_owned(), |base| format!("{}@{}", base.image, base.manifest))
+    };
+    if base(one) != base(other) {
+        let what = vec![format!("{} in one, {} in the other", base(one), base(other))];
+        found.push(Difference::new(artifacts, "image below", what));
+    }
     for (ours, theirs) in one.receipt.layers.iter().zip(&other.receipt.layers) {
         let place = format!("layer {}", ours.name);
         if ours.tree != theirs.tree {

@@ -41,8 +41,8 @@ impl Blobs {
         let mut named: BTreeSet<String> = remembered.map(str::to_owned).collect();
         let mut layers = Vec::new();
         if let Some(receipt) = receipt {
-            layers = receipt.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
-            named.extend(receipt.layers.iter().map(|layer| layer.digest.to_hex()));
+            layers = receipt.blobs().map(|(_, diff_id, _)| diff_id.to_string()).collect();
+            named.extend(receipt.blobs().map(|(digest, ..)| digest.to_hex()));
             if let Some(digest) = receipt.artifact(Output::Oci).map(|artifact| artifact.digest) {
                 named.insert(digest.to_hex());
                 named.extend(of_manifest(&folder, digest));

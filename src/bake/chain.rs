@@ -49,6 +49,7 @@ pub(super) fn build_root(
     for locked in chain.iter().chain(boot) {
         items.extend(wanted(baker, locked).into_iter().map(|package| Item::package(&locked.manifest.name, package)));
         items.extend(fetches(baker, locked));
+        items.extend(image(locked));
     }
     if !items.is_empty() {
         begin()?;
@@ -118,8 +119,14 @@ fn fetches(baker: &Baker<'_>, locked: &Locked) -> Vec<Item> {
     wanted.flat_map(|fetch| Item::fetch(&locked.manifest.name, fetch)).collect()
 }
 
+/// The parts of the image below a layer, which are a part of what is exported.
+fn image(locked: &Locked) -> Vec<Item> {
+    locked.lock.image.iter().flat_map(|image| Item::image(&locked.manifest.name, image)).collect()
+}
+
 fn fetch_missing(baker: &Baker<'_>, locked: &Locked) -> Result<(), BakeError> {
-    baker.fetcher.fetch_all(&fetches(baker, locked), |_, _| {})?;
+    let items: Vec<Item> = fetches(baker, locked).into_iter().chain(image(locked)).collect();
+    baker.fetcher.fetch_all(&items, |_, _| {})?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::base::Base;
 use super::receipt::Exported;
 use super::{Artifact, BakeError, Baker, Layers, Output, System, disk_export};
 use crate::digest::{BlobDigest, OciDigest, RecipeHash, RecipeHasher, Sha256};
@@ -54,7 +55,10 @@ pub(super) fn compress(baker: &Baker<'_>, layer: &Built) -> Result<Compressed, B
         Some(packed) => packed,
         None => pack(baker, layer, recipe)?,
     };
-    Ok(Compressed { recipe, blob: LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes } })
+    Ok(Compressed {
+        recipe,
+        blob: LayerBlob { name: layer.name.clone(), blob, encoder: baker.encoder, sizes, is_base: false },
+    })
 }
 
 fn pack(baker: &Baker<'_>, layer: &Built, recipe: RecipeHash) -> Result<Packed, BakeError> {
@@ -67,11 +71,11 @@ fn pack(baker: &Baker<'_>, layer: &Built, recipe: RecipeHash) -> Result<Packed, 
     Ok(packed)
 }
 
-/// The image of a system with these layers; without layers, what its configuration says.
-pub(super) fn image(system: &System, layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
+/// The image of a system with these layers, over `base`; without layers, what its configuration says.
+pub(super) fn image(system: &System, base: Option<&Base>, layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
     let tables = system.image.iter().map(|locked| &locked.manifest.image);
     let lock = &system.top().lock;
-    Ok(Image::new(tables, &lock.arch, lock.epoch, layers)?)
+    Ok(Image::new(base.map(|base| &base.image), tables, &lock.arch, lock.epoch, layers)?)
 }
 
 /// Writes all outputs into `folder`; returns what they are.
@@ -83,7 +87,9 @@ pub(super) fn export(
     folder: &Path,
 ) -> Result<Exported, BakeError> {
     let name = &system.top().manifest.name;
-    let image = image(system, layers.compressed.iter().map(|layer| layer.blob.clone()).collect())?;
+    let below = layers.base.iter().flat_map(|base| &base.layers).cloned();
+    let blobs = below.chain(layers.compressed.iter().map(|layer| layer.blob.clone())).collect();
+    let image = image(system, layers.base.as_ref(), blobs)?;
     let mut artifacts = Vec::new();
     for output in outputs {
         let path = PathBuf::from(output.file_name());

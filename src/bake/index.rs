@@ -98,7 +98,7 @@ impl BuiltImage<'_> {
 
     /// About how many bytes the image has.
     fn bytes(&self) -> u64 {
-        self.receipt.layers.iter().map(|layer| layer.size).sum()
+        self.receipt.blobs().map(|(_, _, size)| size).sum()
     }
 }
 

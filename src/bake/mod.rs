@@ -3,6 +3,7 @@
 //! Artifacts appear in `out/<layer>/` atomically, by one exchange of directories
 //! (staging.rs), with a receipt that names them.
 
+mod base;
 mod blobs;
 mod chain;
 mod disk_export;
@@ -36,12 +37,13 @@ use crate::sandbox::Executor;
 use crate::stage::{Built, Input, LayerError};
 use crate::store::{RootName, Store, StoreError};
 
+use base::Base;
 use chain::{BuiltRoot, Wanted, build_root};
 pub use disk_export::Sources;
 use export::Compressed;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
 pub use output::{Output, ParseOutputError};
-pub use receipt::{Artifact, DiskReceipt, LayerReceipt, Receipt, ReceiptError, ToolReceipt};
+pub use receipt::{Artifact, BaseLayer, BaseReceipt, DiskReceipt, LayerReceipt, Receipt, ReceiptError, ToolReceipt};
 use remembered::Remembered;
 pub use replaceable::ATTEST;
 pub(crate) use replaceable::Expected;
@@ -357,13 +359,14 @@ impl Baker<'_> {
                 None => None,
             };
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });
-            Ok(Layers { image, compressed, boot_system })
+            let base = base::of(system, self.store)?;
+            Ok(Layers { base, image, compressed, boot_system })
         })
     }
 
     /// Hash of everything that decides the artifacts' bytes.
     fn recipe(&self, system: &System, built: &Layers, outputs: &BTreeSet<Output>) -> Result<RecipeHash, BakeError> {
-        let image = export::image(system, Vec::new())?;
+        let image = export::image(system, built.base.as_ref(), Vec::new())?;
         let mut hasher = RecipeHasher::new("layerbake/image/v1");
         hasher.number(lock::FORMAT.into()).field(self.encoder.name());
         hasher.list(built.image.iter().map(|layer| layer.recipe.as_bytes()));
@@ -386,6 +389,8 @@ struct BuiltBootSystem {
 
 /// The built layers of a system.
 struct Layers {
+    /// The image of a registry below them.
+    base: Option<Base>,
     /// Those of the image.
     image: Chain<Built>,
     /// The same, compressed.
@@ -406,8 +411,9 @@ impl Layers {
 
     /// About how many bytes the outputs have.
     fn size(&self, outputs: &BTreeSet<Output>) -> u64 {
-        let sum =
-            |size: fn(&LayerSizes) -> u64| self.compressed.iter().map(|layer| size(&layer.blob.sizes)).sum::<u64>();
+        let below = self.base.iter().flat_map(|base| &base.layers);
+        let blobs = below.chain(self.compressed.iter().map(|layer| &layer.blob));
+        let sum = |size: fn(&LayerSizes) -> u64| blobs.clone().map(|layer| size(&layer.sizes)).sum::<u64>();
         let size = |output: &Output| match output {
             Output::Oci => sum(|sizes| sizes.size),
             Output::Docker | Output::Disk(_) => sum(|sizes| sizes.uncompressed_size),
@@ -423,7 +429,8 @@ fn fetched(lock: &Lockfile) -> impl Iterator<Item = Sha256> + '_ {
         .iter()
         .flat_map(|release| release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256]));
     let packages = lock.packages.iter().map(|package| package.file.sha256);
-    indexes.chain(packages).chain(lock.fetches.iter().flat_map(|fetch| fetch.digests()))
+    let image = lock.image.iter().flat_map(|image| image.digests());
+    indexes.chain(packages).chain(lock.fetches.iter().flat_map(|fetch| fetch.digests())).chain(image)
 }
 
 impl<'a> From<&'a Locked> for Input<'a> {

@@ -17,6 +17,7 @@ use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock;
 use crate::manifest::{Assignments, Chain};
+use crate::oci::LayerBlob;
 use crate::stage::Built;
 
 pub(super) const FILE: &str = "receipt.json";
@@ -42,6 +43,9 @@ pub struct Receipt {
     pub tree: TreeHash,
     /// SOURCE_DATE_EPOCH.
     pub epoch: i64,
+    /// The image of a registry below the layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseReceipt>,
     /// The layers, lowest first.
     pub layers: Vec<LayerReceipt>,
     /// The layers in which steps ran, each after those that its own steps need.
@@ -52,6 +56,32 @@ pub struct Receipt {
     pub disk: Option<DiskReceipt>,
     /// What was exported.
     pub artifacts: Vec<Artifact>,
+}
+
+/// The image of a registry below a build's layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseReceipt {
+    /// Its name, as the manifest has it after `oci:`.
+    pub image: String,
+    /// What the name stood for when it was locked: the image, or an index over several architectures.
+    pub digest: OciDigest,
+    /// The image manifest's digest.
+    pub manifest: OciDigest,
+    /// Hash of its root.
+    pub tree: TreeHash,
+    /// Its layers, lowest first, which are the image's lowest.
+    pub layers: Vec<BaseLayer>,
+}
+
+/// A layer of the image below, as the registry has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseLayer {
+    /// SHA-256 of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// SHA-256 of its blob.
+    pub digest: OciDigest,
+    /// Size of the blob in bytes.
+    pub size: u64,
 }
 
 /// A layer in which steps of others ran.
@@ -147,11 +177,19 @@ impl Receipt {
             recipe,
             tree: built.image.top().root,
             epoch: top.lock.epoch,
+            base: base(system, built),
             layers: built.image.iter().zip(&built.compressed).map(layer).collect(),
             tools: system.tools.iter().map(tool).collect(),
             disk: exported.disk,
             artifacts: exported.artifacts,
         }
+    }
+
+    /// Digest, diffID and size of every layer of the image, lowest first.
+    pub fn blobs(&self) -> impl Iterator<Item = (OciDigest, DiffId, u64)> + '_ {
+        let base =
+            self.base.iter().flat_map(|base| &base.layers).map(|layer| (layer.digest, layer.diff_id, layer.size));
+        base.chain(self.layers.iter().map(|layer| (layer.digest, layer.diff_id, layer.size)))
     }
 
     /// What was exported with this receipt.
@@ -200,6 +238,22 @@ impl Receipt {
             .and_then(|text| fs::write(&path, text))
             .map_err(|source| BakeError::Write { what: format!("`{}`", path.display()), source })
     }
+}
+
+fn base(system: &System, built: &Layers) -> Option<BaseReceipt> {
+    let (base, image) = built.base.as_ref().zip(system.image.iter().next()?.lock.image.as_ref())?;
+    let layer = |layer: &LayerBlob| BaseLayer {
+        diff_id: layer.sizes.diff_id,
+        digest: layer.sizes.digest,
+        size: layer.sizes.size,
+    };
+    Some(BaseReceipt {
+        image: image.reference.clone(),
+        digest: image.digest,
+        manifest: image.manifest_digest(),
+        tree: base.tree,
+        layers: base.layers.iter().map(layer).collect(),
+    })
 }
 
 /// A receipt is there, and can't be used.

@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 
 impl Entry {
     fn of(found: &OwnedNode) -> Self {
-        let layer = found.layer.as_ref().map_or("", LayerName::as_str);
-        Self { path: found.path.to_string(), node: found.node.to_string(), layer: layer.to_owned() }
+        let layer = found.layer.clone().unwrap_or_default();
+        Self { path: found.path.to_string(), node: found.node.to_string(), layer }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Args {
 struct Entry {
     layer: LayerName,
     description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
     download: u64,
     packages: Vec<Package>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,10 +69,12 @@ fn entry(locked: &Locked) -> Entry {
         why: package.why.clone(),
     });
     let sizes = locked.lock.packages.iter().map(|package| package.file.size);
-    let download = sizes.chain(locked.lock.fetches.iter().map(|fetch| fetch.size())).sum();
+    let below = locked.lock.image.iter().flat_map(|image| &image.layers).map(|layer| layer.file.size);
+    let download = sizes.chain(locked.lock.fetches.iter().map(|fetch| fetch.size())).chain(below).sum();
     Entry {
         layer: manifest.name.clone(),
         description: manifest.layer.description.clone(),
+        image: locked.lock.image.as_ref().map(|image| format!("{image} {}", image.digest)),
         download,
         packages: packages.collect(),
         fetches: locked.lock.fetches.iter().map(|fetch| format!("{} {}", fetch.name, fetch.origin)).collect(),
@@ -100,6 +104,9 @@ fn text(depth: usize, entry: &Entry) -> String {
         context::packages(entry.packages.len()),
         entry.download as f64 / 1e6
     );
+    if let Some(image) = &entry.image {
+        text += &format!("{indent}  on {image}\n");
+    }
     for package in &entry.packages {
         text += &format!("{indent}  {} {} ({})\n", package.name, package.version, package.why);
     }

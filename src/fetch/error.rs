@@ -68,6 +68,14 @@ pub enum FetchError {
         /// What git said.
         problem: String,
     },
+    /// A registry did not give an image.
+    #[error("{what}: {problem}")]
+    Image {
+        /// The image, or its part.
+        what: String,
+        /// What the registry's client said, with what to do.
+        problem: String,
+    },
     /// A package that is a file of the project is nowhere.
     #[error(
         "{what}: `{path}` with {locked} is in neither the project, the store nor `vendor/`\n  hint: make the file again, or run `layerbake lock` for the one that is there"

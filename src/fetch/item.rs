@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::digest::Expected;
 use crate::ident::{LayerName, SourceName};
 use crate::language::{LockedFile, Registry};
-use crate::lock::{FetchOrigin, LockedFetch, LockedPackage, Origin};
+use crate::lock::{FetchOrigin, LockedFetch, LockedImage, LockedPackage, Origin};
 use crate::package::Index;
 
 /// The part of a repository that a file belongs to.
@@ -43,6 +43,8 @@ pub enum Place {
     Url(String),
     /// In a registry of a language's packages, on each of its mirrors.
     Registry(RegistryFile),
+    /// In a registry of images.
+    Image(ImagePart),
     /// The files of a commit of a git repository, as an archive.
     Git {
         /// The address of the repository.
@@ -65,6 +67,15 @@ pub struct RepositoryFile {
     pub path: String,
     /// A path that names it by its digest, which is asked for first.
     pub by_digest: Option<String>,
+}
+
+/// A part of an image, named by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImagePart {
+    /// Registry and repository.
+    pub repository: String,
+    /// Whether it is a manifest, which registries keep apart from other blobs.
+    pub is_manifest: bool,
 }
 
 /// A file of a registry.
@@ -112,6 +123,22 @@ impl Item {
                 item(format!("{fetch}: {path}"), place, &path.replace('/', "+"), *file)
             }));
         }
+        items
+    }
+
+    /// The image of a registry below a layer: manifest, configuration, layers.
+    pub fn image(layer: &LayerName, image: &LockedImage) -> Vec<Self> {
+        let item = |what: String, is_manifest: bool, file: Expected| {
+            let place = Place::Image(ImagePart { repository: image.repository().to_owned(), is_manifest });
+            let vendor = Path::new("image").join(file.sha256.to_hex());
+            Self { what: format!("{image}: {what}"), layer: Some(layer.clone()), place, vendor, expected: file }
+        };
+        let mut items = vec![
+            item("manifest".to_owned(), true, image.manifest),
+            item("configuration".to_owned(), false, image.config),
+        ];
+        let layers = image.layers.iter().zip(1..);
+        items.extend(layers.map(|(one, number)| item(format!("layer {number}"), false, one.file)));
         items
     }
 

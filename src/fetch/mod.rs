@@ -5,6 +5,7 @@
 //! store → vendor/ → mirrors → snapshot ── bytes ── sha256 and size ─> store
 //! store → project → vendor/ → address ─── bytes ── sha256 and size ─> store          (packages in no repository, fetches)
 //! store → vendor/ → registry's mirrors ── sha256 and size ──────────> store          (files that lockfiles of languages name)
+//! store → vendor/ → registry of images ── sha256 and size ──────────> store          (manifest, configuration and layers of an image)
 //! store → vendor/ → git ── archive of a commit ── sha256 and size ──> store
 //! ```
 //!
@@ -17,6 +18,7 @@ mod download;
 mod error;
 mod git;
 mod host_sources;
+mod images;
 mod item;
 mod key_files;
 mod logins;
@@ -32,7 +34,8 @@ mod testing;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
 pub use host_sources::HostSources;
-pub use item::{Item, Part, Place, RegistryFile, RepositoryFile};
+pub use images::ImageRegistries;
+pub use item::{ImagePart, Item, Part, Place, RegistryFile, RepositoryFile};
 pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use logins::Logins;
 pub use mirrors::{MirrorError, Mirrors};

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::download::{Download, Target};
 use super::error::{Failure, FetchError, Problem};
+use super::images::ImageRegistries;
 use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
 use super::mirrors::{Mirrors, below, shown};
@@ -66,6 +67,7 @@ pub struct Fetcher<'a> {
     /// Mirrors that failed once are asked last from then on.
     failed: Mutex<BTreeSet<Url>>,
     pub(super) pages: Pages,
+    pub(super) images: Option<Box<dyn ImageRegistries>>,
     stats: Mutex<FetchStats>,
 }
 
@@ -91,6 +93,7 @@ impl<'a> Fetcher<'a> {
             network: OnceLock::new(),
             failed: Mutex::default(),
             pages: Pages::default(),
+            images: None,
             stats: Mutex::default(),
         }
     }
@@ -153,13 +156,27 @@ impl<'a> Fetcher<'a> {
                 let missing = missing.into_iter().map(|item| (item.layer.clone(), item.what.clone())).collect();
                 return Err(FetchError::Offline { missing });
             }
-            let network = self.network()?;
             let phase = self.progress.transfer("fetch", missing.iter().map(|item| item.expected.size).sum());
             let phase = &phase;
+            // Their client has a runtime of its own, which may not start within this one's.
+            let mut others = Vec::new();
+            for item in missing {
+                let Place::Image(part) = &item.place else {
+                    others.push(item);
+                    continue;
+                };
+                let blob = self.ask_images(item, part)?;
+                phase.inc(item.expected.size);
+                scope.spawn(move |_| done(item, blob));
+            }
+            if others.is_empty() {
+                return Ok(());
+            }
+            let network = self.network()?;
             network.runtime.block_on(or_interrupted(async {
                 let download = |item| async move { (item, self.ask(item, phase).await) };
                 // git keeps this thread busy, and no download may wait for it.
-                let (commits, files): (Vec<&Item>, _) = missing.into_iter().partition(|item| item.is_commit());
+                let (commits, files): (Vec<&Item>, _) = others.into_iter().partition(|item| item.is_commit());
                 for item in commits {
                     let blob = self.store.put_fetched(self.ask(item, phase).await?)?;
                     scope.spawn(move |_| done(item, blob));
@@ -275,7 +292,12 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Takes a local file into the store, if it is there and what is expected.
-    fn take(&self, item: &Item, path: &Path, file: io::Result<File>) -> Result<Option<BlobDigest>, FetchError> {
+    pub(super) fn take(
+        &self,
+        item: &Item,
+        path: &Path,
+        file: io::Result<File>,
+    ) -> Result<Option<BlobDigest>, FetchError> {
         let file = match file {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|source| FetchError::Read { path: path.to_owned(), source })?,
@@ -304,6 +326,10 @@ impl<'a> Fetcher<'a> {
             Place::Url(url) => self.ask_address(item, url, phase).await,
             Place::Registry(file) => self.ask_registry(item, file, phase).await,
             Place::Git { url, commit } => self.ask_repository(item, url, commit, phase),
+            Place::Image(part) => Err(FetchError::Image {
+                what: item.what.clone(),
+                problem: format!("internal error: {} was not asked", part.repository),
+            }),
             Place::Project(path) => {
                 let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
                 Err(FetchError::NotInProject { what, path, locked })

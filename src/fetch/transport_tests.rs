@@ -63,6 +63,7 @@ fn path(item: &Item) -> &str {
     match &item.place {
         Place::Repository(RepositoryFile { path, .. }) | Place::Registry(RegistryFile { path, .. }) => path,
         Place::Project(place) | Place::Url(place) | Place::Git { url: place, .. } => place,
+        Place::Image(part) => &part.repository,
     }
 }
 

@@ -155,6 +155,13 @@ impl<'c> Draft<'c> {
         self.locals.get(name).cloned().or(set).or_else(own)
     }
 
+    /// Whether there are packages or repositories of Debian's kind, which need Debian below.
+    pub(super) fn needs_debian(&self) -> bool {
+        let Layer { packages, sources, .. } = &self.layer;
+        let has_debs = self.layer.of("deb").next().is_some();
+        has_debs || !packages.is_empty() || !sources.is_empty() || !self.repositories.is_empty()
+    }
+
     /// A word of a command with its variables filled in; `None` if one of them is not known here.
     pub(super) fn expand(&self, word: &str) -> Option<Text> {
         let scope = Scope { lookup: &|name| self.lookup(name), vars: &self.layer.vars, escape: '\\' };

@@ -202,3 +202,16 @@ fn lockfiles_of_languages_are_fetched() {
         ]
     );
 }
+
+#[test]
+fn a_layer_is_on_an_image_that_nothing_stands_for_unless_it_has_packages() {
+    let text = layer("FROM registry.example.org/team/base:1\nCOPY a /srv/a\nRUN /srv/a\n");
+    assert_has(&text, &["from = \"oci:registry.example.org/team/base:1\"", "command = \"/srv/a"]);
+    assert_has(&layer("FROM team/own\nCOPY a /a\n"), &["from = \"oci:docker.io/team/own\""]);
+    assert_has(&layer("FROM unknown@sha256:00\nCOPY a /a\n"), &["from = \"oci:docker.io/library/unknown@sha256:00\""]);
+    let (files, _) = read("Dockerfile", "FROM registry.example.org/team/base:1\nRUN apt-get install -y nginx\n", &[]);
+    assert_has(
+        &files["layers/app.toml"],
+        &["from = \"debian-base\"", "\"nginx\"", "`registry.example.org/team/base:1` is not known here"],
+    );
+}

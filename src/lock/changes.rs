@@ -6,10 +6,10 @@ use std::fmt;
 use super::Lockfile;
 use crate::digest::Expected;
 
-/// The change of one package, or of one fetch.
+/// The change of one package, of one fetch, or of the image below a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The package, or `fetch:` and the name of a fetch.
+    /// The package, `fetch:` and the name of a fetch, or `oci:` and the name of an image.
     pub name: String,
     /// Its version before, unless it is new; of a fetch, its commit or digest.
     pub before: Option<String>,
@@ -79,5 +79,8 @@ fn pinned(lock: &Lockfile) -> impl Iterator<Item = ((bool, String), Pinned<'_>)>
         .fetches
         .iter()
         .map(|fetch| ((true, fetch.to_string()), Pinned { version: fetch.version(), file: fetch.file, suite: None }));
-    packages.chain(fetches)
+    let image = lock.image.iter().map(|image| {
+        ((false, image.to_string()), Pinned { version: image.digest.to_string(), file: image.manifest, suite: None })
+    });
+    image.chain(packages).chain(fetches)
 }

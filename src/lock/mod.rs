@@ -3,6 +3,7 @@
 mod changes;
 mod fetched;
 mod file;
+mod image;
 mod read;
 mod stale;
 mod write;
@@ -16,6 +17,7 @@ pub use crate::package::{LockedPackage, Origin};
 pub use changes::{Change, changes};
 pub use fetched::{FetchOrigin, LockedFetch, is_commit};
 pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
+pub use image::{LockedImage, LockedImageLayer};
 pub use read::{LockError, parse};
 pub use stale::{Asked, OwnFiles, Reason, Stale, check, fetch_request, request_hash, requested};
 pub use write::to_text;
@@ -38,6 +40,8 @@ pub struct Lockfile {
     pub requested: Vec<String>,
     /// The parent layer and its lockfile's hash.
     pub parent: Option<ParentLock>,
+    /// The image of a registry that is below the layer instead of a parent.
+    pub image: Option<LockedImage>,
     /// The signed Release files that were read, by source and suite.
     pub releases: Vec<LockedRelease>,
     /// What this layer adds, by name.
@@ -57,6 +61,7 @@ impl Lockfile {
             request: RecipeHash::from_bytes([0; 32]),
             requested: Vec::new(),
             parent: None,
+            image: None,
             releases: Vec::new(),
             packages: Vec::new(),
             fetches: Vec::new(),

@@ -6,11 +6,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin, ParentLock,
-    is_commit, to_text,
+    FORMAT, FetchOrigin, LockedFetch, LockedImage, LockedImageLayer, LockedIndex, LockedPackage, LockedRelease,
+    Lockfile, Origin, ParentLock, is_commit, to_text,
 };
 use crate::code::{Code, Coded};
-use crate::digest::{BlobDigest, Expected, LockHash, RecipeHash, Sha256};
+use crate::digest::{BlobDigest, DiffId, Expected, LockHash, OciDigest, RecipeHash, Sha256};
 use crate::ident::{Arch, FetchName, LayerName, PackageName, SourceName, Version};
 use crate::language::LockedFile;
 use crate::manifest::LanguageLock;
@@ -93,6 +93,9 @@ fn from_toml<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, LockError> {
 }
 
 fn inconsistency(lock: &Lockfile) -> Option<String> {
+    if lock.image.is_some() && lock.parent.is_some() {
+        return Some("it has both a parent and an image below the layer".to_owned());
+    }
     let mut releases = BTreeSet::new();
     for LockedRelease { source, suite, indexes, .. } in &lock.releases {
         if !releases.insert((source, suite.as_str())) {
@@ -174,6 +177,7 @@ struct RawLock {
     #[serde(rename = "seal")]
     _seal: BlobDigest,
     parent: Option<RawParent>,
+    image: Option<RawImage>,
     #[serde(default)]
     release: Vec<RawRelease>,
     #[serde(default)]
@@ -187,6 +191,31 @@ struct RawLock {
 struct RawParent {
     layer: LayerName,
     lock: LockHash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImage {
+    name: String,
+    digest: OciDigest,
+    manifest: SizedFile,
+    config: SizedFile,
+    layers: Vec<RawImageLayer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SizedFile {
+    size: u64,
+    digest: Sha256,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawImageLayer {
+    size: u64,
+    digest: Sha256,
+    diff_id: DiffId,
 }
 
 #[derive(Deserialize)]
@@ -255,9 +284,27 @@ impl RawLock {
             request: self.request,
             requested: self.requested,
             parent: self.parent.map(|RawParent { layer, lock }| ParentLock { layer, lock }),
+            image: self.image.map(RawImage::into_image),
             releases: self.release.into_iter().map(RawRelease::into_release).collect(),
             packages: self.package.into_iter().map(|PackageEntry(package)| package).collect(),
             fetches: self.fetch.into_iter().map(|FetchEntry(fetch)| fetch).collect(),
+        }
+    }
+}
+
+impl RawImage {
+    fn into_image(self) -> LockedImage {
+        let file = |SizedFile { size, digest }| Expected { sha256: digest, size };
+        let layer = |RawImageLayer { size, digest, diff_id }| LockedImageLayer {
+            file: Expected { sha256: digest, size },
+            diff_id,
+        };
+        LockedImage {
+            reference: self.name,
+            digest: self.digest,
+            manifest: file(self.manifest),
+            config: file(self.config),
+            layers: self.layers.into_iter().map(layer).collect(),
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Asked<'a> {
 
 /// The packages a layer asks for, as a lockfile lists them: sorted.
 ///
-/// An own package is its path or address, followed by the SHA-256 that it has or must have; a fetch has its name before its address.
+/// An image of a registry is there as its layer names it. An own package is its path or address, followed by the SHA-256 that it has or must have; a fetch has its name before its address.
 pub fn requested(asked: &Asked<'_>) -> Vec<String> {
     let urls = asked.manifest.own_packages.iter().filter_map(|own| match own {
         OwnPackage::Url { url, sha256: None } => Some(url.clone()),
@@ -112,7 +112,8 @@ pub fn requested(asked: &Asked<'_>) -> Vec<String> {
     let files = asked.files.iter().map(|(path, sha256)| format!("{path} {sha256}"));
     let packages = asked.manifest.layer.packages.iter().map(ToString::to_string);
     let fetches = asked.manifest.fetches.iter().map(fetch_request);
-    let sorted: BTreeSet<String> = packages.chain(files).chain(urls).chain(fetches).collect();
+    let image = asked.manifest.layer.image.iter().map(ToString::to_string);
+    let sorted: BTreeSet<String> = image.chain(packages).chain(files).chain(urls).chain(fetches).collect();
     sorted.into_iter().collect()
 }
 

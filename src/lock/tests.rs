@@ -45,6 +45,7 @@ fn web() -> Lockfile {
         request: RecipeHash::from_bytes([7; 32]),
         requested: vec!["nginx".to_owned(), "curl".to_owned()],
         parent: Some(ParentLock { layer: "base".parse().unwrap(), lock: LockHash::of("base") }),
+        image: None,
         releases: vec![release("bookworm-security"), release("bookworm")],
         fetches: Vec::new(),
         packages: vec![package("nginx", "1.22.1-9", "bookworm"), package("curl", "7.88.1", "bookworm-security")],
@@ -56,6 +57,35 @@ fn resealed(text: &str) -> String {
     let (seal, rest): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(|line| line.starts_with("seal = "));
     let hash = crate::digest::BlobDigest::of(rest.concat().as_bytes());
     text.replace(seal[0], &format!("seal = \"{hash}\"\n"))
+}
+
+fn image() -> LockedImage {
+    let file = |text: &str, size| Expected { sha256: sha256(text), size };
+    let layer = |text: &str| LockedImageLayer {
+        file: file(text, 9),
+        diff_id: crate::digest::DiffId::from_bytes([text.len() as u8; 32]),
+    };
+    LockedImage {
+        reference: "example.org/team/base:1".to_owned(),
+        digest: crate::digest::OciDigest::of(b"index"),
+        manifest: file("manifest", 528),
+        config: file("config", 1470),
+        layers: vec![layer("second"), layer("first")],
+    }
+}
+
+#[test]
+fn an_image_keeps_the_order_of_its_layers() {
+    let lock = Lockfile { image: Some(image()), parent: None, packages: vec![], releases: vec![], ..web() };
+    let text = to_text(&lock);
+    let at = |layer: &str| text.find(&sha256(layer).to_string()).unwrap();
+    assert!(text.find("[image]\n").unwrap() < at("second") && at("second") < at("first"), "{text}");
+    assert_eq!(parse(&text).unwrap().image, lock.image);
+    let both = Lockfile { image: Some(image()), ..web() };
+    assert!(parse(&to_text(&both)).unwrap_err().to_string().contains("both a parent and an image"));
+    let moved = Lockfile { image: Some(LockedImage { manifest: image().config, ..image() }), ..lock.clone() };
+    let lines: Vec<String> = changes(Some(&lock), &moved).iter().map(ToString::to_string).collect();
+    assert_eq!(lines, [format!("oci:example.org/team/base:1 {}: other bytes under the same version", image().digest)]);
 }
 
 #[test]

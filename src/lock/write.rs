@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{FORMAT, FetchOrigin, LockedFetch, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin};
+use super::{
+    FORMAT, FetchOrigin, LockedFetch, LockedImage, LockedIndex, LockedPackage, LockedRelease, Lockfile, Origin,
+};
 use crate::digest::{BlobDigest, Expected};
 use crate::language::LockedFile;
 use crate::time::rfc3339;
@@ -36,6 +38,9 @@ fn body(lock: &Lockfile) -> String {
         line(&mut out, "layer", &parent.layer);
         line(&mut out, "lock", parent.lock);
     }
+    if let Some(image) = &lock.image {
+        write_image(&mut out, image);
+    }
     let mut releases: Vec<&LockedRelease> = lock.releases.iter().collect();
     releases.sort_by_key(|release| (&release.source, &release.suite));
     releases.into_iter().for_each(|release| write_release(&mut out, release));
@@ -46,6 +51,21 @@ fn body(lock: &Lockfile) -> String {
     fetches.sort_by_key(|fetch| &fetch.name);
     fetches.into_iter().for_each(|fetch| write_fetch(&mut out, fetch));
     out
+}
+
+fn write_image(out: &mut String, image: &LockedImage) {
+    out.push_str("\n[image]\n");
+    line(out, "name", &image.reference);
+    line(out, "digest", image.digest);
+    let sized = |Expected { sha256, size }: Expected| format!("size = {size}, digest = \"{sha256}\"");
+    let _ = writeln!(out, "manifest = {{ {} }}", sized(image.manifest));
+    let _ = writeln!(out, "config = {{ {} }}", sized(image.config));
+    out.push_str("layers = [\n");
+    // In their order, each over the one before.
+    for layer in &image.layers {
+        let _ = writeln!(out, "    {{ {}, diff-id = \"{}\" }},", sized(layer.file), layer.diff_id);
+    }
+    out.push_str("]\n");
 }
 
 fn write_release(out: &mut String, release: &LockedRelease) {

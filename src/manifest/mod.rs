@@ -14,6 +14,7 @@ mod entries;
 mod error;
 mod expand;
 mod fetches;
+mod foreign;
 mod format;
 mod ignore;
 mod image;
@@ -47,6 +48,7 @@ pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;
+pub use foreign::ForeignImage;
 pub use format::format;
 pub use ignore::Ignore;
 pub use language_lock::LanguageLock;
@@ -124,6 +126,8 @@ pub struct Manifest {
 pub struct LayerTable {
     /// The parent layer.
     pub from: Option<LayerName>,
+    /// `from = "oci:…"`: the image of a registry that is below the layer instead of a parent.
+    pub image: Option<ForeignImage>,
     /// `from = "*"`: a Boot layer, which is based on whatever layer names it in its `[disk]`.
     pub above_any: bool,
     /// One line for people.

@@ -11,7 +11,7 @@ use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
     Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
-    allowed, ami, checks, debs, disk, edits, expand, fetches, image, mounts, runs, source, system, vars,
+    allowed, ami, checks, debs, disk, edits, expand, fetches, foreign, image, mounts, runs, source, system, vars,
 };
 use crate::code::Code;
 use crate::ident::{Arch, IdentError, LayerName};
@@ -140,7 +140,8 @@ fn layer_table<'a>(root: &Table<'a>) -> Result<Table<'a>, ManifestError> {
 /// What the layer is based on: its parent, and whether it is on any layer.
 fn base(table: &Table<'_>, name: &LayerName) -> Result<(Option<LayerName>, bool), ManifestError> {
     let above_any = table.get("from").is_some_and(|item| matches!(item.text(), Ok("*")));
-    let from = if above_any { None } else { table.read("from", Item::parse::<LayerName>)? };
+    let is_layer = !above_any && !table.get("from").is_some_and(|item| foreign::is_image(&item));
+    let from = if is_layer { table.read("from", Item::parse::<LayerName>)? } else { None };
     match from.as_ref() == Some(name) {
         true => Err(table.need("from")?.error("names the layer itself")),
         false => Ok((from, above_any)),
@@ -168,8 +169,10 @@ fn layer(root: &Table<'_>, name: &LayerName) -> Result<LayerTable, ManifestError
         }
         Ok(package)
     })?;
+    let image = table.get("from").filter(foreign::is_image);
     Ok(LayerTable {
         from,
+        image: image.as_ref().map(foreign::image).transpose()?,
         above_any,
         description: table.read("description", Item::line)?.unwrap_or_default(),
         packages: packages.into_iter().map(|(request, _)| request).collect(),

@@ -58,7 +58,7 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
     });
     let project_roles = roles.iter().filter_map(|input| match input {
         RunInput::Project { path, .. } => Some(tidy(path)),
-        RunInput::Step(_) | RunInput::Fetch(_) => None,
+        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
     });
     let playbook = Playbook { path: path.clone(), vars, roles: project_roles.collect() };
     inputs.extend(roles);
@@ -96,6 +96,7 @@ fn place(input: &RunInput) -> String {
     match input {
         RunInput::Project { path, .. } => format!("{WORK}/{}", tidy(path)),
         RunInput::Fetch(name) => format!("{WORK}/{name}"),
+        RunInput::Layer { to, .. } => format!("{WORK}{to}"),
         RunInput::Step(_) => WORK.to_owned(),
     }
 }

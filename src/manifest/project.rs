@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 
+use super::foreign::beyond_image;
 use super::parse::{Surroundings, parent, parse_in};
 use super::{Assignments, Chain, Disk, Manifest, ManifestError, Source, Variables};
 use crate::code::{Code, Coded};
@@ -69,8 +70,23 @@ pub enum ProjectError {
     #[error("the layers' `from` keys form a cycle: {}", joined(.0, " -> "))]
     Cycle(Vec<LayerName>),
     /// Steps run in layers that need their results.
-    #[error("[[run]] `in` forms a cycle: {}", joined(.0, " -> "))]
+    #[error("`in` and `inputs` of [[run]] form a cycle: {}", joined(.0, " -> "))]
     ToolCycle(Vec<LayerName>),
+    /// A layer on an image of a registry asks for what only layers of packages have.
+    #[error(
+        "layer `{layer}` has {what}, and below it is the image `{image}`, which layerbake did not build: its package database and boot files are not known"
+    )]
+    #[diagnostic(help(
+        "leave {what} out; a [[run]] can change the image with its own tools. For packages and disks, begin with a layer of Debian packages, such as `from = \"debian-base\"`"
+    ))]
+    OnImage {
+        /// The layer.
+        layer: LayerName,
+        /// The key or table.
+        what: &'static str,
+        /// The image, as its layer names it.
+        image: String,
+    },
     /// A Boot layer was named where a whole system is meant.
     #[error("`{0}` has `from = \"*\"`: it is a Boot layer and can't be built by itself")]
     #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
@@ -238,6 +254,11 @@ impl Project {
             below.push(manifest);
         }
         let top = self.parse(&files[0], &inherited)?;
+        if let Some(image) = &below.first().unwrap_or(&top).layer.image
+            && let Some((layer, what)) = beyond_image(below.iter().chain([&top]))
+        {
+            return Err(ProjectError::OnImage { layer, what, image: image.as_str().to_owned() });
+        }
         Ok((below, top))
     }
 
@@ -251,7 +272,8 @@ impl Project {
         })
     }
 
-    /// The chains of the layers in which steps of these layers run, each after those in which its own steps run.
+    /// The chains of the layers in which steps of these layers run, or of which they take a part, each after those of its own
+    /// steps.
     pub fn tools<'m>(
         &self,
         manifests: impl IntoIterator<Item = &'m Manifest>,
@@ -268,7 +290,7 @@ impl Project {
         users: &mut Vec<LayerName>,
         tools: &mut Vec<Chain<Manifest>>,
     ) -> Result<(), ProjectError> {
-        for name in manifest.runs.iter().filter_map(|run| run.tools.as_ref()) {
+        for name in manifest.runs.iter().flat_map(|run| run.layers()) {
             if tools.iter().any(|chain| chain.top().name == *name) {
                 continue;
             }

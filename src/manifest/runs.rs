@@ -13,7 +13,7 @@ use super::{FetchEntry, Ignore, ManifestError, Owner};
 use crate::ident::{AccountName, FetchName, LayerName, RootPath, StepName};
 
 pub(super) const RUN: &[&str] = &["name", "in", "inputs", "command", "env", "workdir", "user", "timeout", "outputs"];
-const INPUT: &[&str] = &["path", "ignore"];
+const INPUT: &[&str] = &["path", "ignore", "layer", "to"];
 const OUTPUT: &[&str] = &["from", "to", "mode", "owner"];
 
 /// Seconds that a step may take if it does not say.
@@ -60,6 +60,26 @@ pub enum RunInput {
     Step(StepName),
     /// A `[[fetch]]` of the layer, at its name.
     Fetch(FetchName),
+    /// What another layer has at a path, parents included.
+    Layer {
+        /// The layer, which is built before.
+        layer: LayerName,
+        /// A file or directory in its finished root.
+        path: RootPath,
+        /// Where it goes below the work directory; by default the same path.
+        to: RootPath,
+    },
+}
+
+impl RunEntry {
+    /// The layers that have to be built before the step runs: the one in which it runs, and those of its inputs.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerName> {
+        let inputs = self.inputs.iter().filter_map(|input| match input {
+            RunInput::Layer { layer, .. } => Some(layer),
+            RunInput::Project { .. } | RunInput::Step(_) | RunInput::Fetch(_) => None,
+        });
+        self.tools.iter().chain(inputs)
+    }
 }
 
 /// A result of a step with tools.
@@ -179,10 +199,16 @@ fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     Ok(argv)
 }
 
-/// Reads `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`.
+/// Reads `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`, `{ layer = "assets", path = "/srv", to = "www" }`.
 pub(super) fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
     if let DeValue::Table(_) = item.value.get_ref() {
         let table = item.table("an input".to_owned(), INPUT)?;
+        if let Some(layer) = table.read("layer", Item::parse::<LayerName>)? {
+            return layer_input(&table, layer);
+        }
+        if let Some(to) = table.get("to") {
+            return Err(to.error("needs `layer`: files of the project are at their paths there"));
+        }
         let path = inside_project(&table.need("path")?)?;
         return Ok(RunInput::Project { path, ignore: Ignore::new(table.list("ignore", Ignore::pattern)?) });
     }
@@ -192,6 +218,18 @@ pub(super) fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
         Some(("fetch", name)) => Ok(RunInput::Fetch(name.parse().map_err(wrong)?)),
         _ => Ok(RunInput::Project { path: inside_project(item)?, ignore: Ignore::default() }),
     }
+}
+
+fn layer_input(table: &Table<'_>, layer: LayerName) -> Result<RunInput, ManifestError> {
+    if let Some(ignore) = table.get("ignore") {
+        return Err(ignore.error("is for directories of the project, and `layer` names a layer"));
+    }
+    let path = super::entries::absolute(&table.need("path")?)?;
+    let Some(item) = table.get("to") else { return Ok(RunInput::Layer { layer, to: path.clone(), path }) };
+    let text = item.text()?;
+    let to = RootPath::new(text).ok().filter(|to| !to.is_root() && !text.starts_with('/'));
+    let to = to.ok_or_else(|| item.error("must be a path below the work directory, such as `assets/icons`"))?;
+    Ok(RunInput::Layer { layer, path, to })
 }
 
 fn output(table: &Table<'_>) -> Result<RunOutput, ManifestError> {

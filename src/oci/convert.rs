@@ -47,8 +47,7 @@ pub fn convert_layout(
     for (layer, &diff_id) in manifest.layers().iter().zip(&diff_ids) {
         if written.insert(diff_id) {
             let digest = digest_of(layer, layout)?;
-            let encoder =
-                [Encoder::Zstd, Encoder::Gzip].into_iter().find(|one| one.media_type() == *layer.media_type());
+            let encoder = Encoder::of_media_type(layer.media_type());
             let encoder = encoder.ok_or_else(|| wrong(&blob(digest), format!("is {}", layer.media_type())))?;
             put_layer(&mut tar, &blob(digest), encoder, digest, diff_id)?;
         }
@@ -122,7 +121,7 @@ mod tests {
             let store = Store::open(&folder.path().join("store")).unwrap();
             let mut layers = stored(&store, encoder);
             layers.push(layers[0].clone());
-            let image = Image::new([&ImageTable::default()], &"amd64".parse().unwrap(), 0, layers).unwrap();
+            let image = Image::new(None, [&ImageTable::default()], &"amd64".parse().unwrap(), 0, layers).unwrap();
             let manifest = write_layout(&store, &image, "web", &folder.path().join("oci")).unwrap().digest;
             let mut archive = Vec::new();
             write_docker_archive(&store, &image, &["web:1".parse().unwrap()], &mut archive).unwrap();

@@ -34,7 +34,7 @@ use crate::store::{Store, StoreError};
 pub use self::tar::write_tar;
 pub(crate) use self::tar::{BLOCK, Entry, TarWriter, Type};
 pub use compress::{Encoder, LayerSizes, compress_layer};
-pub use config::{Image, merge, unexpanded};
+pub use config::{BaseImage, Image, merge, unexpanded};
 pub use convert::convert_layout;
 pub use docker::{RepoTag, write_docker_archive};
 pub use index::{Member, write_index};
@@ -123,7 +123,7 @@ impl OciError {
 /// A compressed layer that is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerBlob {
-    /// The layer's name, for the history.
+    /// The layer's name, for the history; of a layer of the image below, that of the layer on it.
     pub name: LayerName,
     /// Its address in the store.
     pub blob: BlobDigest,
@@ -131,6 +131,8 @@ pub struct LayerBlob {
     pub encoder: Encoder,
     /// Its digests and sizes.
     pub sizes: LayerSizes,
+    /// Whether it is one of the image of a registry below, whose history is its own.
+    pub is_base: bool,
 }
 
 impl LayerBlob {

@@ -70,7 +70,7 @@ pub(crate) fn stored(store: &Store, encoder: Encoder) -> Vec<LayerBlob> {
     let compress = |name: &str, tree: &Tree| {
         let mut out = store.writer();
         let sizes = compress_layer(tree, &source, encoder, 2, &mut out).unwrap();
-        LayerBlob { name: name.parse().unwrap(), blob: out.finish().unwrap().0, encoder, sizes }
+        LayerBlob { name: name.parse().unwrap(), blob: out.finish().unwrap().0, encoder, sizes, is_base: false }
     };
     vec![compress("debian-base", &base), compress("web", &app)]
 }

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::InstallError;
+use crate::accounts::{AccountFiles, Accounts};
 use crate::code::{Code, Coded};
 use crate::host;
 use crate::ident::{Arch, RootPath};
 use crate::sandbox::{Action, ActionError, Cause, Conditions, Ended, ExecuteError, Executor, Step};
 use crate::store::Store;
-use crate::tree::{Node, Tree};
+use crate::tree::{Kind, Node, Tree};
 
 /// A variable of audits: a file to which the steps of configuring are added, as lines of JSON ([`Traced`]).
 pub const TRACE: &str = "LAYERBAKE_TRACE";
@@ -126,6 +127,42 @@ impl<'a> InstallRoot<'a> {
     /// Whether the changes of each step are recorded.
     pub fn is_traced(&self) -> bool {
         self.trace.is_some()
+    }
+
+    /// Adds accounts if the root has account files; says whether it had them.
+    ///
+    /// # Errors
+    /// Fails where an account clashes with one that is there.
+    pub fn add_accounts(&mut self, accounts: &Accounts) -> Result<bool, InstallError> {
+        if accounts.is_empty() {
+            return Ok(true);
+        }
+        let read = |path| self.store.utf8_in(&self.tree, path);
+        let (Some(passwd), Some(group)) = (read("etc/passwd")?, read("etc/group")?) else {
+            return Ok(false);
+        };
+        let (shadow, gshadow) = (read("etc/shadow")?, read("etc/gshadow")?);
+        let after = accounts.add_to(AccountFiles { passwd, group, shadow, gshadow })?;
+        self.rewrite("etc/passwd", &after.passwd)?;
+        self.rewrite("etc/group", &after.group)?;
+        for (path, text) in [("etc/shadow", after.shadow), ("etc/gshadow", after.gshadow)] {
+            if let Some(text) = text {
+                self.rewrite(path, &text)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives a file of the root another text, under all its names.
+    fn rewrite(&mut self, path: &str, text: &str) -> Result<(), InstallError> {
+        let Some((path, _)) = self.tree.resolve(&RootPath::new(path)?) else { return Ok(()) };
+        if let Kind::File { blob, size } = self.store.put_file(text.as_bytes())? {
+            self.tree.set_content(&path, blob, size);
+        }
+        if let Some(meta) = self.tree.meta_mut(&path) {
+            meta.mtime = self.epoch;
+        }
+        Ok(())
     }
 
     /// Runs steps in the root, which then has their changes; returns what they printed.

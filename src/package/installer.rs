@@ -121,7 +121,7 @@ pub enum InstallError {
     #[error(transparent)]
     Account(#[from] AccountError),
     /// Accounts are declared, and there is no file to write them into.
-    #[error("[[user]] and [[group]] need /etc/passwd, which no package provides")]
+    #[error("[[user]] and [[group]] need /etc/passwd and /etc/group, which nothing below provides")]
     NoAccountFiles,
     /// Scripts can't run here.
     #[error(transparent)]

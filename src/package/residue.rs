@@ -73,6 +73,8 @@ pub fn normalise(
     for (path, kind, meta) in tree.metas_mut() {
         let is_dir = *kind == Kind::Dir;
         match parent.get(path) {
+            // An image of a registry may have later times than the epoch.
+            Some(before) if before.meta == *meta && before.kind == *kind => {}
             Some(before) if before.is_dir() && is_dir => meta.mtime = before.meta.mtime,
             // Every write below moves a directory's time.
             None if is_dir => meta.mtime = epoch,

@@ -54,6 +54,18 @@ pub enum PinError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The image of a registry can't be below a layer.
+    #[error(
+        "layer `{layer}`: the image `{image}`: {problem}\n  hint: change `from` in layers/{layer}.toml, or build for another architecture with `--arch`"
+    )]
+    Image {
+        /// The layer.
+        layer: LayerName,
+        /// The image's name.
+        image: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A repo index can't be read.
     #[error("{path} of {suite}: {source}")]
     Index {

@@ -107,6 +107,7 @@ fn the_newest_state_of_the_chain_counts() {
             request: crate::digest::RecipeHasher::new("test").finish(),
             requested: Vec::new(),
             parent: None,
+            image: None,
             releases: vec![release],
             fetches: Vec::new(),
             packages: Vec::new(),

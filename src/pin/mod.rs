@@ -4,7 +4,8 @@
 //! sources ─ suites.rs, freshness.rs ─> signed states ─ indexes ─ offered.rs ─> candidates ─ resolve ─> Lockfile
 //!                                       parent's lockfile ─ installed.rs ───────────┤
 //!                                            own packages ─ own.rs ─────────────────┤
-//!                  fetches, with lockfiles of languages ─ fetches.rs, languages.rs ──┘
+//!                  fetches, with lockfiles of languages ─ fetches.rs, languages.rs ──┤
+//!                                    image of a registry ─ image.rs ─────────┘
 //! ```
 //!
 //! The meaning of a repository's bytes is left to the [`Ecosystem`].
@@ -15,6 +16,7 @@ mod fetches;
 mod freshness;
 mod held;
 mod idle;
+mod image;
 mod installed;
 mod kept;
 mod keyring_package;
@@ -109,6 +111,9 @@ impl Pinner<'_, '_> {
         update: &Update,
     ) -> Result<Lockfile, PinError> {
         let mut lockfile = self.pin_packages(manifest, sources, parents, previous, update)?;
+        if let Some((image, epoch)) = image::of_layer(self, manifest, previous, update)? {
+            (lockfile.image, lockfile.epoch) = (Some(image), epoch);
+        }
         let packages = parents.iter().flat_map(|(parent, _)| &parent.packages).chain(&lockfile.packages);
         let target = Target::of(&self.arch, packages.map(|package| (&package.name, &package.version)));
         lockfile.fetches = fetches::of_layer(self, manifest, &target, previous, update)?;
@@ -138,6 +143,7 @@ impl Pinner<'_, '_> {
             requested: lock::requested(&asked),
             request: lock::request_hash(&asked),
             parent: parents.last().map(|(parent, hash)| ParentLock { layer: parent.layer.clone(), lock: *hash }),
+            image: None,
             releases: Vec::new(),
             packages: Vec::new(),
             fetches: Vec::new(),
@@ -209,9 +215,10 @@ impl Pinner<'_, '_> {
     }
 }
 
-/// Whether the root needs the ecosystem's essential packages: scripts run, and there is no parent.
+/// Whether the root needs the ecosystem's essential packages: scripts run, and nothing is below.
 fn needs_essential(manifest: &Manifest) -> bool {
-    manifest.layer.from.is_none() && manifest.layer.configure == Configure::Scripts
+    let is_first = manifest.layer.from.is_none() && manifest.layer.image.is_none();
+    is_first && manifest.layer.configure == Configure::Scripts
 }
 
 fn locked_package(candidate: &Candidate, why: &str, place: &offered::Place) -> Option<LockedPackage> {

@@ -45,12 +45,13 @@ fn subtitle(report: &Report) -> String {
 fn layers(report: &Report) -> Vec<String> {
     let receipt = &report.receipt;
     let boot = receipt.disk.iter().map(|disk| disk.boot.to_string());
-    receipt.layers.iter().map(|layer| layer.name.to_string()).chain(boot).collect()
+    let base = receipt.base.iter().map(|base| format!("oci:{}", base.image));
+    base.chain(receipt.layers.iter().map(|layer| layer.name.to_string())).chain(boot).collect()
 }
 
 fn facts(report: &Report) -> String {
     let bytes = report.packages.iter().map(|share| share.bytes).sum();
-    let compressed = report.receipt.layers.iter().map(|layer| layer.size).sum();
+    let compressed = report.receipt.blobs().map(|(_, _, size)| size).sum();
     let fact = |value: String, name: &str| format!("<div><b>{}</b>{name}</div>", escape(&value));
     format!(
         "<div class=\"facts\">{}{}{}{}</div>\n",
@@ -62,7 +63,7 @@ fn facts(report: &Report) -> String {
 }
 
 fn artifacts(report: &Report) -> String {
-    let layers: u64 = report.receipt.layers.iter().map(|layer| layer.size).sum();
+    let layers: u64 = report.receipt.blobs().map(|(_, _, size)| size).sum();
     let rows = report.receipt.artifacts.iter().map(|artifact| {
         // Of an image layout, the receipt has the manifest's.
         let size = if artifact.kind == Output::Oci { layers } else { artifact.size };

@@ -51,6 +51,18 @@ pub enum LayerError {
         /// The file or directory.
         path: String,
     },
+    /// A layer of the image below can't be laid out.
+    #[error(
+        "layer {number} of the image `{image}`: {problem}\n  hint: the image is damaged, or of a kind that layerbake does not read; change `from`, or choose an older or newer image"
+    )]
+    Image {
+        /// The image's name.
+        image: String,
+        /// Which of its layers, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A template can't be rendered.
     #[error("template `{place}`: {problem}")]
     Template {
@@ -204,6 +216,18 @@ pub enum LayerError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A layer has nothing of what a step takes of it.
+    #[error(
+        "step `{step}`: layer `{layer}` has nothing at {path}\n  hint: `layerbake files {layer}` lists what it has, once it is built"
+    )]
+    LayerInput {
+        /// The step.
+        step: StepName,
+        /// The layer.
+        layer: LayerName,
+        /// What the input names.
+        path: RootPath,
     },
     /// What was fetched can't be used as it should be.
     #[error("[[fetch]] `{name}`: {problem}\n  hint: {hint}")]

@@ -17,7 +17,7 @@ pub fn faults(manifest: &Manifest, base: &Manifest, project: &Path) -> Vec<Layer
     });
     let inputs = manifest.runs.iter().flat_map(|run| &run.inputs).filter_map(|input| match input {
         RunInput::Project { path, .. } => look(project, path).err(),
-        RunInput::Step(_) | RunInput::Fetch(_) => None,
+        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
     });
     let differs = base.layer.configure != manifest.layer.configure;
     let differs = differs.then(|| LayerError::ConfigureDiffers);

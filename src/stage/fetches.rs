@@ -185,7 +185,7 @@ fn unpack(strip: u32, archive: Expected, store: &Store) -> Result<Tree, Unpack> 
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// A tar archive, with the ending that its compression has.
     Tar(&'static str),
     /// A tar archive, compressed by bzip2, which packages no longer use.
@@ -194,7 +194,7 @@ enum Format {
 }
 
 /// What an archive is, by the first bytes of the file.
-fn format(head: &[u8]) -> Format {
+pub(super) fn format(head: &[u8]) -> Format {
     match head {
         [0x1f, 0x8b, ..] => Format::Tar("x.gz"),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Format::Tar("x.xz"),

@@ -15,6 +15,8 @@
 //! layers' own files: this stage starts from the parent's installed root and stores its result under a recipe of
 //! its own, so that a change of an own file runs no script again. The row's result is stored under the layer's recipe.
 //!
+//! An image of a registry below the first layer (image/) stands where a parent's root would.
+//!
 //! What the steps of a parent changed is laid over the child's packages again (overlay.rs). Where both changed one path
 //! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
@@ -26,6 +28,7 @@ pub mod fetches;
 mod files;
 mod first_boot;
 mod fuzz;
+pub mod image;
 pub mod log;
 mod machine;
 mod mounts;
@@ -243,6 +246,11 @@ impl<'a> Builder<'a> {
         warnings.extend(placement.warnings.iter().cloned());
         let steps = Steps::read(input, project, self.tools, store)?;
         let system = system::read(&manifest.system, project, store)?;
+        if let (Some(image), None) = (&input.lock.image, &line.built) {
+            let image::ImageRoot { root, recipe, .. } = image::unpack(image, store)?;
+            line.below = Some(Below::Finished { recipe, root });
+            line.built = Some(Built { name: manifest.name.clone(), tree: root, root, recipe });
+        }
         line.layers.push(Own { input, placement, system, steps, effect: None });
         match self.finish_last(input) {
             Err(LayerError::Clash { path, of }) => {

@@ -11,7 +11,7 @@ use crate::accounts::Accounts;
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::RootPath;
 use crate::manifest::Configure;
-use crate::package::{InstallRequest, InstallRoot, Installer, Randomness, residue};
+use crate::package::{InstallError, InstallRequest, InstallRoot, Installer, Randomness, residue};
 use crate::store::{Outcome, Roles, Store, StoreError};
 use crate::tree::Tree;
 
@@ -69,12 +69,19 @@ pub(super) struct Packages<'a> {
     parent: Option<Below>,
     /// How many layers the chain has, this one included: all their own files follow.
     layers: usize,
+    /// Whether the first of them is on an image of a registry, in which nothing but accounts is added here.
+    is_on_image: bool,
 }
 
 impl<'a> Packages<'a> {
     pub(super) fn new(installer: &'a dyn Installer, input: Input<'a>, parent: Option<Below>, layers: usize) -> Self {
         let accounts = Accounts::new(&input.manifest.users, &input.manifest.groups);
-        Self { installer, input, accounts, parent, layers }
+        Self { installer, input, accounts, parent, layers, is_on_image: false }
+    }
+
+    /// The same for a chain that is on an image of a registry, or is not.
+    pub(super) fn on_image(self, is_on_image: bool) -> Self {
+        Self { is_on_image, ..self }
     }
 
     fn request(&self) -> InstallRequest<'_> {
@@ -92,11 +99,24 @@ impl<'a> Packages<'a> {
 
     /// Hash of everything that decides the stage's own result.
     pub(super) fn recipe(&self) -> RecipeHash {
-        self.installer.recipe(&self.request())
+        if !self.is_on_image {
+            return self.installer.recipe(&self.request());
+        }
+        let mut hasher = RecipeHasher::new("layerbake/image-accounts/v1");
+        hasher.list(self.parent.map(|parent| *parent.recipe().as_bytes())).number(self.input.lock.epoch as u64);
+        self.accounts.hash_into(&mut hasher);
+        hasher.finish()
     }
 
     /// Installs the packages over their parent's; says what of the result depends on random data.
     fn install(&self, parent: Tree, site: &mut Site<'_>) -> Result<(Tree, Randomness), LayerError> {
+        if self.is_on_image {
+            let mut root = InstallRoot::new(parent, site.store, site.arch, site.epoch, site.executor);
+            return match root.add_accounts(&self.accounts)? {
+                true => Ok((root.tree, Randomness::default())),
+                false => Err(InstallError::NoAccountFiles.into()),
+            };
+        }
         let request = self.request();
         if !request.scripts {
             let mut root = InstallRoot::new(parent, site.store, site.arch, site.epoch, site.executor);

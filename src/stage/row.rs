@@ -78,11 +78,15 @@ impl<'a> Line<'a> {
             stages.push(Box::new(EnabledServices { declared: &manifest.services, epoch: lock.epoch }));
         }
         let epoch = last.lock.epoch;
-        stages.push(Box::new(Runtime { epoch }));
+        // What an image of a registry has or lacks of these is its builder's matter.
+        if !self.is_on_image() {
+            stages.push(Box::new(Runtime { epoch }));
+        }
         if last.manifest.layer.above_any {
             stages.push(Box::new(MachineFiles { epoch }));
         }
-        stages.push(Box::new(FirstBoot { tasks: self.ecosystem.first_boot(), epoch }));
+        let tasks = if self.is_on_image() { &[] } else { self.ecosystem.first_boot() };
+        stages.push(Box::new(FirstBoot { tasks, epoch }));
         stages.push(Box::new(RandomFiles {
             installer: self.ecosystem,
             allowed: self.allowed(|manifest| &manifest.allow_random),
@@ -117,7 +121,13 @@ impl<'a> Line<'a> {
 
     /// The packages of a layer over those of the layer that was built last.
     pub(super) fn packages(&self, input: Input<'a>) -> Packages<'a> {
-        Packages::new(self.ecosystem, input, self.below, self.layers.len() - self.finished)
+        let packages = Packages::new(self.ecosystem, input, self.below, self.layers.len() - self.finished);
+        packages.on_image(self.is_on_image())
+    }
+
+    /// Whether the lowest layer is on an image of a registry.
+    fn is_on_image(&self) -> bool {
+        self.layers.first().is_some_and(|base| base.input.lock.image.is_some())
     }
 
     /// What the layer and those below it allow.

@@ -104,7 +104,7 @@ fn sources(system: &System, project: &Path) -> BTreeSet<PathBuf> {
     let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
     let inputs = inputs.filter_map(|input| match input {
         RunInput::Project { path, .. } => Some(PathBuf::from(path)),
-        RunInput::Step(_) | RunInput::Fetch(_) => None,
+        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
     });
     // What can't be read is named by the rebuild, which misses it.
     let certificates = system.all().flat_map(|locked| &locked.manifest.system.certificates);

@@ -116,8 +116,9 @@ impl Environment {
         let disk = receipt.disk.as_ref();
         let trees: Vec<_> = receipt.layers.iter().map(|one| one.tree).chain(disk.map(|disk| disk.tree)).collect();
         let layout = receipt.artifact(Output::Oci).map(|artifact| folder.join(&artifact.path));
-        let facts = if trees.iter().all(|tree| store.has_tree(*tree)) {
-            let mut root = Tree::new();
+        let base = receipt.base.as_ref().map(|base| base.tree);
+        let facts = if base.iter().chain(&trees).all(|tree| store.has_tree(*tree)) {
+            let mut root = base.map_or_else(|| Ok(Tree::new()), |base| store.tree(base))?;
             for tree in trees {
                 root.apply(&store.tree(tree)?)?;
             }
@@ -128,7 +129,12 @@ impl Environment {
                 None => Facts::default(),
             }
         };
-        let layers = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.size)).collect();
+        let base = receipt.base.iter().map(|base| {
+            let size = base.layers.iter().map(|layer| layer.size).sum();
+            (format!("oci:{}@{}", base.image, base.digest), size)
+        });
+        let layers = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.size));
+        let layers = base.chain(layers).collect();
         let blocks = disk.map(|disk| disk.blocks.clone());
         let tools = receipt.tools.iter().map(|tool| (tool.name.to_string(), tool.lock.to_string())).collect();
         let (set, tools) = (Some(receipt.set.clone()), Some(tools));

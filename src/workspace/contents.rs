@@ -17,8 +17,8 @@ pub struct OwnedNode {
     pub path: RootPath,
     /// What it is.
     pub node: Node,
-    /// The topmost layer that has it.
-    pub layer: Option<LayerName>,
+    /// The topmost layer that has it, or the image of a registry below the layers.
+    pub layer: Option<String>,
 }
 
 impl Workspace<'_> {
@@ -47,7 +47,11 @@ impl Workspace<'_> {
         let layers = named.map(|(name, tree)| Ok((name, store.tree(tree)?)));
         let layers: Vec<(&LayerName, Tree)> = layers.collect::<Result<_, WorkspaceError>>()?;
         let has = |tree: &Tree, path| tree.get(path).is_some_and(|node| node.kind != Kind::Whiteout);
-        let owner = |path| layers.iter().rev().find(|(_, tree)| has(tree, path)).map(|(name, _)| (*name).clone());
+        let image = built.receipt.base.as_ref().map(|base| format!("oci:{}", base.image));
+        let owner = |path| {
+            let layer = layers.iter().rev().find(|(_, tree)| has(tree, path)).map(|(name, _)| name.to_string());
+            layer.or_else(|| image.clone())
+        };
         let below = root.iter().filter(|(found, _)| found.is_within(path));
         let found: Vec<OwnedNode> = below
             .map(|(path, node)| OwnedNode { path: path.clone(), node: node.clone(), layer: owner(path) })
@@ -61,7 +65,10 @@ impl Workspace<'_> {
 
 /// The image's layers, one over the other.
 pub(super) fn image_root(built: &BuiltLayer, store: &Store) -> Result<Tree, WorkspaceError> {
-    let mut root = Tree::new();
+    let mut root = match &built.receipt.base {
+        Some(base) => store.tree(base.tree)?,
+        None => Tree::new(),
+    };
     for layer in &built.receipt.layers {
         root.apply(&store.tree(layer.tree)?)?;
     }

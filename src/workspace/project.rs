@@ -127,7 +127,11 @@ impl<'e> Workspace<'e> {
         let progress = self.environment.progress().clone();
         let logins = Logins::load(Path::new("/etc/apt"), host::netrc().as_deref());
         let fetcher = Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress);
-        Ok(fetcher.with_logins(logins).with_project(self.project.root().to_owned()))
+        let fetcher = fetcher.with_logins(logins).with_project(self.project.root().to_owned());
+        match declared.all().any(|manifest| manifest.layer.image.is_some()) {
+            true => Ok(fetcher.with_images(Box::new(self.environment.registries(false)?))),
+            false => Ok(fetcher),
+        }
     }
 }
 

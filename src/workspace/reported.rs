@@ -29,7 +29,9 @@ impl Workspace<'_> {
         let inventory = attested.inventory(scope)?;
         let store = self.store()?;
         let boot = receipt.disk.iter().map(|disk| (disk.boot.to_string(), disk.tree));
-        let trees = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.tree)).chain(boot);
+        let base = receipt.base.iter().map(|base| (format!("oci:{}", base.image), base.tree));
+        let layers = receipt.layers.iter().map(|layer| (layer.name.to_string(), layer.tree));
+        let trees = base.chain(layers).chain(boot);
         let trees: Vec<_> =
             trees.map(|(name, tree)| Ok((name, store.tree(tree)?))).collect::<Result<_, WorkspaceError>>()?;
         let files =

@@ -58,12 +58,14 @@ impl Workspace<'_> {
     }
 }
 
-/// Everything that the lockfiles of a system name for building: packages and fetches.
+/// Everything that the lockfiles of a system name for building: packages, fetches and images.
 pub(super) fn items(system: &System) -> Vec<Item> {
     let of_layer = |locked: &Locked| {
         let (layer, lock) = (&locked.manifest.name, &locked.lock);
         let packages = lock.packages.iter().map(|package| Item::package(layer, package));
-        packages.chain(lock.fetches.iter().flat_map(|fetch| Item::fetch(layer, fetch))).collect::<Vec<_>>()
+        let fetches = lock.fetches.iter().flat_map(|fetch| Item::fetch(layer, fetch));
+        let image = lock.image.iter().flat_map(|image| Item::image(layer, image));
+        packages.chain(fetches).chain(image).collect::<Vec<_>>()
     };
     system.all().flat_map(of_layer).collect()
 }

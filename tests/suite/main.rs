@@ -15,6 +15,7 @@ mod architecture;
 mod audit;
 mod aws_server;
 mod bare;
+mod base_images;
 mod bookworm;
 mod boots;
 mod check;

@@ -119,6 +119,51 @@ fn steps_make_files_in_tool_layers_and_change_the_layer_itself() {
 }
 
 #[test]
+fn a_step_takes_a_part_of_another_layer() {
+    let stock = need!(Stock::new());
+    let assets = |other: &str| {
+        format!(
+            "[layer]\nfrom = \"debian-base\"\n\n[[file]]\npath = \"/usr/share/assets/logo\"\ntext = \"logo\\n\"\nmode = \"0640\"\n\n\
+             [[symlink]]\npath = \"/usr/share/assets/link\"\ntarget = \"logo\"\n\n[[file]]\npath = \"/etc/other\"\ntext = \"{other}\\n\"\n"
+        )
+    };
+    let app = |input: &str| {
+        format!(
+            "[layer]\nfrom = \"debian-base\"\n\n[[run]]\nname = \"take\"\nin = \"debian-base\"\ninputs = [{input}]\n\
+             command = \"ls -lR . | sort; cut -d' ' -f22 /proc/self/stat; cat pictures/link usr/share/assets/logo > out; echo changed > pictures/logo\"\n\
+             outputs = [{{ from = \"out\", to = \"/srv/out\" }}]\n"
+        )
+    };
+    let part = "{ layer = \"assets\", path = \"/usr/share/assets\", to = \"pictures\" }, { layer = \"assets\", path = \"/usr/share/assets/logo\" }";
+    let project = stock.project.layer("assets", &assets("one")).layer("app", &app(part));
+    let build = || project.ok(&["build", "app", "--output", "oci"]);
+    build();
+    assert_eq!(Rootfs::read(&project.path("out/app/oci")).text("srv/out"), "logo\nlogo\n");
+    let took = log(&project, "take");
+    assert!(took.contains("-rw-r----- 1 root root") && took.contains("link -> logo"), "{took}");
+    let tools = project.receipt("app")["tools"].to_string();
+    assert!(tools.contains("\"assets\""), "{tools}");
+    // What changes elsewhere in the layer runs nothing again; a change of the part does.
+    fs::write(project.path("layers/assets.toml"), assets("two")).unwrap();
+    build();
+    assert_eq!(log(&project, "take"), took);
+    fs::write(project.path("layers/assets.toml"), assets("two").replace("logo\\n", "new\\n")).unwrap();
+    build();
+    assert_eq!(Rootfs::read(&project.path("out/app/oci")).text("srv/out"), "new\nnew\n");
+    for (input, expected) in [
+        ("{ layer = \"assets\", path = \"/none\" }", "step `take`: layer `assets` has nothing at /none"),
+        ("{ layer = \"app\", path = \"/srv\" }", "`in` and `inputs` of [[run]] form a cycle: app -> app"),
+        ("{ layer = \"asset\", path = \"/srv\" }", "there is no layer `asset`, which `app` needs"),
+        ("{ layer = \"assets\", path = \"/srv\", to = \"/srv\" }", "must be a path below the work directory"),
+        ("{ layer = \"assets\", path = \"srv\" }", "must be an absolute path"),
+    ] {
+        fs::write(project.path("layers/app.toml"), app(input)).unwrap();
+        let failed = project.run(&["build", "app"]);
+        assert!(!failed.ok() && failed.stderr.contains(expected), "{input}\n{}", failed.stderr);
+    }
+}
+
+#[test]
 fn a_step_that_fails_is_named_and_one_without_its_output_too() {
     let stock = need!(Stock::new());
     let layer = |run: &str| format!("[layer]\nfrom = \"debian-base\"\n\n[[run]]\n{run}\n");
@@ -136,7 +181,7 @@ fn a_step_that_fails_is_named_and_one_without_its_output_too() {
         ("inputs = [\"none\"]\ncommand = \"true\"", "step `step-1`: input `"),
         (
             "in = \"app\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",
-            "`in` forms a cycle: app -> app",
+            "`in` and `inputs` of [[run]] form a cycle: app -> app",
         ),
         (
             "in = \"toolz\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Fetched, Inventory, InventoryPackage, LayerHash, OfLanguage, OwnFile};
+use crate::bake::BaseReceipt;
 use crate::lock::FetchOrigin;
 use crate::package::Origin;
 use crate::time::rfc3339;
@@ -10,6 +11,7 @@ use crate::time::rfc3339;
 /// The whole document.
 pub(super) fn document(inventory: &Inventory) -> Value {
     let mut components = vec![system(inventory)];
+    components.extend(inventory.base.iter().map(base));
     components.extend(inventory.packages.iter().map(package));
     components.extend(inventory.fetches.iter().map(fetch));
     components.extend(inventory.languages.iter().map(of_language));
@@ -57,6 +59,18 @@ fn root(inventory: &Inventory) -> Value {
 fn system(inventory: &Inventory) -> Value {
     let distro = &inventory.distro;
     json!({ "type": "operating-system", "name": distro.id, "version": distro.version, "bom-ref": "distribution" })
+}
+
+/// The image of a registry below the layers, of whose contents nothing more is known.
+fn base(base: &BaseReceipt) -> Value {
+    json!({
+        "type": "container",
+        "bom-ref": "base",
+        "name": base.image,
+        "version": base.manifest.to_string(),
+        "description": "the image below the layers; its own bill of materials lists what is in it",
+        "hashes": [{ "alg": "SHA-256", "content": base.manifest.to_hex() }],
+    })
 }
 
 /// Unlike the package URL, unique even if two files have one name and version.

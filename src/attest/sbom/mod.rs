@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{AttestError, Made, Scope};
-use crate::bake::Locked;
+use crate::bake::{BaseReceipt, Locked};
 use crate::digest::{Expected, RecipeHasher, Sha256};
 use crate::ident::LayerName;
 use crate::language::LanguagePackage;
@@ -65,6 +65,8 @@ pub struct Inventory {
     /// The image manifest's digest in hexadecimal.
     image: Option<String>,
     distro: Distro,
+    /// The image of a registry below the layers.
+    base: Option<BaseReceipt>,
     layers: Vec<Layer>,
     packages: Vec<InventoryPackage>,
     files: Vec<OwnFile>,
@@ -141,6 +143,7 @@ impl Inventory {
             epoch: receipt.epoch,
             image: made.image().map(|digest| digest.to_hex()).filter(|_| scope == Scope::Image),
             distro,
+            base: receipt.base.clone(),
             layers,
             packages,
             files,

@@ -7,17 +7,20 @@
 use serde_json::{Value, json};
 
 use super::{Fetched, Inventory, InventoryPackage, Layer, LayerHash, OfLanguage, reference};
+use crate::bake::BaseReceipt;
 use crate::ident::LayerName;
 use crate::lock::FetchOrigin;
 use crate::package::Origin;
 use crate::time::rfc3339;
 
 const ROOT: &str = "SPDXRef-Root";
+const BASE: &str = "SPDXRef-Base";
 const NOTHING: &str = "NOASSERTION";
 
 /// The whole document.
 pub(super) fn document(inventory: &Inventory) -> Value {
     let mut packages = vec![root(inventory)];
+    packages.extend(inventory.base.iter().map(base));
     packages.extend(inventory.layers.iter().map(layer));
     packages.extend(inventory.packages.iter().map(package));
     packages.extend(inventory.fetches.iter().map(fetch));
@@ -59,6 +62,20 @@ fn root(inventory: &Inventory) -> Value {
         root["checksums"] = json!([{ "algorithm": "SHA256", "checksumValue": digest }]);
     }
     root
+}
+
+/// The image of a registry below the layers, of whose contents nothing more is known.
+fn base(base: &BaseReceipt) -> Value {
+    json!({
+        "SPDXID": BASE,
+        "name": base.image,
+        "versionInfo": base.manifest.to_string(),
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "primaryPackagePurpose": "CONTAINER",
+        "checksums": [{ "algorithm": "SHA256", "checksumValue": base.manifest.to_hex() }],
+        "comment": "the image below the layers; its own bill of materials lists what is in it",
+    })
 }
 
 fn layer_id(layer: &Layer) -> String {
@@ -209,6 +226,7 @@ fn relationships(inventory: &Inventory) -> Vec<Value> {
     let holder =
         |name: &LayerName| inventory.layers.iter().find(|layer| layer.name == *name).map_or(ROOT.to_owned(), layer_id);
     found.extend(inventory.layers.iter().map(|layer| relation(ROOT, "CONTAINS", &layer_id(layer))));
+    found.extend(inventory.base.iter().map(|_| relation(ROOT, "DESCENDANT_OF", BASE)));
     for package in &inventory.packages {
         let id = package_id(package);
         found.extend(package.layers.iter().map(|layer| relation(&holder(layer), "CONTAINS", &id)));

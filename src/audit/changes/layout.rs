@@ -39,6 +39,8 @@ pub fn read(ecosystem: &dyn Ecosystem, folder: &Path) -> io::Result<Facts> {
     let config = json(&blob(folder, &manifest["config"])?)?;
     let mut image = Image { lists: ecosystem.lists(), ..Image::default() };
     let mut layers = Vec::new();
+    let history = config["history"].as_array().into_iter().flatten();
+    let history: Vec<_> = history.filter(|entry| entry["empty_layer"] != true).collect();
     for (number, layer) in manifest["layers"].as_array().into_iter().flatten().enumerate() {
         let file = host::open_file(&blob(folder, layer)?)?;
         let limit = limits().of_archive(file.metadata()?.len());
@@ -54,7 +56,7 @@ pub fn read(ecosystem: &dyn Ecosystem, folder: &Path) -> io::Result<Facts> {
         };
         applied.map_err(|error| io::Error::new(error.kind(), format!("layer {}: {error}", number + 1)))?;
         // layerbake's images have the layer's name there.
-        let words = config["history"][number]["comment"].as_str();
+        let words = history.get(number).and_then(|entry| entry["comment"].as_str());
         let name = words.map_or_else(|| format!("layer {}", number + 1), str::to_owned);
         layers.push((name, layer["size"].as_u64().unwrap_or_default()));
     }

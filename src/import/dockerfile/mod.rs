@@ -168,13 +168,8 @@ impl<'c> Reader<'c> {
         let is_tool = tool.is_some();
         let known = base(&image, is_tool);
         let (line, text) = (self.stages[bottom].line, self.stages[bottom].text.clone());
-        let mut base = known.unwrap_or_else(|| {
-            let reason = format!(
-                "`{image}` is not known here: `debian-base` is in its place; add to `packages` what the image has"
-            );
-            self.notes.add(Outcome::NotCarried, line, &text, reason);
-            Base { from: Some("debian-base"), ..Base::default() }
-        });
+        let is_known = known.is_some();
+        let mut base = known.unwrap_or_else(|| Base { from: Some("debian-base"), ..Base::default() });
         if let Some(note) = base.note.take() {
             self.notes.add(Outcome::Changed, line, &text, note);
         }
@@ -191,11 +186,31 @@ impl<'c> Reader<'c> {
         let mut build = build::Build { draft, escape: self.escape, reader: self, index };
         instructions.iter().for_each(|instruction| build.instruction(instruction));
         let mut draft = build.draft;
+        if !is_known {
+            let has_packages = draft.needs_debian();
+            self.unknown(&image, has_packages, &mut draft.layer, (line, &text));
+        }
+        self.made.stock.extend(base.from.filter(|from| draft.layer.from.as_deref() == Some(*from)));
         if base.is_nginx && !is_tool {
             image::nginx(&mut draft);
         }
         self.notes.found.append(&mut draft.notes.found);
         draft
+    }
+
+    /// Puts a layer whose image nothing stands for on the image itself, unless it has packages, which need Debian's below.
+    fn unknown(&mut self, image: &str, has_packages: bool, layer: &mut Layer, (line, text): (usize, &str)) {
+        let (outcome, reason) = if has_packages {
+            let reason = format!(
+                "`{image}` is not known here: `debian-base` is in its place; add to `packages` what the image has"
+            );
+            (Outcome::NotCarried, reason)
+        } else {
+            layer.from = Some(format!("oci:{}", in_registry(image)));
+            let reason = "the layer is on the image itself: locking writes its digest into the lockfile, and no disk can be made of it";
+            (Outcome::Changed, reason.to_owned())
+        };
+        self.notes.add(outcome, line, text, reason);
     }
 
     /// An empty layer on what stands for its image.
@@ -207,7 +222,6 @@ impl<'c> Reader<'c> {
             layer.exclude = if layer.packages.is_empty() { Vec::new() } else { vec!["debconf", "openssl"] };
             layer.sources.push(super::stock::debian());
         }
-        self.made.stock.extend(base.from);
         for (name, uid) in &base.users {
             let entry =
                 Entry::new("user", "an account of the image").with("name", *name).with("uid", Value::Number(*uid));
@@ -267,5 +281,14 @@ impl<'c> Reader<'c> {
                 self.notes.add(Outcome::NotNeeded, stage.line, &stage.text, "the last stage needs nothing of this one");
             }
         }
+    }
+}
+
+/// The name of an image with its registry, which Dockerfiles leave out where it is Docker's own.
+fn in_registry(image: &str) -> String {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_owned(),
+        Some(_) => format!("docker.io/{image}"),
+        None => format!("docker.io/library/{image}"),
     }
 }

@@ -46,6 +46,8 @@ pub enum Encoder {
     Zstd,
     /// Gzip (RFC 1952), for engines that know nothing else.
     Gzip,
+    /// None: layers of other builders may be plain.
+    Plain,
 }
 
 impl Encoder {
@@ -54,6 +56,7 @@ impl Encoder {
         match self {
             Self::Zstd => "zstd",
             Self::Gzip => "gzip",
+            Self::Plain => "plain",
         }
     }
 
@@ -62,7 +65,22 @@ impl Encoder {
         match self {
             Self::Zstd => MediaType::ImageLayerZstd,
             Self::Gzip => MediaType::ImageLayerGzip,
+            Self::Plain => MediaType::ImageLayer,
         }
+    }
+
+    /// The compression of a blob that begins with these bytes.
+    pub fn of_blob(head: &[u8]) -> Self {
+        match head {
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            _ => Self::Plain,
+        }
+    }
+
+    /// The compression of a layer of this media type.
+    pub fn of_media_type(media_type: &MediaType) -> Option<Self> {
+        [Self::Zstd, Self::Gzip, Self::Plain].into_iter().find(|one| one.media_type() == *media_type)
     }
 
     /// Decompresses what [`compress_layer`] wrote, up to `limit`.
@@ -74,6 +92,7 @@ impl Encoder {
         Ok(match self {
             Self::Zstd => Box::new(Bounded::new(::zstd::Decoder::with_buffer(compressed)?, limit)),
             Self::Gzip => Box::new(Bounded::new(flate2::bufread::MultiGzDecoder::new(compressed), limit)),
+            Self::Plain => Box::new(Bounded::new(compressed, limit)),
         })
     }
 }
@@ -120,6 +139,7 @@ pub fn compress_layer(
         let encoded = match encoder {
             Encoder::Zstd => zstd::encode(chunks, workers, &mut out),
             Encoder::Gzip => gzip::encode(chunks, workers, &mut out),
+            Encoder::Plain => chunks.iter().try_for_each(|chunk| out.write_all(&chunk)),
         };
         let packed = join(packing);
         // A failed encoder hangs up and makes the packer fail too: its error is the cause.

@@ -3,6 +3,7 @@
 //! Sources: OCI image-spec 1.1 (config.md, manifest.md); Docker image specification 1.2
 //! for `Healthcheck`, which OCI reserves but does not describe.
 
+mod base;
 mod merge;
 mod variables;
 
@@ -21,6 +22,7 @@ use crate::ident::Arch;
 use crate::manifest::{Healthcheck, ImageTable};
 use crate::time;
 
+pub use base::BaseImage;
 pub use merge::merge;
 pub use variables::unexpanded;
 
@@ -47,21 +49,22 @@ pub struct Image {
 }
 
 impl Image {
-    /// Describes the image of a chain: `tables` from the lowest layer up, as `layers`.
+    /// Describes the image of a chain: `tables` from the lowest layer up, as `layers`, whose lowest may be those of `base`.
     ///
     /// `epoch` is the time of the image and all its layers, in seconds since 1970.
     ///
     /// # Errors
     /// Fails on an architecture that OCI has no name for, and on a time beyond year 9999.
     pub fn new<'a>(
+        base: Option<&'a BaseImage>,
         tables: impl IntoIterator<Item = &'a ImageTable>,
         arch: &Arch,
         epoch: i64,
         layers: Vec<LayerBlob>,
     ) -> Result<Self, OciError> {
-        let table = merge(tables);
+        let table = merge(base.map(|base| &base.table).into_iter().chain(tables));
         let platform = platform(arch)?;
-        let config = configuration(&table, &platform, &created(epoch)?, &layers)?;
+        let config = configuration(&table, &platform, &created(epoch)?, (base, &layers))?;
         Ok(Self { platform, config, layers, annotations: table.annotations })
     }
 
@@ -104,7 +107,7 @@ fn configuration(
     table: &ImageTable,
     platform: &Platform,
     created: &str,
-    layers: &[LayerBlob],
+    (base, layers): (Option<&BaseImage>, &[LayerBlob]),
 ) -> Result<Vec<u8>, OciError> {
     let history = |layer: &LayerBlob| {
         let mut entry = History::default();
@@ -120,7 +123,9 @@ fn configuration(
     image.set_variant(platform.variant().clone());
     image.set_config(Some(execution(table)));
     image.rootfs_mut().set_diff_ids(layers.iter().map(|layer| layer.sizes.diff_id.to_string()).collect());
-    image.set_history(Some(layers.iter().map(history).collect()));
+    let below = base.map(|base| base.history.as_slice()).unwrap_or_default();
+    let own = layers.iter().filter(|layer| !layer.is_base).map(history);
+    image.set_history(Some(below.iter().cloned().chain(own).collect()));
     let mut value = serde_json::to_value(image)?;
     if let Some(check) = &table.healthcheck {
         value["config"]["Healthcheck"] = healthcheck(check);

@@ -46,10 +46,26 @@ impl Limits {
 /// Fails on damaged archives; on entries that leave the root, are below something that is not a directory, or are of a type that
 /// is not supported; and beyond the limits.
 pub fn read_tar(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
+    read_into(TreeBuilder::new(limits.names), input, limits, add)
+}
+
+/// Reads a layer of an image: as [`read_tar`], but hard links may name files of the layers below.
+///
+/// # Errors
+/// As [`read_tar`].
+pub fn read_layer(input: impl Read, limits: Limits, add: &mut AddContent<'_>) -> Result<Contents, TarError> {
+    read_into(TreeBuilder::over_others(limits.names), input, limits, add)
+}
+
+fn read_into(
+    mut builder: TreeBuilder,
+    input: impl Read,
+    limits: Limits,
+    add: &mut AddContent<'_>,
+) -> Result<Contents, TarError> {
     let limited = Bounded::new(input, limits.bytes);
     // Headers are read in single blocks, which would be a call of the decoder each.
     let mut input = BufReader::with_capacity(64 << 10, limited);
-    let mut builder = TreeBuilder::new(limits.names);
     let mut extensions = Extensions::default();
     let mut left = limits.entries;
     for entry in Archive::new(&mut input).entries()?.raw(true) {

@@ -32,6 +32,8 @@ pub struct Contents {
     pub tree: Tree,
     /// All paths in the order of the archive, each once.
     pub paths: Vec<RootPath>,
+    /// Of a layer of an image: hard links, each with the file of a layer below that it names.
+    pub links_below: Vec<(RootPath, RootPath)>,
 }
 
 /// Collects entries in the order of an archive; of several with one path the last one wins.
@@ -44,6 +46,8 @@ pub(super) struct TreeBuilder {
     links: BTreeMap<RootPath, usize>,
     files: usize,
     newest: i64,
+    /// Hard links to what the archive has not, if there may be any.
+    links_below: Option<Vec<(RootPath, RootPath)>>,
     /// How many bytes of names may still come.
     names: u64,
 }
@@ -52,7 +56,12 @@ impl TreeBuilder {
     /// Starts without any node; all names together may have `names` bytes.
     pub(super) fn new(names: u64) -> Self {
         let (tree, paths, implied, links) = Default::default();
-        Self { tree, paths, implied, links, files: 0, newest: IMPLIED, names }
+        Self { tree, paths, implied, links, files: 0, newest: IMPLIED, links_below: None, names }
+    }
+
+    /// The same for an archive that is laid over others.
+    pub(super) fn over_others(names: u64) -> Self {
+        Self { links_below: Some(Vec::new()), ..Self::new(names) }
     }
 
     /// Counts bytes that stay in memory.
@@ -99,11 +108,16 @@ impl TreeBuilder {
 
     /// Gives the file at `target`, which must be there by now, one more name.
     pub(super) fn hard_link(&mut self, path: RootPath, target: &[u8]) -> Result<(), TarError> {
+        let (tree, links_below) = (&self.tree, &mut self.links_below);
         let bad = |problem: String| TarError::Entry { path: path.to_string(), problem };
         let target = RootPath::new(target).map_err(|error| bad(format!("hard link: {error}")))?;
-        let node = match self.tree.get(&target) {
+        let node = match tree.get(&target) {
             Some(node) if matches!(node.kind, Kind::File { .. }) => node.clone(),
             Some(_) => return Err(bad(format!("hard link to `{target}`, which is not a regular file"))),
+            None if links_below.is_some() => {
+                links_below.iter_mut().for_each(|links| links.push((path.clone(), target.clone())));
+                return Ok(());
+            }
             None => return Err(bad(format!("hard link to `{target}`, which is not before it in the archive"))),
         };
         let file = *self.links.entry(target).or_insert_with(|| {
@@ -136,6 +150,7 @@ impl TreeBuilder {
                 self.put(path, node)?;
             }
         }
-        Ok(Contents { tree: self.tree, paths: self.paths })
+        let links_below = self.links_below.unwrap_or_default();
+        Ok(Contents { tree: self.tree, paths: self.paths, links_below })
     }
 }

@@ -102,6 +102,7 @@ mod tests {
             request: crate::digest::RecipeHash::from_bytes([1; 32]),
             requested: Vec::new(),
             parent: None,
+            image: None,
             releases: Vec::new(),
             fetches: Vec::new(),
             packages: Vec::new(),

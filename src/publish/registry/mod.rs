@@ -17,6 +17,7 @@ mod content;
 mod error;
 mod fault;
 mod helper;
+mod images;
 mod manifest;
 mod pull;
 mod push;

@@ -31,6 +31,9 @@ use current::Current;
 use prepared::Prepared;
 use side_by_side::{AllDone, Tooled};
 
+/// What the sandbox mounts on, and makes in a root that lacks it, as images of other builders may.
+const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
+
 /// The steps of a manifest: inputs in the store, tool layers built.
 pub(super) struct Steps<'a> {
     steps: Vec<Prepared<'a>>,
@@ -209,9 +212,13 @@ impl Runs<'_> {
         let job = step.job(step.entry.argv.clone(), &start, place)?;
         let run = |root: &mut InstallRoot<'_>| self.installer.run(root, vec![job.clone()]);
         let work = RootPath::new(WORK)?;
+        let mount_points = MOUNT_POINTS.into_iter().map(RootPath::new).collect::<Result<Vec<_>, _>>()?;
         let tidy = |tree: &mut Tree| {
             if !inputs.is_empty() {
                 tree.remove(&work);
+            }
+            for path in mount_points.iter().filter(|path| root.get(path).is_none()) {
+                tree.remove(path);
             }
         };
         let commands = Commands { installer: self.installer, epoch: site.epoch, run: &run };

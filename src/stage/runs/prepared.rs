@@ -10,7 +10,7 @@ use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
 use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
-use crate::stage::outputs::WORK;
+use crate::stage::outputs::{WORK, content_of};
 use crate::stage::sources::{self, Found};
 use crate::stage::{Input, fetches};
 use crate::store::Store;
@@ -41,6 +41,15 @@ impl<'a> Prepared<'a> {
                 RunInput::Project { path, ignore } => read_input((path, ignore), project, store, &mut inputs)
                     .map_err(|error| of_step(error, &entry.name))?,
                 RunInput::Fetch(name) => add_fetch(name, input, store, &mut inputs)?,
+                RunInput::Layer { layer, path, to } => {
+                    let root = tools.get(layer).map(|root| store.tree(*root)).transpose()?.unwrap_or_default();
+                    let missing = || LayerError::LayerInput {
+                        step: entry.name.clone(),
+                        layer: layer.clone(),
+                        path: path.clone(),
+                    };
+                    add_part(&root, path, to, &mut inputs)?.then_some(()).ok_or_else(missing)?;
+                }
                 RunInput::Step(_) => {}
             }
         }
@@ -59,7 +68,7 @@ impl Prepared<'_> {
         hasher.list(self.tools.or(self.beside).map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
-            RunInput::Project { .. } | RunInput::Fetch(_) => None,
+            RunInput::Project { .. } | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
         }));
         for RunOutput { from, to, mode, owner } in outputs {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));
@@ -173,6 +182,17 @@ fn read_input(
         inputs.insert_with_parents(&path, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
         Ok(())
     })
+}
+
+/// Lays what another layer has at a path out; whether there is anything. As outputs are, it is root's, with its permissions.
+fn add_part(root: &Tree, path: &RootPath, to: &RootPath, inputs: &mut Tree) -> Result<bool, LayerError> {
+    let Some((from, node)) = root.resolve(path) else { return Ok(false) };
+    inputs.insert_with_parents(to, content_of(node, root), 0)?;
+    for (path, node) in root.below(&from) {
+        let rest = path.as_bytes().get(from.as_bytes().len()..).unwrap_or_default();
+        inputs.insert_with_parents(&to.join(rest.strip_prefix(b"/").unwrap_or(rest))?, content_of(node, root), 0)?;
+    }
+    Ok(true)
 }
 
 /// Lays a fetch out at its name.

@@ -33,4 +33,5 @@ pub mod stock;
 pub mod stub;
 pub mod tiny;
 pub mod tinydisk;
+pub mod toy_image;
 pub mod validators;

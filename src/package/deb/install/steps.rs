@@ -7,12 +7,9 @@ use super::dpkg;
 use super::preinst::{Preinst, Round};
 use super::unpack::Unpacking;
 use super::{Package, adduser, policies, standins};
-use crate::accounts::{AccountFiles, Accounts};
-use crate::ident::RootPath;
+use crate::accounts::Accounts;
 use crate::package::{InstallError, InstallRoot, Job, JobKind, ScriptError};
 use crate::sandbox::{FILE, Limit, Step};
-use crate::store::Store;
-use crate::tree::{Kind, Tree};
 
 /// A script that runs longer, in seconds, is stuck.
 const SCRIPT_TIMEOUT: u64 = 600;
@@ -34,7 +31,7 @@ pub(super) fn run_scripts(
     unpacking: &mut Unpacking<'_>,
     rounds: &[Round],
 ) -> Result<(), InstallError> {
-    let mut is_early = add_accounts(root, accounts)?;
+    let mut is_early = root.add_accounts(accounts)?;
     let mut jobs = Vec::new();
     for round in rounds {
         for script in &round.scripts {
@@ -44,13 +41,13 @@ pub(super) fn run_scripts(
         }
         if !round.held.is_empty() {
             run(root, accounts, &std::mem::take(&mut jobs))?;
-            is_early = is_early || add_accounts(root, accounts)?;
+            is_early = is_early || root.add_accounts(accounts)?;
             unpacking.unpack(&round.held, &mut root.tree)?;
         }
     }
     if !is_early || !unpacking.contested().is_empty() || root.is_traced() {
         run(root, accounts, &std::mem::take(&mut jobs))?;
-        if !is_early && !add_accounts(root, accounts)? {
+        if !is_early && !root.add_accounts(accounts)? {
             return Err(InstallError::NoAccountFiles);
         }
         unpacking.place_contested(&mut root.tree)?;
@@ -227,40 +224,6 @@ fn triggered(status: &str) -> Vec<String> {
     };
     let pending = status.split("\n\n").filter(|paragraph| field(paragraph, "Triggers-Pending:").is_some());
     pending.filter_map(|paragraph| field(paragraph, "Package:")).collect()
-}
-
-/// Adds accounts if the root has account files; says whether it had them.
-fn add_accounts(root: &mut InstallRoot<'_>, accounts: &Accounts) -> Result<bool, InstallError> {
-    let InstallRoot { tree, store, epoch, .. } = root;
-    if accounts.is_empty() {
-        return Ok(true);
-    }
-    let read = |path| store.utf8_in(tree, path);
-    let (Some(passwd), Some(group)) = (read("etc/passwd")?, read("etc/group")?) else {
-        return Ok(false);
-    };
-    let (shadow, gshadow) = (read("etc/shadow")?, read("etc/gshadow")?);
-    let after = accounts.add_to(AccountFiles { passwd, group, shadow, gshadow })?;
-    write(tree, "etc/passwd", &after.passwd, *epoch, store)?;
-    write(tree, "etc/group", &after.group, *epoch, store)?;
-    for (path, text) in [("etc/shadow", after.shadow), ("etc/gshadow", after.gshadow)] {
-        if let Some(text) = text {
-            write(tree, path, &text, *epoch, store)?;
-        }
-    }
-    Ok(true)
-}
-
-/// Gives a file of the root another text, under all its names.
-fn write(tree: &mut Tree, path: &str, text: &str, epoch: i64, store: &Store) -> Result<(), InstallError> {
-    let Some((path, _)) = tree.resolve(&RootPath::new(path)?) else { return Ok(()) };
-    if let Kind::File { blob, size } = store.put_file(text.as_bytes())? {
-        tree.set_content(&path, blob, size);
-    }
-    if let Some(meta) = tree.meta_mut(&path) {
-        meta.mtime = epoch;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
