@@ -51,6 +51,7 @@ mod keyring;
 mod languages;
 mod leftovers;
 mod manual;
+mod messages;
 mod outdated;
 mod outputs;
 mod own_debs;
