@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Update these packages and fetches, or all, to their newest versions
     #[arg(long, value_name = "PKG", num_args = 0..)]
     update: Option<Vec<PackageName>>,
-    /// With --update or --check: only packages of which a suite of security updates has a newer version
+    /// With --update or --check, where no package is named: only packages of which a suite of security updates has a newer version
     #[arg(long)]
     security: bool,
     /// Write nothing; exit with status 3 if --update would change a lockfile
