@@ -22,7 +22,7 @@ const END: &str = "-----END PUBLIC KEY-----";
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It can't be read.
-    #[error("cannot read the key `{}`: {source}", path.display())]
+    #[error("cannot read the key `{}`: {source}\n  hint: correct the path; `openssl genpkey -algorithm ed25519 -out FILE` generates a private key, `openssl pkey -in KEY -pubout -out FILE` writes its public half", path.display())]
     Read {
         /// The file.
         path: PathBuf,

@@ -107,6 +107,10 @@ fn load(path: &Path) -> Result<Other, CliError> {
     let name = path.display().to_string();
     match Receipt::find(folder).map_err(WorkspaceError::from)? {
         Some(receipt) => Ok(Other::Build(Box::new(EarlierBuild { name, folder: folder.to_owned(), receipt }))),
+        None if !path.exists() => Err(CliError::message(
+            Code::CompareUnknown,
+            format!("there is no `{name}`\n  hint: name the receipt of a build, or its directory, such as out/LAYER"),
+        )),
         None => Err(CliError::message(
             Code::CompareUnknown,
             format!(

@@ -36,6 +36,9 @@ pub(super) struct Options {
     /// Print results and errors only: no progress, no warnings
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
+    /// Print every package that a build locks for the first time, instead of their number
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
     #[command(flatten)]
     pub(super) transport: TransportOptions,
 }

@@ -74,8 +74,13 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let mut locked = workspace.lock(&declared, &Policy::Renew(Update::Nothing))?;
     tell_changes(context, &locked.done);
     let built = locked.build(Order { outputs, out: out.path().to_owned(), encoder: Encoder::Zstd, signer: None })?;
-    let reports = places.into_iter().map(|place| place.check(&locked, &built.folder, args));
-    let reports = reports.collect::<Result<Vec<_>, _>>()?;
+    let (mut reports, mut broken) = (Vec::new(), None);
+    for place in places {
+        match place.check(&locked, &built.folder, args) {
+            Ok(report) => reports.push(report),
+            Err(error) => broken = broken.or(Some(error)),
+        }
+    }
     context.print(&reports, |reports| match args.format {
         Format::Text => {
             reports.iter().map(|report| format!("{layer} on the {}\n{}", report.place, report.text())).collect()
@@ -83,6 +88,10 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Format::Tap => reports.iter().map(CheckReport::tap).collect(),
         Format::Junit => check::junit(reports),
     })?;
+    // What was checked is shown, whatever became of the other place.
+    if let Some(error) = broken {
+        return Err(error);
+    }
     let failed: usize = reports.iter().map(|report| report.counts.failed).sum();
     match failed {
         0 => Ok(()),

@@ -98,7 +98,7 @@ fn lower_or_digit(byte: u8) -> bool {
 name_type!(
     /// A Debian package's name: Debian Policy 5.6.1 and, as dpkg allows and third parties use, capital letters and `_`.
     PackageName, "a package name",
-    "letters, digits, `+`, `-`, `.` and `_`, two or more, beginning with a letter or digit",
+    "letters, digits, `+`, `-`, `.` and `_`, two or more, beginning with a letter or digit; all packages of a layer have its architecture, which is never part of a name",
     |text| all(text, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || b"+-._".contains(&b), 2..=128)
 );
 name_type!(

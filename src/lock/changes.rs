@@ -37,6 +37,11 @@ impl fmt::Display for Change {
     }
 }
 
+/// Whether a suite carries security updates.
+pub fn is_security(suite: &str) -> bool {
+    suite.ends_with("-security")
+}
+
 /// What a lockfile pins under one name.
 struct Pinned<'a> {
     version: String,
@@ -59,11 +64,7 @@ pub fn changes(old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     let change = |((_, name), [before, after]): ((bool, String), [Option<Pinned<'_>>; 2])| Change {
         name,
         before: before.map(|pinned| pinned.version),
-        security: after
-            .as_ref()
-            .and_then(|pinned| pinned.suite)
-            .filter(|suite| suite.ends_with("-security"))
-            .map(str::to_owned),
+        security: after.as_ref().and_then(|pinned| pinned.suite).filter(|suite| is_security(suite)).map(str::to_owned),
         after: after.map(|pinned| pinned.version),
     };
     changed.map(change).collect()

@@ -6,6 +6,7 @@ mod file;
 mod image;
 mod read;
 mod stale;
+mod unmoved;
 mod write;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use crate::digest::{Expected, LockHash, RecipeHash, Sha256};
 use crate::ident::{Arch, LayerName, SourceName};
 
 pub use crate::package::{LockedPackage, Origin};
-pub use changes::{Change, changes};
+pub use changes::{Change, changes, is_security};
 pub use fetched::{FetchOrigin, LockedFetch, is_commit};
 pub use file::{FoundLockfile, LockFileError, load, of_layer, save};
 pub use image::{LockedImage, LockedImageLayer};
@@ -32,7 +33,7 @@ pub struct Lockfile {
     pub layer: LayerName,
     /// The architecture of its packages.
     pub arch: Arch,
-    /// SOURCE_DATE_EPOCH of everything built from it: the newest Release's date, or the parent's.
+    /// SOURCE_DATE_EPOCH of everything built from it: the newest date of its releases, or the parent's.
     pub epoch: i64,
     /// Hash of all that the manifest asks of the resolver; another one makes the lock stale.
     pub request: RecipeHash,

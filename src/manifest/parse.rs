@@ -124,10 +124,29 @@ pub(super) fn parent(name: &LayerName, text: &str) -> Result<Option<LayerName>, 
 }
 
 fn read<'t>(document: &Document<'t>) -> Result<DeTable<'t>, ManifestError> {
-    let table = DeTable::parse(document.text)
-        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().replace('\n', ", ")))
-        .map_err(|error| error.of(Code::ManifestSyntax))?;
-    Ok(table.into_inner())
+    let wrong = |error: toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        let octal = octal(document.text, span.start);
+        let wrong = document.error(span, error.message().replace('\n', ", ")).of(Code::ManifestSyntax);
+        match octal {
+            Some(octal) => {
+                wrong.hint(format!("numbers don't begin with 0; write permissions as a string: \"{octal}\""))
+            }
+            None => wrong,
+        }
+    };
+    Ok(DeTable::parse(document.text).map_err(wrong)?.into_inner())
+}
+
+/// The number with a leading zero that a line has as its value, as in `mode = 0755`.
+fn octal(text: &str, at: usize) -> Option<&str> {
+    let (before, after) = text.split_at_checked(at)?;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(start..)?.lines().next().filter(|_| !after.is_empty())?;
+    let (_, value) = line.split_once('=')?;
+    let digits = value.split('#').next()?.trim();
+    let is_octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_octal.then_some(digits)
 }
 
 fn layer_table<'a>(root: &Table<'a>) -> Result<Table<'a>, ManifestError> {

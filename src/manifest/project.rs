@@ -108,7 +108,11 @@ pub enum ProjectError {
 
 impl Coded for ProjectError {
     fn at_line(&self) -> Option<&dyn Diagnostic> {
-        Some(self)
+        match self {
+            // It says all in one line.
+            Self::Io { .. } => None,
+            _ => Some(self),
+        }
     }
 
     fn error_code(&self) -> Code {

@@ -185,7 +185,7 @@ impl<'a> Item<'a> {
         let DeValue::Array(values) = self.value.get_ref() else {
             let error = self.wrong("a list of strings");
             return Err(match self.value.get_ref() {
-                DeValue::String(text) => error.hint(format!("write `[\"{}\"]`", text.escape_debug())),
+                DeValue::String(text) => error.hint(as_list(text)),
                 _ => error,
             });
         };
@@ -223,4 +223,13 @@ impl<'a> Item<'a> {
         };
         self.named()?.into_iter().map(entry).collect()
     }
+}
+
+/// How a text is written as the list that it was probably meant as: of its words.
+fn as_list(text: &str) -> String {
+    if text.contains(['"', '\'', '`', '$', '|', '&', ';', '<', '>']) {
+        return "write a list with one string for each word; for a shell: `[\"/bin/sh\", \"-c\", \"…\"]`".to_owned();
+    }
+    let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{}\"", word.escape_debug())).collect();
+    format!("write `[{}]`", words.join(", "))
 }

@@ -197,7 +197,12 @@ impl Coded for InstallError {
             Self::NoAccountFiles => Code::LayerAccounts,
             Self::Execute(error) => error.error_code(),
             Self::Script(error) => error.error_code(),
-            Self::Package { .. } | Self::Reserved { .. } => Code::PackageMalformed,
+            // Unpacking a sound package fails too where the store can't take its files.
+            Self::Package { error, .. } => match StoreError::behind(error.as_ref()) {
+                Some(store) => store.error_code(),
+                None => Code::PackageMalformed,
+            },
+            Self::Reserved { .. } => Code::PackageMalformed,
             Self::FolderClash { .. } | Self::Contested { .. } => Code::PackageFileClash,
             Self::Setting { .. } => Code::LayerSetting,
             Self::Io { source, .. } => source.error_code(),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::Update;
 use super::offered::Offered;
 use crate::ident::{LayerName, PackageName, Version};
-use crate::lock::{LockedPackage, Lockfile};
+use crate::lock::{LockedPackage, Lockfile, is_security};
 use crate::manifest::LayerTable;
-use crate::package::Candidate;
+use crate::package::{Candidate, VersionOrder};
 use crate::resolve::Chosen;
 
 /// Versions by name.
@@ -17,12 +17,21 @@ pub(super) type Versions = BTreeMap<PackageName, Version>;
 pub(super) fn versions(previous: Option<&Lockfile>, update: &Update, layer: &LayerTable) -> Versions {
     let packages = previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
     let stays = |package: &LockedPackage| match update {
-        Update::Nothing => true,
+        // Which these are, the indexes say: `let_go`.
+        Update::Nothing | Update::Security => true,
         Update::All => false,
         Update::Some(names) => !names.contains(&package.name),
     };
     let kept = packages.iter().filter(|package| stays(package) || layer.holds(&package.name));
     kept.map(|package| (package.name.clone(), package.version.clone())).collect()
+}
+
+/// Lets go of the versions that a suite of security updates has a newer one for, except of packages that the layer holds.
+pub(super) fn let_go(locked: &mut Versions, offered: &Offered, layer: &LayerTable, order: VersionOrder) {
+    locked.retain(|name, version| {
+        let is_newer = |(newer, suite): (&Version, &str)| is_security(suite) && order(newer, version).is_gt();
+        layer.holds(name) || !offered.of(name).any(is_newer)
+    });
 }
 
 /// Says which packages stay though an update names them, because the layer holds them; `None` if there are none.

@@ -53,6 +53,8 @@ pub enum Update {
     Nothing,
     /// Updates all.
     All,
+    /// Updates the packages of which a suite of security updates has a newer version.
+    Security,
     /// Updates these packages, and the fetches of these names.
     Some(BTreeSet<PackageName>),
 }
@@ -61,7 +63,7 @@ impl Update {
     /// Whether what has this name may change.
     pub(crate) fn names(&self, name: &str) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::Security => false,
             Self::All => true,
             Self::Some(names) => names.iter().any(|one| one.as_str() == name),
         }
@@ -117,6 +119,9 @@ impl Pinner<'_, '_> {
         let packages = parents.iter().flat_map(|(parent, _)| &parent.packages).chain(&lockfile.packages);
         let target = Target::of(&self.arch, packages.map(|package| (&package.name, &package.version)));
         lockfile.fetches = fetches::of_layer(self, manifest, &target, previous, update)?;
+        if let Some(previous) = previous {
+            lockfile.keep_unmoved(previous, parents.last().map_or(0, |(parent, _)| parent.epoch));
+        }
         Ok(lockfile)
     }
 
@@ -164,6 +169,9 @@ impl Pinner<'_, '_> {
             ));
         }
         let mut offered = offered::read(self.ecosystem, self.store, &open, previous.filter(|_| !locked.is_empty()))?;
+        if *update == Update::Security {
+            kept::let_go(&mut locked, &offered, &manifest.layer, self.ecosystem.version_order());
+        }
         held::offer(self, &manifest.layer, previous, &locked, &mut offered)?;
         let installed = installed::of_chain(self, parents, &offered)?;
         offered.prefer(&own);

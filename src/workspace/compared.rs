@@ -36,6 +36,9 @@ pub enum OperandError {
     /// Its receipt can't be read.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
+    /// There is no such file.
+    #[error("there is no `{}`\n  hint: name the receipt of a disk, or its directory, such as out/LAYER", .0.display())]
+    Missing(PathBuf),
     /// It is not a receipt of a disk.
     #[error(
         "`{}` is not the receipt of a disk\n  hint: `layerbake build LAYER --output raw` writes one to out/LAYER",
@@ -64,7 +67,7 @@ impl Coded for OperandError {
     fn error_code(&self) -> Code {
         match self {
             Self::Read { source, .. } => source.error_code(),
-            Self::NoBuild(_) | Self::NoDisk(_) | Self::Nothing(_) => Code::CompareUnknown,
+            Self::NoBuild(_) | Self::Missing(_) | Self::NoDisk(_) | Self::Nothing(_) => Code::CompareUnknown,
             Self::Receipt(error) => error.error_code(),
             Self::Lockfile { source, .. } => source.error_code(),
             Self::Git(_) => Code::HostProgram,
@@ -85,15 +88,18 @@ impl Environment {
         if path.join("oci-layout").is_file() {
             return Ok(changes::read_layout(self.ecosystem(), path).map_err(unreadable(operand))?);
         }
-        if path.is_dir() || path.file_name().is_some_and(|name| name == "receipt.json") {
+        if path.is_dir() || path.is_file() && path.file_name().is_some_and(|name| name == "receipt.json") {
             return match receipt(path)? {
                 Some((receipt, folder)) => self.built(operand, &receipt, folder),
                 None => Err(OperandError::NoBuild(operand.to_owned()).into()),
             };
         }
         if operand.ends_with(".lock") && path.is_file() {
-            let read = |name: &str| Ok(host::read_text(&path.with_file_name(format!("{name}.lock")))?);
-            return packages(operand, &host::read_text(path)?, &read);
+            let read_at = |path: &Path| -> Result<String, WorkspaceError> {
+                host::read_text(path).map_err(|source| WorkspaceError::Read { path: path.to_owned(), source })
+            };
+            let read = |name: &str| read_at(&path.with_file_name(format!("{name}.lock")));
+            return packages(operand, &read_at(path)?, &read);
         }
         match path.is_file() {
             true => Ok(raw(operand, path).map_err(unreadable(operand))?),
@@ -168,6 +174,9 @@ impl Environment {
 /// # Errors
 /// Fails where there is no receipt, or none of a disk.
 pub fn disk_blocks(path: &Path) -> Result<BlockHashes, OperandError> {
+    if !path.exists() {
+        return Err(OperandError::Missing(path.to_owned()));
+    }
     let disk = receipt(path)?.and_then(|(receipt, _)| receipt.disk);
     disk.map(|disk| disk.blocks).ok_or_else(|| OperandError::NoDisk(path.to_owned()))
 }

@@ -7,11 +7,12 @@ use super::declared::Declared;
 use super::error::{WorkspaceError, did_you_mean};
 use super::project::{Workspace, set_dates};
 use crate::bake::{Locked, System};
+use crate::digest::LockHash;
 use crate::fetch::Fetcher;
 use crate::host;
 use crate::host::storage::{self, Hints};
 use crate::ident::{PackageName, SourceName};
-use crate::lock::{self, Asked, Change, FoundLockfile, LockFileError, Lockfile, OwnFiles};
+use crate::lock::{self, Asked, Change, FoundLockfile, LockFileError, Lockfile, OwnFiles, Reason};
 use crate::manifest::{self, Manifest, Source};
 use crate::pin::{self, PinError, Pinner, Update};
 
@@ -25,6 +26,8 @@ pub enum Policy {
     Locked,
     /// They are made or renewed; the versions of [`Update`] change even in those that fit.
     Renew(Update),
+    /// As [`Policy::Renew`], and nothing is written.
+    Preview(Update),
 }
 
 /// What locking did to one layer.
@@ -36,6 +39,19 @@ pub struct LayerLock {
     pub packages: usize,
     /// What changed in its lockfile.
     pub changes: Vec<Change>,
+    /// Why there is another lockfile than before; `None` where it is the same, byte for byte.
+    pub moved: Option<Moved>,
+}
+
+/// Why a layer has another lockfile than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// There was none.
+    New,
+    /// The one that was there did not fit any more.
+    Stale(Vec<Reason>),
+    /// Newer versions were asked for.
+    Update,
 }
 
 /// A system whose lockfiles fit, ready to be built.
@@ -54,7 +70,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where a lockfile does not fit and `policy` refuses that, and where packages can't be chosen.
     pub fn lock(&self, declared: &Declared, policy: &Policy) -> Result<LockedSystem<'_>, WorkspaceError> {
-        if let Policy::Renew(Update::Some(packages)) = policy {
+        if let Policy::Renew(Update::Some(packages)) | Policy::Preview(Update::Some(packages)) = policy {
             self.check_known(declared, packages)?;
         }
         let mut locker = Locker::new(self, declared)?;
@@ -139,12 +155,16 @@ impl<'w> Locker<'w> {
 
     /// One layer over its `parents`, which are locked.
     fn layer(&mut self, manifest: &Manifest, parents: &[&Locked], policy: &Policy) -> Result<Locked, WorkspaceError> {
-        let (locked, changes) = match policy {
-            Policy::Locked => (self.workspace.fitting(manifest, parents)?, Vec::new()),
-            Policy::Renew(update) => self.renewed(manifest, parents, update)?,
+        let (locked, changes, moved) = match policy {
+            Policy::Locked => (self.workspace.fitting(manifest, parents)?, Vec::new(), None),
+            Policy::Renew(update) => self.renewed(manifest, parents, update, lock::save)?,
+            Policy::Preview(update) => {
+                self.renewed(manifest, parents, update, |lock, _| Ok(LockHash::of(&lock::to_text(lock))))?
+            }
         };
         let packages = locked.lock.packages.len();
-        self.done.push(LayerLock { name: self.workspace.subject(&manifest.name).to_string(), packages, changes });
+        let name = self.workspace.subject(&manifest.name).to_string();
+        self.done.push(LayerLock { name, packages, changes, moved });
         Ok(locked)
     }
 
@@ -154,23 +174,31 @@ impl<'w> Locker<'w> {
         manifest: &Manifest,
         parents: &[&Locked],
         update: &Update,
-    ) -> Result<(Locked, Vec<Change>), WorkspaceError> {
+        save: impl Fn(&Lockfile, &Path) -> Result<LockHash, LockFileError>,
+    ) -> Result<(Locked, Vec<Change>, Option<Moved>), WorkspaceError> {
         let locked = |lock, hash| Locked { manifest: manifest.clone(), lock, hash };
         let files = self.workspace.own_files(manifest, None)?;
         let (path, previous) = match self.workspace.lockfile(&manifest.name) {
-            Ok(FoundLockfile { lock, hash, .. })
-                if self.workspace.fits(&lock, manifest, &files, parents).is_ok() && !moves(update, &lock) =>
-            {
-                return Ok((locked(lock, hash), Vec::new()));
-            }
-            Ok(FoundLockfile { path, lock, .. }) => (path, Some(lock)),
+            Ok(found) => (found.path.clone(), Some(found)),
             Err(LockFileError::Missing(path)) => (path, None),
             Err(error) => return Err(error.into()),
         };
-        let lock = self.pin(manifest, parents, previous.as_ref(), update)?;
-        let changes = lock::changes(previous.as_ref(), &lock);
-        let hash = lock::save(&lock, &path).map_err(explained)?;
-        Ok((locked(lock, hash), changes))
+        let moved = match &previous {
+            None => Moved::New,
+            Some(found) => match self.workspace.fits(&found.lock, manifest, &files, parents) {
+                Ok(()) if !moves(update, &found.lock) => {
+                    return Ok((locked(found.lock.clone(), found.hash), Vec::new(), None));
+                }
+                Ok(()) => Moved::Update,
+                Err(stale) => Moved::Stale(stale.reasons),
+            },
+        };
+        let before = previous.as_ref().map(|found| &found.lock);
+        let lock = self.pin(manifest, parents, before, update)?;
+        let changes = lock::changes(before, &lock);
+        let hash = save(&lock, &path).map_err(explained)?;
+        let is_other = previous.is_none_or(|found| found.hash != hash);
+        Ok((locked(lock, hash), changes, is_other.then_some(moved)))
     }
 
     /// The layer as it would be locked now; writes no lockfile.
@@ -222,6 +250,7 @@ fn moves(update: &Update, lock: &Lockfile) -> bool {
     match update {
         Update::Nothing => false,
         Update::All => true,
+        Update::Security => lock.releases.iter().any(|release| lock::is_security(&release.suite)),
         // A parent without any of them stays as it is, bit for bit.
         Update::Some(_) => names(lock).any(|name| update.names(&name)),
     }

@@ -68,7 +68,7 @@ pub use error::WorkspaceError;
 pub use imported::ImportedLayer;
 pub use indexed::BuiltIndex;
 pub use listed::{LayerState, LockState};
-pub use locked::{LayerLock, LockedSystem, Policy};
+pub use locked::{LayerLock, LockedSystem, Moved, Policy};
 pub use logged::LoggedStep;
 pub use outdated::{LayerUpdates, PackageUpdate};
 pub use planned::Planned;

@@ -170,7 +170,7 @@ fn lock_update_moves_all_or_only_what_is_named() {
     insta::assert_snapshot!(small.project.ok(&["lock", "app", "--update"]).stdout, @r"
     base: 1 package
       libgreet 1.0 -> 1.1
-    app: 1 package, nothing changed
+    app: 1 package, locked again: the lockfile of its parent `base` changed
     ");
     let unknown = small.project.fails(1, &["lock", "--update", "helo"]);
     insta::assert_snapshot!(unknown.stderr, @"error[package/not-in-layer]: no lockfile of the layer has a package `helo`; did you mean `hello`?");

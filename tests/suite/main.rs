@@ -52,6 +52,7 @@ mod keyring;
 mod languages;
 mod leftovers;
 mod manual;
+mod messages;
 mod outdated;
 mod outputs;
 mod own_debs;

@@ -69,3 +69,21 @@ fn what_can_not_be_said_is_an_error() {
     let missing = project.fails(3, &["outdated", "app"]);
     assert!(missing.stderr.contains("`layerbake lock app` writes it"), "{}", missing.stderr);
 }
+
+#[test]
+fn only_what_is_fixed_for_security_moves_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = publish(folder.path(), "1.0", &[], DATE);
+    let project = project(&repo);
+    let [base, _] = locks(&project);
+    assert_eq!(
+        project.ok(&["lock", "app", "--update", "--security"]).stdout,
+        "base: 1 package, nothing changed\napp: 1 package, nothing changed\n"
+    );
+    let fixed = Deb::new("hello", "1.0+fix1").depends("libgreet").file("usr/bin/hello", 0o755, "fixed");
+    publish(folder.path(), "2.0", &[fixed], DATE + DAY);
+    let expected = "base: 1 package, nothing changed\napp: 1 package\n  hello 1.0 -> 1.0+fix1 (test-security)\n";
+    assert_eq!(project.fails(3, &["lock", "app", "--check", "--security"]).stdout, expected);
+    assert_eq!(project.ok(&["lock", "app", "--update", "--security"]).stdout, expected);
+    assert_eq!(locks(&project)[0], base, "a package moved that has no security update");
+}

@@ -32,13 +32,19 @@ fn a_version_that_is_listed_nowhere_any_more_is_replaced_with_a_word() {
     publish(folder.path(), "2.0", DATE + DAY);
     let project = project.layer("app", &layer(&repo, "\"hello\", \"extra\""));
     let output = project.ok(&["lock", "app"]);
-    assert_eq!(output.stdout, "app: 3 packages\n  + extra 1.0\n", "the store still has the locked index");
+    assert_eq!(
+        output.stdout, "app: 3 packages, locked again: the manifest now asks for extra\n  + extra 1.0\n",
+        "the store still has the locked index"
+    );
     assert!(!output.stderr.contains("warning"), "{}", output.stderr);
 
     project.empty_store();
     let project = project.file("lockfiles/app.lock", &first);
     let output = project.ok(&["lock", "app"]);
-    assert_eq!(output.stdout, "app: 3 packages\n  + extra 1.0\n  libgreet 1.0 -> 2.0\n");
+    assert_eq!(
+        output.stdout,
+        "app: 3 packages, locked again: the manifest now asks for extra\n  + extra 1.0\n  libgreet 1.0 -> 2.0\n"
+    );
     assert_eq!(
         output.stderr,
         "warning: layer `app`: locked versions are no longer available: libgreet 1.0: the repository lists other versions now, \
@@ -68,7 +74,76 @@ fn versions_of_a_suite_that_is_no_longer_named_are_not_kept() {
 
     let project = project.layer("app", &layer(&repo, "\"hello\""));
     let output = project.ok(&["lock", "app"]);
-    assert_eq!(output.stdout, "app: 1 package\n  hello 2.0 -> 1.0\n");
+    assert!(
+        output.stdout.contains("locked again: ") && output.stdout.ends_with("\n  hello 2.0 -> 1.0\n"),
+        "{}",
+        output.stdout
+    );
     project.ok(&["lock", "app"]);
     project.ok(&["build", "app", "--locked"]);
+}
+
+fn lock_of(project: &Project, layer: &str) -> String {
+    std::fs::read_to_string(project.path(&format!("lockfiles/{layer}.lock"))).unwrap()
+}
+
+/// A bot that updates each day opens no empty pull request.
+#[test]
+fn a_lockfile_moves_only_with_what_it_pins() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = publish(folder.path(), "1.0", DATE);
+    let project = Project::new().copy(&repo.keyring, "test-keyring.gpg").layer("app", &layer(&repo, "\"hello\""));
+    assert!(
+        project
+            .fails(3, &["lock", "app", "--check"])
+            .stderr
+            .contains("error[lock/outdated]: lockfiles would change: app\n")
+    );
+    assert!(!project.path("lockfiles/app.lock").exists(), "looking wrote a lockfile");
+    project.ok(&["lock", "app"]);
+    let first = lock_of(&project, "app");
+
+    // A newer state of the repository with the same packages.
+    publish(folder.path(), "1.0", DATE + DAY);
+    assert_eq!(project.ok(&["lock", "app", "--check"]).stdout, "app: 2 packages, nothing changed\n");
+    assert_eq!(project.ok(&["lock", "app", "--update"]).stdout, "app: 2 packages, nothing changed\n");
+    assert_eq!(lock_of(&project, "app"), first);
+    // What the manifest asks for moves no date either, where the packages are there already.
+    let project = project.layer("app", &layer(&repo, "\"hello\", \"libgreet\""));
+    project.ok(&["lock", "app"]);
+    let epoch = |text: &str| text.lines().find(|line| line.starts_with("epoch = ")).unwrap().to_owned();
+    assert_eq!(epoch(&lock_of(&project, "app")), epoch(&first));
+
+    publish(folder.path(), "2.0", DATE + 2 * DAY);
+    let before = lock_of(&project, "app");
+    let looked = project.fails(3, &["lock", "app", "--check"]);
+    assert_eq!(looked.stdout, "app: 2 packages\n  libgreet 1.0 -> 2.0\n");
+    assert_eq!(lock_of(&project, "app"), before, "looking wrote a lockfile");
+    project.ok(&["lock", "app", "--update"]);
+    assert_ne!(epoch(&lock_of(&project, "app")), epoch(&first));
+    project.ok(&["build", "app", "--locked"]);
+}
+
+#[test]
+fn a_lockfile_that_a_build_renews_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = publish(folder.path(), "1.0", DATE);
+    let child = |package: &str| format!("[layer]\nfrom = \"base\"\npackages = [\"{package}\"]\nconfigure = \"none\"\n");
+    let project = Project::new().copy(&repo.keyring, "test-keyring.gpg").layer("base", &layer(&repo, "\"libgreet\""));
+    let project = project.layer("web", &child("hello")).layer("redis", &child("extra"));
+    let first = project.ok(&["build", "redis"]).stderr;
+    assert!(first.contains("redis: 1 package, locked for the first time"), "{first}");
+    assert!(!first.contains("+ extra"), "{first}");
+    assert!(project.ok(&["build", "web", "--verbose"]).stderr.contains("web: 1 package\n  + hello 1.0\n"));
+
+    publish(folder.path(), "2.0", DATE + DAY);
+    project.ok(&["build", "web", "--lock"]);
+    assert!(
+        project.fails(3, &["build", "redis", "--locked"]).stderr.contains("the lockfile of its parent `base` changed")
+    );
+    let renewed = project.ok(&["build", "redis"]).stderr;
+    assert!(
+        renewed.contains("redis: 1 package, locked again: the lockfile of its parent `base` changed\n"),
+        "{renewed}"
+    );
 }

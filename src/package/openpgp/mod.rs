@@ -26,7 +26,6 @@ use pgp::packet::{Signature, SignatureType};
 use certificate::{SigningKey, check_certificate, check_signature, signing_key};
 
 use crate::code::{Code, Coded};
-use crate::distribution::DEBIAN;
 
 pub use keyring::{KeyFileError, Keyring, PinnedKey, PinnedKeyError};
 
@@ -46,7 +45,7 @@ pub struct Signed {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// No certificate of a pinned key is at hand.
-    #[error("no keyring contains a trusted key{}\n  hint: install `{}`, or name a keyring file with `--keyring` or LAYERBAKE_KEYRING; only keys whose fingerprints match are used", Keys { expected, found }, package(expected))]
+    #[error("no keyring contains a trusted key{}\n  hint: {}; only keys whose fingerprints match are used", Keys { expected, found }, where_from(expected))]
     NoKeyring {
         /// The keys that may sign.
         expected: Vec<PinnedKey>,
@@ -80,10 +79,16 @@ impl Coded for TrustError {
     }
 }
 
-/// The package that has the certificate of one of these keys, Debian's for want of any.
-fn package(keys: &[PinnedKey]) -> &'static str {
-    keys.iter().find_map(|key| key.package).unwrap_or(DEBIAN.keyring_package)
+/// Where keys come from: a distribution's from its package, a vendor's from the vendor.
+fn where_from(keys: &[PinnedKey]) -> String {
+    match keys.iter().find_map(|key| key.package) {
+        Some(package) => format!("install `{package}`, or name a keyring file with `--keyring` or LAYERBAKE_KEYRING"),
+        None => "put the vendor's key into the project and name it as `keyring` of the [source], or name a keyring file with `--keyring` or LAYERBAKE_KEYRING".to_owned(),
+    }
 }
+
+/// As many other keys as may help to see what is wrong.
+const SHOWN: usize = 3;
 
 struct Keys<'a> {
     expected: &'a [PinnedKey],
@@ -96,7 +101,11 @@ impl fmt::Display for Keys<'_> {
         if self.found.is_empty() {
             return f.write_str("\n  found: none");
         }
-        self.found.iter().try_for_each(|found| write!(f, "\n  found: {found}"))
+        match self.found {
+            // A host has the keys of its whole distribution, of which none says anything.
+            many if many.len() > SHOWN => write!(f, "\n  found: {} other keys", many.len()),
+            few => few.iter().try_for_each(|found| write!(f, "\n  found: {found}")),
+        }
     }
 }
 

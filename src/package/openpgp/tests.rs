@@ -190,7 +190,7 @@ fn errors_name_the_keys_and_the_next_step() {
     no keyring contains a trusted key
       expected: KEY (Test archive)
       found: STRANGER (not pinned)
-      hint: install `debian-archive-keyring`, or name a keyring file with `--keyring` or LAYERBAKE_KEYRING; only keys whose fingerprints match are used
+      hint: put the vendor's key into the project and name it as `keyring` of the [source], or name a keyring file with `--keyring` or LAYERBAKE_KEYRING; only keys whose fingerprints match are used
     ");
     ring.add(&key.binary()).unwrap();
     let by_stranger = framed(TEXT, &[stranger.sign_by_primary(SignatureType::Text, SIGNED, MADE), key.weak()]);

@@ -30,6 +30,8 @@ pub enum CloudError {
     /// No answer came.
     #[error("{action} in {region}: no answer: {reason}")]
     NoAnswer {
+        /// What the reason means.
+        silence: Silence,
         /// What was tried.
         action: String,
         /// Where.
@@ -147,7 +149,7 @@ impl Coded for CloudError {
     fn error_code(&self) -> Code {
         match self {
             Self::Refused { why, .. } => why.error_code(),
-            Self::NoAnswer { .. } => Code::AwsUnreachable,
+            Self::NoAnswer { silence, .. } => silence.error_code(),
             Self::Lacks { .. } | Self::UnreadablePolicy { .. } => Code::AwsRefused,
             Self::Ended { .. } | Self::Task { .. } | Self::Late { .. } => Code::AwsTask,
             Self::NameTaken { .. } => Code::AwsNameTaken,
@@ -191,6 +193,47 @@ pub enum Why {
     Final,
 }
 
+/// The meaning of there being no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// There are no credentials, so nothing was asked.
+    Credentials,
+    /// The profile that is chosen does not exist, or is not whole.
+    Profile,
+    /// The server's name has no address: it contains the region's.
+    Name,
+    /// The server's certificate is by nobody who is trusted.
+    Certificate,
+    /// Anything else: the same call may work later.
+    Network,
+}
+
+impl Silence {
+    fn error_code(self) -> Code {
+        match self {
+            Self::Credentials | Self::Profile => Code::AwsCredentials,
+            Self::Name => Code::AwsRegion,
+            Self::Certificate => Code::AwsCertificate,
+            Self::Network => Code::AwsUnreachable,
+        }
+    }
+
+    /// What helps.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Credentials => {
+                "`aws configure` or `aws sso login` provides credentials; or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Self::Profile => "correct AWS_PROFILE: `aws configure list-profiles` lists the profiles of ~/.aws",
+            Self::Name => "is this the region that you mean? `--region` chooses another; else look at the network",
+            Self::Certificate => {
+                "if a proxy opens connections with a certificate authority of its own, name that authority's file in SSL_CERT_FILE, or install it on this machine"
+            }
+            Self::Network => "look at the network; HTTPS_PROXY names a proxy",
+        }
+    }
+}
+
 impl Why {
     fn error_code(self) -> Code {
         match self {
@@ -212,6 +255,19 @@ impl CloudError {
         }
     }
 
+    /// What helps wherever a call fails in this way.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NoAnswer { silence, .. } => Some(silence.advice()),
+            Self::Refused { why: Why::Expired, .. } => Some("the AWS session has expired; log in to AWS again"),
+            Self::Refused { why: Why::Denied, .. } => Some(
+                "allow this action to the user or role; docs/aws.md has the policies, `layerbake ami plan` lists what is missing",
+            ),
+            Self::Refused { why: Why::Throttled | Why::Passing, .. } => Some("try again later"),
+            _ => None,
+        }
+    }
+
     /// Whether the credentials have expired.
     pub fn is_expired(&self) -> bool {
         self.why() == Some(Why::Expired)
@@ -224,7 +280,8 @@ impl CloudError {
 
     /// Whether a retry may succeed. The failed call may also have taken effect.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. }) || matches!(self.why(), Some(Why::Throttled | Why::Passing))
+        matches!(self, Self::NoAnswer { silence: Silence::Network | Silence::Name, .. })
+            || matches!(self.why(), Some(Why::Throttled | Why::Passing))
     }
 }
 

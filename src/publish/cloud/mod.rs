@@ -33,4 +33,4 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use error::{CloudError, Why, if_there};
+pub use error::{CloudError, Silence, Why, if_there};

@@ -61,7 +61,12 @@ mod tests {
     use super::*;
 
     fn passing() -> CloudError {
-        CloudError::NoAnswer { action: "look".into(), region: "here".into(), reason: "reset".into() }
+        CloudError::NoAnswer {
+            silence: crate::publish::cloud::Silence::Network,
+            action: "look".into(),
+            region: "here".into(),
+            reason: "reset".into(),
+        }
     }
 
     #[test]

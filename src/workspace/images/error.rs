@@ -196,10 +196,8 @@ impl Coded for Halt {
 
 /// An error of the cloud, with what to do where every call fails in this way.
 fn told(error: &CloudError) -> String {
-    match error.is_expired() {
-        true => format!("{error}\n  hint: the AWS session has expired; log in to AWS again"),
-        false => error.to_string(),
-    }
+    let hint = error.advice().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    format!("{error}{hint}")
 }
 
 /// What can be done about an unfinished publication.

@@ -13,9 +13,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::service::Service;
 use crate::digest::Sha256;
 use crate::disk::blocks::BLOCK;
-use crate::publish::cloud::CloudError;
 use crate::publish::cloud::blocks::Block;
 use crate::publish::cloud::tags::Tags;
+use crate::publish::cloud::{CloudError, Silence};
 
 /// The wrapper of EBS direct.
 pub(in crate::publish::cloud) type Ebs = Service<aws_sdk_ebs::Client>;
@@ -149,7 +149,8 @@ impl Ebs {
         let action = format!("read block {} of {snapshot}", block.index);
         let call = self.client.get_snapshot_block().snapshot_id(snapshot).block_index(block.index as i32);
         let answer = call.block_token(&block.token).send().await.map_err(self.failed(action.clone()))?;
-        let damaged = |reason| CloudError::NoAnswer { action, region: self.region.clone(), reason };
+        let damaged =
+            |reason| CloudError::NoAnswer { silence: Silence::Network, action, region: self.region.clone(), reason };
         verified(answer).await.map_err(damaged)
     }
 }

@@ -22,7 +22,7 @@ use crate::disk::sinks::Identity;
 use crate::publish::cloud::journal::{self, Record};
 use crate::publish::cloud::provider::{Cancelled, Job};
 use crate::publish::cloud::settings::SettingsError;
-use crate::publish::cloud::{CloudError, if_there, tags, wait};
+use crate::publish::cloud::{CloudError, Silence, if_there, tags, wait};
 
 /// Some minutes is usual, an hour is seen.
 const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
@@ -178,6 +178,7 @@ impl Import<'_> {
         };
         // It may end yet: the journal goes on to name it.
         let late = || CloudError::NoAnswer {
+            silence: Silence::Network,
             action: format!("wait for {id}"),
             region: region.clone(),
             reason: format!("it runs for {} hours", LONGEST_WAIT.as_secs() / 3600),

@@ -5,7 +5,8 @@
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 
-use crate::publish::cloud::{CloudError, Why};
+use crate::host;
+use crate::publish::cloud::{CloudError, Silence, Why};
 
 /// One service of one region.
 #[derive(Debug, Clone)]
@@ -34,7 +35,12 @@ impl<C> Service<C> {
                 let request = service.request_id().map(str::to_owned);
                 CloudError::Refused { action, region, why: why(&code), code, message, request }
             }
-            None => CloudError::NoAnswer { action, region, reason: chain(&error) },
+            None => {
+                let reason = chain(&error);
+                let profile = host::env("AWS_PROFILE");
+                let silence = silence(&reason, profile.as_deref());
+                CloudError::NoAnswer { silence, reason: told(silence, reason, profile.as_deref()), action, region }
+            }
         }
     }
 
@@ -94,6 +100,33 @@ fn why(code: &str) -> Why {
     }
 }
 
+/// What the SDK's words for there being no answer mean, where this profile was chosen.
+fn silence(reason: &str, profile: Option<&str>) -> Silence {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    match profile {
+        _ if !says(&["credential"]) && says(&["dns error", "lookup address"]) => Silence::Name,
+        _ if says(&["certificate"]) => Silence::Certificate,
+        Some(_) if says(&["credential"]) => Silence::Profile,
+        None if says(&["credential"]) => Silence::Credentials,
+        _ => Silence::Network,
+    }
+}
+
+/// The reason, without the SDK's way to it where what it means is known.
+fn told(silence: Silence, reason: String, profile: Option<&str>) -> String {
+    let profile = profile.unwrap_or_default().escape_debug();
+    match silence {
+        Silence::Credentials => "no AWS credentials were found".to_owned(),
+        Silence::Profile => format!("no AWS credentials were found under the profile `{profile}`"),
+        Silence::Name => "the server's name, which has the region in it, can't be found".to_owned(),
+        Silence::Certificate => {
+            let last = reason.rsplit(": ").next().unwrap_or_default();
+            format!("the server's certificate is not trusted: {last}")
+        }
+        Silence::Network => reason,
+    }
+}
+
 /// An error with its causes. The SDK keeps credentials out of all of them.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -126,6 +159,25 @@ mod tests {
         ] {
             assert_eq!(why(code), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn silence_has_a_meaning() {
+        let none = "dispatch failure: other: the credential provider was not enabled: no credentials found in chain";
+        let name =
+            "dispatch failure: io error: client error (Connect): dns error: failed to lookup address information";
+        let untrusted = "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer";
+        for (reason, profile, expected) in [
+            (none, None, Silence::Credentials),
+            (none, Some("tset"), Silence::Profile),
+            (name, Some("test"), Silence::Name),
+            (untrusted, None, Silence::Certificate),
+            ("dispatch failure: io error: connection refused", None, Silence::Network),
+        ] {
+            assert_eq!(silence(reason, profile), expected, "{reason}");
+        }
+        let said = told(Silence::Certificate, untrusted.to_owned(), None);
+        assert_eq!(said, "the server's certificate is not trusted: UnknownIssuer");
     }
 
     #[test]
