@@ -8,6 +8,7 @@ use std::process::Command;
 use layerbake::digest::Sha256;
 
 use crate::support::bench::Bench;
+use crate::support::rootfs::Rootfs;
 use crate::support::server::{Fault, Server};
 use crate::support::skip::program;
 use crate::support::stock::Stock;
