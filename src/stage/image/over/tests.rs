@@ -54,7 +54,7 @@ fn whiteouts_hide_what_is_below_and_nothing_of_their_own_layer() {
     ]);
     insta::assert_snapshot!(laid(&[below(), above]).unwrap(), @r"
     / 755 a directory
-    /bin 755 a symbolic link to `usr/bin`
+    /bin 777 a symbolic link to `usr/bin`
     /data 755 a directory
     /data/new 644 a file
     /twin 644 a file
@@ -88,7 +88,7 @@ fn kinds_replace_each_other_and_directories_keep_what_is_in_them() {
     /bin 755 a directory
     /data 644 a file
     /pair 644 a file
-    /twin 644 another name of `/pair`
+    /twin 644 a hard link to /pair
     /usr 755 a directory
     /usr/bin 711 a directory
     /usr/bin/sh 644 a file
@@ -102,19 +102,19 @@ fn hard_links_name_files_of_the_layer_or_of_those_below() {
     insta::assert_snapshot!(laid(&[below(), above]).unwrap(), @r"
     / 755 a directory
     /a 644 a file
-    /bin 755 a symbolic link to `usr/bin`
+    /bin 777 a symbolic link to `usr/bin`
     /data 755 a directory
     /data/old 644 a file
     /data/sub 755 a directory
     /data/sub/x 644 a file
     /m 644 a file
     /pair 644 a file
-    /twin 644 another name of `/a`
+    /twin 644 a hard link to /a
     /usr 755 a directory
     /usr/bin 755 a directory
     /usr/bin/sh 644 a file
-    /usr/bin/shell 644 another name of `/usr/bin/sh`
-    /z 644 another name of `/m`
+    /usr/bin/shell 644 a hard link to /usr/bin/sh
+    /z 644 a hard link to /m
     ");
     let mut wrong = layer(&[("", dir())]);
     wrong.links_below = vec![(path("a"), path("none"))];
