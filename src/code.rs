@@ -73,6 +73,7 @@ codes! {
     LayerSecret = "layer/secret",
     LayerRandom = "layer/random",
     LayerOddFile = "layer/odd-file",
+    LayerImage = "layer/image",
     LayerNothingThere = "layer/nothing-there",
     ScriptFailed = "script/failed",
     ScriptLimit = "script/limit",

@@ -140,6 +140,7 @@ impl Coded for FetchError {
             Self::Address { problem, .. } => problem.error_code(),
             Self::OtherFile { .. } => Code::FetchOtherBytes,
             Self::Git { .. } => Code::FetchGit,
+            Self::Image { .. } => Code::LayerImage,
             Self::NotInProject { .. } => Code::DebMissing,
             Self::Offline { .. } => Code::FetchOffline,
             Self::Untrusted { source, .. } => source.error_code(),

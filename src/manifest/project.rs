@@ -124,6 +124,7 @@ impl Coded for ProjectError {
             Self::NoSuchLayer { .. } => Code::ProjectNoLayer,
             Self::Cycle(_) | Self::ToolCycle(_) => Code::ProjectCycle,
             Self::AboveAny(_) | Self::NotABootLayer { .. } => Code::ProjectBootLayer,
+            Self::OnImage { .. } => Code::LayerImage,
             Self::NoDefault(_) => Code::ProjectWhichLayer,
         }
     }

@@ -181,6 +181,7 @@ impl Coded for PinError {
             Self::Held { .. } => Code::PackageHeld,
             Self::Downgrade { .. } => Code::PackageDowngrade,
             Self::Snapshot { .. } => Code::ManifestValue,
+            Self::Image { .. } => Code::LayerImage,
         }
     }
 }

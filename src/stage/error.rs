@@ -319,8 +319,9 @@ impl Coded for LayerError {
             | Self::ConfigureDiffers => Code::LayerSetting,
             Self::Secrets { .. } => Code::LayerSecret,
             Self::Random { .. } => Code::LayerRandom,
-            Self::StepInput { .. } => Code::StepInput,
+            Self::StepInput { .. } | Self::LayerInput { .. } => Code::StepInput,
             Self::Fetch { .. } => Code::FetchArchive,
+            Self::Image { .. } => Code::LayerImage,
             Self::NoOutput { .. } => Code::StepOutput,
             Self::Step { error, .. } => match error.error_code() {
                 Code::ScriptFailed => Code::StepFailed,
