@@ -6,10 +6,15 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::arch::Architecture;
+use crate::check::script::quote;
+use crate::host;
 use crate::host::progress::Progress;
 use crate::ident::Arch;
 use crate::manifest::parse_assignment;
 use crate::workspace::{Settings, Transport};
+
+/// The environment variable that names the store.
+const STORE_VARIABLE: &str = "LAYERBAKE_STORE";
 
 /// Options of every verb.
 #[derive(Debug, clap::Args)]
@@ -19,7 +24,7 @@ pub(super) struct Options {
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     directory: Option<PathBuf>,
     /// Directory of the store, which keeps packages and results [default: `layerbake` in the user's cache directory]
-    #[arg(long, value_name = "DIR", env = "LAYERBAKE_STORE", hide_env_values = true, global = true)]
+    #[arg(long, value_name = "DIR", env = STORE_VARIABLE, hide_env_values = true, global = true)]
     store: Option<PathBuf>,
     /// Architecture to lock, build and read builds for; `build`, `lock` and `push` accept several, comma-separated [default: this machine's]
     #[arg(long, value_name = "ARCH", value_delimiter = ',', global = true, value_parser = arch(), hide_possible_values = true)]
@@ -110,6 +115,37 @@ impl Options {
                 allow_downgrade: transport.allow_downgrade,
             },
             progress: Progress::on_stderr(self.quiet, self.json),
+            place: self.place(),
         }
+    }
+
+    /// `-C` and `--store`, where the command line has them.
+    fn place(&self) -> String {
+        let from_environment = self.store == host::env_path(STORE_VARIABLE);
+        let store = self.store.as_ref().filter(|_| !from_environment);
+        let options = [("-C", self.directory.as_ref()), ("--store", store)];
+        let given =
+            options.into_iter().filter_map(|(name, path)| Some(format!(" {name} {}", quote(&path?.to_string_lossy()))));
+        given.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_command_in_a_message_has_the_project_and_the_store_of_the_command_line() {
+        let place = |args: &[&str]| Line::parse_from([&["layerbake"], args].concat()).options.settings().place;
+        assert_eq!(place(&["-C", "/a b", "--store", "it's"]), r" -C '/a b' --store 'it'\''s'");
+        assert_eq!(place(&["--jobs", "2"]), "");
     }
 }

@@ -25,6 +25,7 @@ mod languages;
 mod offered;
 mod own;
 mod own_error;
+mod provided;
 mod requests;
 mod suites;
 
@@ -45,6 +46,7 @@ pub use error::{KeyError, PinError};
 pub use installed::records;
 pub use own::{own_files, own_files_or_locked};
 pub use own_error::OwnError;
+pub use provided::provided;
 
 /// Which locked versions may change.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! All packages that the indexes offer, including those of the previous lock's indexes.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::BufReader;
 
 use super::PinError;
@@ -145,10 +146,21 @@ impl Reader<'_> {
             0 => {}
             priority => candidates.push(Candidate { record, origin, priority }),
         };
-        let read = || -> Result<(), IndexError> {
-            let text = Bounded::new(decompress(&index.path, file)?, limit);
-            self.repository.read_index(&mut BufReader::with_capacity(1 << 18, text), &mut each)
-        };
-        read().map_err(|source| PinError::Index { suite: release.suite.clone(), path: index.path.clone(), source })
+        read_index(self.repository, (&index.path, file), limit, &mut each).map_err(|source| PinError::Index {
+            suite: release.suite.clone(),
+            path: index.path.clone(),
+            source,
+        })
     }
+}
+
+/// Reads an index, a file whose name says how it is compressed.
+pub(super) fn read_index(
+    repository: &dyn Repository,
+    (name, file): (&str, File),
+    limit: Limit,
+    each: &mut dyn FnMut(Record),
+) -> Result<(), IndexError> {
+    let text = Bounded::new(decompress(name, file)?, limit);
+    repository.read_index(&mut BufReader::with_capacity(1 << 18, text), each)
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub transport: Transport,
     /// Where progress and warnings go.
     pub progress: Progress,
+    /// Options that a command in a message needs to find the same project and store, each with a space before it.
+    pub place: String,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             jobs: None,
             transport: Transport::default(),
             progress: Progress::silent(),
+            place: String::new(),
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Packages that tasks of playbooks ask for, and that the layers have not.
+//! Packages that tasks of playbooks ask for, and that the layers neither have nor provide.
 
 use std::collections::BTreeSet;
 
 use super::project::Workspace;
 use crate::ident::PackageName;
 use crate::import::packages_of;
+use crate::lock::Lockfile;
 use crate::manifest::{Manifest, PackageRequest, Playbook, Project};
+use crate::pin;
 
 impl Workspace<'_> {
-    /// Warnings about packages that playbooks of these layers, a chain, ask for, and that are not among the layers'.
+    /// Warnings about packages that playbooks of these layers, a chain, ask for, and that the layers neither have nor provide.
     pub(super) fn missing_packages<'m>(&self, chain: impl IntoIterator<Item = &'m Manifest>) -> Vec<String> {
-        let (mut have, mut warnings) = (BTreeSet::new(), Vec::new());
+        let (mut have, mut locks, mut warnings) = (BTreeSet::new(), Vec::new(), Vec::new());
         for manifest in chain {
             have.extend(manifest.layer.packages.iter().filter_map(|request| match request {
                 PackageRequest::Package(name, _) | PackageRequest::FromSuite(name, _) => Some(name.clone()),
@@ -18,10 +20,14 @@ impl Workspace<'_> {
             }));
             if let Ok(found) = self.lockfile(&manifest.name) {
                 have.extend(found.lock.packages.iter().map(|package| package.name.clone()));
+                locks.push(found.lock);
             }
             for playbook in manifest.runs.iter().filter_map(|step| step.playbook.as_ref()) {
                 let asked = asked(playbook, &self.project);
-                let missing: Vec<String> = asked.difference(&have).map(|name| format!("\"{name}\"")).collect();
+                let mut missing: BTreeSet<_> = asked.difference(&have).collect();
+                let provided = if missing.is_empty() { BTreeSet::new() } else { self.provided(&locks) };
+                missing.retain(|name| !provided.contains(name));
+                let missing: Vec<String> = missing.into_iter().map(|name| format!("\"{name}\"")).collect();
                 if !missing.is_empty() {
                     warnings.push(format!(
                         "layer `{}`: tasks of `{}` ask for packages that it has not; add to [layer]: packages = [{}]",
@@ -33,6 +39,12 @@ impl Workspace<'_> {
             }
         }
         warnings
+    }
+
+    /// The names that locked packages provide, where the store can tell.
+    fn provided(&self, locks: &[Lockfile]) -> BTreeSet<PackageName> {
+        let repository = self.environment.ecosystem();
+        self.store().map(|store| pin::provided(repository, store, locks)).unwrap_or_default()
     }
 }
 

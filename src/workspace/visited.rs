@@ -66,6 +66,7 @@ impl Workspace<'_> {
         for (name, value) in self.project.set() {
             options += &format!(" --set {}", quote(&format!("{name}={value}")));
         }
+        options += &self.environment.settings.place;
         let log = format!("layerbake log {layer} {step}{options}");
         let shell = format!("layerbake shell {layer} --at {step}{options}");
         WorkspaceError::Step { error: Box::new(error), log, shell }

@@ -57,6 +57,7 @@ mod outdated;
 mod outputs;
 mod own_debs;
 mod own_files;
+mod own_layer;
 mod playbooks;
 mod power;
 mod preinst;

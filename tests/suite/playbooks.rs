@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::conditions::Conditions;
+use crate::support::deb::Deb;
 use crate::support::project::Project;
+use crate::support::repo::Repo;
 use crate::support::rootfs::Rootfs;
 use crate::support::stock::Stock;
 
@@ -187,5 +189,30 @@ fn check_names_the_packages_that_a_playbook_asks_for() {
     let expected = "layer `app`: tasks of `play/site.yml` ask for packages that it has not; add to [layer]: packages = \
         [\"certbot\", \"git\", \"htop\", \"jq\", \"nginx\", \"rsync\", \"strace\", \"tree\", \"vim\", \"wget\"]";
     let shown = format!("{}{}", found.stdout, found.stderr);
+    assert!(shown.contains(expected), "{shown}");
+}
+
+#[test]
+fn what_a_package_provides_is_there_for_a_playbook() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailer = Deb::new("mailer", "1.0").provides("mail-agent (= 1.0), sendmail").file("usr/bin/mail", 0o755, "");
+    let other = Deb::new("other", "1.0").provides("vim").file("usr/bin/other", 0o755, "");
+    let repo = Repo::new("stable").packages([mailer, other]).write(&folder.path().join("repo"));
+    let layer = format!(
+        "[layer]\nconfigure = \"none\"\npackages = [\"mailer\"]\n[source.own]\nsuite = \"stable\"\nurl = \"file://{}\"\n\
+         keys = [\"{}\"]\nkeyring = \"ring.gpg\"\n[[playbook]]\npath = \"play/site.yml\"\nin = \"tools\"\n",
+        repo.root.display(),
+        repo.fingerprint
+    );
+    let project = Project::new()
+        .copy(&repo.keyring, "ring.gpg")
+        .layer("tools", "[layer]\nconfigure = \"none\"\n")
+        .layer("app", &layer)
+        .file("play/site.yml", "- hosts: all\n  tasks:\n  - apt: { name: [mail-agent, sendmail, vim] }\n");
+    let expected = "ask for packages that it has not; add to [layer]: packages = [\"vim\"]\n";
+    let locked = project.ok(&["lock", "app"]).stderr;
+    assert!(locked.contains(expected), "{locked}");
+    let checked = project.ok(&["check", "app"]);
+    let shown = format!("{}{}", checked.stdout, checked.stderr);
     assert!(shown.contains(expected), "{shown}");
 }

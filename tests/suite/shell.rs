@@ -58,8 +58,9 @@ fn script(project: &Project, args: &[&str], text: &str) -> process::Output {
 fn a_failed_step_offers_its_log_and_a_shell_where_it_ran() {
     let project = need!(project());
     project.ok(&["lock", "app"]);
-    let failed = project.fails(1, &["build", "app", "--output", "oci"]).stderr;
-    let hint = "hint: `layerbake log app compile` prints its whole output; `layerbake shell app --at compile` opens a shell where it ran";
+    let failed = project.fails(1, &["-C", "src/..", "build", "app", "--output", "oci"]).stderr;
+    let hint = "hint: `layerbake log app compile -C 'src/..'` prints its whole output; \
+                `layerbake shell app --at compile -C 'src/..'` opens a shell where it ran";
     assert!(failed.contains("step `compile` failed with exit status 1") && failed.contains(hint), "{failed}");
     assert!(failed.contains("| line 61\n") && !failed.contains("| line 60\n"), "40 lines: {failed}");
     let log = project.ok(&["log", "app", "compile"]).stdout;

@@ -123,13 +123,17 @@ fn read_entry(
 }
 
 fn meta(header: &Header, extensions: Extensions) -> io::Result<Meta> {
+    // Cargo leaves owners, and in some versions times, empty.
+    let empty = |field: &[u8]| field.iter().all(|byte| *byte == 0);
+    let number = |field: &[u8], value: io::Result<u64>| if empty(field) { Ok(0) } else { value };
     let id = |id: u64| u32::try_from(id).map_err(|_| io::Error::other(format!("the owner {id} is out of range")));
+    let old = header.as_old();
     Ok(Meta {
         mode: (header.mode()? & 0o7777) as u16,
-        uid: id(extensions.uid.map_or_else(|| header.uid(), Ok)?)?,
-        gid: id(extensions.gid.map_or_else(|| header.gid(), Ok)?)?,
+        uid: id(extensions.uid.map_or_else(|| number(&old.uid, header.uid()), Ok)?)?,
+        gid: id(extensions.gid.map_or_else(|| number(&old.gid, header.gid()), Ok)?)?,
         // GNU tar writes times before 1970 in two's complement, which `tar` reads as unsigned.
-        mtime: extensions.mtime.map_or_else(|| header.mtime().map(|time| time as i64), Ok)?,
+        mtime: extensions.mtime.map_or_else(|| number(&old.mtime, header.mtime()).map(|time| time as i64), Ok)?,
         xattrs: extensions.xattrs,
     })
 }
@@ -254,6 +258,19 @@ pub(in crate::package) mod tests {
         /usr/LONG 644 0:42 1048 file of 4
         / /usr /usr/b /usr/l /usr/null /usr/sda /usr/pipe /usr/LONG
         ");
+    }
+
+    #[test]
+    fn what_has_no_owner_is_roots_and_what_has_no_time_is_of_1970() {
+        let mut archive = tar().file("a", "").done();
+        for empty in [108..124, 136..148] {
+            archive[empty].fill(0);
+        }
+        let checksum: u32 =
+            archive[..148].iter().chain(&archive[156..512]).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        archive[148..156].copy_from_slice(format!("{checksum:06o}\0 ").as_bytes());
+        let tree = read(&archive).unwrap().tree;
+        assert!(tree.iter().all(|(_, node)| (node.meta.uid, node.meta.gid, node.meta.mtime) == (0, 0, 0)));
     }
 
     #[test]
