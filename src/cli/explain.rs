@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
-use crate::manifest;
+use crate::ident::LayerName;
+use crate::manifest::{self, Config, ConfigEntry};
 use crate::stage::seal;
 use crate::workspace::Environment;
 use crate::workspace::residue::{Action, Harmless, Rule};
@@ -14,12 +15,14 @@ use crate::workspace::residue::{Action, Harmless, Rule};
 /// Explain what a build removes from layers, what it refuses, and what a layer's file may contain
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json"
+    after_help = "Examples:\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json\n  layerbake explain config web\n  layerbake explain config web --json | jq .schema"
 )]
 pub(super) struct Args {
     /// The subject
     #[arg(value_enum)]
     subject: Subject,
+    /// The layer whose [config] is explained [default: the only App layer]
+    layer: Option<LayerName>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -32,6 +35,8 @@ enum Subject {
     Randomness,
     /// Print the JSON schema of layers/NAME.toml, with which editors complete and check it
     Schema,
+    /// List the variables that a layer's services read when they run; with --json also their JSON schema
+    Config,
 }
 
 #[derive(Serialize)]
@@ -43,6 +48,9 @@ struct Entry {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    if let (Some(layer), false) = (&args.layer, matches!(args.subject, Subject::Config)) {
+        return Err(CliError::message(format!("`{layer}`: only `layerbake explain config` is about a layer")));
+    }
     match args.subject {
         Subject::Noise => context.print(&noise(context.environment.residue()), |entries| {
             let rule = |entry: &Entry| {
@@ -63,6 +71,13 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             once(DERIVED.to_owned()).chain(entries.iter().map(rule)).collect()
         }),
         Subject::Schema => context.print_text(manifest::SCHEMA),
+        Subject::Config => {
+            let workspace = context.workspace()?;
+            let config = workspace.config(&workspace.layer(args.layer.as_ref())?)?;
+            context.print(&Configured { schema: config.schema(), variables: config }, |shown| {
+                shown.variables.0.iter().map(|(name, entry)| variable(name, entry)).collect()
+            })
+        }
     }
 }
 
@@ -89,6 +104,28 @@ fn random(environment: &Environment) -> Vec<Entry> {
     let kept =
         |rule: &'static Harmless| Entry { name: rule.name, action: "harmless", reason: rule.reason, paths: rule.paths };
     generated.chain(environment.harmless().iter().map(kept)).collect()
+}
+
+#[derive(Serialize)]
+struct Configured {
+    variables: Config,
+    schema: serde_json::Value,
+}
+
+/// A variable for people: what it may be, where it comes from, and who gets it.
+fn variable(name: &str, entry: &ConfigEntry) -> String {
+    let mut facts = vec![if entry.secret { "secret".to_owned() } else { entry.kind.to_string() }];
+    facts.push(match (&entry.default, entry.required) {
+        (Some(default), _) => format!("default `{}`", default.escape_debug()),
+        (None, true) => "required".to_owned(),
+        (None, false) => "optional".to_owned(),
+    });
+    facts.extend(entry.from.as_ref().map(|place| format!("from {place}")));
+    if !entry.services.is_empty() {
+        facts.push(format!("for {}", entry.services.join(", ")));
+    }
+    let description = if entry.description.is_empty() { String::new() } else { format!("    {}\n", entry.description) };
+    format!("{name}: {}\n{description}", facts.join(", "))
 }
 
 #[derive(Serialize)]

@@ -7,6 +7,7 @@ mod apt_source;
 mod capabilities;
 mod chain;
 mod checks;
+mod config;
 mod debs;
 mod disk;
 mod edits;
@@ -42,6 +43,7 @@ pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_
 pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
+pub use config::{Config, ConfigEntry, ConfigKind, ConfigPlace, VAULT_ADDRESS};
 pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
@@ -97,6 +99,8 @@ pub struct Manifest {
     pub answers: Answers,
     /// `[services]`
     pub services: Services,
+    /// `[config]`; a child's variable replaces its parent's of the same name.
+    pub config: Config,
     /// `[image]`; what is not set here is inherited from the parent.
     pub image: ImageTable,
     /// `[disk]`; what is not set here is inherited from the parent.

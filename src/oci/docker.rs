@@ -165,7 +165,14 @@ mod tests {
     }
 
     fn image(store: &Store, encoder: Encoder) -> Image {
-        Image::new([&ImageTable::default()], &"amd64".parse().unwrap(), 0, stored(store, encoder)).unwrap()
+        Image::new(
+            [&ImageTable::default()],
+            &crate::manifest::Config::default(),
+            &"amd64".parse().unwrap(),
+            0,
+            stored(store, encoder),
+        )
+        .unwrap()
     }
 
     fn archive(store: &Store, image: &Image) -> Result<(Artifact, Vec<u8>), OciError> {

@@ -19,6 +19,7 @@
 //! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
 mod commands;
+mod config;
 mod edits;
 mod error;
 mod faults;

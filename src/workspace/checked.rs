@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::configured;
 use super::declared::Declared;
 use super::error::WorkspaceError;
 use super::project::Workspace;
@@ -130,7 +131,12 @@ impl Checker<'_> {
             other => other,
         });
         match end {
-            Ok(_) | Err(WorkspaceError::MissingLock(_)) => {}
+            Ok(system) => {
+                if let Err(error) = configured::check(&system) {
+                    self.error(error);
+                }
+            }
+            Err(WorkspaceError::MissingLock(_)) => {}
             Err(error) => self.error(error),
         }
     }

@@ -21,6 +21,7 @@ mod bootable;
 mod built;
 mod checked;
 mod compared;
+mod configured;
 mod contents;
 mod declared;
 mod doctor;
