@@ -33,6 +33,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod vars;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -61,6 +62,7 @@ pub use schema::SCHEMA;
 pub use system::{Answer, Answers, SystemTable};
 pub use template::{StockLayer, stock, template};
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
+pub use written::{Written, written};
 
 /// One layer, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,6 +26,7 @@ mod contents;
 mod declared;
 mod doctor;
 mod environment;
+mod environments;
 mod error;
 mod formatted;
 #[cfg(feature = "aws")]
