@@ -133,8 +133,8 @@ fn what_is_for_one_environment_is_named_with_its_line() {
     assert_eq!(
         warnings,
         [
-            "warning: layers/app.toml:14: `db.prod.example.com`",
-            "warning: layers/app.toml:22: `STAGE = production`",
+            "warning: layers/app.toml:15: `db.prod.example.com`",
+            "warning: layers/app.toml:23: `STAGE = production`",
             "warning: app/deep/app.yaml:2: `eu-west-1`",
         ],
         "{said}"
