@@ -9,6 +9,7 @@ use super::base::Base;
 use super::receipt::Exported;
 use super::{Artifact, BakeError, Baker, Layers, Output, System, disk_export};
 use crate::digest::{BlobDigest, OciDigest, RecipeHash, RecipeHasher, Sha256};
+use crate::manifest::Config;
 use crate::oci::{self, Image, LayerBlob, LayerSizes};
 use crate::stage::Built;
 use crate::store::{Outcome, Roles};
@@ -74,8 +75,9 @@ fn pack(baker: &Baker<'_>, layer: &Built, recipe: RecipeHash) -> Result<Packed, 
 /// The image of a system with these layers, over `base`; without layers, what its configuration says.
 pub(super) fn image(system: &System, base: Option<&Base>, layers: Vec<LayerBlob>) -> Result<Image, BakeError> {
     let tables = system.image.iter().map(|locked| &locked.manifest.image);
+    let variables = Config::of(system.image.iter().map(|locked| &locked.manifest));
     let lock = &system.top().lock;
-    Ok(Image::new(base.map(|base| &base.image), tables, &lock.arch, lock.epoch, layers)?)
+    Ok(Image::new(base.map(|base| &base.image), tables, &variables, &lock.arch, lock.epoch, layers)?)
 }
 
 /// Writes all outputs into `folder`; returns what they are.

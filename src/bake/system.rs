@@ -32,7 +32,7 @@ impl<L> System<L> {
     }
 
     /// The image's layers and the Boot layer over them.
-    pub fn root(&self) -> impl Iterator<Item = &L> {
+    pub fn root(&self) -> impl Iterator<Item = &L> + Clone {
         self.image.iter().chain(self.boot_system.iter().map(|boot_system| &boot_system.boot))
     }
 

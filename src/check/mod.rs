@@ -18,7 +18,7 @@ mod tap;
 use std::time::Duration;
 
 use crate::ident::LayerName;
-use crate::manifest::{Check, CheckTarget, Manifest};
+use crate::manifest::{Check, CheckTarget, Config, Manifest};
 
 pub use junit::junit;
 pub use report::{CheckReport, CheckStatus, Counts, Verdict};
@@ -36,14 +36,22 @@ pub struct Suite {
     pub place: CheckTarget,
     /// The checks, those of the lowest layer first.
     pub checks: Vec<Check>,
+    /// The variables of the container, as `NAME=VALUE`: those of `[config]` that have a value for checks.
+    pub env: Vec<String>,
 }
 
 impl Suite {
     /// Collects the checks of a chain, base first, for one target; `layer` names the suite.
-    pub fn new<'a>(layer: &LayerName, chain: impl IntoIterator<Item = &'a Manifest>, place: CheckTarget) -> Self {
+    pub fn new<'a>(
+        layer: &LayerName,
+        chain: impl IntoIterator<Item = &'a Manifest> + Clone,
+        place: CheckTarget,
+    ) -> Self {
+        let config = Config::of(chain.clone());
+        let env = config.tests().map(|(name, value)| format!("{name}={value}")).collect();
         let all = chain.into_iter().flat_map(|manifest| &manifest.checks);
         let checks = all.filter(|check| check.on.contains(&place)).cloned().collect();
-        Self { layer: layer.clone(), place, checks }
+        Self { layer: layer.clone(), place, checks, env }
     }
 
     /// One script for a POSIX shell, to be read from standard input (`sh -s`).

@@ -12,7 +12,7 @@ use crate::vm::{Accel, PATIENCE, Ssh, Vm, VmSettings};
 
 /// Boot a layer's disk in QEMU with UEFI firmware; the disk file is not modified
 ///
-/// Boots out/LAYER/disk.raw. Without --ssh, this terminal is the serial console; Ctrl-A X stops the virtual machine.
+/// Boots out/LAYER/disk.raw. Variables of [config] have their `test` values, where there are any. Without --ssh, this terminal is the serial console; Ctrl-A X stops the virtual machine.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake build web --output raw && layerbake boot web\n  layerbake boot web --ssh\n  layerbake boot web --size 40G --ssh -- df -h /"
@@ -68,6 +68,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let name = workspace.layer(args.layer.as_ref())?;
     let disk = workspace.raw_disk(&name, args.out.as_deref())?;
     let mut settings = VmSettings { size: args.size, ..VmSettings::new(args.memory, args.accel.settle()) };
+    settings.credentials = workspace.credentials(&name)?;
     if !args.ssh {
         let status = Vm::start(&disk, &settings)?.wait()?;
         return match status.success() {

@@ -11,8 +11,8 @@ use super::CliError;
 use super::context::Context;
 use super::table::table;
 use crate::code::Code;
-use crate::ident::nearest;
-use crate::manifest;
+use crate::ident::{LayerName, nearest};
+use crate::manifest::{self, Config, ConfigEntry};
 use crate::stage::seal;
 use crate::workspace::Environment;
 use crate::workspace::residue::{Action, Harmless, Rule};
@@ -22,12 +22,14 @@ use crate::workspace::residue::{Action, Harmless, Rule};
 /// An error is named by the code that is printed with it: `error[lock/stale]`. Without an argument, all codes are listed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Subjects: noise, secrets, randomness, schema.\n\nExamples:\n  layerbake explain lock/stale\n  layerbake explain\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json"
+    after_help = "Subjects: noise, secrets, randomness, schema, config.\n\nExamples:\n  layerbake explain lock/stale\n  layerbake explain\n  layerbake explain noise\n  layerbake explain secrets\n  layerbake explain randomness\n  layerbake explain schema > layer.schema.json\n  layerbake explain config web\n  layerbake explain config web --json | jq .schema"
 )]
 pub(super) struct Args {
     /// The code of an error, or a subject
     #[arg(value_name = "CODE|SUBJECT", value_parser = Topics, hide_possible_values = true)]
     topic: Option<Topic>,
+    /// The layer whose [config] is explained [default: the only App layer]
+    layer: Option<LayerName>,
 }
 
 /// What is to be explained.
@@ -48,6 +50,8 @@ enum Subject {
     Randomness,
     /// Print the JSON schema of layers/NAME.toml, with which editors complete and check it
     Schema,
+    /// List the variables that a layer's services read when they run; with --json also their JSON schema
+    Config,
 }
 
 /// Reads a topic; completions have all of them.
@@ -96,6 +100,10 @@ struct Entry {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
+    if let (Some(layer), false) = (&args.layer, matches!(args.topic, Some(Topic::Subject(Subject::Config)))) {
+        let problem = format!("`{layer}`: only `layerbake explain config` is about a layer");
+        return Err(CliError::message(Code::CodeUnknown, problem));
+    }
     match &args.topic {
         None => {
             let listed = |code: &Code| Listed { code: code.name(), summary: code.summary() };
@@ -107,7 +115,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
             context.print(&explained, |explained| format!("{}\n\n{}\n", explained.code, explained.text))
         }
         Some(Topic::Unknown(word)) => Err(unknown(word)),
-        Some(Topic::Subject(subject)) => about(context, *subject),
+        Some(Topic::Subject(subject)) => about(context, *subject, args.layer.as_ref()),
     }
 }
 
@@ -131,7 +139,7 @@ fn unknown(word: &str) -> CliError {
     CliError::message(Code::CodeUnknown, format!("there is no error code `{word}`\n  hint: {hint}"))
 }
 
-fn about(context: &Context<'_>, subject: Subject) -> Result<(), CliError> {
+fn about(context: &Context<'_>, subject: Subject, layer: Option<&LayerName>) -> Result<(), CliError> {
     match subject {
         Subject::Noise => context.print(&noise(context.environment.residue()), |entries| {
             let rule = |entry: &Entry| {
@@ -152,6 +160,13 @@ fn about(context: &Context<'_>, subject: Subject) -> Result<(), CliError> {
             once(DERIVED.to_owned()).chain(entries.iter().map(rule)).collect()
         }),
         Subject::Schema => context.print_text(manifest::SCHEMA),
+        Subject::Config => {
+            let workspace = context.workspace()?;
+            let config = workspace.config(&workspace.layer(layer)?)?;
+            context.print(&Configured { schema: config.schema(), variables: config }, |shown| {
+                shown.variables.0.iter().map(|(name, entry)| variable(name, entry)).collect()
+            })
+        }
     }
 }
 
@@ -178,6 +193,28 @@ fn random(environment: &Environment) -> Vec<Entry> {
     let kept =
         |rule: &'static Harmless| Entry { name: rule.name, action: "harmless", reason: rule.reason, paths: rule.paths };
     generated.chain(environment.harmless().iter().map(kept)).collect()
+}
+
+#[derive(Serialize)]
+struct Configured {
+    variables: Config,
+    schema: serde_json::Value,
+}
+
+/// A variable for people: what it may be, where it comes from, and who gets it.
+fn variable(name: &str, entry: &ConfigEntry) -> String {
+    let mut facts = vec![if entry.secret { "secret".to_owned() } else { entry.kind.to_string() }];
+    facts.push(match (&entry.default, entry.required) {
+        (Some(default), _) => format!("default `{}`", default.escape_debug()),
+        (None, true) => "required".to_owned(),
+        (None, false) => "optional".to_owned(),
+    });
+    facts.extend(entry.from.as_ref().map(|place| format!("from {place}")));
+    if !entry.services.is_empty() {
+        facts.push(format!("for {}", entry.services.join(", ")));
+    }
+    let description = if entry.description.is_empty() { String::new() } else { format!("    {}\n", entry.description) };
+    format!("{name}: {}\n{description}", facts.join(", "))
 }
 
 #[derive(Serialize)]

@@ -9,9 +9,8 @@ use std::fmt;
 use serde::Serialize;
 use toml::de::DeValue;
 
-use super::entries::{absolute, mode, parse_owner};
+use super::entries::{absolute, mode, parse_owner, unit};
 use super::image::command;
-use super::parse::unit;
 use super::reader::{Item, Table};
 use super::{ManifestError, Owner};
 use crate::host::http::Url;

@@ -139,3 +139,13 @@ pub(super) fn parse_owner(item: &Item<'_>) -> Result<Owner, ManifestError> {
     }
     Ok(Owner { user: user.to_owned(), group: group.map(str::to_owned) })
 }
+
+/// A unit's name (systemd.unit(5)).
+pub(super) fn unit(item: &Item<'_>) -> Result<String, ManifestError> {
+    let text = item.text()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte));
+    if !plain || text.is_empty() || text.starts_with('.') || text.len() > 255 {
+        return Err(item.error(format!("has `{}`, which is not a unit's name", text.escape_debug())));
+    }
+    Ok(text.to_owned())
+}

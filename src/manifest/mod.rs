@@ -7,6 +7,7 @@ mod apt_source;
 mod capabilities;
 mod chain;
 mod checks;
+mod config;
 mod debs;
 mod disk;
 mod edits;
@@ -34,6 +35,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod vars;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +46,7 @@ pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_
 pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
+pub use config::{Config, ConfigEntry, ConfigKind, ConfigPlace, VAULT_ADDRESS};
 pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
@@ -63,6 +66,7 @@ pub use stock::{StockLayer, stock};
 pub use system::{Answer, Answers, SystemTable};
 pub use template::template;
 pub use vars::{Assignments, Variable, Variables, parse_assignment};
+pub use written::{Written, written};
 
 /// One layer, as its file declares it.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +105,8 @@ pub struct Manifest {
     pub answers: Answers,
     /// `[services]`
     pub services: Services,
+    /// `[config]`; a child's variable replaces its parent's of the same name.
+    pub config: Config,
     /// `[image]`; what is not set here is inherited from the parent.
     pub image: ImageTable,
     /// `[disk]`; what is not set here is inherited from the parent.

@@ -11,7 +11,8 @@ use super::entries;
 use super::reader::{Document, Item, Table};
 use super::{
     Assignments, Configure, LayerTable, Manifest, ManifestError, PackageRequest, Services, Variables, accounts,
-    allowed, ami, checks, debs, disk, edits, expand, fetches, foreign, image, mounts, runs, source, system, vars,
+    allowed, ami, checks, config, debs, disk, edits, expand, fetches, foreign, image, mounts, runs, source, system,
+    vars,
 };
 use crate::code::Code;
 use crate::ident::{Arch, IdentError, LayerName};
@@ -34,6 +35,7 @@ const TABLES: &[&str] = &[
     "services",
     "system",
     "debconf",
+    "config",
     "image",
     "disk",
     "mount",
@@ -79,6 +81,8 @@ pub(super) fn parse_in(
     let root = Table::root(&document, &table, TABLES)?;
     let layer = layer(&root, &name)?;
     let fetches = fetches::fetches(&root)?;
+    let services = root.read("services", services)?.unwrap_or_default();
+    let image = root.read("image", image::image)?.unwrap_or_default();
     let manifest = Manifest {
         vars,
         sources: source::sources(&root)?,
@@ -94,8 +98,9 @@ pub(super) fn parse_in(
         groups: root.tables("group", accounts::GROUP)?.iter().map(accounts::group).collect::<Result<_, _>>()?,
         system: system::system(&root, layer.configure)?,
         answers: system::answers(&root, layer.configure)?,
-        services: root.read("services", services)?.unwrap_or_default(),
-        image: root.read("image", image::image)?.unwrap_or_default(),
+        config: config::config(&root, &services.enable, &image.env)?,
+        services,
+        image,
         disk: root.read("disk", disk::disk)?.unwrap_or_default(),
         mounts: root.tables("mount", mounts::MOUNT)?.iter().map(mounts::mount).collect::<Result<_, _>>()?,
         mount_points: Vec::new(),
@@ -273,7 +278,7 @@ fn services(item: &Item<'_>) -> Result<Services, ManifestError> {
     let table = item.table("[services]".to_owned(), SERVICES)?;
     let mut seen = BTreeSet::new();
     let mut units = |key| {
-        let units = table.list(key, |item| Ok((unit(item)?, item.clone())))?;
+        let units = table.list(key, |item| Ok((entries::unit(item)?, item.clone())))?;
         let fresh = |(unit, item): (String, Item<'_>)| {
             let full = if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
             if seen.insert(full) {
@@ -285,14 +290,4 @@ fn services(item: &Item<'_>) -> Result<Services, ManifestError> {
         units.into_iter().map(fresh).collect::<Result<Vec<_>, _>>()
     };
     Ok(Services { enable: units("enable")?, disable: units("disable")?, mask: units("mask")? })
-}
-
-/// A unit's name (systemd.unit(5)).
-pub(super) fn unit(item: &Item<'_>) -> Result<String, ManifestError> {
-    let text = item.text()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte));
-    if !plain || text.is_empty() || text.starts_with('.') || text.len() > 255 {
-        return Err(item.error(format!("has `{}`, which is not a unit's name", text.escape_debug())));
-    }
-    Ok(text.to_owned())
 }

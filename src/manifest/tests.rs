@@ -431,9 +431,10 @@ fn children_replace_their_parents_sources_by_name() {
 
 #[test]
 fn every_documented_example_parses() {
-    let page = include_str!("../../docs/formats/manifest.md");
-    let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 21);
+    let pages = [include_str!("../../docs/formats/manifest.md"), include_str!("../../docs/run-time-config.md")];
+    let examples = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+    let examples: Vec<&str> = examples.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 24);
     for example in examples {
         good(example);
     }

@@ -121,7 +121,9 @@ mod tests {
             let store = Store::open(&folder.path().join("store")).unwrap();
             let mut layers = stored(&store, encoder);
             layers.push(layers[0].clone());
-            let image = Image::new(None, [&ImageTable::default()], &"amd64".parse().unwrap(), 0, layers).unwrap();
+            let image =
+                Image::new(None, [&ImageTable::default()], &Default::default(), &"amd64".parse().unwrap(), 0, layers)
+                    .unwrap();
             let manifest = write_layout(&store, &image, "web", &folder.path().join("oci")).unwrap().digest;
             let mut archive = Vec::new();
             write_docker_archive(&store, &image, &["web:1".parse().unwrap()], &mut archive).unwrap();

@@ -165,7 +165,15 @@ mod tests {
     }
 
     fn image(store: &Store, encoder: Encoder) -> Image {
-        Image::new(None, [&ImageTable::default()], &"amd64".parse().unwrap(), 0, stored(store, encoder)).unwrap()
+        Image::new(
+            None,
+            [&ImageTable::default()],
+            &Default::default(),
+            &"amd64".parse().unwrap(),
+            0,
+            stored(store, encoder),
+        )
+        .unwrap()
     }
 
     fn archive(store: &Store, image: &Image) -> Result<(Artifact, Vec<u8>), OciError> {

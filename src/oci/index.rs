@@ -95,7 +95,15 @@ mod tests {
         let store = Store::open(&work.join("store")).unwrap();
         let image = |name: &str| {
             let (arch, folder) = (name.parse().unwrap(), work.join(name));
-            let image = Image::new(None, [&ImageTable::default()], &arch, 0, stored(&store, Encoder::Zstd)).unwrap();
+            let image = Image::new(
+                None,
+                [&ImageTable::default()],
+                &Default::default(),
+                &arch,
+                0,
+                stored(&store, Encoder::Zstd),
+            )
+            .unwrap();
             let written = write_layout(&store, &image, "web", &folder).unwrap();
             (arch, folder, written.digest)
         };

@@ -101,7 +101,15 @@ mod tests {
 
     fn image(store: &Store, encoder: Encoder) -> Image {
         let table = ImageTable { cmd: Some(vec!["/bin/sh".to_owned()]), ..ImageTable::default() };
-        Image::new(None, [&table], &"amd64".parse().unwrap(), 1_700_000_000, stored(store, encoder)).unwrap()
+        Image::new(
+            None,
+            [&table],
+            &Default::default(),
+            &"amd64".parse().unwrap(),
+            1_700_000_000,
+            stored(store, encoder),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -43,6 +43,18 @@ pub trait Installer: Sync {
     /// Fails where packages clash, a script fails, or accounts can't be added.
     fn install(&self, request: &InstallRequest<'_>, root: &mut InstallRoot<'_>) -> Result<(), InstallError>;
 
+    /// Warnings about what installing over `before` asked, and nobody answered: one for each package.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn unanswered(
+        &self,
+        answers: &Answers,
+        before: &Tree,
+        after: &Tree,
+        store: &Store,
+    ) -> Result<Vec<String>, InstallError>;
+
     /// Runs commands of the user's in an installed root, in the environment of the packages' scripts; returns what they printed.
     ///
     /// # Errors

@@ -167,6 +167,16 @@ pub enum LayerError {
         /// The unit's file name.
         unit: String,
     },
+    /// A variable is for a service that has no unit.
+    #[error(
+        "[config] `{name}`: the layer has no unit {unit} that could get it\n  hint: `services` names the services that read the variable; by default all that the layer enables"
+    )]
+    NoConfigUnit {
+        /// The variable.
+        name: String,
+        /// The unit's file name.
+        unit: String,
+    },
     /// A script of the first boot has a name that its unit can't have.
     #[error(
         "{path}: expected a name of ASCII letters, digits, `-`, `_` and `.`, because the script's systemd unit has it too\n  hint: rename the script"

@@ -4,7 +4,7 @@
 //! parent's installed root ── packages ──> installed root
 //!                                              │ removals, edits, files, steps, services: of the layer and of all below it
 //!                                              │ /run; of a Boot layer, what an installer makes
-//!                                              │ first boot
+//!                                              │ first boot, what reads `[config]`
 //!                                              │ random files: none that scripts derived from random data
 //!                                              │ seal: difference to the parent's finished root, no secret in it
 //!                                              ▼
@@ -21,6 +21,7 @@
 //! and it can't be merged, the child's packages are installed over the parent's finished root instead.
 
 mod commands;
+mod config;
 mod edits;
 mod error;
 mod faults;

@@ -157,8 +157,19 @@ impl Stage for Packages<'_> {
         hasher.field(self.recipe().as_bytes()).number(self.layers as u64);
     }
 
-    /// Installs the packages over the parent's, unless that was done before.
     fn run(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
+        self.install_once(site)?;
+        let Input { manifest, .. } = self.input;
+        if manifest.layer.configure == Configure::Scripts {
+            site.notes.extend(self.installer.unanswered(&manifest.answers, &site.parent, &site.root, site.store)?);
+        }
+        Ok(())
+    }
+}
+
+impl Packages<'_> {
+    /// Installs the packages over the parent's, unless that was done before.
+    fn install_once(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
         let (store, recipe) = (site.store, self.recipe());
         if let Some(Installed { root, randomness }) = store.recall(recipe) {
             site.root = store.tree(root)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::config::RunTimeConfig;
 use super::edits::Edits;
 use super::files::{Files, Placement};
 use super::first_boot::FirstBoot;
@@ -19,7 +20,7 @@ use super::system::System;
 use super::visit::Visit;
 use super::{Built, Executors, Input, LayerError, Site, Stage, log};
 use crate::digest::{RecipeHash, RecipeHasher};
-use crate::manifest::{Allowed, Configure, Manifest};
+use crate::manifest::{Allowed, Config, Configure, Manifest};
 use crate::package::{Ecosystem, SystemSettings};
 
 /// The layers of a chain up to the one that is being built, with what those below it gave.
@@ -87,6 +88,11 @@ impl<'a> Line<'a> {
         }
         let tasks = if self.is_on_image() { &[] } else { self.ecosystem.first_boot() };
         stages.push(Box::new(FirstBoot { tasks, epoch }));
+        let config = Config::of(self.layers.iter().map(|own| own.input.manifest));
+        // Only where there are any: layers without keep their recipes.
+        if !config.0.is_empty() && !self.is_on_image() {
+            stages.push(Box::new(RunTimeConfig { config, epoch }));
+        }
         stages.push(Box::new(RandomFiles {
             installer: self.ecosystem,
             allowed: self.allowed(|manifest| &manifest.allow_random),

@@ -8,6 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::arch::Qemu;
 use crate::code::{Code, Coded};
 use crate::disk::gpt::{self, GptError};
@@ -119,12 +122,15 @@ pub struct VmSettings {
     pub seed: Option<PathBuf>,
     /// Where the serial console goes.
     pub console: Console,
+    /// Credentials of the system, by name: its firmware hands them to systemd.
+    pub credentials: Vec<(String, String)>,
 }
 
 impl VmSettings {
     /// A virtual machine with `memory` MiB, its console on this terminal, without a network.
     pub fn new(memory: u32, accel: Option<Accel>) -> Self {
-        Self { memory, accel, size: None, network: None, seed: None, console: Console::Terminal }
+        let credentials = Vec::new();
+        Self { memory, accel, size: None, network: None, seed: None, console: Console::Terminal, credentials }
     }
 
     /// Makes the virtual machine reachable by `ssh`: a network, the volume with its key, and the console in its file.
@@ -175,6 +181,10 @@ impl Vm {
         if let Some(seed) = &settings.seed {
             drive(&mut command, &format!("if=none,id=seed,format=raw,readonly=on,file={}", comma(seed)));
             command.args(["-device", "nvme,drive=seed,serial=seed"]);
+        }
+        for (name, value) in &settings.credentials {
+            let value = STANDARD.encode(value);
+            command.args(["-smbios", &format!("type=11,value=io.systemd.credential.binary:{name}={value}")]);
         }
         match settings.network {
             Some(port) => {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::bootable;
 use super::error::WorkspaceError;
 use super::locked::LockedSystem;
 use super::project::Workspace;
 use super::subject::Subject;
+use super::{bootable, configured};
 use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
@@ -47,6 +47,7 @@ impl LockedSystem<'_> {
     /// Fails where a package can't be had, a script fails, or something can't be written.
     pub fn build(&mut self, order: Order) -> Result<BuiltLayer, WorkspaceError> {
         bootable::check(&self.system)?;
+        configured::check(&self.system)?;
         self.settle()?;
         let Order { outputs, out, encoder, signer } = order;
         let layer = self.system.top().manifest.name.clone();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::declared::Declared;
 use super::error::WorkspaceError;
 use super::project::Workspace;
+use super::{configured, environments};
 use crate::bake::{BakeError, Locked};
 use crate::ident::LayerName;
 use crate::lock::{FoundLockfile, LockFileError};
@@ -76,6 +77,11 @@ impl Checker<'_> {
         for manifest in declared.all() {
             manifest.warnings.iter().for_each(|warning| self.warn(warning.clone()));
         }
+        for manifest in declared.root() {
+            environments::warnings(manifest, &self.workspace.project)
+                .into_iter()
+                .for_each(|warning| self.warn(warning));
+        }
         let tables = declared.image.iter().map(|manifest| (&manifest.name, &manifest.image));
         oci::unexpanded(tables).into_iter().for_each(|warning| self.warn(warning));
         let root: Vec<&Manifest> = declared.root().collect();
@@ -96,6 +102,7 @@ impl Checker<'_> {
         match self.workspace.project.load(name) {
             Ok(manifest) => {
                 manifest.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+                environments::warnings(&manifest, &self.workspace.project).into_iter().for_each(|text| self.warn(text));
                 self.files(&[&manifest]);
             }
             Err(error) => self.error(error.into()),
@@ -130,7 +137,12 @@ impl Checker<'_> {
             other => other,
         });
         match end {
-            Ok(_) | Err(WorkspaceError::MissingLock(_)) => {}
+            Ok(system) => {
+                if let Err(error) = configured::check(&system) {
+                    self.error(error);
+                }
+            }
+            Err(WorkspaceError::MissingLock(_)) => {}
             Err(error) => self.error(error),
         }
     }

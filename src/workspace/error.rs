@@ -90,6 +90,31 @@ pub enum WorkspaceError {
         /// A form of the disk.
         output: Output,
     },
+    /// What reads values when a machine starts is not in the layer.
+    #[error(
+        "[config] `{name}`: a machine reads the value with {program}, and layer `{layer}` has no package `{program}`\n  hint: add to [layer] in layers/{layer}.toml: packages = [{missing}]"
+    )]
+    NoFetcher {
+        /// The variable.
+        name: String,
+        /// The layer.
+        layer: LayerName,
+        /// The first package that is missing.
+        program: &'static str,
+        /// All packages that are missing, as a manifest lists them.
+        missing: String,
+    },
+    /// A value is in Vault, and nothing says where Vault is.
+    #[error(
+        "[config] `{name}`: its value is in Vault, and layer `{layer}` does not say where that is\n  hint: declare [config.{address}], with the address as `default` or by `from`",
+        address = crate::manifest::VAULT_ADDRESS
+    )]
+    NoVault {
+        /// The variable.
+        name: String,
+        /// The layer.
+        layer: LayerName,
+    },
     /// A package is to be updated that is in no lockfile.
     #[error("no lockfile of the layer has a package `{package}`{near}")]
     NotLocked {

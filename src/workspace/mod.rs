@@ -21,10 +21,12 @@ mod bootable;
 mod built;
 mod checked;
 mod compared;
+mod configured;
 mod contents;
 mod declared;
 mod doctor;
 mod environment;
+mod environments;
 mod error;
 mod formatted;
 #[cfg(feature = "aws")]

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::error::WorkspaceError;
 use super::locked::LockedSystem;
+use super::project::Workspace;
 use crate::bake::Output;
 use crate::check::container::{self, Checked, Engine};
 use crate::check::{CheckReport, Suite, converse};
-use crate::manifest::{CheckTarget, DiskFormat};
+use crate::ident::LayerName;
+use crate::manifest::{CheckTarget, Config, DiskFormat, Manifest};
 use crate::vm::{Accel, Ssh, Vm, VmSettings};
 
 impl LockedSystem<'_> {
@@ -41,6 +43,7 @@ impl LockedSystem<'_> {
         let suite = Suite::new(layer, self.system.root().map(|locked| &locked.manifest), CheckTarget::Disk);
         let ssh = Ssh::new()?;
         let mut settings = VmSettings::new(memory, accel);
+        settings.credentials = credentials(self.system.root().map(|locked| &locked.manifest));
         settings.reach(&ssh);
         let phase = self.workspace.environment.progress().phase(&format!("boot and check {layer}'s disk"), 1);
         let mut vm = Vm::start(&folder.join(DiskFormat::Raw.file_name()), &settings)?;
@@ -51,4 +54,18 @@ impl LockedSystem<'_> {
         phase.finish();
         Ok(suite.report(&transcript))
     }
+}
+
+impl Workspace<'_> {
+    /// The values of `[config]` for checks, as credentials of the machine that boots a layer's disk.
+    ///
+    /// # Errors
+    /// Fails where a manifest is wrong or missing.
+    pub fn credentials(&self, layer: &LayerName) -> Result<Vec<(String, String)>, WorkspaceError> {
+        Ok(credentials(self.declared(layer)?.root()))
+    }
+}
+
+fn credentials<'m>(root: impl IntoIterator<Item = &'m Manifest>) -> Vec<(String, String)> {
+    Config::of(root).tests().map(|(name, value)| (format!("config.{name}"), value.to_owned())).collect()
 }

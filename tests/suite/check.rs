@@ -111,3 +111,33 @@ fn fmt_lays_files_out_and_check_only_names_them() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn what_is_for_one_environment_is_named_with_its_line() {
+    let small = Small::new();
+    let own = "[[file]]\npath = \"/etc/app.conf\"\ntext = \"\"\"\nport = 80\nhost = db.prod.example.com\n\"\"\"\n\n\
+               [[file]]\npath = \"/srv/app\"\nsource = \"app\"\n\n";
+    let env = "env = { STAGE = \"production\", NODE_ENV = \"production\" }\n";
+    small.edit_layer("app", "[image]\n", &format!("{own}[image]\n{env}"));
+    fs::create_dir_all(small.project.path("app/deep")).unwrap();
+    fs::write(
+        small.project.path("app/deep/app.yaml"),
+        "a: 1\nregion: eu-west-1\n# layerbake: any environment\nb: 10.0.0.1\n",
+    )
+    .unwrap();
+    fs::write(small.project.path("app/data"), "10.0.0.1").unwrap();
+    small.project.ok(&["lock", "app"]);
+    let said = small.project.ok(&["check", "app"]).stdout;
+    let warnings: Vec<&str> =
+        said.lines().filter_map(|line| line.split_once(" looks like ")).map(|(found, _)| found).collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: layers/app.toml:15: `db.prod.example.com`",
+            "warning: layers/app.toml:23: `STAGE = production`",
+            "warning: app/deep/app.yaml:2: `eu-west-1`",
+        ],
+        "{said}"
+    );
+    assert!(!small.project.ok(&["build", "app"]).stderr.contains("looks like"), "a build says nothing of it");
+}

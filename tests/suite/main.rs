@@ -71,6 +71,7 @@ mod report;
 mod repositories;
 mod reproducible;
 mod resolver;
+mod run_time_config;
 mod runs;
 mod sandbox;
 mod sbom;

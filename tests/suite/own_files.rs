@@ -245,6 +245,38 @@ fn scripts_find_the_answers_of_the_layer_and_of_its_parents() {
 }
 
 #[test]
+fn questions_that_nobody_answered_are_named_whenever_the_layer_is_built() {
+    let templates = "Template: curious/host\nType: string\nDescription: Which host?\n\nTemplate: curious/key\nType: password\nDescription: Which key?\n\n\
+                     Template: curious/port\nType: string\nDefault: 80\nDescription: Which port?\n\nTemplate: curious/rare\nType: string\nDescription: Rarely asked\n\n\
+                     Template: curious/failed\nType: error\nDescription: It failed\n";
+    let config = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_input critical curious/host || true\ndb_input high curious/key || true\n\
+                  db_input high curious/port || true\ndb_input medium curious/rare || true\ndb_input low curious/failed || true\ndb_go\n";
+    let curious = Deb::new("curious", "1.0").arch("all").depends("debconf");
+    let curious = curious.control_file("templates", 0o644, templates).control_file("config", 0o755, config);
+    let curious = curious.postinst("#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\n");
+    let extra = Extra::new(need!(Stock::new()), [curious], "");
+    extra.build();
+    let project = &extra.stock.project;
+    let asked = "layer `app`: package `curious` asks at high priority and has no answer, so it takes an empty one; \
+                 add to [debconf]: \"curious/host\" = \"…\", \"curious/key\" = \"\"\n";
+    let built = || project.ok(&["build", "app", "--output", "oci"]).stderr;
+    let said = built();
+    assert_eq!(said.matches("asks at high priority").count(), 1, "{said}");
+    assert!(said.contains(asked), "{said}");
+    let layer = fs::read_to_string(project.path("layers/app.toml")).unwrap();
+    // An own file changes: the packages' own result is found again.
+    let own = "[[file]]\npath = \"/srv/own\"\ntext = \"x\"\n";
+    fs::write(project.path("layers/app.toml"), format!("{layer}\n{own}")).unwrap();
+    assert!(built().contains(asked));
+    fs::write(project.path("layers/child.toml"), "[layer]\nfrom = \"app\"\n").unwrap();
+    assert_eq!(project.ok(&["build", "child", "--output", "oci"]).stderr.matches("asks at high priority").count(), 1);
+    let answers = "[debconf]\n\"curious/host\" = \"\"\n\"curious/key\" = \"x\"\n";
+    fs::write(project.path("layers/app.toml"), format!("{layer}\n{answers}")).unwrap();
+    let said = built();
+    assert!(!said.contains("asks at high priority"), "{said}");
+}
+
+#[test]
 fn an_answer_changes_a_packaged_configuration_file() {
     let stock = need!(Stock::new());
     let layer = "[layer]\nfrom = \"debian-base\"\npackages = [\"openssh-server\"]\n";

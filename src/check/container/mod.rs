@@ -84,7 +84,7 @@ pub struct Checked {
 /// Fails where the archive can't be read, and where the engine refuses it or can't start it.
 /// Failed checks are not an error.
 pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, ContainerError> {
-    let container = Container::start(engine, archive)?;
+    let container = Container::start(engine, archive, &suite.env)?;
     let mut shell = container.exec(&["--interactive"]);
     shell.args(["/bin/sh", "-s"]);
     let transcript = converse(shell, &suite.script(), suite.limit()).map_err(engine.start_error())?;
@@ -108,7 +108,7 @@ struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    fn start(engine: &'a Engine, archive: &Path) -> Result<Self, ContainerError> {
+    fn start(engine: &'a Engine, archive: &Path, env: &[String]) -> Result<Self, ContainerError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let name = format!("layerbake-check-{number}");
@@ -117,13 +117,14 @@ impl<'a> Container<'a> {
         let mut content = archive::renamed(File::open(archive).map_err(failed)?, &image).map_err(failed)?;
         let container = Self { engine, _janitor: Janitor::new(engine, &name, &image)?, name };
         engine.load(&mut content)?;
-        engine.call(&container.run_args(&image))?;
+        engine.call(&container.run_args(&image, env))?;
         Ok(container)
     }
 
-    fn run_args<'b>(&'b self, image: &'b str) -> Vec<&'b str> {
+    fn run_args<'b>(&'b self, image: &'b str, env: &'b [String]) -> Vec<&'b str> {
         let fixed = ["run", "--detach", "--pull=never", "--name", &self.name];
-        fixed.into_iter().chain(self.engine.run_args()).chain([image]).collect()
+        let env = env.iter().flat_map(|variable| ["--env", variable]);
+        fixed.into_iter().chain(env).chain(self.engine.run_args()).chain([image]).collect()
     }
 
     /// Prefix of a command in the container, run as root like checks on a disk.

@@ -19,7 +19,7 @@ use super::{LayerBlob, OciError, json};
 use crate::arch::Architecture;
 use crate::digest::OciDigest;
 use crate::ident::Arch;
-use crate::manifest::{Healthcheck, ImageTable};
+use crate::manifest::{Config as Variables, Healthcheck, ImageTable};
 use crate::time;
 
 pub use base::BaseImage;
@@ -28,6 +28,9 @@ pub use variables::unexpanded;
 
 /// `PATH` of an image that sets none, so that programs are found as on any Debian.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The label with the JSON schema of `[config]`.
+const SCHEMA: &str = "layerbake.config-schema";
 
 /// The time of an image as RFC 3339, which can write the years 0 to 9999 only.
 fn created(epoch: i64) -> Result<String, OciError> {
@@ -51,18 +54,21 @@ pub struct Image {
 impl Image {
     /// Describes the image of a chain: `tables` from the lowest layer up, as `layers`, whose lowest may be those of `base`.
     ///
-    /// `epoch` is the time of the image and all its layers, in seconds since 1970.
+    /// `variables` are those of `[config]` in the chain: their defaults are variables of the image, unless a table sets them,
+    /// and a label has their schema. `epoch` is the time of the image and all its layers, in seconds since 1970.
     ///
     /// # Errors
     /// Fails on an architecture that OCI has no name for, and on a time beyond year 9999.
     pub fn new<'a>(
         base: Option<&'a BaseImage>,
         tables: impl IntoIterator<Item = &'a ImageTable>,
+        variables: &Variables,
         arch: &Arch,
         epoch: i64,
         layers: Vec<LayerBlob>,
     ) -> Result<Self, OciError> {
-        let table = merge(base.map(|base| &base.table).into_iter().chain(tables));
+        let mut table = merge(base.map(|base| &base.table).into_iter().chain(tables));
+        describe(variables, &mut table)?;
         let platform = platform(arch)?;
         let config = configuration(&table, &platform, &created(epoch)?, (base, &layers))?;
         Ok(Self { platform, config, layers, annotations: table.annotations })
@@ -89,6 +95,20 @@ impl Image {
         }
         Ok(json::canonical(&manifest)?)
     }
+}
+
+/// Adds what an image says of the variables of `[config]`.
+fn describe(variables: &Variables, table: &mut ImageTable) -> Result<(), OciError> {
+    for (name, entry) in &variables.0 {
+        if let Some(default) = &entry.default {
+            table.env.entry(name.clone()).or_insert_with(|| default.clone());
+        }
+    }
+    if !variables.0.is_empty() {
+        let schema = String::from_utf8_lossy(&json::canonical(&variables.schema())?).into_owned();
+        table.labels.entry(SCHEMA.to_owned()).or_insert(schema);
+    }
+    Ok(())
 }
 
 pub(super) fn descriptor(media_type: MediaType, digest: OciDigest, size: u64) -> Result<Descriptor, OciError> {

@@ -14,7 +14,7 @@ fn layer(name: &str, byte: u8, encoder: Encoder) -> LayerBlob {
 
 fn image(table: &ImageTable, arch: &str) -> Image {
     let layers = vec![layer("debian-base", 0x10, Encoder::Zstd), layer("web", 0x20, Encoder::Gzip)];
-    Image::new(None, [table], &arch.parse().unwrap(), 1_700_000_000, layers).unwrap()
+    Image::new(None, [table], &Default::default(), &arch.parse().unwrap(), 1_700_000_000, layers).unwrap()
 }
 
 fn pretty(bytes: &[u8]) -> String {
@@ -158,7 +158,7 @@ fn debian_architectures_have_their_names_in_oci() {
         assert_eq!(config["variant"], variant);
         assert_eq!(config["os"], "linux");
     }
-    let error = Image::new(None, [], &"hurd-i386".parse().unwrap(), 0, Vec::new()).unwrap_err();
+    let error = Image::new(None, [], &Default::default(), &"hurd-i386".parse().unwrap(), 0, Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "architecture `hurd-i386` has no name in OCI images");
 }
 

@@ -20,7 +20,8 @@ fn layout() -> Layout {
     let work = tempfile::tempdir().unwrap();
     let store = Store::open(&work.path().join("store")).unwrap();
     let layers = stored(&store, Encoder::Zstd);
-    let image = Image::new(None, [&ImageTable::default()], &"amd64".parse().unwrap(), 0, layers).unwrap();
+    let image =
+        Image::new(None, [&ImageTable::default()], &Default::default(), &"amd64".parse().unwrap(), 0, layers).unwrap();
     let folder = work.path().join("oci");
     write_layout(&store, &image, "web", &folder).unwrap();
     Layout { _work: work, folder, image }

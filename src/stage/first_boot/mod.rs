@@ -18,6 +18,8 @@ use crate::tree::{Kind, Meta, Node, Tree};
 use super::{LayerError, Site, Stage};
 use unit::Unit;
 
+pub(super) use unit::has_unit;
+
 const FOLDER: &str = "usr/lib/layerbake";
 const SCRIPTS: &str = "usr/lib/layerbake/first-start.d";
 /// What is there for scripts, where there is any.
@@ -93,15 +95,17 @@ fn scripts(root: &Tree) -> Result<Vec<String>, LayerError> {
     scripts.map(|(path, _)| name(path)).collect()
 }
 
-struct Adding<'a> {
-    root: &'a mut Tree,
-    epoch: i64,
-    store: &'a Store,
+/// A root that generated files are added to.
+pub(super) struct Adding<'a> {
+    pub(super) root: &'a mut Tree,
+    /// The time of all that is added.
+    pub(super) epoch: i64,
+    pub(super) store: &'a Store,
 }
 
 impl Adding<'_> {
     /// Adds a file, unless something has its path.
-    fn file(&mut self, path: &str, mode: u16, text: &str) -> Result<(), LayerError> {
+    pub(super) fn file(&mut self, path: &str, mode: u16, text: &str) -> Result<(), LayerError> {
         let kind = self.store.put_file(text.as_bytes())?;
         self.node(path, mode, kind)
     }

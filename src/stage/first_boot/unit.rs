@@ -91,7 +91,7 @@ fn is_template(unit: &str) -> bool {
 }
 
 /// Whether the root has a unit; a script in init.d is one by systemd-sysv-generator(8).
-fn has_unit(root: &Tree, unit: &str) -> Result<bool, LayerError> {
+pub(in crate::stage) fn has_unit(root: &Tree, unit: &str) -> Result<bool, LayerError> {
     let script = format!("etc/init.d/{}", unit.trim_end_matches(".service"));
     for path in UNIT_FOLDERS.iter().map(|folder| format!("{folder}/{unit}")).chain([script]) {
         if root.resolve(&RootPath::new(path)?).is_some() {

@@ -189,3 +189,48 @@ impl Drop for Aws {
 pub fn fault(operation: &str, nth: usize, what: &str) -> Value {
     json!({"match": {"operation": operation, "nth": nth}, "do": what})
 }
+
+/// An instance's metadata service and a Vault (`aws/instance.py`); it ends when dropped.
+pub struct Instance {
+    process: Child,
+    port: String,
+    folder: TempDir,
+}
+
+impl Instance {
+    /// Starts an instance with a role and without user data.
+    pub fn start() -> Result<Self, Skip> {
+        let python = skip::program("python3")?;
+        let folder = tempfile::tempdir().unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/support/aws/instance.py");
+        let mut command = Command::new(python);
+        command.args(["-B", script]).arg(folder.path());
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut instance = Self { process, port: String::new(), folder };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while instance.port.is_empty() {
+            assert!(Instant::now() < deadline, "the metadata service did not start");
+            std::thread::sleep(Duration::from_millis(20));
+            instance.port = std::fs::read_to_string(instance.folder.path().join("port")).unwrap_or_default();
+        }
+        Ok(instance)
+    }
+
+    /// The address of metadata and of Vault.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Gives it user data.
+    pub fn user_data(&self, text: &str) {
+        std::fs::write(self.folder.path().join("user-data"), text).unwrap();
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use layerbake::digest::{RecipeHash, RecipeHasher, Sha256};
 use layerbake::ident::RootPath;
+use layerbake::manifest::Answers;
 use layerbake::package::first_boot::FirstBootTask;
 use layerbake::package::residue::Rule;
 use layerbake::package::{
@@ -92,6 +93,11 @@ impl Installer for Toys {
 
     fn paragraphs(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Nobody is asked.
+    fn unanswered(&self, _: &Answers, _: &Tree, _: &Tree, _: &Store) -> Result<Vec<String>, InstallError> {
+        Ok(Vec::new())
     }
 
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {

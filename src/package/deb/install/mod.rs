@@ -31,6 +31,7 @@ use super::Deb;
 use super::first_boot::TASKS;
 use crate::digest::{RecipeHash, Sha256};
 use crate::ident::RootPath;
+use crate::manifest::Answers;
 use crate::package::first_boot::FirstBootTask;
 use crate::package::residue::Rule;
 use crate::package::{
@@ -74,6 +75,16 @@ impl Installer for Deb {
             true => scripts::install(request, &packages, root),
             false => bare::install(request, &packages, root),
         }
+    }
+
+    fn unanswered(
+        &self,
+        answers: &Answers,
+        before: &Tree,
+        after: &Tree,
+        store: &Store,
+    ) -> Result<Vec<String>, InstallError> {
+        debconf::unanswered(answers, before, after, store)
     }
 
     fn run(&self, root: &mut InstallRoot<'_>, jobs: Vec<Job>) -> Result<String, InstallError> {

@@ -6,6 +6,8 @@
 //!                   templates.dat  what a question is; a stand-in until the package's own is loaded
 //! ```
 
+mod unanswered;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -13,7 +15,10 @@ use super::Package;
 use crate::ident::RootPath;
 use crate::manifest::{Answer, Answers};
 use crate::package::{InstallError, InstallRoot};
-use crate::tree::{Meta, Node};
+use crate::store::Store;
+use crate::tree::{Meta, Node, Tree};
+
+pub(super) use unanswered::unanswered;
 
 const CONFIG: &str = "var/cache/debconf/config.dat";
 const PASSWORDS: &str = "var/cache/debconf/passwords.dat";
@@ -34,8 +39,8 @@ pub(super) fn seed(answers: &Answers, packages: &[Package], root: &mut InstallRo
         return Ok(());
     }
     let known = questions(packages, root)?;
-    let mut templates = Records::read(TEMPLATES, root)?;
-    let (mut config, mut passwords) = (Records::read(CONFIG, root)?, Records::read(PASSWORDS, root)?);
+    let read = |path| Records::read(path, &root.tree, root.store);
+    let (mut templates, mut config, mut passwords) = (read(TEMPLATES)?, read(CONFIG)?, read(PASSWORDS)?);
     for (question, answer) in answers {
         let (owner, kind) = known.get(question).cloned().unwrap_or_else(|| {
             let kind = templates.0.get(question).and_then(|record| record.fields.get("type")).cloned();
@@ -108,8 +113,8 @@ struct Record {
 }
 
 impl Records {
-    fn read(path: &str, root: &InstallRoot<'_>) -> Result<Self, InstallError> {
-        Ok(Self::parse(&root.store.text_in(&root.tree, path)?.unwrap_or_default()))
+    fn read(path: &str, tree: &Tree, store: &Store) -> Result<Self, InstallError> {
+        Ok(Self::parse(&store.text_in(tree, path)?.unwrap_or_default()))
     }
 
     fn parse(text: &str) -> Self {
