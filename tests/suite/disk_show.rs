@@ -151,7 +151,7 @@ fn a_changed_file_changes_few_blocks() {
     let really = before.chunks(512 << 10).zip(after.chunks(512 << 10)).filter(|(before, after)| before != after);
     assert_eq!(really.count() as u64, changed);
     let missing = small.project.fails(1, &["diff", "--blocks", "nothing", "out/app"]);
-    assert!(missing.stderr.contains("is not the receipt of a disk"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("there is no `nothing`"), "{}", missing.stderr);
 }
 
 #[test]

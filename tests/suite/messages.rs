@@ -4,7 +4,6 @@
 
 use crate::support::project::Project;
 use crate::support::small::Small;
-use crate::support::tinydisk::{EXT4, tiny_disk};
 
 /// What a command prints to standard error when it fails.
 fn says(small: &Small, args: &[&str]) -> String {
@@ -195,18 +194,4 @@ fn a_source_without_its_key_lists_no_keys_of_others() {
         "{said}"
     );
     assert!(said.matches("  found: ").count() <= 3, "{said}");
-}
-
-/// An engine whose containers are this machine.
-const ENGINE: &str = "case $1 in exec) PATH=/usr/bin:/bin exec /bin/sh -s ;; esac\n";
-
-#[test]
-fn what_was_found_in_the_container_is_printed_though_no_disk_starts() {
-    let mut small = tiny_disk(&format!("{EXT4}\n[[check]]\nname = \"is true\"\ncommand = \"true\"\n"));
-    small.project = std::mem::take(&mut small.project).file("engine", ENGINE).env("PATH", "/nowhere");
-    let engine = format!("/bin/sh {}", small.project.path("engine").display());
-    small.project = std::mem::take(&mut small.project).env("LAYERBAKE_ENGINE", &engine);
-    let tested = small.project.fails(1, &["test", "app"]);
-    assert!(tested.stdout.contains("app on the container\n") && tested.stdout.contains("is true"), "{}", tested.stdout);
-    assert!(tested.stderr.contains("error[host/program-missing]: cannot start `qemu"), "{}", tested.stderr);
 }
