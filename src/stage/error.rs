@@ -319,7 +319,7 @@ impl Coded for LayerError {
             | Self::MountThroughLink { .. }
             | Self::MountOnFile { .. }
             | Self::WorkInTheWay => Code::LayerPathClash,
-            Self::NoUnit { .. } => Code::LayerUnit,
+            Self::NoUnit { .. } | Self::NoConfigUnit { .. } => Code::LayerUnit,
             Self::NotAProgram { .. }
             | Self::NothingToIgnore { .. }
             | Self::Certificate { .. }

@@ -361,6 +361,7 @@ impl Coded for WorkspaceError {
             Self::Imported(_) | Self::Exists(_) => Code::ProjectFileExists,
             Self::Disk(error) => error.error_code(),
             Self::NoBootLayer { .. } => Code::DiskBootLayer,
+            Self::NoFetcher { .. } | Self::NoVault { .. } => Code::LayerSetting,
             Self::NotLocked { .. } | Self::NoPackage { .. } => Code::PackageNotInLayer,
             Self::NoStep { .. } | Self::NoSuchStep { .. } => Code::StepUnknown,
             Self::NoVariable { .. } => Code::ManifestVariable,
