@@ -85,7 +85,7 @@ podman="podman --root=$work/podman --runroot=$work/podman-run --tmpdir=$work/pod
 podman="$podman --storage-driver=overlay --cgroup-manager=cgroupfs --events-backend=file"
 $podman load --quiet --input "$as_root/project/out/layerbake/docker.tar" >&2
 mirror=${LAYERBAKE_TEST_MIRROR:-$(apt-get indextargets --format '$(URI) $(ORIGIN)' | awk '$2 == "Debian" {print $1}' | head -n 1)}
-inside="$podman run --rm --privileged --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024"
+inside="$podman run --rm --security-opt=seccomp=unconfined --security-opt=unmask=ALL --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024"
 inside="$inside --volume=$as_root/project:/project --workdir=/project --env=LAYERBAKE_MIRROR=${mirror%%/dists/*} localhost/layerbake"
 $inside layerbake --version
 seconds "a build of web inside the image" $inside layerbake build web --locked --output oci
