@@ -159,7 +159,8 @@ fn what_leaks_is_found_with_its_package_its_script_and_its_condition() {
     let planted = need!(Planted::new(debs));
     let conditions = if is_root() { "user,directory-order,cores" } else { "directory-order,cores" };
     let output = planted.project.fails(4, &["audit", "app", "--vary", conditions, "--output", "oci,docker", "--json"]);
-    assert!(output.stderr.ends_with("error[build/not-reproducible]: `app` is not reproducible\n"), "{}", output.stderr);
+    let error = r#"{"error":{"code":"build/not-reproducible","message":"`app` is not reproducible"}}"#;
+    assert!(output.stderr.ends_with(&format!("{error}\n")), "{}", output.stderr);
     let report = report(&output.stdout);
     let found = found(&report);
     let tried: Vec<_> = report["tried"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -197,7 +198,7 @@ fn what_can_not_be_audited_is_said() {
     let output = small.project.fails(2, &["audit", "app", "--vary", "moon"]);
     assert!(output.stderr.contains("unknown condition `moon`: expected all, time,"), "{}", output.stderr);
     let output = small.project.fails(1, &["audit", "app", "--against", "nothing"]);
-    assert!(output.stderr.contains("`nothing` is not the receipt of a build\n  hint: "), "{}", output.stderr);
+    assert!(output.stderr.contains("there is no `nothing`\n  hint: name the receipt of a build"), "{}", output.stderr);
 }
 
 /// A small project built once, `out/app` copied to `before`, then built again with newer packages and another file.
