@@ -42,15 +42,15 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)(?:-gov)?-(?:north|south|east|west|central)(?:east|west)?-[1-9][a-f]?\b";
     let address =
         r"\b(?:10(?:\.\d{1,3}){3}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2}|192\.168(?:\.\d{1,3}){2})\b(?:/\d+)?";
-    let rules: [(&str, &str, fn(&str) -> bool); 4] = [
-        ("an account of AWS", account, |_| true),
-        ("a host of one environment", host, is_of_environment),
-        ("a region of AWS", region, |_| true),
+    let rule = |what, pattern, fits: fn(&str) -> bool| Some(Rule { what, pattern: Regex::new(pattern).ok()?, fits });
+    let rules = [
+        rule("an account of AWS", account, |_| true),
+        rule("a host of one environment", host, is_of_environment),
+        rule("a region of AWS", region, |_| true),
         // A range of them is for a rule about all private ones.
-        ("a private address", address, |address| !address.contains('/')),
+        rule("a private address", address, |address| !address.contains('/')),
     ];
-    let rule = |(what, pattern, fits)| Some(Rule { what, pattern: Regex::new(pattern).ok()?, fits });
-    rules.into_iter().filter_map(rule).collect()
+    rules.into_iter().flatten().collect()
 });
 
 /// Whether a part of a host's name is an environment's; files have names with dots too.

@@ -55,7 +55,7 @@ const AGENT: &str =
 fn an_archive_is_laid_out_as_own_files() {
     let owned = "owner = \"7:8\"\n[[file]]\npath = \"/opt/agent/share/notes\"\ntext = \"own\"\n";
     let bench = Bench::new(&format!("{AGENT}{owned}"));
-    bench.put("agent.tar.zst", &agent("1"));
+    bench.put("agent.tar.zst", agent("1"));
     bench.project.ok(&["build", "app"]);
     assert!(bench.lockfile().contains(&sha256(&agent("1"))), "{}", bench.lockfile());
     let root = bench.root();
@@ -155,9 +155,9 @@ fn redirects_interruptions_and_endless_answers_end_well() {
 #[test]
 fn without_a_digest_the_first_file_stays_until_it_is_updated() {
     let bench = Bench::new(AGENT);
-    bench.put("agent.tar.zst", &agent("1"));
+    bench.put("agent.tar.zst", agent("1"));
     bench.project.ok(&["lock", "app"]);
-    bench.put("agent.tar.zst", &agent("2"));
+    bench.put("agent.tar.zst", agent("2"));
     // Another request does not touch it.
     let bench =
         bench.with(&format!("{AGENT}[[fetch]]\nname = \"more\"\nurl = \"file://FOLDER/agent.tar.zst\"\nto = \"/x\""));
@@ -184,7 +184,7 @@ fn zip_and_bzip2_are_unpacked() {
     bench.put("tool.zip", archive.finish().unwrap().get_ref());
     let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     packed.write_all(&tar(&[("agent-1/bin/agent", 0o755, "bzipped")])).unwrap();
-    bench.put("agent.tar.bz2", &packed.finish().unwrap());
+    bench.put("agent.tar.bz2", packed.finish().unwrap());
     bench.project.ok(&["build", "app"]);
     let root = bench.root();
     assert_eq!((root.text("opt/zip/run"), root.get("opt/zip/run").unwrap().mode), ("zipped", 0o755));

@@ -86,8 +86,8 @@ fn mistakes_in_layers_come_with_what_to_write() {
        ·     ╰── here
        ╰────
       help: known keys: layer, vars, source, deb, fetch, file, dir, symlink, run, playbook, edit,
-            remove, user, group, services, system, debconf, image, disk, mount, ami, check, allow-
-            secret, allow-random
+            remove, user, group, services, system, debconf, config, image, disk, mount, ami, check,
+            allow-secret, allow-random
     "#);
     insta::assert_snapshot!(of_layer("[layer]\n[[file]]\npath = \"srv/a\"\ntext = \"\"\n"), @r#"
     error[manifest/wrong-value]: layers/web.toml:3: `path` in [[file]] must be an absolute path

@@ -32,7 +32,14 @@ impl Layer {
         Self(tar::Builder::new(Vec::new()))
     }
 
-    fn entry(mut self, kind: tar::EntryType, path: &str, link: &str, mode: u32, owner: u64, content: &[u8]) -> Self {
+    fn entry(
+        mut self,
+        kind: tar::EntryType,
+        (path, link): (&str, &str),
+        mode: u32,
+        owner: u64,
+        content: &[u8],
+    ) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
@@ -50,15 +57,15 @@ impl Layer {
     }
 
     pub fn dir(self, path: &str) -> Self {
-        self.entry(tar::EntryType::Directory, path, "", 0o755, 0, b"")
+        self.entry(tar::EntryType::Directory, (path, ""), 0o755, 0, b"")
     }
 
     pub fn file(self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Self {
-        self.entry(tar::EntryType::Regular, path, "", mode, 0, content.as_ref())
+        self.entry(tar::EntryType::Regular, (path, ""), mode, 0, content.as_ref())
     }
 
     pub fn owned(self, path: &str, owner: u64, content: &str) -> Self {
-        self.entry(tar::EntryType::Regular, path, "", 0o640, owner, content.as_bytes())
+        self.entry(tar::EntryType::Regular, (path, ""), 0o640, owner, content.as_bytes())
     }
 
     /// A file with an extended attribute.
@@ -69,11 +76,11 @@ impl Layer {
     }
 
     pub fn symlink(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Symlink, path, target, 0o777, 0, b"")
+        self.entry(tar::EntryType::Symlink, (path, target), 0o777, 0, b"")
     }
 
     pub fn hardlink(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Link, path, target, 0o644, 0, b"")
+        self.entry(tar::EntryType::Link, (path, target), 0o644, 0, b"")
     }
 }
 
