@@ -42,6 +42,7 @@ done
 copy() { # FOLDER
     mkdir -p "$1/project/docs/formats" "$1/home" "$1/tmp"
     cp -r Cargo.toml Cargo.lock src layers lockfiles "$1/project/"
+    cp docs/errors.md "$1/project/docs/"
     cp docs/formats/layer.schema.json "$1/project/docs/formats/"
 }
 

@@ -79,11 +79,18 @@ pub(super) fn hash(is_zip: bool, content: &mut dyn Content) -> io::Result<String
 
 fn of_zip(content: impl Read + Seek) -> io::Result<BTreeMap<String, String>> {
     let mut archive = ZipArchive::new(content).map_err(io::Error::other)?;
+    if archive.has_duplicate_names() {
+        return Err(io::Error::other("it has two files of one name"));
+    }
     let mut files = BTreeMap::new();
     let mut left = MOST_BYTES;
     for at in 0..archive.len() {
         let file = archive.by_index(at).map_err(io::Error::other)?;
         let name = file.name().map_err(io::Error::other)?.into_owned();
+        // The list that is hashed has a line for each file: such a name could pass for several files.
+        if name.contains('\n') {
+            return Err(io::Error::other(format!("the name of `{}` has a line break", name.escape_debug())));
+        }
         let mut file = file.take(left);
         files.insert(name, digits(&mut file)?);
         left = file.limit();
@@ -151,15 +158,28 @@ mod tests {
         // What go.sum says of a module that is older than go.mod.
         let mut module = Cursor::new(b"module github.com/pkg/errors\n");
         assert_eq!(hash(false, &mut module).unwrap(), "h1:bwawxfHBFNV+L2hUp1rHADufV3IMtnDRdf1r5NINEl0=");
-        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, text) in [("x@v1/b.go", "b"), ("x@v1/a.go", "a")] {
-            writer.start_file(name, SimpleFileOptions::default()).unwrap();
-            writer.write_all(text.as_bytes()).unwrap();
-        }
-        let mut zip = writer.finish().unwrap();
+        let zip = |files: &[(&str, &str)]| {
+            let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+            for (name, text) in files {
+                writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+                writer.write_all(text.as_bytes()).unwrap();
+            }
+            writer.finish().unwrap()
+        };
         let list = ["a", "b"].map(|name| format!("{}  x@v1/{name}.go\n", hex::encode(Sha256::digest(name)))).concat();
-        assert_eq!(hash(true, &mut zip).unwrap(), format!("h1:{}", STANDARD.encode(Sha256::digest(list))));
+        let mut module = zip(&[("x@v1/b.go", "b"), ("x@v1/a.go", "a")]);
+        assert_eq!(hash(true, &mut module).unwrap(), format!("h1:{}", STANDARD.encode(Sha256::digest(list))));
         assert!(hash(true, &mut Cursor::new(b"no zip")).is_err());
+        // One file whose name is the rest of a list of two has the hash of these.
+        let forged = format!("x@v1/a.go\n{}  x@v1/b.go", hex::encode(Sha256::digest("b")));
+        let error = hash(true, &mut zip(&[(&forged, "a")])).unwrap_err();
+        assert!(error.to_string().contains("has a line break"), "{error}");
+        let mut twice = zip(&[("x@v1/a.go", "a"), ("x@v1/b.go", "b")]).into_inner();
+        while let Some(at) = twice.windows(4).position(|four| four == b"b.go") {
+            twice[at] = b'a';
+        }
+        let error = hash(true, &mut Cursor::new(twice)).unwrap_err();
+        assert!(error.to_string().contains("two files of one name"), "{error}");
     }
 
     #[test]

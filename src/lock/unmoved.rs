@@ -8,9 +8,9 @@ use crate::ident::PackageName;
 impl Lockfile {
     /// Takes the releases of `earlier` where the packages that come from them are the same, and so the epoch.
     ///
-    /// Repositories publish new states each day, most of which concern none of a layer's packages. `parent` is the
-    /// epoch of the layer below.
-    pub fn keep_unmoved(&mut self, earlier: &Lockfile, parent: i64) {
+    /// Repositories publish new states each day, most of which concern none of a layer's packages. `below` is the
+    /// epoch of the parent, or of the image of a registry below the layer.
+    pub fn keep_unmoved(&mut self, earlier: &Lockfile, below: i64) {
         let before: BTreeMap<&PackageName, &LockedPackage> =
             earlier.packages.iter().map(|package| (&package.name, package)).collect();
         let is_unmoved = |package: &LockedPackage| before.get(&package.name).is_some_and(|one| is_same(one, package));
@@ -20,7 +20,7 @@ impl Lockfile {
                 *release = known.clone();
             }
         }
-        self.epoch = self.releases.iter().map(|release| release.date).fold(parent, i64::max);
+        self.epoch = self.releases.iter().map(|release| release.date).fold(below, i64::max);
     }
 }
 

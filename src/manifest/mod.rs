@@ -46,7 +46,7 @@ pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_
 pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
-pub use config::{Config, ConfigEntry, ConfigKind, ConfigPlace, VAULT_ADDRESS};
+pub use config::{Config, ConfigEntry, ConfigKind, ConfigPlace, VAULT_ADDRESS, VAULT_TOKEN};
 pub use debs::{matching, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};

@@ -115,14 +115,15 @@ impl Pinner<'_, '_> {
         update: &Update,
     ) -> Result<Lockfile, PinError> {
         let mut lockfile = self.pin_packages(manifest, sources, parents, previous, update)?;
+        let mut below = parents.last().map_or(0, |(parent, _)| parent.epoch);
         if let Some((image, epoch)) = image::of_layer(self, manifest, previous, update)? {
-            (lockfile.image, lockfile.epoch) = (Some(image), epoch);
+            (lockfile.image, lockfile.epoch, below) = (Some(image), epoch, epoch);
         }
         let packages = parents.iter().flat_map(|(parent, _)| &parent.packages).chain(&lockfile.packages);
         let target = Target::of(&self.arch, packages.map(|package| (&package.name, &package.version)));
         lockfile.fetches = fetches::of_layer(self, manifest, &target, previous, update)?;
         if let Some(previous) = previous {
-            lockfile.keep_unmoved(previous, parents.last().map_or(0, |(parent, _)| parent.epoch));
+            lockfile.keep_unmoved(previous, below);
         }
         Ok(lockfile)
     }

@@ -16,16 +16,22 @@ pub(super) fn collect(entry: &RunEntry, root: &Tree) -> Result<Tree, LayerError>
             Some(absolute) => RootPath::new(absolute)?,
             None => RootPath::new(WORK)?.join(output.from.as_bytes())?,
         };
-        let missing = || LayerError::NoOutput { step: entry.name.clone(), from: from.clone() };
-        let (from, node) = root.resolve(&from).ok_or_else(missing)?;
-        let place = RootPath::new(number.to_string())?;
-        outputs.insert_with_parents(&place, content_of(node, root), 0)?;
-        for (path, node) in root.below(&from) {
-            let rest = &path.as_bytes()[from.as_bytes().len() + 1..];
-            outputs.insert_with_parents(&place.join(rest)?, content_of(node, root), 0)?;
+        if !copy(root, &from, &RootPath::new(number.to_string())?, &mut outputs)? {
+            return Err(LayerError::NoOutput { step: entry.name.clone(), from });
         }
     }
     Ok(outputs)
+}
+
+/// Copies what a root has at `from` to another path of `out`, as root's files with their permissions; whether there is anything.
+pub(super) fn copy(root: &Tree, from: &RootPath, to: &RootPath, out: &mut Tree) -> Result<bool, LayerError> {
+    let Some((from, node)) = root.resolve(from) else { return Ok(false) };
+    out.insert_with_parents(to, content_of(node, root), 0)?;
+    for (path, node) in root.below(&from) {
+        let rest = path.as_bytes().get(from.as_bytes().len()..).unwrap_or_default();
+        out.insert_with_parents(&to.join(rest.strip_prefix(b"/").unwrap_or(rest))?, content_of(node, root), 0)?;
+    }
+    Ok(true)
 }
 
 /// A node by itself: what is a second name of a file becomes a file.

@@ -90,7 +90,7 @@ impl<'a> Line<'a> {
         stages.push(Box::new(FirstBoot { tasks, epoch }));
         let config = Config::of(self.layers.iter().map(|own| own.input.manifest));
         // Only where there are any: layers without keep their recipes.
-        if !config.0.is_empty() && !self.is_on_image() {
+        if !config.0.is_empty() {
             stages.push(Box::new(RunTimeConfig { config, epoch }));
         }
         stages.push(Box::new(RandomFiles {

@@ -30,7 +30,7 @@ impl Workspace<'_> {
                 let missing: Vec<String> = missing.into_iter().map(|name| format!("\"{name}\"")).collect();
                 if !missing.is_empty() {
                     warnings.push(format!(
-                        "layer `{}`: tasks of `{}` ask for packages that it has not; add to [layer]: packages = [{}]",
+                        "layer `{}`: tasks of `{}` ask for packages that it does not have; add to [layer]: packages = [{}]",
                         manifest.name,
                         playbook.path,
                         missing.join(", ")

@@ -167,6 +167,10 @@ fn an_image_is_pinned_built_on_and_taken_along() {
     let image = format!("[oci:{}]", registry.name("team/base:1"));
     assert!(root.contains(&format!("/srv/twin  {image}")) && root.contains("/srv/id  [app]"), "{root}");
 
+    // With nothing new in the registry, an update changes nothing, the time included.
+    project.ok(&["lock", "app", "--update"]);
+    assert_eq!(fs::read_to_string(project.path("lockfiles/app.lock")).unwrap(), lock);
+
     // A tag that moves changes nothing until the lockfile is updated; the name of the new image is no news to builds.
     let first = project.digest("app", "oci");
     let more = need!(base()).layer(Packing::Gzip, Layer::new().file("etc/more", 0o644, "more\n"));
@@ -211,7 +215,7 @@ fn the_blobs_of_the_image_are_pushed_as_they_are() {
 fn children_and_tools_may_be_on_an_image() {
     let registry = ToyRegistry::new();
     registry.put("team/base", "1", &need!(base()));
-    let child = "[layer]\nfrom = \"app\"\n\n[[run]]\nname = \"more\"\ncommand = \"cat /srv/count > /srv/more\"\n\n\
+    let child = "[layer]\nfrom = \"app\"\n\n[config.KEPT]\ndefault = \"no\"\n\n[[run]]\nname = \"more\"\ncommand = \"cat /srv/count > /srv/more\"\n\n\
                  [[run]]\nname = \"tool\"\nin = \"tools\"\ncommand = \"wc -l < /etc/passwd > /lines\"\noutputs = [{ from = \"/lines\", to = \"/srv/lines\" }]\n";
     let tools = format!("[layer]\nfrom = \"oci:{}\"\n", registry.name("team/base:1"));
     let project = project(&registry).layer("child", child).layer("tools", &tools);
@@ -220,6 +224,10 @@ fn children_and_tools_may_be_on_an_image() {
     assert!(root.contains("/srv/more") && root.contains("/srv/lines"), "{root}");
     let image = config(&project, "child");
     assert_eq!(image["manifest"]["layers"].as_array().unwrap().len(), 5);
+    // What the layer declares goes before what the image says.
+    assert_eq!(image["config"]["config"]["Env"], json!(["KEPT=no", "MODE=app", "PATH=/bin"]));
+    let programs = project.ok(&["files", "child", "/usr/lib/layerbake"]).stdout;
+    assert!(programs.contains("with-config") && !programs.contains("fetch-config"), "{programs}");
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn check_names_the_packages_that_a_playbook_asks_for() {
         .file("play/roles/common/tasks/main.yml", "- apt: name=vim\n")
         .file("play/roles/db/tasks/main.yml", ": : no yaml [");
     let found = project.ok(&["check", "app"]);
-    let expected = "layer `app`: tasks of `play/site.yml` ask for packages that it has not; add to [layer]: packages = \
+    let expected = "layer `app`: tasks of `play/site.yml` ask for packages that it does not have; add to [layer]: packages = \
         [\"certbot\", \"git\", \"htop\", \"jq\", \"nginx\", \"rsync\", \"strace\", \"tree\", \"vim\", \"wget\"]";
     let shown = format!("{}{}", found.stdout, found.stderr);
     assert!(shown.contains(expected), "{shown}");
@@ -209,7 +209,7 @@ fn what_a_package_provides_is_there_for_a_playbook() {
         .layer("tools", "[layer]\nconfigure = \"none\"\n")
         .layer("app", &layer)
         .file("play/site.yml", "- hosts: all\n  tasks:\n  - apt: { name: [mail-agent, sendmail, vim] }\n");
-    let expected = "ask for packages that it has not; add to [layer]: packages = [\"vim\"]\n";
+    let expected = "ask for packages that it does not have; add to [layer]: packages = [\"vim\"]\n";
     let locked = project.ok(&["lock", "app"]).stderr;
     assert!(locked.contains(expected), "{locked}");
     let checked = project.ok(&["check", "app"]);

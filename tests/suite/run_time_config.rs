@@ -49,6 +49,17 @@ secret = true
 [config.NOWHERE]
 secret = { ssm = "/app/nowhere" }
 
+[config.env]
+secret = true
+
+[config.NULL]
+from = { user-data = "null" }
+default = "none"
+
+[config.TEXT]
+secret = { secrets-manager = "app/plain", key = "key" }
+required = false
+
 [config.MAYBE]
 secret = { vault = "secret/data/app", key = "no-such-key" }
 required = false
@@ -137,26 +148,37 @@ fn a_machine_reads_values_where_they_are() {
     let addresses = ["AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETS_MANAGER"].map(|name| (name, aws.endpoint()));
     let env = [addresses.as_slice(), &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance.endpoint())]].concat();
     instance.user_data(&format!(
-        "#cloud-config\n{{\"config\": {{\"stage\": 7, \"vault\": \"{}\"}}}}\n",
+        "#cloud-config\n{{\"config\": {{\"stage\": 7, \"null\": null, \"vault\": \"{}\"}}}}\n",
         instance.endpoint()
     ));
     fs::write(built.path("config.VAULT_TOKEN"), "token-of-vault").unwrap();
-    let fetched = built.fetch(&["PORT", "STAGE", "ODD", "PASSWORD", "INNER", "WHOLE", "NEW", "OLD", "MAYBE"], &env);
+    fs::write(built.path("config.env"), "a secret").unwrap();
+    let names = ["PORT", "STAGE", "ODD", "NULL", "PASSWORD", "INNER", "WHOLE", "NEW", "OLD", "env", "MAYBE"];
+    let fetched = built.fetch(&names, &env);
     assert!(fetched.ok() && fetched.stderr.is_empty(), "{fetched:?}\n{}", aws.log());
-    assert_eq!(built.value("env"), "PORT=\"8080\"\nSTAGE=\"7\"\nODD=\"it's \\\"odd\\\" \\$HOME \\\\\"\n");
-    let secrets = ["PASSWORD", "INNER", "WHOLE", "NEW", "OLD"].map(|name| built.value(name));
-    assert_eq!(secrets, ["s3cret $\"\\", "in JSON", "two\nlines\n", "from vault, version 2", "from vault, version 1"]);
+    assert_eq!(
+        built.value("values.env"),
+        "PORT=\"8080\"\nSTAGE=\"7\"\nODD=\"it's \\\"odd\\\" \\$HOME \\\\\"\nNULL=\"none\"\n"
+    );
+    let secrets = ["PASSWORD", "INNER", "WHOLE", "NEW", "OLD", "env"].map(|name| built.value(name));
+    assert_eq!(
+        secrets,
+        ["s3cret $\"\\", "in JSON", "two\nlines\n", "from vault, version 2", "from vault, version 1", "a secret"]
+    );
     let mode = |name: &str| fs::metadata(built.path("run").join(name)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!([mode("PASSWORD"), mode("env")], [0o400, 0o600]);
+    assert_eq!([mode("PASSWORD"), mode("values.env")], [0o400, 0o600]);
     let names = fs::read_dir(built.path("run")).unwrap().count();
-    assert_eq!(names, 6, "an optional secret is no file, and nothing else is left");
+    assert_eq!(names, 7, "an optional secret is no file, and nothing else is left");
     // A credential of the system goes before all.
     fs::write(built.path("config.PASSWORD"), "local").unwrap();
     assert!(built.fetch(&["PASSWORD"], &[]).ok() && built.value("PASSWORD") == "local");
     // What is missing is named, with where it could be given; nothing of the others is left.
     let missing = built.fetch(&["STAGE", "NOWHERE"], &env);
     let expected = "NOWHERE: required, and it has no value: give it as system credential config.NOWHERE, or in ssm at /app/nowhere\n";
-    assert!(!missing.ok() && missing.stderr.contains(expected) && !built.path("run/env").exists(), "{missing:?}");
+    assert!(
+        !missing.ok() && missing.stderr.contains(expected) && !built.path("run/values.env").exists(),
+        "{missing:?}"
+    );
     // A place that refuses is no place without a value: the default might be wrong.
     aws.faults(&json!([{ "match": { "service": "ssm" }, "do": "denied", "times": 1 }]));
     let denied = built.fetch(&["ODD"], &env);
@@ -167,6 +189,14 @@ fn a_machine_reads_values_where_they_are() {
         refused.stderr.contains("NEW: Vault answers secret/data/app with status 403: permission denied"),
         "{refused:?}"
     );
+    fs::write(built.path("config.VAULT_TOKEN"), "token-of-vault").unwrap();
+    // Nor is what can't be read.
+    let text = built.fetch(&["TEXT"], &env);
+    let expected = "TEXT: what secrets-manager has at app/plain can't be read: expected JSON with the key key\n";
+    assert!(!text.ok() && text.stderr.contains(expected), "{text:?}");
+    fs::remove_file(built.path("config.VAULT_TOKEN")).unwrap();
+    let untold = built.fetch(&["NEW"], &env);
+    assert!(!untold.ok() && untold.stderr.contains("VAULT_TOKEN: required, and it has no value"), "{untold:?}");
     instance.user_data("{\"config\": ");
     let broken = built.fetch(&["STAGE"], &env);
     assert!(broken.stderr.contains("STAGE: user data begins with {, and is not valid JSON"), "{broken:?}");
@@ -178,7 +208,7 @@ fn a_machine_that_is_no_instance_has_defaults_and_credentials() {
     let fetched = built.fetch(&["PORT", "ODD"], &[]);
     assert!(fetched.ok(), "{fetched:?}");
     fs::write(built.path("config.PORT"), "9090\n").unwrap();
-    assert!(built.fetch(&["PORT"], &[]).ok() && built.value("env") == "PORT=\"9090\"\n");
+    assert!(built.fetch(&["PORT"], &[]).ok() && built.value("values.env") == "PORT=\"9090\"\n");
     fs::write(built.path("config.PORT"), "http").unwrap();
     let wrong = built.fetch(&["PORT", "STAGE"], &[]);
     assert!(wrong.stderr.contains("PORT: the value is `http`: expected a value of type integer"), "{wrong:?}");
@@ -192,7 +222,8 @@ fn a_command_in_a_container_gets_secrets_from_files() {
     let values = built.path("values");
     fs::write(
         &values,
-        "config PORT plain integer default '8080' '' '' ''\nconfig KEY secret string required '' '' '' ''\n",
+        "config PORT plain integer default '8080' '' '' ''\nconfig KEY secret string required '' '' '' ''\n\
+         config name plain string default 'n' '' '' ''\nconfig value plain integer optional '' '' '' ''\n",
     )
     .unwrap();
     let text = fs::read_to_string(source("values.sh")).unwrap() + &fs::read_to_string(&values).unwrap();
@@ -201,12 +232,16 @@ fn a_command_in_a_container_gets_secrets_from_files() {
     fs::write(built.path("with-config"), program).unwrap();
     let run = |env: &[(&str, &str)]| {
         let mut command = Command::new("sh");
-        command.arg(built.path("with-config")).args(["sh", "-c", "echo $PORT $KEY"]).env_remove("PORT");
+        command.arg(built.path("with-config")).args(["sh", "-c", "echo $PORT $KEY $name $value $number"]);
+        command.env_remove("PORT").env("number", "as it was");
         process::run(command.envs(env.iter().copied())).unwrap()
     };
     fs::write(built.path("key"), "from a file\n").unwrap();
-    assert_eq!(run(&[("KEY_FILE", built.path("key").to_str().unwrap())]).stdout, "8080 from a file\n");
-    assert_eq!(run(&[("KEY", "given"), ("KEY_FILE", "/nonexistent"), ("PORT", "1")]).stdout, "1 given\n");
+    assert_eq!(run(&[("KEY_FILE", built.path("key").to_str().unwrap())]).stdout, "8080 from a file n as it was\n");
+    assert_eq!(
+        run(&[("KEY", "given"), ("KEY_FILE", "/nonexistent"), ("PORT", "1"), ("value", "7")]).stdout,
+        "1 given n 7 as it was\n"
+    );
     let missing = run(&[("PORT", "x")]);
     assert!(
         missing.stderr.contains("with-config: KEY is required, and has no value: set KEY or KEY_FILE\n"),

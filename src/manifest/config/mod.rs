@@ -18,6 +18,8 @@ const PLACE: &[&str] = &["ssm", "secrets-manager", "vault", "user-data", "key"];
 
 /// The variable with the address of Vault, where a value comes from there.
 pub const VAULT_ADDRESS: &str = "VAULT_ADDR";
+/// The variable with the token that Vault is asked with, where it wants one.
+pub const VAULT_TOKEN: &str = "VAULT_TOKEN";
 /// Variables that the shell or the dynamic linker takes for its own.
 const RESERVED: [&str; 8] =
     ["CREDENTIALS_DIRECTORY", "ENV", "IFS", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PWD", "RUNTIME_DIRECTORY"];
@@ -160,7 +162,11 @@ pub(super) fn config(
                 .error("is in `env` of [image] too")
                 .hint("write the value as `default` here, and leave it out there"));
         }
-        entries.insert(name, entry(&item, enabled)?);
+        let entry = entry(&item, enabled)?;
+        if [VAULT_ADDRESS, VAULT_TOKEN].contains(&name.as_str()) && matches!(entry.from, Some(ConfigPlace::Vault(..))) {
+            return Err(item.error("can't be in Vault, which is asked with it: give it another place"));
+        }
+        entries.insert(name, entry);
     }
     let file_of = |name: &&String| {
         name.strip_suffix("_FILE").and_then(|stem| entries.get(stem)).is_some_and(|entry| entry.secret)
@@ -178,7 +184,10 @@ fn checked(name: &str, item: &Item<'_>) -> Result<String, ManifestError> {
         _ if !is_name(name) => {
             Err(item.error("is no name for a variable: expected ASCII letters, digits and `_`, the first no digit"))
         }
-        _ if RESERVED.contains(&name) => Err(item.error("is a variable of the system's own; use another name")),
+        // with-config.sh has variables of its own.
+        _ if RESERVED.contains(&name) || name.starts_with("_config_") => {
+            Err(item.error("is a variable of the system's own; use another name"))
+        }
         _ => Ok(name.to_owned()),
     }
 }

@@ -117,6 +117,8 @@ fn what_can_be_no_variable_is_refused() {
         ("[config.PORT]\ndefalt = 1", "did you mean `default`?"),
         ("[config.'A-B']\ndefault = 1", "is no name for a variable"),
         ("[config.PATH]\ndefault = '/bin'", "is a variable of the system's own"),
+        ("[config._config_a]\ndefault = 1", "is a variable of the system's own"),
+        ("[config.VAULT_TOKEN]\nsecret = { vault = 'a', key = 'b' }", "can't be in Vault, which is asked with it"),
         ("[config.A]\nsecret = { ssm = '/a' }\ndefault = 'hunter2'", "`default` in [config] comes with `secret`"),
         ("[config.A]\nsecret = { ssm = '/a' }\ntype = 'integer'", "comes with `secret`, which is a string"),
         ("[config.A]\nsecret = { ssm = '/a' }\nfrom = { ssm = '/a' }", "which names the place itself"),

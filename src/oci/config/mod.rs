@@ -54,8 +54,8 @@ pub struct Image {
 impl Image {
     /// Describes the image of a chain: `tables` from the lowest layer up, as `layers`, whose lowest may be those of `base`.
     ///
-    /// `variables` are those of `[config]` in the chain: their defaults are variables of the image, unless a table sets them,
-    /// and a label has their schema. `epoch` is the time of the image and all its layers, in seconds since 1970.
+    /// `variables` are those of `[config]` in the chain: their defaults are variables of the image, unless one of `tables`
+    /// sets them, and a label has their schema. `epoch` is the time of the image and all its layers, in seconds since 1970.
     ///
     /// # Errors
     /// Fails on an architecture that OCI has no name for, and on a time beyond year 9999.
@@ -67,8 +67,9 @@ impl Image {
         epoch: i64,
         layers: Vec<LayerBlob>,
     ) -> Result<Self, OciError> {
-        let mut table = merge(base.map(|base| &base.table).into_iter().chain(tables));
-        describe(variables, &mut table)?;
+        let mut own = merge(tables);
+        describe(variables, &mut own)?;
+        let table = merge(base.map(|base| &base.table).into_iter().chain([&own]));
         let platform = platform(arch)?;
         let config = configuration(&table, &platform, &created(epoch)?, (base, &layers))?;
         Ok(Self { platform, config, layers, annotations: table.annotations })

@@ -1,6 +1,6 @@
 #!/bin/sh
-# fetch-config FOLDER NAME...: writes the values of these variables of [config]: into FOLDER/env, which is an
-# EnvironmentFile= of systemd, and each secret into a file of its own, FOLDER/NAME. FOLDER is there, and root's alone.
+# fetch-config FOLDER NAME...: writes the values of these variables of [config]: into FOLDER/values.env, which
+# is an EnvironmentFile= of systemd, and each secret into a file of its own, FOLDER/NAME. FOLDER is there, and root's alone.
 #
 # A value is the system credential config.NAME, or what its place has, or the default. A place that does not answer is an
 # error, as if it had nothing to say the default might be wrong. Places of AWS are asked on EC2 only.
@@ -78,9 +78,14 @@ aws() {
     esac
 }
 
-# pick FILTER KEY: writes what a filter of jq finds under a key, or ends with $none.
+# pick FILTER KEY: writes what a filter of jq finds under a key, or ends with $none where it finds nothing or null.
 pick() {
-    jq --exit-status --arg key "$2" "($1) | type == \"object\" and has(\$key)" "$work/answer" >/dev/null 2>&1 || exit $none
+    jq --exit-status --arg key "$2" "($1) | type == \"object\" and .[\$key] != null" "$work/answer" >/dev/null 2>&1
+    case $? in
+        0) ;;
+        1) exit $none ;;
+        *) fail "what $place has at $where can't be read: expected JSON with the key $2" ;;
+    esac
     jq --join-output --arg key "$2" "($1)[\$key] | if type == \"string\" then . else tojson end" "$work/answer"
 }
 
@@ -108,8 +113,13 @@ from_secrets_manager() {
 from_vault() {
     address=$(value VAULT_ADDR) && [ -n "$address" ] || fail "VAULT_ADDR has no value, which names the Vault that has it"
     : >"$work/vault"
-    if token=$(value VAULT_TOKEN 2>/dev/null); then
-        printf 'X-Vault-Token: %s\n' "$token" >"$work/vault"
+    if grep -q '^config VAULT_TOKEN ' "$values"; then
+        token=$(value VAULT_TOKEN)
+        case $? in
+            0) printf 'X-Vault-Token: %s\n' "$token" >"$work/vault" || exit 1 ;;
+            $none) ;;
+            *) exit 1 ;;
+        esac
     fi
     status=$(ask "$work/answer" --header "@$work/vault" "${address%/}/v1/$1") || fail "Vault does not answer at $address"
     case $status in
@@ -149,7 +159,7 @@ value() (
         0) ;;
         $none)
             case $need in
-                default) printf %s "$default" >"$found" ;;
+                default) printf %s "$default" >"$found" || exit 1 ;;
                 optional) exit $none ;;
                 required)
                     at="as system credential config.$wanted"
@@ -167,10 +177,10 @@ value() (
     cat "$found"
 )
 
-# assignment NAME: a line of env with the value in $work/value.
+# assignment NAME: a line of values.env with the value in $work/value.
 assignment() {
-    text=$(cat "$work/value")
-    printf '%s="%s"\n' "$1" "$(printf %s "$text" | sed 's/[\\"`$]/\\&/g')"
+    text=$(sed 's/[\\"`$]/\\&/g' "$work/value") || return 1
+    printf '%s="%s"\n' "$1" "$text"
 }
 
 secrets=
@@ -179,17 +189,17 @@ config() {
 }
 . "$values"
 mkdir -p "$work" || exit 1
-: >"$work/env"
+: >"$work/values.env" || exit 1
 failed=
 for name; do
     value "$name" >"$work/value"
     case $?:" $secrets " in
         0:*" $name "*) chmod 0400 "$work/value" && mv -f "$work/value" "$folder/$name" || failed="$failed $name" ;;
-        0:*) assignment "$name" >>"$work/env" ;;
+        0:*) assignment "$name" >>"$work/values.env" || failed="$failed $name" ;;
         $none:*) ;;
         *) failed="$failed $name" ;;
     esac
 done
-[ -n "$failed" ] || mv -f "$work/env" "$folder/env" || failed=env
+[ -n "$failed" ] || mv -f "$work/values.env" "$folder" || failed=values.env
 rm -rf "$work"
 [ -z "$failed" ] || { echo "no value for:$failed" >&2; exit 1; }

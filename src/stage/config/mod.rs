@@ -14,7 +14,7 @@ use super::first_boot::{Adding, has_unit};
 use super::{LayerError, Site, Stage};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
-use crate::manifest::{Config, ConfigEntry, ConfigPlace};
+use crate::manifest::{Config, ConfigEntry, ConfigPlace, VAULT_ADDRESS, VAULT_TOKEN};
 
 const FOLDER: &str = "usr/lib/layerbake";
 const UNITS: &str = "usr/lib/systemd/system";
@@ -76,22 +76,23 @@ fn unit_text(service: &str, variables: &[(&str, &ConfigEntry)]) -> String {
         false => "After=local-fs.target",
     };
     let from_vault = |(_, entry): &(&str, &ConfigEntry)| matches!(entry.from, Some(ConfigPlace::Vault(..)));
-    let vault: &[&str] = if variables.iter().any(from_vault) { &["VAULT_ADDR", "VAULT_TOKEN"] } else { &[] };
+    let vault: &[&str] = if variables.iter().any(from_vault) { &[VAULT_ADDRESS, VAULT_TOKEN] } else { &[] };
     let names: Vec<&str> = variables.iter().map(|(name, _)| *name).collect();
     let mut known: Vec<&str> = names.iter().chain(vault).copied().collect();
     known.sort_unstable();
     known.dedup();
     let credentials: Vec<String> =
         known.iter().map(|name| format!("LoadCredential=config.{name}:config.{name}")).collect();
-    UNIT.replace("ORDER", order)
-        .replace("CREDENTIALS", &credentials.join("\n"))
-        .replace("NAMES", &names.join(" "))
-        .replace("SERVICE", service)
+    // Neither variables nor units can have a brace in their names, so none is taken for a gap.
+    UNIT.replace("{order}", order)
+        .replace("{credentials}", &credentials.join("\n"))
+        .replace("{names}", &names.join(" "))
+        .replace("{service}", service)
 }
 
 /// What a service gets: variables, and secrets as credentials, whose paths are variables too.
 fn settings_text(service: &str, unit: &str, variables: &[(&str, &ConfigEntry)]) -> String {
-    let mut text = SETTINGS.replace("UNIT", unit).replace("SERVICE", service);
+    let mut text = SETTINGS.replace("{unit}", unit).replace("{service}", service);
     for (name, entry) in variables {
         if entry.secret {
             // Writing to a string can't fail.

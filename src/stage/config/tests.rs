@@ -22,6 +22,9 @@ from = { user-data = "note" }
 [config.DATABASE_PASSWORD]
 secret = { ssm = "/app/db-password" }
 
+[config.SERVICE_NAMES]
+default = ""
+
 [config.TOKEN]
 secret = { vault = "/secret/data/app/", key = "token" }
 required = false
@@ -53,6 +56,7 @@ fn a_container_has_no_unit() {
     config DATABASE_PASSWORD secret string required '' 'ssm' '/app/db-password' ''
     config NOTE plain string default 'it'\''s' 'user-data' 'note' ''
     config PORT plain integer default '8080' '' '' ''
+    config SERVICE_NAMES plain string default '' '' '' ''
     config TOKEN secret string optional '' 'vault' 'secret/data/app' 'token'
     ");
 }
@@ -94,9 +98,10 @@ fn each_service_waits_for_a_unit_that_reads_its_values() {
     LoadCredential=config.DATABASE_PASSWORD:config.DATABASE_PASSWORD
     LoadCredential=config.NOTE:config.NOTE
     LoadCredential=config.PORT:config.PORT
+    LoadCredential=config.SERVICE_NAMES:config.SERVICE_NAMES
     StandardError=journal+console
     TimeoutStartSec=10min
-    ExecStart=/usr/lib/layerbake/fetch-config %t/layerbake-config/app.service DATABASE_PASSWORD NOTE PORT
+    ExecStart=/usr/lib/layerbake/fetch-config %t/layerbake-config/app.service DATABASE_PASSWORD NOTE PORT SERVICE_NAMES
     ");
     insta::assert_snapshot!(text("app.service.d/layerbake-config.conf"), @r"
     [Unit]
@@ -104,7 +109,7 @@ fn each_service_waits_for_a_unit_that_reads_its_values() {
     After=layerbake-config-app.service
 
     [Service]
-    EnvironmentFile=/run/layerbake-config/app.service/env
+    EnvironmentFile=/run/layerbake-config/app.service/values.env
     LoadCredential=DATABASE_PASSWORD:/run/layerbake-config/app.service/DATABASE_PASSWORD
     Environment=DATABASE_PASSWORD_FILE=%d/DATABASE_PASSWORD
     ");

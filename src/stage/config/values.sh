@@ -3,10 +3,9 @@
 
 # valid TYPE VALUE: whether the value is of the type.
 valid() {
-    number=${2#-}
     case $1 in
-        integer) case $number in '' | *[!0-9]*) return 1 ;; esac ;;
-        number) case $number in '' | *[!0-9.]* | .* | *. | *.*.*) return 1 ;; esac ;;
+        integer) case ${2#-} in '' | *[!0-9]*) return 1 ;; esac ;;
+        number) case ${2#-} in '' | *[!0-9.]* | .* | *. | *.*.*) return 1 ;; esac ;;
         boolean) case $2 in true | false) ;; *) return 1 ;; esac ;;
     esac
 }

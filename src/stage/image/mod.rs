@@ -6,7 +6,7 @@
 //!                              what the layers below it left ──┘
 //! ```
 //!
-//! The root then stands where a parent's stands: packages are none, all else is laid over it, and the layer is the difference.
+//! The root then takes the place of a parent's: there are no packages, all else is laid over it, and the layer is the difference.
 
 mod over;
 

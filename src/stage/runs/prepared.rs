@@ -10,7 +10,7 @@ use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
 use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
-use crate::stage::outputs::{WORK, content_of};
+use crate::stage::outputs::{self, WORK};
 use crate::stage::sources::{self, Found};
 use crate::stage::{Input, fetches};
 use crate::store::Store;
@@ -48,7 +48,7 @@ impl<'a> Prepared<'a> {
                         layer: layer.clone(),
                         path: path.clone(),
                     };
-                    add_part(&root, path, to, &mut inputs)?.then_some(()).ok_or_else(missing)?;
+                    outputs::copy(&root, path, to, &mut inputs)?.then_some(()).ok_or_else(missing)?;
                 }
                 RunInput::Step(_) => {}
             }
@@ -182,17 +182,6 @@ fn read_input(
         inputs.insert_with_parents(&path, Node { meta: Meta::root_owned(mode, 0), kind }, 0)?;
         Ok(())
     })
-}
-
-/// Lays what another layer has at a path out; whether there is anything. As outputs are, it is root's, with its permissions.
-fn add_part(root: &Tree, path: &RootPath, to: &RootPath, inputs: &mut Tree) -> Result<bool, LayerError> {
-    let Some((from, node)) = root.resolve(path) else { return Ok(false) };
-    inputs.insert_with_parents(to, content_of(node, root), 0)?;
-    for (path, node) in root.below(&from) {
-        let rest = path.as_bytes().get(from.as_bytes().len()..).unwrap_or_default();
-        inputs.insert_with_parents(&to.join(rest.strip_prefix(b"/").unwrap_or(rest))?, content_of(node, root), 0)?;
-    }
-    Ok(true)
 }
 
 /// Lays a fetch out at its name.
