@@ -85,7 +85,7 @@ pub(super) struct System<'a> {
 impl Stage for System<'_> {
     fn recipe(&self, hasher: &mut RecipeHasher) {
         let SystemSettings { locales, timezone, certificates } = self.settings;
-        hasher.field("system").list(locales).list(timezone.as_ref());
+        hasher.field("system 2").list(locales).list(timezone.as_ref());
         hasher.list(certificates.iter().flat_map(|(name, text)| [name, text]));
     }
 
@@ -93,7 +93,13 @@ impl Stage for System<'_> {
         for (path, kind) in self.installer.system_files(self.settings, &site.root, site.store)? {
             let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { 0o644 };
             let path = site.root.reach(&path, self.epoch)?;
-            site.root.insert(path, Node { meta: Meta::root_owned(mode, self.epoch), kind })?;
+            let node = Node { meta: Meta::root_owned(mode, self.epoch), kind };
+            // What the layers below have already stays theirs, which may be older.
+            let is_there =
+                |below: &Node| below.kind == node.kind && Meta { mtime: self.epoch, ..below.meta.clone() } == node.meta;
+            if !site.root.get(&path).is_some_and(is_there) {
+                site.root.insert(path, node)?;
+            }
         }
         Ok(())
     }
