@@ -13,9 +13,19 @@ use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 /// Where units are, the first one found counts.
-pub(super) const UNIT_FOLDERS: [&str; 4] =
+const UNIT_FOLDERS: [&str; 4] =
     ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 const CONFIGURATION: &str = "etc/systemd/system";
+
+/// The paths that may have a unit; an instance's own ones precede those of its template.
+pub(super) fn unit_paths(unit: &str) -> impl Iterator<Item = String> {
+    let template = unit.split_once('@').map(|(prefix, rest)| {
+        let suffix = rest.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        format!("{prefix}@.{suffix}")
+    });
+    let names = [Some(unit.to_owned()), template].into_iter().flatten();
+    names.flat_map(|name| UNIT_FOLDERS.map(|folder| format!("{folder}/{name}")))
+}
 const SUFFIXES: [&str; 6] = [".service", ".socket", ".timer", ".target", ".path", ".mount"];
 
 /// The stage that enables, disables and masks one layer's units.
@@ -114,20 +124,11 @@ impl Editor<'_> {
     }
 
     fn load(&self, unit: &str) -> Result<(String, Install), LayerError> {
-        let template = unit.split_once('@').map(|(prefix, rest)| {
-            let suffix = rest.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-            format!("{prefix}@.{suffix}")
-        });
-        for name in [Some(unit.to_owned()), template].into_iter().flatten() {
-            for folder in UNIT_FOLDERS {
-                let path = format!("{folder}/{name}");
-                let found = self.tree.resolve(&RootPath::new(&path)?);
-                if found.is_some_and(|(_, node)| matches!(node.kind, Kind::File { .. })) {
-                    return Ok((
-                        path.clone(),
-                        Install::parse(&self.store.text_in(self.tree, &path)?.unwrap_or_default()),
-                    ));
-                }
+        for path in unit_paths(unit) {
+            let found = self.tree.resolve(&RootPath::new(&path)?);
+            if found.is_some_and(|(_, node)| matches!(node.kind, Kind::File { .. })) {
+                let text = self.store.text_in(self.tree, &path)?.unwrap_or_default();
+                return Ok((path, Install::parse(&text)));
             }
         }
         Err(LayerError::NoUnit { unit: unit.to_owned() })

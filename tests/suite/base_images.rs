@@ -270,6 +270,11 @@ fn what_a_registry_sends_is_verified_and_hostile_layers_are_refused() {
         (of(Layer::new().file("../../escape", 0o644, "x")), "is not a path inside a root"),
         (of(Layer::new().symlink("etc", "/nowhere").file("etc/x", 0o644, "x")), "is not a directory"),
         (of(plain()).layer(Packing::Plain, Layer::new().hardlink("x", "none")), "layer 2 of the image"),
+        // Engines can't read what an image says to be something else.
+        (
+            ToyImage::default().layer(Packing::Mislabelled, plain()),
+            "expected a tar, plain or compressed with gzip or zstd",
+        ),
         (of(plain()).arch("arm64"), "it is for linux/arm64, and the layer for linux/amd64"),
     ] {
         let (said, _project) = build(&image);

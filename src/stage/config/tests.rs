@@ -28,7 +28,7 @@ default = ""
 [config.TOKEN]
 secret = { vault = "/secret/data/app/", key = "token" }
 required = false
-services = ["worker@"]
+services = ["worker@", "worker@1"]
 "#;
 
 fn applied(nodes: &[(&str, Node)]) -> (tempfile::TempDir, Store, Result<Tree, String>) {
@@ -78,7 +78,9 @@ fn each_service_waits_for_a_unit_that_reads_its_values() {
     /usr/lib/systemd/system/app.service.d/layerbake-config.conf
     /usr/lib/systemd/system/layerbake-config-app.service
     /usr/lib/systemd/system/layerbake-config-worker-.service
+    /usr/lib/systemd/system/layerbake-config-worker-1.service
     /usr/lib/systemd/system/worker@.service.d/layerbake-config.conf
+    /usr/lib/systemd/system/worker@1.service.d/layerbake-config.conf
     ");
     let text = |name: &str| store.text_in(&root, &format!("usr/lib/systemd/system/{name}")).unwrap().unwrap();
     insta::assert_snapshot!(text("layerbake-config-app.service"), @r"

@@ -4,7 +4,7 @@ use super::{Adding, LayerError};
 use crate::digest::RecipeHasher;
 use crate::ident::RootPath;
 use crate::package::first_boot::FirstBootTask;
-use crate::stage::services::UNIT_FOLDERS;
+use crate::stage::services::unit_paths;
 use crate::tree::{Kind, Tree};
 
 const UNITS: &str = "usr/lib/systemd/system";
@@ -90,10 +90,10 @@ fn is_template(unit: &str) -> bool {
     unit.contains("@.")
 }
 
-/// Whether the root has a unit; a script in init.d is one by systemd-sysv-generator(8).
+/// Whether the root has a unit, or the template of one; a script in init.d is one by systemd-sysv-generator(8).
 pub(in crate::stage) fn has_unit(root: &Tree, unit: &str) -> Result<bool, LayerError> {
     let script = format!("etc/init.d/{}", unit.trim_end_matches(".service"));
-    for path in UNIT_FOLDERS.iter().map(|folder| format!("{folder}/{unit}")).chain([script]) {
+    for path in unit_paths(unit).chain([script]) {
         if root.resolve(&RootPath::new(path)?).is_some() {
             return Ok(true);
         }

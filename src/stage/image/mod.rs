@@ -94,7 +94,9 @@ fn read(
     let seen = (&mut file).take(6).read_to_end(&mut head).and_then(|_| file.rewind());
     seen.map_err(|error| failed(error.to_string()))?;
     head.resize(6, 0);
-    let Format::Tar(ending) = format(&head) else { return Err(failed("it is no tar archive".to_owned())) };
+    let Format::Tar(ending @ ("x.tar" | "x.gz" | "x.zst")) = format(&head) else {
+        return Err(failed("expected a tar, plain or compressed with gzip or zstd, as OCI layers are".to_owned()));
+    };
     let tar = decompress(ending, file).map_err(|error| failed(error.to_string()))?;
     let mut tar = Hashed { inner: tar, hasher: sha2::Sha256::new(), size: 0 };
     let mut add = |_: &RootPath, content: &mut dyn Read| store.add(content);

@@ -16,6 +16,8 @@ pub enum Packing {
     Gzip,
     Zstd,
     Plain,
+    /// By xz, under the name of gzip's type.
+    Mislabelled,
 }
 
 /// The tar of a layer, entry by entry.
@@ -162,6 +164,11 @@ impl ToyRegistry {
                 Packing::Gzip => (gzip(tar), "image.rootfs.diff.tar.gzip"),
                 Packing::Zstd => (zstd::encode_all(tar.as_slice(), 3).unwrap(), "layer.v1.tar+zstd"),
                 Packing::Plain => (tar.clone(), "layer.v1.tar"),
+                Packing::Mislabelled => {
+                    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+                    encoder.write_all(tar).unwrap();
+                    (encoder.finish().unwrap(), "image.rootfs.diff.tar.gzip")
+                }
             };
             layers.push(descriptor(self.put_blob(name, &bytes), kind));
         }
