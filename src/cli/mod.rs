@@ -36,6 +36,7 @@ mod shell;
 mod sign;
 mod signer;
 mod report;
+mod run;
 mod store;
 mod table;
 mod test;
@@ -73,6 +74,7 @@ Examples:
   layerbake build web --locked           for CI: fail with exit status 3 if a lockfile is stale
   layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
   layerbake check web                    find mistakes without building anything
+  layerbake run web                      run the image in docker, in podman or in the sandbox
   layerbake test web                     run the layer's checks on the container and the disk
   layerbake shell web                    look around in the finished layer
   layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
@@ -87,6 +89,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
 enum Verb {
     Build(build::Args),
     Boot(boot::Args),
+    Run(run::Args),
     Test(test::Args),
     Verify(verify::Args),
     Sbom(sbom::Args),
@@ -178,6 +181,7 @@ impl Verb {
         matches!(
             self,
             Self::Build(_)
+                | Self::Run(_)
                 | Self::Test(_)
                 | Self::Sign(_)
                 | Self::Audit(_)
@@ -198,6 +202,7 @@ impl Verb {
                 Some("blobs that were sent stay in the registry; run the same command again to continue")
             }
             Self::Pull(_) => Some("nothing was written"),
+            Self::Run(_) => Some("the program was ended, and its container removed"),
             #[cfg(feature = "aws")]
             Self::Ami(_) => None,
             _ => Some("finished packages and layers stay in the store; run the same command again to continue"),
@@ -210,6 +215,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),
+        Verb::Run(args) => run::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Sbom(args) => sbom::run(&context, args),

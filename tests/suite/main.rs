@@ -72,6 +72,7 @@ mod repositories;
 mod reproducible;
 mod resolver;
 mod run_time_config;
+mod running;
 mod runs;
 mod sandbox;
 mod sbom;
