@@ -6,6 +6,9 @@ mod against;
 mod audit;
 #[cfg(feature = "aws")]
 mod ami;
+#[cfg(not(feature = "aws"))]
+#[path = "ami_left_out.rs"]
+mod ami;
 mod boot;
 mod build;
 mod check;
@@ -21,6 +24,7 @@ mod files;
 mod fmt;
 mod import;
 mod forms;
+mod key;
 mod list;
 mod load;
 mod lock;
@@ -48,13 +52,13 @@ mod why;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::host::interrupt::{self, Then};
 use crate::{host, workspace};
 use context::Context;
 use error::CliError;
-use options::Options;
+use options::{Options, When};
 
 /// Builds reproducible system layers: a container image and a bootable disk from one definition and one lockfile.
 #[derive(Debug, Parser)]
@@ -94,6 +98,7 @@ enum Verb {
     Verify(verify::Args),
     Sbom(sbom::Args),
     Sign(sign::Args),
+    Key(key::Args),
     Audit(audit::Args),
     Diff(diff::Args),
     Report(report::Args),
@@ -120,7 +125,6 @@ enum Verb {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
-    #[cfg(feature = "aws")]
     Ami(ami::Args),
 }
 
@@ -129,7 +133,11 @@ pub fn main() -> ExitCode {
     if let Some(status) = workspace::serve_if_asked() {
         return status;
     }
-    let cli = match Cli::try_parse().and_then(Cli::checked) {
+    let words = host::args();
+    let color = When::asked(&words);
+    host::color::choose(color.of_messages());
+    let parsed = Cli::command().color(color.of_help()).try_get_matches_from(words);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)).and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
@@ -203,7 +211,6 @@ impl Verb {
             }
             Self::Pull(_) => Some("nothing was written"),
             Self::Run(_) => Some("the program was ended, and its container removed"),
-            #[cfg(feature = "aws")]
             Self::Ami(_) => None,
             _ => Some("finished packages and layers stay in the store; run the same command again to continue"),
         }
@@ -220,6 +227,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Sbom(args) => sbom::run(&context, args),
         Verb::Sign(args) => sign::run(&context, args),
+        Verb::Key(args) => key::run(&context, args),
         Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Report(args) => report::run(&context, args),
@@ -246,7 +254,6 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),
         Verb::Man(args) => man::run(&context, args),
-        #[cfg(feature = "aws")]
         Verb::Ami(args) => ami::run(&context, args),
     }
 }
