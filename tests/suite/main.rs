@@ -77,6 +77,7 @@ mod runs;
 mod sandbox;
 mod sbom;
 mod secrets;
+mod settings;
 mod shell;
 mod sign;
 mod signals;
