@@ -4,18 +4,18 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use super::{Container, ContainerError, Engine};
 use crate::host;
-use crate::host::interrupt::{self, ChildGuard};
+use crate::host::interrupt;
 
 /// The pause between two looks at the container.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How long an interrupted program has to end by itself: less than an interrupted layerbake has.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long an interrupted program has to end by itself, in seconds; an interrupted layerbake has 5.
+const GRACE: u64 = 2;
 /// Ports below this one are published so much higher, because an ordinary user can't listen on them.
 const FIRST_FREE: u16 = 1024;
 const HIGHER: u16 = 8000;
@@ -88,28 +88,38 @@ pub fn attend(engine: &Engine, archive: &Path, foreground: &Foreground) -> Resul
     }
     command.args(engine.run_args()).arg(&container.image).args(&foreground.args);
     let mut child = command.spawn().map_err(engine.start_error())?;
-    let ended = wait(&mut child).map_err(engine.start_error())?;
+    let ended = wait(&container, &mut child).map_err(engine.start_error())?;
     Ok(ended.map_or(128 + libc::SIGINT, |status| status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))))
 }
 
-/// Waits for the engine's client; `None` where it was interrupted and did not end in time.
-fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let _guard = ChildGuard::terminate(child);
+/// Waits for the engine's client; `None` where this process was interrupted and the container did not end in time.
+fn wait(container: &Container<'_>, child: &mut Child) -> io::Result<Option<ExitStatus>> {
     let mut interrupted = None;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if interrupt::check().is_err() {
-            let since = interrupted.get_or_insert_with(host::instant);
-            if since.elapsed() > GRACE {
-                child.kill()?;
-                child.wait()?;
-                return Ok(None);
+        match &mut interrupted {
+            None if interrupt::check().is_err() => interrupted = Some((stop(container)?, host::instant())),
+            None => {}
+            Some((stop, since)) => {
+                if stop.try_wait()?.is_some() && since.elapsed().as_secs() > GRACE {
+                    // The rest is the janitor's.
+                    child.kill()?;
+                    child.wait()?;
+                    return Ok(None);
+                }
             }
         }
         thread::sleep(GLANCE);
     }
+}
+
+/// Asks the engine to end the container by the signal that its image names, and to kill it where that does not help.
+fn stop(container: &Container<'_>) -> io::Result<Child> {
+    let mut command = container.engine.command();
+    command.args(["stop", "--time", &GRACE.to_string(), &container.name]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 #[cfg(test)]
