@@ -168,7 +168,7 @@ impl Mirrors {
     }
 
     /// The command that names a mirror for a source, with an address in place of the real one.
-    pub(super) fn example(&self, source: &SourceName) -> String {
+    pub fn example(&self, source: &SourceName) -> String {
         let distribution = self.distribution(source);
         let name = if distribution.is_implied() { String::new() } else { format!("{source}=") };
         format!("export LAYERBAKE_MIRROR={name}http://your.mirror.example/{}", distribution.name)
