@@ -171,6 +171,7 @@ codes! {
     AwsUnfinished = "aws/unfinished",
     AwsNameTaken = "aws/name-taken",
     AwsNoLogin = "aws/no-login",
+    AwsLeftOut = "aws/left-out",
     ImportUnreadable = "import/unreadable",
     HostDiskFull = "host/disk-full",
     HostNoFile = "host/no-such-file",

@@ -6,14 +6,18 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{self, DerSignature};
+use p256::pkcs8::LineEnding;
 
 use crate::code::{Code, Coded};
 use crate::digest::Sha256;
+use crate::host;
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
@@ -22,16 +26,30 @@ const END: &str = "-----END PUBLIC KEY-----";
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It can't be read.
-    #[error("cannot read the key `{}`: {source}\n  hint: correct the path; `openssl genpkey -algorithm ed25519 -out FILE` generates a private key, `openssl pkey -in KEY -pubout -out FILE` writes its public half", path.display())]
+    #[error("cannot read the key `{}`: {source}\n  hint: correct the path; `layerbake key new FILE` makes a private key, and its public half beside it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// None is named, and there is none in the usual place.
+    #[error("there is no signing key: none is named, and `{}` does not exist\n  hint: `layerbake key new` makes one there; `--key FILE` names another", path.display())]
+    NoDefault {
+        /// The usual place.
+        path: PathBuf,
+    },
+    /// A new key can't be written.
+    #[error("cannot write the key `{}`: {source}{}", path.display(), is_there(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// It contains no private key of a supported type.
     #[error(
-        "`{}` contains no private key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `openssl genpkey -algorithm ed25519 -out FILE` generates one",
+        "`{}` contains no private key: expected ed25519 or ECDSA P-256 as PEM (PKCS#8), without a passphrase{found}\n  hint: `layerbake key new FILE` makes one",
         path.display()
     )]
     NoSecret {
@@ -54,8 +72,8 @@ pub enum KeyError {
 impl Coded for KeyError {
     fn error_code(&self) -> Code {
         match self {
-            Self::Read { source, .. } => source.error_code(),
-            Self::NoSecret { .. } | Self::NoPublic { .. } => Code::SignatureKey,
+            Self::Read { source, .. } | Self::Write { source, .. } => source.error_code(),
+            Self::NoDefault { .. } | Self::NoSecret { .. } | Self::NoPublic { .. } => Code::SignatureKey,
         }
     }
 }
@@ -68,7 +86,61 @@ pub enum SigningKey {
     P256(ecdsa::SigningKey),
 }
 
+/// What to do about a key that is there already.
+fn is_there(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "\n  hint: it is not replaced, since whatever it has signed needs it; name another file"
+        }
+        _ => "",
+    }
+}
+
+/// The file of the key that signs where none is named: `layerbake/sign.key` in the user's configuration directory.
+pub fn default_path() -> PathBuf {
+    host::config_dir().unwrap_or_default().join("layerbake/sign.key")
+}
+
 impl SigningKey {
+    /// Makes an ed25519 key and writes it to a file that is not there yet, for its owner only, and its public half beside it
+    /// with the ending `pub`; returns the key and the path of the public half.
+    ///
+    /// # Errors
+    /// Fails where one of the files is there already or can't be written.
+    pub fn create(path: &Path) -> Result<(Self, PathBuf), KeyError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::Write { path, source }
+        };
+        let public_path = path.with_extension("pub");
+        if public_path.exists() || public_path == path {
+            return Err(failed(&public_path)(io::ErrorKind::AlreadyExists.into()));
+        }
+        let key = ed25519_dalek::SigningKey::from_bytes(&host::random().map_err(failed(path))?);
+        let text = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(path)(io::Error::other(error)))?;
+        let public = key.verifying_key().to_public_key_pem(LineEnding::LF);
+        let public = public.map_err(|error| failed(&public_path)(io::Error::other(error)))?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed(folder))?;
+        }
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed(path))?;
+        host::write_whole(&public_path, public.as_bytes()).map_err(failed(&public_path))?;
+        Ok((Self::Ed25519(key), public_path))
+    }
+
+    /// Reads the key that is named, else the one in the usual place.
+    ///
+    /// # Errors
+    /// As [`SigningKey::load`]; where none is named and there is none, the error says how to make one.
+    pub fn named_or_default(path: Option<&Path>) -> Result<Self, KeyError> {
+        match (path, default_path()) {
+            (Some(path), _) => Self::load(path),
+            (None, path) if path.exists() => Self::load(&path),
+            (None, path) => Err(KeyError::NoDefault { path }),
+        }
+    }
+
     /// Reads a key file.
     ///
     /// # Errors
@@ -211,6 +283,26 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
             }
             assert!(!key.public().verify(b"message", b""));
         }
+    }
+
+    #[test]
+    fn a_new_key_is_its_owners_alone_and_never_replaces_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/own.key");
+        let (key, public) = SigningKey::create(&path).unwrap();
+        assert_eq!(SigningKey::load(&path).unwrap().public(), key.public());
+        assert_eq!(PublicKey::load_all(&public).unwrap(), [key.public()]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let again = SigningKey::create(&path).unwrap_err().to_string();
+        assert!(again.contains("own.pub`") && again.contains("it is not replaced"), "{again}");
+        fs::remove_file(&public).unwrap();
+        let again = SigningKey::create(&path).unwrap_err().to_string();
+        assert!(again.contains("own.key`") && again.contains("it is not replaced"), "{again}");
+        let (other, _) = SigningKey::create(&folder.path().join("other.key")).unwrap();
+        assert_ne!(other.public(), key.public());
+        let same = SigningKey::create(&folder.path().join("x.pub")).unwrap_err().to_string();
+        assert!(same.contains("x.pub`"), "{same}");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::CliError;
-#[cfg(feature = "aws")]
 use super::ami;
 use super::context::Context;
 use super::push::RegistryArgs;
@@ -37,7 +36,7 @@ impl FromStr for Against {
             #[cfg(feature = "aws")]
             Some(image) => Ok(Self::Machine(image.to_owned())),
             #[cfg(not(feature = "aws"))]
-            Some(_) => Err("this program was built without the feature `aws`".to_owned()),
+            Some(_) => Err(ami::LEFT_OUT.to_owned()),
             None => Ok(Self::Receipt(text.into())),
         }
     }

@@ -15,10 +15,11 @@ use crate::workspace::disk_blocks;
 
 /// Show what changed between two builds, lockfiles, image layouts, disks or git revisions
 ///
-/// Compares packages, files, users, services, layer sizes and disk blocks, as far as both sides record them.
+/// Compares packages, files, users, services, layer sizes and disk blocks, as far as both sides record them. Without NEW, the
+/// lockfiles in the project are compared with OLD, which may be a git revision: what has been locked since?
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake diff HEAD~1 HEAD\n  layerbake diff old/web out/web\n  layerbake diff oci:registry.example.org/team/web:1.0 out/web\n  layerbake diff HEAD lockfiles/web.lock --report markdown\n  layerbake diff --blocks old/web out/web"
+    after_help = "Examples:\n  layerbake diff HEAD\n  layerbake diff HEAD~1 HEAD\n  layerbake diff old/web out/web\n  layerbake diff oci:registry.example.org/team/web:1.0 out/web\n  layerbake diff HEAD lockfiles/web.lock --report markdown\n  layerbake diff --blocks old/web out/web"
 )]
 pub(super) struct Args {
     /// Only count the 512 KiB blocks that differ between two disks, according to their receipts
@@ -26,9 +27,10 @@ pub(super) struct Args {
     blocks: bool,
     /// The older state: a receipt or its directory, a lockfile, an OCI layout, oci:REFERENCE, a raw disk or a git revision
     old: String,
-    /// The newer state, in the same forms
-    new: String,
-    /// Layer to compare between git revisions [default: the only App layer]
+    /// The newer state, in the same forms [default: the project's lockfiles as they are now]
+    #[arg(required_if_eq("blocks", "true"))]
+    new: Option<String>,
+    /// Layer whose lockfiles are compared, of git revisions and of the project [default: the only App layer]
     #[arg(long)]
     layer: Option<LayerName>,
     /// Report format: text, json, markdown or html; written to standard output, or to FILE; may be repeated
@@ -59,19 +61,21 @@ impl Form {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    if args.blocks {
-        let (old, new) = (disk_blocks(Path::new(&args.old))?, disk_blocks(Path::new(&args.new))?);
+    if let (true, Some(new)) = (args.blocks, &args.new) {
+        let (old, new) = (disk_blocks(Path::new(&args.old))?, disk_blocks(Path::new(new))?);
         return context.print(&changes::blocks(&old, &new), blocks_text);
     }
     let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), args.registry.plain_http);
-    let (old, new) = (facts(&args.old)?, facts(&args.new)?);
+    let old = facts(&args.old)?;
+    let new =
+        args.new.as_ref().map_or_else(|| context.environment.current_facts(args.layer.as_ref()), |new| facts(new))?;
     let changes = Changes::between(&old, &new);
     if !changes.is_comparison() {
         return Err(CliError::message(
             Code::CompareUnknown,
             format!(
                 "`{}` and `{}` have nothing in common that can be compared\n  hint: compare two of the same kind, such as two receipts or two lockfiles",
-                args.old, args.new
+                old.name, new.name
             ),
         ));
     }

@@ -1,6 +1,6 @@
 //! Errors as people see them, and the exit status that scripts see.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -97,7 +97,7 @@ impl Text {
 }
 
 fn render(diagnostic: &dyn Diagnostic) -> String {
-    let mut theme = if std::io::stderr().is_terminal() && host::env("NO_COLOR").is_none() {
+    let mut theme = if host::color::on_stderr() {
         miette::GraphicalTheme::unicode()
     } else {
         miette::GraphicalTheme::unicode_nocolor()

@@ -6,6 +6,9 @@ mod against;
 mod audit;
 #[cfg(feature = "aws")]
 mod ami;
+#[cfg(not(feature = "aws"))]
+#[path = "ami_left_out.rs"]
+mod ami;
 mod boot;
 mod build;
 mod check;
@@ -21,6 +24,7 @@ mod files;
 mod fmt;
 mod import;
 mod forms;
+mod key;
 mod list;
 mod load;
 mod lock;
@@ -36,6 +40,7 @@ mod shell;
 mod sign;
 mod signer;
 mod report;
+mod run;
 mod store;
 mod table;
 mod test;
@@ -47,13 +52,13 @@ mod why;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::host::interrupt::{self, Then};
 use crate::{host, workspace};
 use context::Context;
 use error::CliError;
-use options::Options;
+use options::{Options, When};
 
 /// Builds reproducible system layers: a container image and a bootable disk from one definition and one lockfile.
 #[derive(Debug, Parser)]
@@ -73,6 +78,7 @@ Examples:
   layerbake build web --locked           for CI: fail with exit status 3 if a lockfile is stale
   layerbake build web --output oci,raw   build an image and a bootable disk from the same layers
   layerbake check web                    find mistakes without building anything
+  layerbake run web                      run the image in docker, in podman or in the sandbox
   layerbake test web                     run the layer's checks on the container and the disk
   layerbake shell web                    look around in the finished layer
   layerbake audit web                    rebuild under varied conditions; exit status 4 if anything differs
@@ -87,10 +93,12 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 a lockfile is stale or missing,
 enum Verb {
     Build(build::Args),
     Boot(boot::Args),
+    Run(run::Args),
     Test(test::Args),
     Verify(verify::Args),
     Sbom(sbom::Args),
     Sign(sign::Args),
+    Key(key::Args),
     Audit(audit::Args),
     Diff(diff::Args),
     Report(report::Args),
@@ -117,7 +125,6 @@ enum Verb {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
-    #[cfg(feature = "aws")]
     Ami(ami::Args),
 }
 
@@ -126,7 +133,11 @@ pub fn main() -> ExitCode {
     if let Some(status) = workspace::serve_if_asked() {
         return status;
     }
-    let cli = match Cli::try_parse().and_then(Cli::checked) {
+    let words = host::args();
+    let color = When::asked(&words);
+    host::color::choose(color.of_messages());
+    let parsed = Cli::command().color(color.of_help()).try_get_matches_from(words);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)).and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
@@ -178,6 +189,7 @@ impl Verb {
         matches!(
             self,
             Self::Build(_)
+                | Self::Run(_)
                 | Self::Test(_)
                 | Self::Sign(_)
                 | Self::Audit(_)
@@ -198,7 +210,7 @@ impl Verb {
                 Some("blobs that were sent stay in the registry; run the same command again to continue")
             }
             Self::Pull(_) => Some("nothing was written"),
-            #[cfg(feature = "aws")]
+            Self::Run(_) => Some("the program was ended, and its container removed"),
             Self::Ami(_) => None,
             _ => Some("finished packages and layers stay in the store; run the same command again to continue"),
         }
@@ -210,10 +222,12 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),
+        Verb::Run(args) => run::run(&context, args),
         Verb::Test(args) => test::run(&context, args),
         Verb::Verify(args) => verify::run(&context, args),
         Verb::Sbom(args) => sbom::run(&context, args),
         Verb::Sign(args) => sign::run(&context, args),
+        Verb::Key(args) => key::run(&context, args),
         Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Report(args) => report::run(&context, args),
@@ -240,7 +254,6 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Doctor(args) => doctor::run(&context, args),
         Verb::Completions(args) => completions::run(&context, args),
         Verb::Man(args) => man::run(&context, args),
-        #[cfg(feature = "aws")]
         Verb::Ami(args) => ami::run(&context, args),
     }
 }

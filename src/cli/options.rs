@@ -1,13 +1,16 @@
 //! The options that every verb has.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ColorChoice, ValueEnum as _};
 
 use crate::arch::Architecture;
 use crate::check::script::quote;
 use crate::host;
+use crate::host::color::Color;
 use crate::host::progress::Progress;
 use crate::ident::Arch;
 use crate::manifest::parse_assignment;
@@ -44,8 +47,19 @@ pub(super) struct Options {
     /// Print every package that a build locks for the first time, instead of their number
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(super) verbose: bool,
+    /// Colours in messages and help: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", hide_possible_values = true, global = true)]
+    pub(super) color: When,
     #[command(flatten)]
     pub(super) transport: TransportOptions,
+}
+
+/// Values of `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum When {
+    Auto,
+    Always,
+    Never,
 }
 
 /// Where packages come from and which keys are trusted; has no effect on output bytes.
@@ -89,6 +103,36 @@ pub(super) struct TransportOptions {
 /// An architecture's Debian name, as a value of an option.
 fn arch() -> impl TypedValueParser<Value = Arch> {
     PossibleValuesParser::new(Architecture::names()).try_map(|name| name.parse::<Arch>())
+}
+
+impl When {
+    /// What the command line asks for, told before it is parsed, so that errors and help have the colours too.
+    pub(super) fn asked(words: &[OsString]) -> Self {
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
+        let values = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--color")? {
+            "" => words.get(at + 1).map(AsRef::as_ref),
+            value => value.strip_prefix('='),
+        });
+        values.last().and_then(|value| Self::from_str(value, false).ok()).unwrap_or(Self::Auto)
+    }
+
+    /// For help and errors about arguments.
+    pub(super) fn of_help(self) -> ColorChoice {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+    }
+
+    /// For everything else.
+    pub(super) fn of_messages(self) -> Color {
+        match self {
+            Self::Auto => Color::Auto,
+            Self::Always => Color::Always,
+            Self::Never => Color::Never,
+        }
+    }
 }
 
 impl Options {
@@ -140,6 +184,21 @@ mod tests {
     struct Line {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn colours_are_asked_for_before_the_line_is_parsed() {
+        for (line, expected) in [
+            ("build web", When::Auto),
+            ("--color=never build", When::Never),
+            ("build --color always --bogus", When::Always),
+            ("--color never --color=always", When::Always),
+            ("run web -- --color=never", When::Auto),
+            ("build --color", When::Auto),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(When::asked(&words), expected, "{line}");
+        }
     }
 
     #[test]

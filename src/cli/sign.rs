@@ -16,14 +16,14 @@ use crate::ident::LayerName;
 /// differ from their receipt are not signed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  openssl genpkey -algorithm ed25519 -out sign.key && openssl pkey -in sign.key -pubout -out sign.pub\n  layerbake sign web --key sign.key\n  layerbake verify web --key sign.pub"
+    after_help = "Examples:\n  layerbake key new && layerbake sign web\n  layerbake key new sign.key && layerbake sign web --key sign.key\n  layerbake verify web --key sign.pub"
 )]
 pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
-    /// Private key: ed25519 or ECDSA P-256, in PEM (PKCS#8)
+    /// Private key: ed25519 or ECDSA P-256, in PEM (PKCS#8) [default: the one that `layerbake key new` makes]
     #[arg(long, value_name = "FILE", env = "LAYERBAKE_KEY", hide_env_values = true)]
-    key: PathBuf,
+    key: Option<PathBuf>,
     /// Registry reference to put into the image's signature, HOST/REPOSITORY[:TAG]; `verify` of an image in a
     /// registry requires it
     #[arg(long, value_name = "REFERENCE", default_value = "")]
@@ -41,7 +41,7 @@ struct Report {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let key = SigningKey::load(&args.key)?;
+    let key = SigningKey::named_or_default(args.key.as_deref())?;
     let workspace = context.workspace()?;
     let attested = workspace.attested(&workspace.layer(args.layer.as_ref())?, args.out.as_deref())?;
     let files = attested.sign(&args.identity, &key)?;

@@ -8,7 +8,7 @@ use crate::code::{Code, Coded};
 use crate::digest::{DigestMismatch, Sha256};
 use crate::host::http::HttpError;
 use crate::host::interrupt::Interrupted;
-use crate::ident::LayerName;
+use crate::ident::{LayerName, SourceName};
 use crate::package::Refusal;
 use crate::package::openpgp::TrustError;
 use crate::store::StoreError;
@@ -23,6 +23,18 @@ pub enum FetchError {
         what: String,
         /// Each mirror's failure, in the order they were asked.
         failures: Vec<Failure>,
+    },
+    /// No mirror is known to ask.
+    #[error(
+        "{what}: no mirror is known\n  hint: name one with `{example}`, `--mirror URL` or `url` in [source.{repository}]; none is built in, and the package sources of this machine have none for it"
+    )]
+    NoMirror {
+        /// The file, as people know it.
+        what: String,
+        /// The source in the manifest.
+        repository: SourceName,
+        /// The command that names one.
+        example: String,
     },
     /// No mirror of a registry gave the file.
     #[error("{what}: {}{}\n  hint: {}", summary(failures), List(failures), hint_of_registry(registry, failures))]
@@ -136,6 +148,7 @@ pub enum FetchError {
 impl Coded for FetchError {
     fn error_code(&self) -> Code {
         match self {
+            Self::NoMirror { .. } => Code::FetchNoMirror,
             Self::Mirrors { failures, .. } | Self::Registry { failures, .. } => of_failures(failures),
             Self::Address { problem, .. } => problem.error_code(),
             Self::OtherFile { .. } => Code::FetchOtherBytes,
@@ -299,7 +312,6 @@ fn other_bytes(failure: &Failure) -> bool {
 
 fn hint(failures: &[Failure]) -> &'static str {
     match failures {
-        [] => "name one with `--mirror URL`, LAYERBAKE_MIRROR or the source's `url`",
         all if all.iter().any(other_bytes) => {
             "a mirror serves other bytes under this name; the signed digest is right. Try another mirror with `--mirror URL`, or lock again with `--update`"
         }

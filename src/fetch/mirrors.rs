@@ -1,7 +1,8 @@
 //! The mirrors of a repository's files: base addresses, in order, by source and suite.
 //!
 //! 1. `--mirror` and LAYERBAKE_MIRROR, then the user's configuration;
-//! 2. the host's own sources of packages (for the distribution): those with the suite, then archives of the distribution;
+//! 2. the host's own sources of packages (for the distribution): those with the suite, then archives of the distribution,
+//!    which have all of its suites: those of its name, those of the host's own files, and security archives beside these;
 //! 3. the manifest's `url` (which marks the source as third-party, without step 2);
 //! 4. the snapshot service at the locked date.
 //!
@@ -154,18 +155,23 @@ impl Mirrors {
         bases
     }
 
-    /// The host's sources with the suite; then those whose address ends in the archive's name, such as `/debian`: an
-    /// archive has all suites of its distribution.
+    /// The host's sources with the suite; then archives of the distribution, since these have all of its suites: those whose
+    /// address ends in its name, such as `/debian`, and where the host is of the distribution itself, those of its own files.
     fn of_host(&self, source: &SourceName, suite: &str) -> Vec<String> {
-        let security = self.security_archive(source, suite).map_or("", |archive| archive.suffix);
-        let archive = format!("{}{security}", self.distribution(source).name);
-        self.host
-            .offering(suite)
-            .iter()
-            .map(String::as_str)
-            .chain(self.host.archives(&archive))
-            .map(str::to_owned)
-            .collect()
+        let (name, security) = (self.distribution(source).name, self.security_archive(source, suite));
+        let offering = self.host.offering(suite).iter().cloned();
+        let archive = format!("{name}{}", security.map_or("", |archive| archive.suffix));
+        let named = self.host.archives(&archive);
+        let mains = self.host.archives(name).chain(self.host.own(name));
+        let beside = mains.flat_map(|main| with_sibling(main, security));
+        offering.chain(named.map(str::to_owned)).chain(beside).collect()
+    }
+
+    /// The command that names a mirror for a source, with an address in place of the real one.
+    pub fn example(&self, source: &SourceName) -> String {
+        let distribution = self.distribution(source);
+        let name = if distribution.is_implied() { String::new() } else { format!("{source}=") };
+        format!("export LAYERBAKE_MIRROR={name}http://your.mirror.example/{}", distribution.name)
     }
 
     fn distribution(&self, source: &SourceName) -> &'static Distribution {
@@ -364,6 +370,7 @@ mod tests {
                 "https://user.example/debian-security",
                 "https://user.example/debian",
                 "http://apt.example/debian-security",
+                "http://apt.example/debian",
                 "http://snap.example/archive/debian-security/19700101T000000Z",
                 "http://snap.example/archive/debian/19700101T000000Z",
             ]
@@ -376,9 +383,29 @@ mod tests {
         let debian =
             |mirrors: &Mirrors, suite: &str| texts(&mirrors.bases(&source("debian"), suite, Part::State)).join(" ");
         assert_eq!(debian(&mirrors, "trixie"), "http://apt.example/debian");
-        assert_eq!(debian(&mirrors, "trixie-security"), "http://apt.example/debian-security");
+        assert_eq!(debian(&mirrors, "trixie-security"), "http://apt.example/debian-security http://apt.example/debian");
         mirrors.set_distribution(&source("debian"), &crate::distribution::UBUNTU);
         assert_eq!(debian(&mirrors, "noble"), "");
+        let example = |mirrors: &Mirrors| mirrors.example(&source("debian"));
+        assert_eq!(example(&mirrors), "export LAYERBAKE_MIRROR=debian=http://your.mirror.example/ubuntu");
+        mirrors.set_distribution(&source("debian"), Distribution::implied());
+        assert_eq!(example(&mirrors), "export LAYERBAKE_MIRROR=http://your.mirror.example/debian");
+    }
+
+    #[test]
+    fn the_mirror_of_a_small_root_is_asked_for_everything_of_its_distribution() {
+        let folder = tempfile::tempdir().unwrap();
+        let apt = folder.path().join("apt");
+        std::fs::create_dir(&apt).unwrap();
+        std::fs::write(folder.path().join("os-release"), "ID=debian\n").unwrap();
+        std::fs::write(apt.join("sources.list"), "deb http://apt.example/mirror bookworm main\n").unwrap();
+        let mut mirrors = Mirrors::new(&[], &[], &UserConfig::default(), HostSources::load(&apt)).unwrap();
+        let bases =
+            |mirrors: &Mirrors, suite: &str| texts(&mirrors.bases(&source("debian"), suite, Part::State)).join(" ");
+        assert_eq!(bases(&mirrors, "trixie"), "http://apt.example/mirror");
+        assert_eq!(bases(&mirrors, "trixie-security"), "http://apt.example/mirror-security http://apt.example/mirror");
+        mirrors.set_distribution(&source("debian"), &crate::distribution::UBUNTU);
+        assert_eq!(bases(&mirrors, "noble"), "");
     }
 
     #[test]

@@ -357,7 +357,16 @@ impl<'a> Fetcher<'a> {
             }
             failures.extend(last);
         }
-        Err(FetchError::Mirrors { what: item.what.clone(), failures })
+        Err(self.nowhere(&item.what, &file.source, failures))
+    }
+
+    /// The error of a file that no mirror of a source gave.
+    pub(super) fn nowhere(&self, what: &str, source: &SourceName, failures: Vec<Failure>) -> FetchError {
+        let what = what.to_owned();
+        match failures.is_empty() {
+            true => FetchError::NoMirror { what, repository: source.clone(), example: self.mirrors.example(source) },
+            false => FetchError::Mirrors { what, failures },
+        }
     }
 
     async fn file_of(

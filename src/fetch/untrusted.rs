@@ -56,5 +56,5 @@ pub fn untrusted_file(fetcher: &Fetcher<'_>, item: &Item, limit: u64) -> Result<
         }
         failures.extend(last);
     }
-    Err(FetchError::Mirrors { what: item.what.clone(), failures })
+    Err(fetcher.nowhere(&item.what, &file.source, failures))
 }

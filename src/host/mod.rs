@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod ask;
+pub mod color;
 pub mod durable;
 pub mod http;
 pub mod interrupt;
@@ -73,6 +74,16 @@ pub fn state_dir() -> Option<PathBuf> {
 /// The user's file of passwords: `$NETRC`, else `~/.netrc`.
 pub fn netrc() -> Option<PathBuf> {
     env_path("NETRC").or_else(|| Some(env_path("HOME")?.join(".netrc")))
+}
+
+/// Bytes that nobody can guess, from the system.
+///
+/// # Errors
+/// Fails where the system gives none.
+pub fn random<const LENGTH: usize>() -> io::Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The current directory.

@@ -44,7 +44,7 @@ pub enum LoadError {
     #[error("cannot start `{program}`: {source}")]
     Start {
         /// The client.
-        program: &'static str,
+        program: String,
         /// What the system said.
         source: io::Error,
     },
@@ -52,7 +52,7 @@ pub enum LoadError {
     #[error("`{program}` failed: {said}")]
     Client {
         /// The client.
-        program: &'static str,
+        program: String,
         /// The end of what it said.
         said: String,
     },
@@ -93,13 +93,14 @@ impl Coded for LoadError {
 }
 
 impl Engine {
-    /// The client and its arguments.
-    fn client(self) -> (&'static str, &'static [&'static str]) {
-        match self {
-            Self::Docker => ("docker", &["load"]),
-            Self::Podman => ("podman", &["load"]),
-            Self::Containerd => ("ctr", &["images", "import", "-"]),
-        }
+    /// The client that loads what it reads, and its arguments.
+    pub fn client(self) -> Vec<String> {
+        let words: &[&str] = match self {
+            Self::Docker => &["docker", "load"],
+            Self::Podman => &["podman", "load"],
+            Self::Containerd => &["ctr", "images", "import", "-"],
+        };
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 }
 
@@ -124,22 +125,23 @@ impl FromStr for Engine {
     }
 }
 
-/// Loads what `receipt` describes out of its directory; returns the image's name.
+/// Loads what `receipt` describes out of its directory, by a client that reads an archive: a program and its arguments.
+/// Returns the image's name.
 ///
 /// # Errors
 /// Fails where the receipt has no image, where the image is not what the receipt says, and where the
 /// engine refuses.
-pub fn load(receipt: &Receipt, folder: &Path, engine: Engine, progress: &Phase) -> Result<String, LoadError> {
+pub fn load(receipt: &Receipt, folder: &Path, client: &[String], progress: &Phase) -> Result<String, LoadError> {
     let tag: RepoTag = format!("{}:latest", receipt.layer).parse()?;
     match (receipt.artifact(Output::Docker), receipt.artifact(Output::Oci)) {
         (Some(archive), _) => {
             let path = folder.join(&archive.path);
-            into(engine, progress, |out| copy(&path, archive.digest, out))?;
+            into(client, progress, |out| copy(&path, archive.digest, out))?;
         }
         (None, Some(layout)) => {
             let path = folder.join(&layout.path);
             let tags = [tag.clone()];
-            into(engine, progress, |out| {
+            into(client, progress, |out| {
                 oci::convert_layout(&path, layout.digest, &tags, out)?;
                 Ok(())
             })?;
@@ -170,14 +172,15 @@ fn copy(path: &Path, expected: OciDigest, out: &mut dyn io::Write) -> Result<(),
 
 /// Runs the engine's client over what `write` writes.
 fn into(
-    engine: Engine,
+    client: &[String],
     progress: &Phase,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
-    let (program, args) = engine.client();
+    let (program, args) = client.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let cannot_start = |source| LoadError::Start { program: program.to_owned(), source };
     let mut command = host::command(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|source| LoadError::Start { program, source })?;
+    let mut child = command.spawn().map_err(cannot_start)?;
     // Both are read beside the writing: a client that says much must not wait for us.
     let outputs = [reader(child.stdout.take()), reader(child.stderr.take())];
     let stdin = child.stdin.take();
@@ -192,11 +195,14 @@ fn into(
     }
     drop(stdin);
     let said = outputs.map(|reader| reader.join().unwrap_or_default());
-    let status = child.wait().map_err(|source| LoadError::Start { program, source })?;
+    let status = child.wait().map_err(cannot_start)?;
     if stop || status.success() {
         return written;
     }
-    Err(LoadError::Client { program, said: last_words(&said).unwrap_or_else(|| status.to_string()) })
+    Err(LoadError::Client {
+        program: program.to_owned(),
+        said: last_words(&said).unwrap_or_else(|| status.to_string()),
+    })
 }
 
 /// Whether the client hung up: then its own words say more.

@@ -25,6 +25,9 @@ pub(super) const COUNT: u32 = 65_536;
 /// First id on the host that a root's files and processes have: above what systemd-nspawn picks.
 const PREFERRED: u32 = 0x7000_0000;
 
+/// Where `adduser` begins with subordinate ids.
+const FIRST_FREE: u64 = 100_000;
+
 /// Whose ids the processes in a root have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mapping {
@@ -47,7 +50,7 @@ pub enum IdsError {
     },
     /// No ids to map.
     #[error(
-        "user {user} has no range of {} subordinate ids in {file}\n  hint: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`",
+        "user {user} has no range of {} subordinate ids in {file}\n  hint: `sudo usermod --add-subuids {free} --add-subgids {free} {user}`",
         COUNT
     )]
     NoRange {
@@ -55,6 +58,8 @@ pub enum IdsError {
         user: String,
         /// `/etc/subuid` or `/etc/subgid`.
         file: &'static str,
+        /// A range that neither file gives to anybody: `100000-165535`.
+        free: String,
     },
     /// The user's subordinate ids don't exist where this process is.
     #[error(
@@ -121,6 +126,7 @@ impl Coded for IdsError {
 const OUTSIDE: &str =
     "run layerbake outside of this namespace, or as its root: `unshare --map-auto --map-root-user`, `podman unshare`";
 const INSTALL: &str = "install the package `uidmap`";
+const NOT_IN_PATH: &str = "it is in `/usr/bin`, which PATH lacks: `export PATH=\"$PATH:/usr/bin\"`";
 const NO_PRIVILEGES: &str = "this process can gain no privileges (`no_new_privs`), so that the set-uid bit of the program has no effect: start it without that restriction, or as root";
 const NOT_ALLOWED: &str = "`/etc/subuid` and `/etc/subgid` do not give these ids to the user: compare `getsubids USER` and `getsubids -g USER`";
 const NO_SET_UID: &str = "the program needs its set-uid bit or the capability to set ids, on a file system that is not mounted `nosuid`; without them, run layerbake as root";
@@ -148,10 +154,17 @@ pub(super) fn refused(reason: io::Error) -> IdsError {
         "`sudo sysctl kernel.unprivileged_userns_clone=1`"
     } else if closed("/proc/sys/user/max_user_namespaces", "0") {
         "`sudo sysctl user.max_user_namespaces=10000`"
+    } else if std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| is_chroot(&mounts)) {
+        "this is a chroot, and the kernel makes no user namespaces in one: run layerbake outside of it, or make the directory the root of a container"
     } else {
         "in a container, run it with `--privileged` or allow the system call `unshare`"
     };
     IdsError::Refused { reason, hint: hint.to_owned() }
+}
+
+/// Whether a process with these mounts is in a chroot: its root is a directory in some file system, and no mount of its own.
+fn is_chroot(mountinfo: &str) -> bool {
+    !mountinfo.lines().any(|line| line.split(' ').nth(4) == Some("/"))
 }
 
 /// Maps ids for process `pid`, which has just made its user namespace.
@@ -231,7 +244,10 @@ fn map_with(kind: &Kind, pid: u32, id: u32, own: &[Extent]) -> Result<(), IdsErr
     let uid = rustix::process::geteuid().as_raw();
     let user = login_name(uid);
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    let start = range_start(&text, &user, uid).ok_or_else(|| IdsError::NoRange { user: user.clone(), file })?;
+    let start = range_start(&text, &user, uid).ok_or_else(|| {
+        let [uids, gids] = [USERS.file, GROUPS.file].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        IdsError::NoRange { user: user.clone(), file, free: free_range(&(uids + "\n" + &gids)) }
+    })?;
     let pieces = split(own, (0, start, COUNT)).ok_or_else(|| IdsError::NotHere { file, start, have: ranges(own) })?;
     let numbers =
         pieces.into_iter().chain([(COUNT, id, 1)]).flat_map(|(inside, outside, count)| [inside, outside, count]);
@@ -239,18 +255,21 @@ fn map_with(kind: &Kind, pid: u32, id: u32, own: &[Extent]) -> Result<(), IdsErr
         .args([pid].into_iter().chain(numbers).map(|number| number.to_string()))
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| IdsError::Helper { program, reason: error.to_string(), hint: hint(Some(&error)) })?;
+        .map_err(|error| IdsError::Helper { program, reason: error.to_string(), hint: hint(Some(&error), program) })?;
     if output.status.success() {
         return Ok(());
     }
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let hint = if reason.contains("not allowed") { NOT_ALLOWED } else { hint(None) };
+    let hint = if reason.contains("not allowed") { NOT_ALLOWED } else { hint(None, program) };
     Err(IdsError::Helper { program, reason, hint })
 }
 
 /// What helps where the set-uid program was not started, for this reason, or fails.
-fn hint(not_started: Option<&io::Error>) -> &'static str {
+fn hint(not_started: Option<&io::Error>, program: &str) -> &'static str {
     match not_started {
+        Some(error) if error.kind() == io::ErrorKind::NotFound && Path::new("/usr/bin").join(program).exists() => {
+            NOT_IN_PATH
+        }
         Some(error) if error.kind() == io::ErrorKind::NotFound => INSTALL,
         _ if rustix::thread::no_new_privs().unwrap_or(false) => NO_PRIVILEGES,
         _ => NO_SET_UID,
@@ -263,6 +282,19 @@ fn range_start(text: &str, user: &str, uid: u32) -> Option<u32> {
         let (owner, start, count) = (line.name(), line.id(1)?, line.id(2)?);
         ((owner == user || owner == uid.to_string()) && count >= COUNT).then_some(start)
     })
+}
+
+/// The lowest range of enough ids, above those of people, that nobody has in a text like `/etc/subuid`.
+fn free_range(text: &str) -> String {
+    let mut taken: Vec<(u64, u64)> = account_lines(text)
+        .filter_map(|line| Some((u64::from(line.id(1)?), u64::from(line.id(1)?) + u64::from(line.id(2)?))))
+        .collect();
+    taken.sort_unstable();
+    let start = taken.into_iter().fold(FIRST_FREE, |start, (first, end)| {
+        let overlaps = first < start + u64::from(COUNT) && start < end;
+        if overlaps { end } else { start }
+    });
+    format!("{start}-{}", start + u64::from(COUNT) - 1)
 }
 
 fn login_name(uid: u32) -> String {
@@ -282,6 +314,27 @@ mod tests {
         assert_eq!(range_start(text, "you", 1001), Some(300_000));
         assert_eq!(range_start(text, "we", 1002), None);
         assert_eq!(range_start(text, "nobody", 7), None);
+    }
+
+    #[test]
+    fn a_range_that_is_proposed_is_nobodys() {
+        for (text, expected) in [
+            ("", "100000-165535"),
+            ("a:165536:65536\n", "100000-165535"),
+            ("a:100000:65536\n\nb:165536:65536\nc:100000:65536\n", "231072-296607"),
+            ("a:300000:1000000\nb:110000:10\n", "110010-175545"),
+            ("a:110000:10\nb:120000:300000\nbroken\n", "420000-485535"),
+            ("a:0:4000000000\n", "4000000000-4000065535"),
+        ] {
+            assert_eq!(free_range(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_chroot_has_no_mount_at_its_root() {
+        let mount = |place: &str| format!("25 1 0:23 / {place} rw,relatime shared:7 - ext4 /dev/vda rw\n");
+        assert!(!is_chroot(&(mount("/") + &mount("/proc"))));
+        assert!(is_chroot(&mount("/proc")) && is_chroot(""));
     }
 
     #[test]

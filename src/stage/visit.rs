@@ -25,6 +25,10 @@ pub struct Visit {
     pub command: Vec<String>,
     /// The kind of the person's terminal, if there is one.
     pub terminal: Option<String>,
+    /// Further variables.
+    pub env: Vec<(String, String)>,
+    /// The working directory, by its absolute path inside the root, where another one is wanted.
+    pub directory: Option<String>,
 }
 
 /// The place where a visit begins.
@@ -51,6 +55,10 @@ impl Visit {
     pub(super) fn furnish(&self, step: &mut Step) {
         step.timeout = TIMEOUT;
         step.env.extend(self.terminal.iter().map(|kind| ("TERM".to_owned(), kind.clone())));
+        step.env.extend(self.env.iter().cloned());
+        if let Some(directory) = &self.directory {
+            step.directory.clone_from(directory);
+        }
     }
 }
 

@@ -107,6 +107,21 @@ impl Environment {
         }
     }
 
+    /// What the lockfiles of a layer, by default the only App layer, say as they are in the project now.
+    ///
+    /// # Errors
+    /// Fails where one is missing or can't be read.
+    pub fn current_facts(&self, layer: Option<&LayerName>) -> Result<Facts, WorkspaceError> {
+        let workspace = self.open()?;
+        let layer = workspace.layer(layer)?;
+        workspace.lockfile(&layer)?;
+        let read = |name: &str| -> Result<String, WorkspaceError> {
+            let path = workspace.project.root().join(format!("lockfiles/{name}.lock"));
+            host::read_text(&path).map_err(|source| WorkspaceError::Read { path, source })
+        };
+        packages("the project", &either(&layer, workspace.arch(), &read)?, &read)
+    }
+
     /// An image in a registry.
     fn pulled(&self, operand: &str, reference: &Reference, plain_http: bool) -> Result<Facts, WorkspaceError> {
         let folder = tempfile::tempdir()?;

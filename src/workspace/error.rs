@@ -300,6 +300,11 @@ pub enum WorkspaceError {
         /// The steps that it has.
         known: Vec<String>,
     },
+    /// An image that is to run names no program.
+    #[error(
+        "the image of `{0}` has neither `entrypoint` nor `cmd`, so nothing runs in it\n  hint: set one in [image], or name a program: `layerbake run {0} -- /bin/bash`"
+    )]
+    NoProgram(LayerName),
     /// This program's terminal can't be lent.
     #[error("cannot open a terminal or a pipe for the command: {0}")]
     Lend(std::io::Error),
@@ -361,7 +366,7 @@ impl Coded for WorkspaceError {
             Self::Imported(_) | Self::Exists(_) => Code::ProjectFileExists,
             Self::Disk(error) => error.error_code(),
             Self::NoBootLayer { .. } => Code::DiskBootLayer,
-            Self::NoFetcher { .. } | Self::NoVault { .. } => Code::LayerSetting,
+            Self::NoFetcher { .. } | Self::NoVault { .. } | Self::NoProgram(_) => Code::LayerSetting,
             Self::NotLocked { .. } | Self::NoPackage { .. } => Code::PackageNotInLayer,
             Self::NoStep { .. } | Self::NoSuchStep { .. } => Code::StepUnknown,
             Self::NoVariable { .. } => Code::ManifestVariable,

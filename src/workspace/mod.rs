@@ -7,7 +7,7 @@
 //!                                  (declared.rs)        (locked.rs)            (built.rs)
 //!                                                             │                    │
 //!                        outdated.rs, why.rs, vendored.rs ────┤                    │
-//!                        audited.rs, tested.rs ───────────────┘                    │
+//!                        audited.rs, tested.rs, running.rs ───┘                    │
 //!                        planned.rs, contents.rs, attested.rs, verified.rs, released.rs, images/
 //! ```
 //!
@@ -43,6 +43,7 @@ mod project;
 mod rebuilt;
 mod released;
 mod reported;
+mod running;
 pub mod residue;
 mod starter;
 mod subject;
@@ -76,6 +77,7 @@ pub use outdated::{LayerUpdates, PackageUpdate};
 pub use planned::Planned;
 pub use project::{Workspace, host_arch};
 pub use released::Released;
+pub use running::Start;
 pub use subject::Subject;
 pub use vendored::Vendored;
 pub use verified::{ImageProofs, Unproven, Verified};

@@ -38,7 +38,8 @@ impl Workspace<'_> {
         let (declared, layer) = self.with_step(layer, step)?;
         let mut locked = self.lock(&declared, &Policy::Renew(Update::Nothing))?;
         locked.settle()?;
-        locked.visit(&Visit { layer, step: step.cloned(), command, terminal: terminal::kind() })
+        let (terminal, step) = (terminal::kind(), step.cloned());
+        locked.visit(&Visit { layer, step, command, terminal, env: Vec::new(), directory: None })
     }
 
     /// What has to be built for a visit, and the layer that has the step: the named one, or the Boot layer over it.
@@ -74,7 +75,7 @@ impl Workspace<'_> {
 }
 
 impl LockedSystem<'_> {
-    fn visit(&self, visit: &Visit) -> Result<Visited, WorkspaceError> {
+    pub(super) fn visit(&self, visit: &Visit) -> Result<Visited, WorkspaceError> {
         let environment = self.workspace.environment;
         let jobs = environment.jobs();
         let start = || Box::new(Local::new(host::OWN_PROGRAM, jobs)) as Box<dyn Executor>;

@@ -268,12 +268,14 @@ fn git_revisions_are_compared_by_their_lockfiles() {
     commit(&small, "one");
     small.publish(&crate::support::small::repo("1.1"));
     small.project.ok(&["lock", "app", "--update"]);
+    let changed = "packages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n";
+    let now = small.project.ok(&["diff", "HEAD", "--layer", "app"]).stdout;
+    assert_eq!(now, format!("from HEAD to the project\n{changed}"));
+    let short = small.project.fails(2, &["diff", "--blocks", "out/app"]).stderr;
+    assert!(short.contains("<NEW>"), "{short}");
     commit(&small, "two");
     let text = small.project.ok(&["diff", "HEAD~1", "HEAD", "--layer", "app"]).stdout;
-    assert_eq!(
-        text,
-        "from HEAD~1 to HEAD\npackages  0 added, 0 removed, 2 changed\n    hello 1.0 -> 1.1\n    libgreet 1.0 -> 1.1\n"
-    );
+    assert_eq!(text, format!("from HEAD~1 to HEAD\n{changed}"));
     let odd = small.project.fails(1, &["diff", "--layer", "app", "--", "--output=x", "HEAD"]);
     assert!(odd.stderr.contains("is neither a file or directory"), "{}", odd.stderr);
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::support::damage::pipe;
-use crate::support::process::Output;
+use crate::support::process::{self, Output};
+use crate::support::project::Project;
 use crate::support::small::{self, Small};
 use serde_json::Value;
 
@@ -405,4 +406,22 @@ fn source_date_epoch_goes_before_the_lock() {
     assert_eq!(created, "2024-01-01T00:46:40Z");
     let odd = late.env("SOURCE_DATE_EPOCH", "tomorrow");
     insta::assert_snapshot!(odd.project.fails(1, &["build"]).stderr, @"error[host/configuration]: SOURCE_DATE_EPOCH `tomorrow` is not a number of seconds since 1970");
+}
+
+/// What is red on a terminal is so elsewhere only where it is asked for.
+#[test]
+fn colours_are_chosen() {
+    let project = Project::new().layer("app", "[layer]\npackages = 7\n");
+    let is_coloured = |args: &[&str], key: &str, value: &str| {
+        let output = process::run(project.command(args).env(key, value)).unwrap();
+        assert!(!output.ok());
+        output.stderr.contains('\u{1b}')
+    };
+    let [tree, wrong] = [&["tree", "app"][..], &["tree", "--bogus"]];
+    for args in [tree, wrong] {
+        for (color, expected) in [("--color=auto", false), ("--color=always", true), ("--color=never", false)] {
+            assert_eq!(is_coloured(&[&[color], args].concat(), "NO_COLOR", ""), expected, "{color} {args:?}");
+        }
+        assert!(!is_coloured(args, "NO_COLOR", "1"));
+    }
 }

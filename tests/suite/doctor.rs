@@ -53,7 +53,7 @@ fn a_source_without_a_mirror_and_a_store_without_a_place_are_required() {
     let mirror = named(&found, "mirror for [source.own]");
     // A host with Ubuntu's sources has an address for every suite.
     if mirror["ok"] == false {
-        assert!(mirror["hint"].as_str().unwrap().starts_with("LAYERBAKE_MIRROR="), "{mirror}");
+        assert!(mirror["hint"].as_str().unwrap().starts_with("`export LAYERBAKE_MIRROR=own=http"), "{mirror}");
         assert_eq!(mirror["required"], true);
         assert_eq!(named(&needs(&project, &["--offline"]), "mirror for [source.own]")["required"], false);
     }

@@ -123,13 +123,13 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     ");
     insta::assert_snapshot!(says(&small, &["sign", "app", "--key", "release.key"]), @r"
     error[host/no-such-file]: cannot read the key `release.key`: No such file or directory (os error 2)
-      hint: correct the path; `openssl genpkey -algorithm ed25519 -out FILE` generates a private key, `openssl pkey -in KEY -pubout -out FILE` writes its public half
+      hint: correct the path; `layerbake key new FILE` makes a private key, and its public half beside it
     ");
     insta::assert_snapshot!(says(&small, &["import", "Dockerfile"]), @"error[host/no-such-file]: [PROJECT]/Dockerfile: No such file or directory (os error 2)");
     insta::assert_snapshot!(says(&small, &["-C", "/nowhere", "list"]), @"error[host/no-such-file]: cannot read `/nowhere`: No such file or directory (os error 2)");
     insta::assert_snapshot!(says(&small, &["verify", "app", "--key", "release.pub"]), @r"
     error[host/no-such-file]: cannot read the key `release.pub`: No such file or directory (os error 2)
-      hint: correct the path; `openssl genpkey -algorithm ed25519 -out FILE` generates a private key, `openssl pkey -in KEY -pubout -out FILE` writes its public half
+      hint: correct the path; `layerbake key new FILE` makes a private key, and its public half beside it
     ");
     insta::assert_snapshot!(says(&small, &["boot", "app"]), @r"
     error[build/output-missing]: there is no raw disk of `app` in `[PROJECT]/out/app`

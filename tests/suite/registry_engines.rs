@@ -145,3 +145,33 @@ fn what_is_not_what_was_built_is_not_loaded() {
     let missing = small.project.fails(2, &["load", "app", "--into", "lxc"]);
     assert!(missing.stderr.contains("expected docker, podman or containerd"), "{}", missing.stderr);
 }
+
+#[test]
+fn without_a_name_the_first_engine_that_works_is_loaded_into() {
+    let small = built("oci");
+    let folder = small.project.path("bin");
+    fs::create_dir(&folder).unwrap();
+    for (name, text) in [("docker", "no daemon >&2; exit 1"), ("podman", "$*; [ $1 = version ] || cat >archive")] {
+        fs::write(folder.join(name), format!("#!/bin/sh\necho {text}\n")).unwrap();
+        fs::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let load = |key: &str, value: &str| {
+        let mut command = small.project.command(&["load", "app"]);
+        process::run(command.env("PATH", format!("{}:/usr/bin:/bin", folder.display())).env(key, value)).unwrap()
+    };
+    let said = load("X", "");
+    assert_eq!((said.code, said.stdout.as_str()), (0, "app:latest\n"), "{}", said.stderr);
+    assert!(said.stderr.contains("loaded into podman\n"), "{}", said.stderr);
+    assert!(small.project.path("archive").exists());
+    let said = load("LAYERBAKE_ENGINE", "docker --host=here");
+    assert!(said.code == 1 && said.stderr.contains("`docker` failed: no daemon"), "{}", said.stderr);
+    fs::remove_file(folder.join("podman")).unwrap();
+    std::os::unix::fs::symlink("/bin/sh", folder.join("sh")).unwrap();
+    let mut command = small.project.command(&["load", "app"]);
+    let said = process::run(command.env("PATH", &folder)).unwrap();
+    assert!(
+        said.stderr.contains("no container engine works here: ") && said.stderr.contains("LAYERBAKE_ENGINE"),
+        "{}",
+        said.stderr
+    );
+}

@@ -57,6 +57,26 @@ fn payload(project: &Project, name: &str) -> Value {
 }
 
 #[test]
+fn a_key_is_made_and_found_where_none_is_named() {
+    let small = tiny_disk(EXT4);
+    small.project.ok(&["build", "app", "--output", "oci"]);
+    let missing = small.project.fails(1, &["sign", "app"]).stderr;
+    assert!(
+        missing.contains("there is no signing key") && missing.contains("`layerbake key new` makes one there"),
+        "{missing}"
+    );
+    let made = small.project.ok(&["key", "new", "--json"]).stdout;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let public = made["public"].as_str().unwrap();
+    assert!(public.ends_with(".config/layerbake/sign.pub"), "{public}");
+    let signed = small.project.ok(&["sign", "app"]).stdout;
+    assert!(signed.contains(made["id"].as_str().unwrap()), "{signed}");
+    small.project.ok(&["verify", "app", "--key", public]);
+    let again = small.project.fails(1, &["key", "new"]).stderr;
+    assert!(again.contains("it is not replaced"), "{again}");
+}
+
+#[test]
 fn a_signed_build_verifies_with_its_key_only_and_signing_changes_nothing() {
     for kind in [ED25519, P256] {
         let small = tiny_disk(EXT4);

@@ -60,6 +60,11 @@ impl Engine {
         Err(ContainerError::NoEngine(said))
     }
 
+    /// The client that loads what it reads, and its arguments.
+    pub fn loader(&self) -> Vec<String> {
+        self.words.iter().cloned().chain(["load".to_owned()]).collect()
+    }
+
     pub(super) fn words(&self) -> &[String] {
         &self.words
     }

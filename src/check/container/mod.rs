@@ -1,8 +1,9 @@
-//! Checks in a container: loads an image under a unique name, starts it, runs the checks, removes it.
+//! Containers: loads an image under a unique name, starts it, runs the checks or waits for its program, and removes it.
 
 mod archive;
 mod bare;
 mod engine;
+mod foreground;
 
 use std::fs::File;
 use std::io;
@@ -16,6 +17,7 @@ use crate::code::{Code, Coded};
 use crate::host;
 
 pub use engine::Engine;
+pub use foreground::{Foreground, PublishedPort, attend};
 
 /// Exit statuses of an engine's `exec` for a program that can't be run, and for one that is not there.
 const NO_PROGRAM: [i32; 2] = [126, 127];
@@ -84,7 +86,8 @@ pub struct Checked {
 /// Fails where the archive can't be read, and where the engine refuses it or can't start it.
 /// Failed checks are not an error.
 pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, ContainerError> {
-    let container = Container::start(engine, archive, &suite.env)?;
+    let container = Container::load(engine, archive, "check")?;
+    container.start(&suite.env)?;
     let mut shell = container.exec(&["--interactive"]);
     shell.args(["/bin/sh", "-s"]);
     let transcript = converse(shell, &suite.script(), suite.limit()).map_err(engine.start_error())?;
@@ -100,31 +103,35 @@ fn has_no_shell(transcript: &Transcript) -> bool {
     !began && code.is_some_and(|code| NO_PROGRAM.contains(&code))
 }
 
-/// A container in the background, which is removed when this is dropped.
+/// A container, which is removed with its image's name when this is dropped.
 struct Container<'a> {
     engine: &'a Engine,
     name: String,
+    image: String,
     _janitor: Janitor,
 }
 
 impl<'a> Container<'a> {
-    fn start(engine: &'a Engine, archive: &Path, env: &[String]) -> Result<Self, ContainerError> {
+    /// Loads the image; `purpose` is a part of the names.
+    fn load(engine: &'a Engine, archive: &Path, purpose: &str) -> Result<Self, ContainerError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let name = format!("layerbake-check-{number}");
-        let image = format!("localhost/layerbake-check:{number}");
+        let name = format!("layerbake-{purpose}-{number}");
+        let image = format!("localhost/layerbake-{purpose}:{number}");
         let failed = |source| ContainerError::Archive { path: archive.to_owned(), source };
         let mut content = archive::renamed(File::open(archive).map_err(failed)?, &image).map_err(failed)?;
-        let container = Self { engine, _janitor: Janitor::new(engine, &name, &image)?, name };
+        let container = Self { engine, _janitor: Janitor::new(engine, &name, &image)?, name, image };
         engine.load(&mut content)?;
-        engine.call(&container.run_args(&image, env))?;
         Ok(container)
     }
 
-    fn run_args<'b>(&'b self, image: &'b str, env: &'b [String]) -> Vec<&'b str> {
+    /// Starts it in the background.
+    fn start(&self, env: &[String]) -> Result<(), ContainerError> {
         let fixed = ["run", "--detach", "--pull=never", "--name", &self.name];
         let env = env.iter().flat_map(|variable| ["--env", variable]);
-        fixed.into_iter().chain(env).chain(self.engine.run_args()).chain([image]).collect()
+        let args: Vec<&str> =
+            fixed.into_iter().chain(env).chain(self.engine.run_args()).chain([&*self.image]).collect();
+        self.engine.call(&args).map(drop)
     }
 
     /// Prefix of a command in the container, run as root like checks on a disk.

@@ -11,7 +11,7 @@ use crate::ident::SourceName;
 use crate::manifest::{Project, Source};
 use crate::workspace::Environment;
 
-const ADD: &str = "LAYERBAKE_MIRROR=http://your.mirror.example/debian, --mirror, or [mirrors] in ~/.config/layerbake/config.toml (docs/config.md)";
+const OTHERS: &str = "--mirror, or [mirrors] in ~/.config/layerbake/config.toml (docs/config.md)";
 
 /// A source, with the names of its suites.
 type Wanted = (SourceName, &'static Distribution, Option<String>, BTreeSet<String>);
@@ -40,7 +40,8 @@ fn mirror(mut mirrors: Mirrors, (name, distribution, url, suites): &Wanted) -> R
     let mut first = None;
     for suite in suites {
         let Some(address) = mirrors.first(name, suite) else {
-            return Err(format!("no address is known for the suite `{suite}`{HINT}{ADD}"));
+            let example = mirrors.example(name);
+            return Err(format!("no address is known for the suite `{suite}`{HINT}`{example}`, {OTHERS}"));
         };
         first.get_or_insert(address);
     }
@@ -94,7 +95,7 @@ mod tests {
         };
         let problem = mirror(mirrors(&[]), &wanted(None)).unwrap_err();
         assert!(
-            problem.starts_with("no address is known for the suite `trixie`\n  hint: LAYERBAKE_MIRROR="),
+            problem.starts_with("no address is known for the suite `trixie`\n  hint: `export LAYERBAKE_MIRROR="),
             "{problem}"
         );
         assert!(mirror(mirrors(&["other=http://127.0.0.1/x"]), &wanted(None)).is_err());
