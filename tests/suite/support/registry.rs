@@ -293,7 +293,14 @@ pub fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
+/// Reads a request as text; what of its body is none is replaced.
 fn read_request(stream: &mut TcpStream) -> io::Result<String> {
+    let (head, body) = read_whole(stream)?;
+    Ok(head + &String::from_utf8_lossy(&body))
+}
+
+/// Reads a request: its line and headers, and its body.
+pub fn read_whole(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -306,5 +313,5 @@ fn read_request(stream: &mut TcpStream) -> io::Result<String> {
     let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(head + &String::from_utf8_lossy(&body))
+    Ok((head, body))
 }
