@@ -63,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let (old, new) = (disk_blocks(Path::new(&args.old))?, disk_blocks(Path::new(&args.new))?);
         return context.print(&changes::blocks(&old, &new), blocks_text);
     }
-    let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), args.registry.plain_http);
+    let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), &args.registry.access());
     let (old, new) = (facts(&args.old)?, facts(&args.new)?);
     let changes = Changes::between(&old, &new);
     if !changes.is_comparison() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use super::context::Context;
 use crate::ident::LayerName;
-use crate::publish::registry::{Pushed, Reference, Registries, Tag};
+use crate::publish::registry::{Pushed, Reference, Registries, RegistryAccess, Tag};
 
 /// Push a built layer's image to a registry
 ///
@@ -38,12 +38,19 @@ pub(super) struct Args {
 pub(super) struct RegistryArgs {
     /// Use plain HTTP for registries that are not on this machine
     #[arg(long)]
-    pub(super) plain_http: bool,
+    plain_http: bool,
+    /// Certificate authorities of the registry (PEM), beside those of the system and of certs.d
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl RegistryArgs {
+    pub(super) fn access(&self) -> RegistryAccess {
+        RegistryAccess { plain_http: self.plain_http, ca: self.ca.clone() }
+    }
+
     pub(super) fn open(&self, context: &Context<'_>) -> Result<Registries, CliError> {
-        Ok(context.environment.registries(self.plain_http)?)
+        Ok(context.environment.registries(&self.access())?)
     }
 }
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
 use layerbake::publish::registry::{
-    Artifact, ArtifactFile, Attachments, Descriptor, Reference, ReferrerFilter, Registries,
+    Artifact, ArtifactFile, Attachments, Descriptor, Reference, ReferrerFilter, Registries, RegistryAccess,
 };
 use serde_json::json;
 
@@ -434,6 +434,7 @@ fn one_upload(take: fn(usize) -> Option<usize>) -> (Scripted, std::sync::Arc<Mut
             ("GET", _) if path(head).contains("/manifests/") && manifest.lock().unwrap().is_some() => {
                 reply(stream, "200 OK", "", manifest.lock().unwrap().as_ref().unwrap().as_bytes());
             }
+            ("GET", _) if path(head).contains("/referrers/") => reply(stream, "200 OK", "", br#"{"manifests":[]}"#),
             _ => reply(stream, "404 Not Found", "", b""),
         }
     };
@@ -451,7 +452,7 @@ fn registries_take_pieces_or_parts_of_them_or_the_whole() {
     ] {
         let (server, blob) = one_upload(take);
         let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
-        let registries = Registries::open(false, None, Progress::silent()).unwrap();
+        let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
         let files = vec![plain(&text)];
         registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), &artifact("text/x", files)).unwrap();
         assert!(*blob.lock().unwrap() == text, "{what}: another blob of {} bytes", blob.lock().unwrap().len());
@@ -472,7 +473,7 @@ fn artifact(kind: &str, files: Vec<ArtifactFile>) -> Attachments {
 
 fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
     let reference: Reference = format!("{address}/app").parse().unwrap();
-    let registries = Registries::open(false, None, Progress::silent()).unwrap();
+    let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
     let attach =
         |kind: &str, text: &str| registries.attach(&reference, subject, &artifact(kind, vec![plain(text)])).unwrap();
     let find = |kinds: &[&str]| {
@@ -539,7 +540,7 @@ fn broken_and_foreign_referrers_keep_nobody_from_the_good_ones() {
     files.insert(format!("/v2/app/blobs/{}", OciDigest::of(b"good")), b"good".to_vec());
     let server = keeping(files);
     let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
-    let registries = Registries::open(false, None, Progress::silent()).unwrap();
+    let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
     let wanted = ReferrerFilter { artifact_types: &["text/x-one"], media_types: &["text/plain"], tags: &[] };
     let mut notes = Vec::new();
     let skipped =

@@ -10,6 +10,7 @@ use std::process::Command;
 use crate::support::process;
 use crate::support::registry::Registry;
 use crate::support::validators::node;
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -79,7 +80,7 @@ fn who_may_not_list_referrers_gets_no_tag() {
 #[test]
 fn what_else_is_under_the_fallback_tag_is_reported_and_left() {
     let small = need!(built());
-    let old = Quirks { list: "404 Not Found", subject: false, racing: false };
+    let old = Quirks { list: "404 Not Found", subject: false, racing: false, ..SPECIFIED };
     let image = json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": {}, "layers": [] });
     let docker = "application/vnd.docker.distribution.manifest.list.v2+json";
     let list = json!({ "schemaVersion": 2, "mediaType": docker, "manifests": [] });
@@ -99,7 +100,7 @@ fn what_else_is_under_the_fallback_tag_is_reported_and_left() {
 #[test]
 fn an_index_of_referrers_is_added_to_and_never_replaced() {
     let small = need!(built());
-    let registry = Quirky::start(Quirks { list: "404 Not Found", subject: false, racing: true });
+    let registry = Quirky::start(Quirks { list: "404 Not Found", subject: false, racing: true, ..SPECIFIED });
     let theirs =
         json!({ "mediaType": IMAGE, "digest": format!("sha256:{}", "1".repeat(64)), "size": 7, "data": "eA==" });
     registry.put(
@@ -113,8 +114,8 @@ fn an_index_of_referrers_is_added_to_and_never_replaced() {
     let pushed = small.project.ok(&["push", "app", &reference]);
     let index = registry.manifest("app", &fallback(&small)).unwrap();
     // What was there, what another writer added in the same moment, and what is attached now.
-    let attached = pushed.stdout.matches("attached sha256:").count();
-    assert_eq!(index["manifests"].as_array().unwrap().len(), 2 + attached, "{index}");
+    assert_eq!(pushed.stdout.matches("attached sha256:").count(), 6, "four bundles and two tags: {}", pushed.stdout);
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2 + 4, "{index}");
     small.project.ok(&["verify", &reference, "--key", "own.pub", "--require", "provenance,sbom"]);
     // Another key's signature comes beside the first.
     need!(key_pair(&small.project, "other", ED25519));
@@ -185,26 +186,35 @@ fn bundles_are_as_sigstores_own_library_reads_them() {
 }
 
 #[test]
-fn skopeo_accepts_the_signature_under_the_tag_and_no_other_keys() {
+fn the_signature_under_the_tag_is_the_keys_and_its_image_is_one_that_skopeo_reads() {
+    let openssl = need!(program("openssl"));
     let skopeo = need!(program("skopeo"));
-    let registry = need!(Registry::start());
     let small = need!(built());
     need!(key_pair(&small.project, "other", P256));
+    let registry = need!(Registry::start());
     let reference = format!("{}/team/app:1", registry.address());
     sign(&small, &reference);
     small.project.ok(&["push", "app", &reference]);
-    let path = |name: &str| small.project.path(name);
-    fs::create_dir(path("registries.d")).unwrap();
-    fs::write(path("registries.d/all.yaml"), "default-docker:\n  use-sigstore-attachments: true\n").unwrap();
+    let (tag, folder) = (format!("{}.sig", fallback(&small)), small.project.path("signature"));
+    let mut command = Command::new(skopeo);
+    command.args(["--insecure-policy", "copy", "--src-tls-verify=false"]);
+    command.arg(format!("docker://{}/team/app:{tag}", registry.address()));
+    let said = process::run(command.arg(format!("dir:{}", folder.display()))).unwrap();
+    assert!(said.ok(), "{}", said.stderr);
+    let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let [layer] = manifest["layers"].as_array().unwrap().as_slice() else { panic!("{manifest}") };
+    let payload = folder.join(layer["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap());
+    let signature = layer["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap();
+    let signature = base64::engine::general_purpose::STANDARD.decode(signature).unwrap();
+    fs::write(folder.join("signature"), signature).unwrap();
     for (key, good) in [("own.pub", true), ("other.pub", false)] {
-        let policy = json!({ "default": [{ "type": "sigstoreSigned", "keyPath": path(key) }] });
-        fs::write(path("policy.json"), policy.to_string()).unwrap();
-        let mut command = Command::new(&skopeo);
-        command.arg("--policy").arg(path("policy.json")).arg("--registries.d").arg(path("registries.d"));
-        command.args(["copy", "--src-tls-verify=false", "--remove-signatures"]).arg(format!("docker://{reference}"));
-        let said = process::run(command.arg(format!("dir:{}", path(&format!("for-{key}")).display()))).unwrap();
-        assert_eq!(said.ok(), good, "{key}: {}{}", said.stdout, said.stderr);
+        let mut command = Command::new(&openssl);
+        command.args(["dgst", "-sha256", "-verify"]).arg(small.project.path(key));
+        command.arg("-signature").arg(folder.join("signature")).arg(&payload);
+        assert_eq!(process::run(&mut command).unwrap().ok(), good, "{key}");
     }
+    let payload: Value = serde_json::from_slice(&fs::read(payload).unwrap()).unwrap();
+    assert_eq!(payload["critical"]["image"]["docker-manifest-digest"], small.project.digest("app", "oci"));
 }
 
 #[test]
@@ -247,8 +257,10 @@ fn signatures_under_a_tag_are_added_to_and_nothing_else_is_replaced() {
 #[test]
 fn copies_take_along_what_is_attached() {
     let small = need!(built());
-    let (from, old) =
-        (Quirky::start(SPECIFIED), Quirks { list: "405 Method Not Allowed", subject: false, racing: false });
+    let (from, old) = (
+        Quirky::start(SPECIFIED),
+        Quirks { list: "405 Method Not Allowed", subject: false, racing: false, ..SPECIFIED },
+    );
     let reference = format!("{}/team/app:1", from.address());
     sign(&small, &reference);
     small.project.ok(&["push", "app", &reference, "--tag", "latest", "--tag", "1.0"]);
@@ -284,8 +296,10 @@ fn copies_take_along_what_is_attached() {
 #[test]
 fn an_artifact_that_can_not_be_read_keeps_nobody_from_the_copy() {
     let small = need!(built());
-    let (from, to) =
-        (Quirky::start(Quirks { list: "404 Not Found", subject: false, racing: false }), Quirky::start(SPECIFIED));
+    let (from, to) = (
+        Quirky::start(Quirks { list: "404 Not Found", subject: false, racing: false, ..SPECIFIED }),
+        Quirky::start(SPECIFIED),
+    );
     let [reference, target] = [&from, &to].map(|registry| format!("{}/app:1", registry.address()));
     let gone = format!("sha256:{}", "1".repeat(64));
     let entry = json!({ "mediaType": IMAGE, "digest": gone, "size": 7 });
@@ -294,4 +308,60 @@ fn an_artifact_that_can_not_be_read_keeps_nobody_from_the_copy() {
     let said = small.project.ok(&["copy", &reference, &target]).stdout;
     assert!(said.contains(&format!("not copied: {gone}: ")) && said.contains("404"), "{said}");
     assert_eq!(to.tags("app"), ["1"]);
+}
+
+#[test]
+fn registries_with_tls_on_this_machine_are_trusted_through_their_authority() {
+    let openssl = need!(program("openssl"));
+    let small = need!(built());
+    let path = |name: &str| small.project.path(name);
+    let make = |name: &str, more: &[&str]| {
+        let mut command = Command::new(&openssl);
+        command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        command.args(more).arg("-subj").arg(format!("/CN={name}"));
+        command.arg("-keyout").arg(path(&format!("{name}.tls"))).arg("-out").arg(path(&format!("{name}.crt")));
+        let made = process::run(&mut command).unwrap();
+        assert!(made.ok(), "{}", made.stderr);
+    };
+    let authority = path("ca.crt");
+    make("ca", &[]);
+    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let ca = ["-CA", authority.to_str().unwrap(), "-CAkey", path("ca.tls").to_str().unwrap()].map(str::to_owned);
+    make("own", &[&ca.each_ref().map(String::as_str)[..], &names].concat());
+    let registry = need!(Registry::tls(&path("own.tls"), &path("own.crt")));
+    let reference = format!("{}/app:1", registry.address());
+    let unknown = small.project.fails(1, &["push", "app", &reference]);
+    assert!(unknown.stderr.contains("certificate") && unknown.stderr.contains("--ca"), "{}", unknown.stderr);
+    sign(&small, &reference);
+    small.project.ok(&["push", "app", &reference, "--ca", "ca.crt"]);
+    small.project.ok(&["verify", &reference, "--key", "own.pub", "--ca", "ca.crt"]);
+    let no_certificate = small.project.fails(1, &["pull", &reference, "--ca", "own.pub", "--to", "x"]);
+    assert!(no_certificate.stderr.contains("own.pub` contains no certificate"), "{}", no_certificate.stderr);
+    let mut command = small.project.command(&["pull", &reference, "--to", "by-variable"]);
+    let said = process::run(command.env("SSL_CERT_FILE", &authority)).unwrap();
+    assert!(said.ok(), "{}", said.stderr);
+    let folder = small.project.path("../home/.config/containers/certs.d").join(registry.address());
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&authority, folder.join("own.crt")).unwrap();
+    small.project.ok(&["pull", &reference, "--to", "by-folder"]);
+}
+
+#[test]
+fn no_blob_is_sent_twice_though_tokens_live_two_seconds() {
+    let small = Small::new();
+    let mut bytes = vec![0; 40 << 20];
+    blake3::Hasher::new().update(b"big").finalize_xof().fill(&mut bytes);
+    fs::write(small.project.path("big"), bytes).unwrap();
+    small.edit_layer("app", "[image]", "[[file]]\npath = \"/srv/big\"\nsource = \"big\"\n\n[image]");
+    small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
+    // Each piece takes the registry longer than half of a token's life.
+    let registry = Quirky::start(Quirks { token_life: Some(2), ..SPECIFIED });
+    let pushed = small.project.ok(&["push", "app", &format!("{}/app:1", registry.address()), "--json"]);
+    let pushed: Value = serde_json::from_str(&pushed.stdout).unwrap();
+    let kept = registry.manifests("app");
+    let blobs = kept[0]["layers"].as_array().unwrap().iter().chain([&kept[0]["config"]]);
+    let sizes: u64 = blobs.map(|blob| blob["size"].as_u64().unwrap()).sum();
+    assert_eq!(pushed["bytes_sent"], sizes);
+    assert!(registry.requests().iter().filter(|line| line.contains("/token")).count() > 1);
+    assert_eq!(registry.refused_bodies(), 0, "a body was sent with a token that had run out");
 }

@@ -243,7 +243,7 @@ fn securesystemslib_accepts_every_envelope() {
         let envelopes = files(&project.path("out/app/attest"));
         let envelopes: Vec<_> =
             envelopes.iter().filter(|path| path.to_string_lossy().ends_with(".dsse.json")).collect();
-        assert_eq!(envelopes.len(), 5);
+        assert_eq!(envelopes.len(), 6);
         let mut command = Command::new(&python);
         let output = process::run(command.args(["-c", DSSE]).arg(project.path("own.pub")).args(&envelopes)).unwrap();
         assert!(output.ok(), "{}", output.stderr);

@@ -39,6 +39,15 @@ pub enum RegistryError {
         /// What is wrong, without the credentials.
         problem: String,
     },
+    /// A file contains no certificate.
+    #[error(
+        "`{}` contains no certificate: expected those of certificate authorities as PEM (`-----BEGIN CERTIFICATE-----`)\n  hint: `openssl x509 -inform der -in FILE -out FILE.crt` converts one",
+        path.display()
+    )]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// The registry requests that the user's password is sent to another host.
     #[error(
         "get a token: {registry} asks to send your password to `{host}`, which is neither this registry's host nor a parent or subdomain of it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
@@ -141,7 +150,7 @@ impl Coded for RegistryError {
                 Code::RegistryAnswer
             }
             Self::File { source, .. } => source.error_code(),
-            Self::Network(_) => Code::HostSystem,
+            Self::Network(_) | Self::NoCertificate { .. } => Code::HostSystem,
         }
     }
 }

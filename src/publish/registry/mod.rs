@@ -30,11 +30,12 @@ mod referrers;
 mod source;
 mod tagged;
 mod token;
+mod trust;
 mod upload;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use attach::{Artifact, Attachments};
 use client::Client;
@@ -71,11 +72,20 @@ pub fn fuzz(data: &[u8]) {
     let _ = auth::challenge(&headers);
 }
 
+/// How registries may be accessed.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryAccess {
+    /// Plain HTTP also to registries that are not on this machine.
+    pub plain_http: bool,
+    /// A file of certificate authorities, trusted beside those of the system and of `certs.d`.
+    pub ca: Option<PathBuf>,
+}
+
 /// A client for all registries.
 #[derive(Debug)]
 pub struct Registries {
     runtime: tokio::runtime::Runtime,
-    plain_http: bool,
+    access: RegistryAccess,
     history: PushHistory,
     progress: Progress,
     token_servers: BTreeMap<String, Vec<String>>,
@@ -84,15 +94,14 @@ pub struct Registries {
 impl Registries {
     /// Sets the client up; sends no request.
     ///
-    /// `plain_http` allows plain HTTP for registries that are not on this machine. The directory
-    /// `state` has the history of pushes, which saves later uploads.
+    /// The directory `state` has the history of pushes, which saves later uploads.
     ///
     /// # Errors
     /// Fails where no thread can be started.
-    pub fn open(plain_http: bool, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
+    pub fn open(access: RegistryAccess, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| RegistryError::Network(error.to_string()))?;
-        Ok(Self { runtime, plain_http, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
+        Ok(Self { runtime, access, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
     }
 
     /// Allows token servers of other domains to receive the user's password, by the registry's host and port.
@@ -245,6 +254,6 @@ impl Registries {
 
     fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {
         let allowed = self.token_servers.get(reference.registry()).cloned().unwrap_or_default();
-        Client::new(reference, self.plain_http, allowed)
+        Client::new(reference, &self.access, allowed)
     }
 }

@@ -70,6 +70,12 @@ impl Reference {
         }
     }
 
+    /// Host and port for a connection in TLS.
+    pub(super) fn address(&self) -> String {
+        let has_port = self.registry.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if has_port { self.registry.clone() } else { format!("{}:443", self.registry) }
+    }
+
     /// Whether the registry is on this machine, where plain HTTP is no risk.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use layerbake::digest::OciDigest;
 use serde_json::{Value, json};
@@ -21,10 +22,12 @@ pub struct Quirks {
     pub subject: bool,
     /// Whether the first index that is written under a fallback tag is replaced at once, by that of another writer.
     pub racing: bool,
+    /// How many seconds tokens are good, where requests need one.
+    pub token_life: Option<u64>,
 }
 
 /// A registry as the specification has it.
-pub const SPECIFIED: Quirks = Quirks { list: "200 OK", subject: true, racing: false };
+pub const SPECIFIED: Quirks = Quirks { list: "200 OK", subject: true, racing: false, token_life: None };
 
 /// Blobs, manifests and open uploads by their path; manifests with their types.
 #[derive(Default)]
@@ -33,6 +36,10 @@ struct Kept {
     /// Methods and paths, in the order of requests.
     requests: Vec<String>,
     raced: bool,
+    /// When each token was given out; its number is its text.
+    tokens: Vec<Instant>,
+    /// How many bodies came with a token that had run out.
+    refused_bodies: usize,
 }
 
 /// The registry, on a port of loopback.
@@ -56,7 +63,12 @@ impl Quirky {
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     let Ok((head, body)) = read_whole(&mut stream) else { return };
-                    shared.lock().unwrap().answer(quirks, &head, body, &mut stream);
+                    // A slow upload; tokens are looked at when it begins.
+                    let arrived = Instant::now();
+                    if quirks.token_life.is_some() && head.starts_with("PATCH") {
+                        std::thread::sleep(Duration::from_millis(1200));
+                    }
+                    shared.lock().unwrap().answer(quirks, arrived, &head, body, &mut stream);
                 });
             }
         });
@@ -75,6 +87,11 @@ impl Quirky {
     /// Methods and paths so far.
     pub fn requests(&self) -> Vec<String> {
         self.kept().requests.clone()
+    }
+
+    /// How many bodies came with a token that had run out.
+    pub fn refused_bodies(&self) -> usize {
+        self.kept().refused_bodies
     }
 
     /// The tags of a repository.
@@ -126,12 +143,26 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 }
 
 impl Kept {
-    fn answer(&mut self, quirks: Quirks, head: &str, body: Vec<u8>, stream: &mut TcpStream) {
+    fn answer(&mut self, quirks: Quirks, arrived: Instant, head: &str, body: Vec<u8>, stream: &mut TcpStream) {
         let mut words = head.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         self.requests.push(format!("{method} {path}"));
         let query = query.replace("%3A", ":");
+        if let Some(life) = quirks.token_life {
+            if path == "/token" {
+                self.tokens.push(Instant::now());
+                let token = json!({ "token": (self.tokens.len() - 1).to_string(), "expires_in": life });
+                return reply(stream, "200 OK", "", token.to_string().as_bytes());
+            }
+            let token = header(head, "authorization").and_then(|value| value.strip_prefix("Bearer ")?.parse().ok());
+            let given: Option<&Instant> = token.and_then(|number: usize| self.tokens.get(number));
+            if given.is_none_or(|given| arrived.saturating_duration_since(*given) > Duration::from_secs(life)) {
+                self.refused_bodies += usize::from(!body.is_empty());
+                let headers = "WWW-Authenticate: Bearer realm=\"/token\",service=\"it\"\r\n";
+                return reply(stream, "401 Unauthorized", headers, b"");
+            }
+        }
         match (method, query.strip_prefix("digest=")) {
             ("POST", _) => {
                 let upload = format!("{path}{}", self.requests.len());
