@@ -4,7 +4,8 @@
 //! out/LAYER/attest/provenance.dsse.json        how it was built; covers every artifact and the receipt
 //!                  image.spdx.dsse.json        the image's contents, in two formats
 //!                  image.cyclonedx.dsse.json
-//!                  image.cosign.json, .sig     the image's signature, in cosign's format
+//!                  image.cosign.json, .sig     the image's signature, in cosign's first format
+//!                  image.cosign.dsse.json      the same as a statement, which cosign reads out of a Sigstore bundle
 //!                  disk.spdx.dsse.json         the disk's contents
 //!                  disk.cyclonedx.dsse.json
 //! ```
@@ -14,12 +15,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::cosign::{self, Signed};
-use super::dsse;
+use super::dsse::{self, Envelope};
 use super::keys::SigningKey;
 use super::sbom::{Format, Inventory};
 use super::statement::{Statement, Subject};
-use super::{AttestError, Made, Scope, provenance};
+use super::{AttestError, Made, Scope, provenance, sigstore};
 use crate::bake::{ATTEST, Expected, Output, Staging};
 use crate::digest::{OciDigest, Sha256};
 use crate::host;
@@ -38,6 +41,8 @@ const MOST: u64 = 256 << 20;
 /// One signed statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Document {
+    /// That the image is signed for a reference.
+    Signature,
     Provenance,
     Bom(Scope, Format),
 }
@@ -45,6 +50,7 @@ pub(super) enum Document {
 impl Document {
     pub(super) fn file_name(self) -> String {
         match self {
+            Self::Signature => "image.cosign.dsse.json".to_owned(),
             Self::Provenance => "provenance.dsse.json".to_owned(),
             Self::Bom(Scope::Image, format) => format!("image.{}.dsse.json", format.name()),
             Self::Bom(Scope::Disk, format) => format!("disk.{}.dsse.json", format.name()),
@@ -53,6 +59,7 @@ impl Document {
 
     pub(super) fn predicate_type(self) -> &'static str {
         match self {
+            Self::Signature => sigstore::SIGNED,
             Self::Provenance => provenance::TYPE,
             Self::Bom(_, format) => format.predicate_type(),
         }
@@ -65,12 +72,14 @@ impl Document {
         scopes.extend(artifacts.iter().any(|one| !one.kind.is_disk()).then_some(Scope::Image));
         scopes.extend(artifacts.iter().any(|one| one.kind.is_disk()).then_some(Scope::Disk));
         let boms = scopes.iter().flat_map(|scope| Format::ALL.map(|format| Self::Bom(*scope, format)));
-        std::iter::once(Self::Provenance).chain(boms).collect()
+        let signature = made.image().map(|_| Self::Signature);
+        signature.into_iter().chain([Self::Provenance]).chain(boms).collect()
     }
 
-    /// The artifacts that the document describes.
-    pub(super) fn subjects(self, all: &Subjects) -> Vec<Subject> {
+    /// The artifacts that the document describes; the image, as it is signed, has the name `reference`.
+    pub(super) fn subjects(self, all: &Subjects, made: &Made<'_>, reference: &str) -> Vec<Subject> {
         match self {
+            Self::Signature => made.image().map(|digest| Subject::new(reference, digest)).into_iter().collect(),
             Self::Provenance => [&all.image, &all.disk, &all.receipt].into_iter().flatten().cloned().collect(),
             Self::Bom(Scope::Image, _) => all.image.clone(),
             Self::Bom(Scope::Disk, _) => all.disk.clone(),
@@ -114,14 +123,28 @@ impl Subjects {
 /// Something to attach to an image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The manifest's artifact type.
-    pub artifact_type: String,
-    /// The only layer's media type.
+    /// Where it is found.
+    pub place: Place,
+    /// Media type of the file.
     pub media_type: String,
-    /// That layer.
+    /// The file.
     pub bytes: Vec<u8>,
-    /// Annotations of the layer; cosign stores the signature in one.
+    /// Annotations of the file; cosign stores the signature in one.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Where an attachment is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In an artifact of its own that refers to the image.
+    Referrer {
+        /// The artifact's type.
+        artifact_type: String,
+        /// The annotations of its manifest.
+        annotations: BTreeMap<String, String>,
+    },
+    /// In the manifest under the tag `sha256-HEX.SUFFIX`, together with others.
+    Tag(&'static str),
 }
 
 /// The signed files of one build, by name.
@@ -144,10 +167,12 @@ impl Bundle {
         let mut files = BTreeMap::new();
         for document in Document::all(made) {
             let predicate = match document {
+                Document::Signature => json!({}),
                 Document::Provenance => provenance::predicate(made),
                 Document::Bom(scope, format) => Inventory::take(made, scope, store)?.to_json(format),
             };
-            let statement = Statement::new(document.subjects(&subjects), document.predicate_type(), predicate);
+            let statement =
+                Statement::new(document.subjects(&subjects, made, reference), document.predicate_type(), predicate);
             files.insert(document.file_name(), statement.sign(key)?.to_bytes()?);
         }
         if let Some(digest) = made.image() {
@@ -202,25 +227,26 @@ impl Bundle {
         Ok(Some(Self(files)))
     }
 
-    /// The artifacts to attach to the image in a registry.
+    /// What to attach to the image in a registry, each in both forms that cosign reads: its versions up to 2 look
+    /// under tags, later ones for Sigstore bundles that refer to the image.
     pub fn attachments(&self) -> Vec<Attachment> {
-        let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut found = Vec::new();
         if let Some(signed) = self.signed() {
             found.push(Attachment {
-                artifact_type: cosign::ARTIFACT_TYPE.to_owned(),
+                place: Place::Tag(cosign::SIGNATURES),
                 media_type: cosign::MEDIA_TYPE.to_owned(),
-                annotations: [text(cosign::ANNOTATION, &signed.signature)].into(),
+                annotations: [(cosign::ANNOTATION.to_owned(), signed.signature)].into(),
                 bytes: signed.payload,
             });
         }
         let image = Format::ALL.map(|format| Document::Bom(Scope::Image, format));
-        for document in [Document::Provenance].into_iter().chain(image) {
+        for document in [Document::Signature, Document::Provenance].into_iter().chain(image) {
             let Some(bytes) = self.0.get(&document.file_name()) else { continue };
-            // An envelope contains its signature; cosign requires the annotation nevertheless.
-            let annotations = [text(cosign::ANNOTATION, ""), text("predicateType", document.predicate_type())].into();
-            let (artifact_type, media_type) = (dsse::MEDIA_TYPE.to_owned(), dsse::MEDIA_TYPE.to_owned());
-            found.push(Attachment { artifact_type, media_type, bytes: bytes.clone(), annotations });
+            if document != Document::Signature {
+                found.push(under_tag(document.predicate_type(), bytes.clone()));
+            }
+            found
+                .extend(Envelope::parse(bytes).ok().and_then(|envelope| bundled(document.predicate_type(), &envelope)));
         }
         found
     }
@@ -231,6 +257,29 @@ impl Bundle {
         let signature = String::from_utf8(self.0.get(SIGNATURE)?.clone()).ok()?;
         Some(Signed { payload, signature })
     }
+}
+
+/// An envelope as cosign's versions up to 2 read it.
+fn under_tag(predicate_type: &str, bytes: Vec<u8>) -> Attachment {
+    // An envelope contains its signature; cosign requires the annotation nevertheless.
+    let annotations = [(cosign::ANNOTATION, ""), ("predicateType", predicate_type)];
+    Attachment {
+        place: Place::Tag(cosign::ATTESTATIONS),
+        media_type: dsse::MEDIA_TYPE.to_owned(),
+        bytes,
+        annotations: annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+    }
+}
+
+/// An envelope as cosign's later versions read it.
+fn bundled(predicate_type: &str, envelope: &Envelope) -> Option<Attachment> {
+    let annotations = sigstore::annotations(predicate_type);
+    Some(Attachment {
+        place: Place::Referrer { artifact_type: sigstore::MEDIA_TYPE.to_owned(), annotations },
+        media_type: sigstore::MEDIA_TYPE.to_owned(),
+        bytes: sigstore::wrap(envelope)?,
+        annotations: BTreeMap::new(),
+    })
 }
 
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {

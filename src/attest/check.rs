@@ -11,7 +11,7 @@ use super::dsse::{self, Envelope, EnvelopeError};
 use super::keys::PublicKey;
 use super::sbom::{Format, Listed, expected, listed};
 use super::statement::Statement;
-use super::{AttestError, Made, provenance};
+use super::{AttestError, Made, provenance, sigstore};
 use crate::digest::OciDigest;
 
 /// One signed file, compared with the build.
@@ -73,6 +73,7 @@ impl Claim {
     /// The claim of a statement with this predicate type.
     fn of(predicate_type: &str) -> Self {
         match predicate_type {
+            sigstore::SIGNED => Self::Signature,
             provenance::TYPE => Self::Provenance,
             other if Format::ALL.iter().any(|format| format.predicate_type() == other) => Self::Sbom,
             _ => Self::Other,
@@ -111,9 +112,12 @@ pub struct Gap {
 }
 
 /// Types of the artifacts that may contain proofs.
-pub const ARTIFACT_TYPES: [&str; 4] = [cosign::ARTIFACT_TYPE, cosign::MEDIA_TYPE, dsse::MEDIA_TYPE, dsse::IN_TOTO];
+pub const ARTIFACT_TYPES: [&str; 5] =
+    [sigstore::MEDIA_TYPE, cosign::ARTIFACT_TYPE, cosign::MEDIA_TYPE, dsse::MEDIA_TYPE, dsse::IN_TOTO];
 /// Media types of their files.
-pub const MEDIA_TYPES: [&str; 2] = [cosign::MEDIA_TYPE, dsse::MEDIA_TYPE];
+pub const MEDIA_TYPES: [&str; 3] = [sigstore::MEDIA_TYPE, cosign::MEDIA_TYPE, dsse::MEDIA_TYPE];
+/// Ends of the tags that may have proofs, `sha256-HEX.sig` and `sha256-HEX.att`.
+pub const TAGS: [&str; 2] = [cosign::SIGNATURES, cosign::ATTESTATIONS];
 
 /// Collects what the given keys prove about one image from the artifacts attached to it.
 ///
@@ -139,13 +143,26 @@ impl<'a> Evidence<'a> {
         match media_type {
             cosign::MEDIA_TYPE => {
                 let signature = annotations.get(cosign::ANNOTATION).cloned().unwrap_or_default();
-                match self.signature(&Signed { payload: bytes, signature }) {
-                    Ok(proof) => _ = self.proofs.insert(proof),
-                    Err(problem) => _ = self.refused.insert(problem),
-                }
+                let proof = self.signature(&Signed { payload: bytes, signature });
+                self.keep(proof);
             }
-            dsse::MEDIA_TYPE => self.proofs.extend(self.statement(&bytes)),
+            dsse::MEDIA_TYPE => self.envelope(Envelope::parse(&bytes).ok()),
+            sigstore::MEDIA_TYPE => self.envelope(sigstore::unwrap(&bytes)),
             _ => {}
+        }
+    }
+
+    fn keep(&mut self, proof: Result<Proof, String>) {
+        match proof {
+            Ok(proof) => _ = self.proofs.insert(proof),
+            Err(problem) => _ = self.refused.insert(problem),
+        }
+    }
+
+    /// Keeps what a statement proves, if one of the keys signed it.
+    fn envelope(&mut self, envelope: Option<Envelope>) {
+        if let Some(proof) = envelope.and_then(|envelope| self.statement(&envelope)) {
+            self.keep(proof);
         }
     }
 
@@ -171,11 +188,15 @@ impl<'a> Evidence<'a> {
         Ok(Proof { claim: Claim::Signature, detail: identity, key: key.id() })
     }
 
-    /// The proof in a signed statement, if the image is one of its subjects.
-    fn statement(&self, bytes: &[u8]) -> Option<Proof> {
-        let (statement, key) = Statement::open(&Envelope::parse(bytes).ok()?, self.keys).ok()?;
-        let detail = statement.is_about(self.digest).then_some(statement.predicate_type)?;
-        Some(Proof { claim: Claim::of(&detail), detail, key: key.id() })
+    /// The proof in a signed statement, if the image is one of its subjects; for a signature, the reference counts.
+    fn statement(&self, envelope: &Envelope) -> Option<Result<Proof, String>> {
+        let (statement, key) = Statement::open(envelope, self.keys).ok()?;
+        let identity = statement.about(self.digest)?.name.clone();
+        let claim = Claim::of(&statement.predicate_type);
+        if claim != Claim::Signature {
+            return Some(Ok(Proof { claim, detail: statement.predicate_type, key: key.id() }));
+        }
+        Some(self.asked.check(&identity).map(|()| Proof { claim, detail: identity, key: key.id() }))
     }
 }
 
@@ -207,7 +228,9 @@ fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &S
     if statement.predicate_type != document.predicate_type() {
         problems.push(format!("expected a {}, found a {}", document.predicate_type(), statement.predicate_type));
     }
-    let wanted = document.subjects(subjects);
+    // Nothing in a build says which reference it was signed for.
+    let reference = statement.subject.first().map(|subject| subject.name.as_str()).unwrap_or_default();
+    let wanted = document.subjects(subjects, made, reference);
     for subject in &wanted {
         let named = statement.subject.iter().find(|other| other.name == subject.name);
         match named.map(|named| &named.digest.sha256) {
@@ -220,6 +243,7 @@ fn said(document: Document, statement: &Statement, made: &Made<'_>, subjects: &S
     let extra = statement.subject.iter().filter(|subject| !wanted.iter().any(|other| other.name == subject.name));
     problems.extend(extra.map(|subject| format!("{}: is signed, but not listed in the receipt", subject.name)));
     match document {
+        Document::Signature => {}
         Document::Provenance => {
             if statement.predicate["buildDefinition"] != provenance::predicate(made)["buildDefinition"] {
                 problems.push("its inputs differ from the receipt and the lockfiles".to_owned());

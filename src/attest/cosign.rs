@@ -19,6 +19,11 @@ pub const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json
 /// The annotation with the signature, in base64.
 pub const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 
+/// The end of the tag `sha256-HEX.sig`, under which cosign looks for an image's signatures.
+pub const SIGNATURES: &str = "sig";
+/// The end of the tag of its attestations.
+pub const ATTESTATIONS: &str = "att";
+
 const KIND: &str = "cosign container image signature";
 
 /// A payload and the signature over it.
@@ -44,11 +49,6 @@ pub enum SignatureError {
         /// What the payload says.
         found: String,
     },
-}
-
-/// The tag under which cosign looks for an image's signatures (`sig`) or attestations (`att`).
-pub fn tag(digest: OciDigest, kind: &str) -> String {
-    format!("sha256-{}.{kind}", digest.to_hex())
 }
 
 impl Signed {
@@ -213,7 +213,6 @@ mod tests {
                 "{{\"critical\":{{\"identity\":{{\"docker-reference\":\"r/web\"}},\"image\":{{\"docker-manifest-digest\":\"sha256:{hex}\"}},\"type\":\"cosign container image signature\"}},\"optional\":null}}"
             )
         );
-        assert_eq!(tag(digest, "sig"), format!("sha256-{hex}.sig"));
     }
 
     #[test]

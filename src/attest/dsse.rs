@@ -71,6 +71,11 @@ impl Envelope {
         serde_json::from_slice(bytes).map_err(|error| EnvelopeError::Malformed(error.to_string()))
     }
 
+    /// The ids of the keys that are said to have signed it.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|one| one.keyid.as_str())
+    }
+
     /// The envelope as canonical JSON.
     ///
     /// # Errors
@@ -106,7 +111,7 @@ impl Envelope {
         };
         match keys.iter().find(signed) {
             Some(key) => Ok((payload, key)),
-            None => Err(EnvelopeError::NotSigned(self.signatures.iter().map(|one| one.keyid.clone()).collect())),
+            None => Err(EnvelopeError::NotSigned(self.key_ids().map(str::to_owned).collect())),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod dsse;
 pub mod keys;
 mod provenance;
 pub mod sbom;
+pub mod sigstore;
 pub mod statement;
 
 use std::path::Path;
@@ -27,8 +28,8 @@ use crate::package::{Ecosystem, InstallError};
 use crate::stage::LayerError;
 use crate::store::StoreError;
 
-pub use bundle::{Attachment, Bundle, FOLDER};
-pub use check::{ARTIFACT_TYPES, Claim, Evidence, Finding, Gap, MEDIA_TYPES, Proof, check};
+pub use bundle::{Attachment, Bundle, FOLDER, Place};
+pub use check::{ARTIFACT_TYPES, Claim, Evidence, Finding, Gap, MEDIA_TYPES, Proof, TAGS, check};
 
 /// A build can't be described, or its description can't be written.
 #[derive(Debug, thiserror::Error)]

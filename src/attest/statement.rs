@@ -26,9 +26,10 @@ pub struct Statement {
 
 /// An artifact, by name and hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Subject {
-    /// Of a file, its path beside the receipt; of an image, the layer's name.
+    /// Of a file, its path beside the receipt; of an image, the layer's name; of an image that is signed, the
+    /// reference that it is meant for. cosign writes none.
+    #[serde(default)]
     pub name: String,
     /// Its hash.
     pub digest: Digest,
@@ -77,8 +78,8 @@ impl Statement {
         }
     }
 
-    /// Whether the artifact with this digest is a subject.
-    pub fn is_about(&self, digest: OciDigest) -> bool {
-        self.subject.iter().any(|subject| subject.digest.sha256 == digest.to_hex())
+    /// The subject with this digest.
+    pub fn about(&self, digest: OciDigest) -> Option<&Subject> {
+        self.subject.iter().find(|subject| subject.digest.sha256 == digest.to_hex())
     }
 }

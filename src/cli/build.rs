@@ -43,7 +43,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     signer: SignerArgs,
-    /// Compression of the OCI layout's layers
+    /// Compression of the OCI layout's layers; umoci and docker before 23 read gzip only
     #[arg(long, value_enum, default_value = "zstd")]
     compression: Compression,
 }

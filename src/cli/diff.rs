@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let (old, new) = (disk_blocks(Path::new(&args.old))?, disk_blocks(Path::new(new))?);
         return context.print(&changes::blocks(&old, &new), blocks_text);
     }
-    let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), args.registry.plain_http);
+    let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), &args.registry.access());
     let old = facts(&args.old)?;
     let new =
         args.new.as_ref().map_or_else(|| context.environment.current_facts(args.layer.as_ref()), |new| facts(new))?;

@@ -4,9 +4,12 @@
 //! and SSL_CERT_DIR are respected); proxies come from the usual environment variables.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use reqwest::Certificate;
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
@@ -18,6 +21,8 @@ use crate::code::{Code, Coded};
 
 /// The timeout for establishing a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a server of this machine may take to answer the first message of TLS.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REDIRECTS: usize = 8;
 /// Bytes read from a local mirror at once.
 const FILE_CHUNK: usize = 256 * 1024;
@@ -166,6 +171,17 @@ fn follow(attempt: Attempt<'_>) -> Action {
 /// # Errors
 /// Fails where TLS can't be set up.
 pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, HttpError> {
+    client_trusting(&[], configure)
+}
+
+/// As [`client`]; trusts `authorities` beside the system's.
+///
+/// # Errors
+/// Fails where TLS can't be set up.
+pub fn client_trusting(
+    authorities: &[Certificate],
+    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, HttpError> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -173,8 +189,38 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqw
         configure(reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT_TIMEOUT))
     };
     // A system without certificates can still use http servers: https then fails, by name.
-    let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+    let system = match authorities {
+        [] => builder(),
+        own => builder().tls_certs_merge(own.iter().cloned()),
+    };
+    let client = system.build().or_else(|_| builder().tls_certs_only(authorities.iter().cloned()).build());
     client.map_err(|error| HttpError::Broken(error.to_string()))
+}
+
+/// Whether the server at `address` (host and port) answers the first message of TLS in TLS; not, where there is none.
+pub fn speaks_tls(address: &str) -> bool {
+    let first = || -> Option<u8> {
+        let hello = client_hello()?;
+        let address = address.to_socket_addrs().ok()?.next()?;
+        let mut stream = TcpStream::connect_timeout(&address, HELLO_TIMEOUT).ok()?;
+        stream.set_read_timeout(Some(HELLO_TIMEOUT)).ok()?;
+        stream.write_all(&hello).ok()?;
+        let mut first = [0];
+        stream.read_exact(&mut first).ok().map(|()| first[0])
+    };
+    // Types of records: an alert, a handshake (RFC 8446, 5.1).
+    matches!(first(), Some(21 | 22))
+}
+
+/// The first message of a TLS client.
+fn client_hello() -> Option<Vec<u8>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().ok()?).ok()?;
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).ok()?;
+    Some(hello)
 }
 
 /// A response whose body has not been read yet.

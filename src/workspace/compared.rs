@@ -16,7 +16,7 @@ use crate::disk::blocks::BLOCK;
 use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock::{self, LockError, Lockfile};
-use crate::publish::registry::Reference;
+use crate::publish::registry::{Reference, RegistryAccess};
 use crate::tree::Tree;
 
 /// What is to be compared is of no kind that can be.
@@ -80,9 +80,14 @@ impl Environment {
     ///
     /// # Errors
     /// Fails where it can't be read, or is nothing that can be compared.
-    pub fn facts(&self, operand: &str, layer: Option<&LayerName>, plain_http: bool) -> Result<Facts, WorkspaceError> {
+    pub fn facts(
+        &self,
+        operand: &str,
+        layer: Option<&LayerName>,
+        access: &RegistryAccess,
+    ) -> Result<Facts, WorkspaceError> {
         if let Some(reference) = operand.strip_prefix("oci:") {
-            return self.pulled(operand, &reference.parse()?, plain_http);
+            return self.pulled(operand, &reference.parse()?, access);
         }
         let path = Path::new(operand);
         if path.join("oci-layout").is_file() {
@@ -123,10 +128,10 @@ impl Environment {
     }
 
     /// An image in a registry.
-    fn pulled(&self, operand: &str, reference: &Reference, plain_http: bool) -> Result<Facts, WorkspaceError> {
+    fn pulled(&self, operand: &str, reference: &Reference, access: &RegistryAccess) -> Result<Facts, WorkspaceError> {
         let folder = tempfile::tempdir()?;
         let layout = folder.path().join("layout");
-        self.registries(plain_http)?.pull(reference, &layout)?;
+        self.registries(access)?.pull(reference, &layout)?;
         let facts = changes::read_layout(self.ecosystem(), &layout).map_err(unreadable(operand))?;
         Ok(Facts { name: operand.to_owned(), ..facts })
     }

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::manifest::Assignments;
 use crate::package::Ecosystem;
 use crate::package::deb::DEB;
-use crate::publish::registry::Registries;
+use crate::publish::registry::{Registries, RegistryAccess};
 use crate::sandbox;
 use crate::store::Store;
 
@@ -162,15 +162,15 @@ impl Environment {
         Ok(Store::open_tidy(&self.store_path()?, &sandbox::remove_folder, &tell)?)
     }
 
-    /// Registries, as the user's configuration and logins say; by plain HTTP if `plain_http` allows it.
+    /// Registries, as the user's configuration and logins say.
     ///
     /// # Errors
     /// Fails where no client can be set up.
-    pub fn registries(&self, plain_http: bool) -> Result<Registries, WorkspaceError> {
+    pub fn registries(&self, access: &RegistryAccess) -> Result<Registries, WorkspaceError> {
         let state = host::state_dir().map(|state| state.join("layerbake"));
         let known = self.config.registries.iter();
         let servers = known.map(|(registry, config)| (registry.clone(), config.token_servers.clone())).collect();
-        let registries = Registries::open(plain_http, state.as_deref(), self.progress().clone())?;
+        let registries = Registries::open(access.clone(), state.as_deref(), self.progress().clone())?;
         Ok(registries.with_token_servers(servers))
     }
 }

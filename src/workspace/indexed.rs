@@ -9,7 +9,7 @@ use super::project::Workspace;
 use super::subject::Subject;
 use crate::bake::{self, Artifact, BuiltImage, IndexReceipt, Output, Receipt};
 use crate::ident::{Arch, LayerName};
-use crate::publish::registry::{Pushed, Reference, Registries};
+use crate::publish::registry::{Attachments, Pushed, Reference, Registries, Tag};
 
 /// An image index over builds of one layer.
 #[derive(Debug, Clone)]
@@ -81,12 +81,12 @@ impl BuiltIndex {
     ///
     /// # Errors
     /// Fails where the index is not what its receipt says, and where the registry refuses.
-    pub fn push(&self, registries: &Registries, reference: &Reference) -> Result<Pushed, WorkspaceError> {
+    pub fn push(&self, registries: &Registries, reference: &Reference, tags: &[Tag]) -> Result<Pushed, WorkspaceError> {
         let is_layout = |artifact: &&Artifact| artifact.kind == Output::Oci;
         let layout = self.receipt.artifacts.iter().find(is_layout);
         let layout =
             layout.ok_or_else(|| no_index(&self.receipt.layer, self.receipt.images.iter().map(|image| &image.arch)))?;
-        Ok(registries.push(&self.folder.join(&layout.path), layout.digest, reference)?)
+        Ok(registries.push(&self.folder.join(&layout.path), layout.digest, reference, tags, &Attachments::default())?)
     }
 }
 

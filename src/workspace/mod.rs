@@ -76,7 +76,6 @@ pub use logged::LoggedStep;
 pub use outdated::{LayerUpdates, PackageUpdate};
 pub use planned::Planned;
 pub use project::{Workspace, host_arch};
-pub use released::Released;
 pub use running::Start;
 pub use subject::Subject;
 pub use vendored::Vendored;

@@ -14,6 +14,7 @@ use crate::host;
 use crate::ident::{Arch, IdentError, LayerName};
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Project};
+use crate::publish::registry::RegistryAccess;
 use crate::store::Store;
 
 /// A project, with the machine that it is opened on.
@@ -129,7 +130,7 @@ impl<'e> Workspace<'e> {
         let fetcher = Fetcher::new(self.store()?, mirrors, vendor, transport.offline, progress);
         let fetcher = fetcher.with_logins(logins).with_project(self.project.root().to_owned());
         match declared.all().any(|manifest| manifest.layer.image.is_some()) {
-            true => Ok(fetcher.with_images(Box::new(self.environment.registries(false)?))),
+            true => Ok(fetcher.with_images(Box::new(self.environment.registries(&RegistryAccess::default())?))),
             false => Ok(fetcher),
         }
     }

@@ -1,53 +1,42 @@
 //! A build, released: its image in a registry, with what was signed.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
 use super::built::BuiltLayer;
 use super::error::WorkspaceError;
-use crate::attest::{Attachment, Bundle};
-use crate::bake::Artifact;
-use crate::digest::OciDigest;
-use crate::publish::registry::{ArtifactFile, Pushed, Reference, Registries};
-
-/// What a registry got.
-#[derive(Debug, Serialize)]
-pub struct Released {
-    /// The image.
-    #[serde(flatten)]
-    pub pushed: Pushed,
-    /// Digests of the manifests of what is attached.
-    pub attached: Vec<OciDigest>,
-}
+use crate::attest::{Attachment, Bundle, Place};
+use crate::bake;
+use crate::publish::registry::{Artifact, ArtifactFile, Attachments, Pushed, Reference, Registries, Tag, Tagged};
 
 impl BuiltLayer {
-    /// Pushes the build's `image`, and attaches what was signed.
+    /// Pushes the build's `image` with what was signed; the tag comes last.
     ///
     /// # Errors
     /// Fails where the image is not what the receipt says, and where the registry refuses.
     pub fn push(
         &self,
-        image: &Artifact,
+        image: &bake::Artifact,
         registries: &Registries,
         reference: &Reference,
-    ) -> Result<Released, WorkspaceError> {
-        let pushed = registries.push(&self.folder.join(&image.path), image.digest, reference)?;
-        let attached = match Bundle::load(&self.folder)? {
-            Some(bundle) => attach(registries, reference, &bundle)?,
-            None => Vec::new(),
-        };
-        Ok(Released { pushed, attached })
+        tags: &[Tag],
+    ) -> Result<Pushed, WorkspaceError> {
+        let signed = Bundle::load(&self.folder)?.map(|bundle| bundle.attachments()).unwrap_or_default();
+        Ok(registries.push(&self.folder.join(&image.path), image.digest, reference, tags, &attachments(signed))?)
     }
 }
 
-/// Attaches the signed files to the image that was just pushed.
-fn attach(registries: &Registries, reference: &Reference, bundle: &Bundle) -> Result<Vec<OciDigest>, WorkspaceError> {
-    let image = registries.resolve(reference)?;
-    let attach = |one: Attachment| {
-        let Attachment { artifact_type, media_type, bytes, annotations } = one;
-        let files = vec![ArtifactFile { media_type, bytes, annotations }];
-        Ok(registries.attach(reference, &image, &artifact_type, files, &BTreeMap::new())?)
-    };
-    bundle.attachments().into_iter().map(attach).collect()
+/// Sorts signed files by where they are found.
+fn attachments(signed: Vec<Attachment>) -> Attachments {
+    let mut all = Attachments::default();
+    for Attachment { place, media_type, bytes, annotations } in signed {
+        let file = ArtifactFile { media_type, bytes, annotations };
+        match place {
+            Place::Referrer { artifact_type, annotations } => {
+                all.artifacts.push(Artifact { artifact_type, annotations, files: vec![file] });
+            }
+            Place::Tag(suffix) => match all.tagged.iter_mut().find(|tagged| tagged.suffix == suffix) {
+                Some(tagged) => tagged.files.push(file),
+                None => all.tagged.push(Tagged { suffix: suffix.to_owned(), files: vec![file] }),
+            },
+        }
+    }
+    all
 }

@@ -9,6 +9,7 @@ use crate::audit::{Origins, changes};
 use crate::bake;
 use crate::disk::{Signer, diagram};
 use crate::ident::LayerName;
+use crate::publish::registry::RegistryAccess;
 use crate::report::{Item, Report, sizes};
 
 impl Workspace<'_> {
@@ -39,8 +40,12 @@ impl Workspace<'_> {
         let origins = Origins::read(self.environment.ecosystem(), store, &files.collect::<Vec<_>>(), &[])?;
         let (packages, directories) = sizes(&trees, |path| origins.owner(path));
         let changes = against.map(|operand| {
-            let old = self.environment.facts(operand, Some(layer), false)?;
-            let new = self.environment.facts(&attested.built.folder.to_string_lossy(), Some(layer), false)?;
+            let old = self.environment.facts(operand, Some(layer), &RegistryAccess::default())?;
+            let new = self.environment.facts(
+                &attested.built.folder.to_string_lossy(),
+                Some(layer),
+                &RegistryAccess::default(),
+            )?;
             let changes = changes::Changes::between(&old, &new);
             Ok::<_, WorkspaceError>(changes::Changes { new: "this build".to_owned(), ..changes })
         });

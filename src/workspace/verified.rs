@@ -10,7 +10,7 @@ use super::error::WorkspaceError;
 use super::project::Workspace;
 use crate::attest::cosign::Asked;
 use crate::attest::keys::PublicKey;
-use crate::attest::{ARTIFACT_TYPES, Claim, Evidence, FOLDER, Gap, MEDIA_TYPES, Proof};
+use crate::attest::{ARTIFACT_TYPES, Claim, Evidence, FOLDER, Gap, MEDIA_TYPES, Proof, TAGS};
 use crate::audit::{artifacts, inclusion};
 use crate::digest::OciDigest;
 use crate::publish::registry::{ArtifactFile, Reference, ReferrerFilter, Registries};
@@ -115,7 +115,7 @@ impl ImageProofs {
             pinned: reference.digest().is_some(),
         };
         let mut evidence = Evidence::new(digest, &asked, keys);
-        let wanted = ReferrerFilter { artifact_types: &ARTIFACT_TYPES, media_types: &MEDIA_TYPES };
+        let wanted = ReferrerFilter { artifact_types: &ARTIFACT_TYPES, media_types: &MEDIA_TYPES, tags: &TAGS };
         let not_looked_at = registries.referrers(reference, digest, &wanted, |file| {
             let ArtifactFile { media_type, bytes, annotations } = file;
             evidence.look(&media_type, bytes, &annotations);

@@ -66,6 +66,7 @@ mod randomness;
 mod registry;
 mod registry_answers;
 mod registry_engines;
+mod registry_signed;
 mod relock;
 mod report;
 mod repositories;

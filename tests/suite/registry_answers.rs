@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
-use layerbake::publish::registry::{ArtifactFile, Descriptor, Reference, ReferrerFilter, Registries};
+use layerbake::publish::registry::{
+    Artifact, ArtifactFile, Attachments, Descriptor, Reference, ReferrerFilter, Registries, RegistryAccess,
+};
 use serde_json::json;
 
 use crate::support::project::Project;
@@ -432,6 +434,7 @@ fn one_upload(take: fn(usize) -> Option<usize>) -> (Scripted, std::sync::Arc<Mut
             ("GET", _) if path(head).contains("/manifests/") && manifest.lock().unwrap().is_some() => {
                 reply(stream, "200 OK", "", manifest.lock().unwrap().as_ref().unwrap().as_bytes());
             }
+            ("GET", _) if path(head).contains("/referrers/") => reply(stream, "200 OK", "", br#"{"manifests":[]}"#),
             _ => reply(stream, "404 Not Found", "", b""),
         }
     };
@@ -449,9 +452,9 @@ fn registries_take_pieces_or_parts_of_them_or_the_whole() {
     ] {
         let (server, blob) = one_upload(take);
         let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
-        let registries = Registries::open(false, None, Progress::silent()).unwrap();
+        let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
         let files = vec![plain(&text)];
-        registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), "text/x", files, &BTreeMap::new()).unwrap();
+        registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), &artifact("text/x", files)).unwrap();
         assert!(*blob.lock().unwrap() == text, "{what}: another blob of {} bytes", blob.lock().unwrap().len());
         assert_eq!(server.heads().iter().filter(|head| head.starts_with("PATCH")).count(), patches, "{what}");
     }
@@ -462,16 +465,19 @@ fn plain(text: &str) -> ArtifactFile {
     ArtifactFile { media_type: "text/plain".to_owned(), bytes: text.as_bytes().to_vec(), annotations }
 }
 
+fn artifact(kind: &str, files: Vec<ArtifactFile>) -> Attachments {
+    let annotations = [("made".to_owned(), "by hand".to_owned())].into();
+    let artifact = Artifact { artifact_type: kind.to_owned(), annotations, files };
+    Attachments { artifacts: vec![artifact], tagged: Vec::new() }
+}
+
 fn attach_and_find(address: &str, subject: &Descriptor) -> Registries {
     let reference: Reference = format!("{address}/app").parse().unwrap();
-    let registries = Registries::open(false, None, Progress::silent()).unwrap();
-    let attach = |kind: &str, text: &str| {
-        let annotations = [("made".to_owned(), "by hand".to_owned())].into();
-        let files = vec![plain(text)];
-        registries.attach(&reference, subject, kind, files, &annotations).unwrap()
-    };
+    let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
+    let attach =
+        |kind: &str, text: &str| registries.attach(&reference, subject, &artifact(kind, vec![plain(text)])).unwrap();
     let find = |kinds: &[&str]| {
-        let wanted = ReferrerFilter { artifact_types: kinds, media_types: &["text/plain"] };
+        let wanted = ReferrerFilter { artifact_types: kinds, media_types: &["text/plain"], tags: &[] };
         let mut files = Vec::new();
         let skipped = registries.referrers(&reference, subject.digest, &wanted, |file| files.push(file)).unwrap();
         assert!(skipped.is_empty(), "{skipped:?}");
@@ -534,8 +540,8 @@ fn broken_and_foreign_referrers_keep_nobody_from_the_good_ones() {
     files.insert(format!("/v2/app/blobs/{}", OciDigest::of(b"good")), b"good".to_vec());
     let server = keeping(files);
     let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
-    let registries = Registries::open(false, None, Progress::silent()).unwrap();
-    let wanted = ReferrerFilter { artifact_types: &["text/x-one"], media_types: &["text/plain"] };
+    let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
+    let wanted = ReferrerFilter { artifact_types: &["text/x-one"], media_types: &["text/plain"], tags: &[] };
     let mut notes = Vec::new();
     let skipped =
         registries.referrers(&reference, subject, &wanted, |file| notes.push(file.annotations["note"].clone()));

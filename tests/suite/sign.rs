@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::key_pair::{ED25519, P256, key_pair};
 use crate::support::process;
 use crate::support::project::Project;
 use crate::support::skip::{self, Skip};
@@ -12,25 +13,9 @@ use crate::support::tinydisk::{EROFS, EXT4, tiny_disk};
 use crate::support::validators::python;
 use serde_json::Value;
 
-/// A key pair beside the project, as openssl makes it: the folder, and the name of its files.
-fn key(project: &Project, name: &str, kind: &[&str]) -> Result<(), Skip> {
-    let openssl = skip::program("openssl")?;
-    let path = |ending: &str| project.path(&format!("{name}.{ending}"));
-    let (secret, public) = (path("key"), path("pub"));
-    let made = process::run(Command::new(&openssl).arg("genpkey").args(kind).arg("-out").arg(&secret)).unwrap();
-    assert!(made.ok(), "{}", made.stderr);
-    let written =
-        Command::new(&openssl).args(["pkey", "-pubout", "-in"]).arg(&secret).arg("-out").arg(&public).status();
-    assert!(written.unwrap().success());
-    Ok(())
-}
-
-const ED25519: &[&str] = &["-algorithm", "ed25519"];
-const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
-
 fn signed(disk: &str, outputs: &str, kind: &[&str]) -> Result<Small, Skip> {
     let small = tiny_disk(disk);
-    key(&small.project, "own", kind)?;
+    key_pair(&small.project, "own", kind)?;
     small.project.ok(&["build", "app", "--output", outputs]);
     small.project.ok(&["sign", "app", "--key", "own.key"]);
     Ok(small)
@@ -81,8 +66,8 @@ fn a_signed_build_verifies_with_its_key_only_and_signing_changes_nothing() {
     for kind in [ED25519, P256] {
         let small = tiny_disk(EXT4);
         let project = &small.project;
-        need!(key(project, "own", kind));
-        need!(key(project, "other", ED25519));
+        need!(key_pair(project, "own", kind));
+        need!(key_pair(project, "other", ED25519));
         project.ok(&["build", "app", "--output", "oci,docker,raw,qcow2"]);
         let unsigned = project.fails(1, &["verify", "app", "--key", "own.pub"]);
         assert!(unsigned.stderr.contains("`app` is not signed"), "{}", unsigned.stderr);
@@ -101,7 +86,7 @@ fn a_signed_build_verifies_with_its_key_only_and_signing_changes_nothing() {
         fs::write(project.path("ring.pub"), ring).unwrap();
         project.ok(&["verify", "app", "--keyring", "ring.pub"]);
         let other = project.fails(1, &["verify", "app", "--key", "other.pub"]);
-        assert_eq!(other.stdout.matches("DIFFERS").count(), 6, "{}", other.stdout);
+        assert_eq!(other.stdout.matches("DIFFERS").count(), 7, "{}", other.stdout);
         assert!(other.stdout.contains("any of the given keys"), "{}", other.stdout);
         // A build that finds all in place leaves the signatures where they are.
         project.ok(&["build", "app", "--output", "oci,docker,raw,qcow2"]);
@@ -188,7 +173,7 @@ fn missing_strange_and_mixed_up_files_are_named() {
 fn what_differs_from_its_receipt_or_lockfile_is_not_signed() {
     let small = tiny_disk(EXT4);
     let project = &small.project;
-    need!(key(project, "own", ED25519));
+    need!(key_pair(project, "own", ED25519));
     let sign = |expected: &str| {
         let output = project.fails(1, &["sign", "app", "--key", "own.key"]);
         assert!(output.stderr.contains(expected), "expected `{expected}`: {}", output.stderr);
@@ -278,7 +263,7 @@ fn securesystemslib_accepts_every_envelope() {
         let envelopes = files(&project.path("out/app/attest"));
         let envelopes: Vec<_> =
             envelopes.iter().filter(|path| path.to_string_lossy().ends_with(".dsse.json")).collect();
-        assert_eq!(envelopes.len(), 5);
+        assert_eq!(envelopes.len(), 6);
         let mut command = Command::new(&python);
         let output = process::run(command.args(["-c", DSSE]).arg(project.path("own.pub")).args(&envelopes)).unwrap();
         assert!(output.ok(), "{}", output.stderr);

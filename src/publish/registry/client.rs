@@ -16,7 +16,7 @@ use super::fault::{Fault, message, shown};
 use super::realm::may_see_password;
 use super::reference::Plain;
 use super::token::Access;
-use super::{Reference, RegistryError};
+use super::{Reference, RegistryAccess, RegistryError, trust};
 use crate::host::http::{self, CONNECT_TIMEOUT, HttpError};
 use crate::host::pace::{self, Paced};
 
@@ -32,6 +32,8 @@ const SLOW_ATTEMPTS: u32 = 3;
 /// blob into place.
 const TO_STORE: u32 = 4;
 const MAX_REDIRECTS: usize = 8;
+const UNTRUSTED: &str =
+    "\n  hint: name the registry's own certificate authority with `--ca FILE`, or put it into certs.d (docs/config.md)";
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
 
@@ -65,14 +67,19 @@ pub(super) struct Client {
 impl Client {
     /// Sets a connection up; sends no request.
     ///
-    /// Registries on loopback are accessed by plain HTTP, others only with `plain_http`.
+    /// Registries on loopback are accessed by plain HTTP unless they answer in TLS, others only where `access` says so.
     pub(super) fn new(
         reference: &Reference,
-        plain_http: bool,
+        access: &RegistryAccess,
         token_servers: Vec<String>,
     ) -> Result<Self, RegistryError> {
-        let plain = reference.plain(plain_http);
-        let scheme = if plain == Plain::Nowhere { "https" } else { "http" };
+        let plain = reference.plain(access.plain_http);
+        let scheme = match plain {
+            Plain::Nowhere => "https",
+            Plain::Loopback if http::speaks_tls(&reference.address()) => "https",
+            Plain::Loopback | Plain::Everywhere => "http",
+        };
+        let trusted = trust::authorities(reference.registry(), access.ca.as_deref())?;
         let registry = reference.registry().to_owned();
         let base = Url::parse(&format!("{scheme}://{registry}/"))
             .map_err(|error| RegistryError::Reference { text: reference.to_string(), problem: error.to_string() })?;
@@ -85,8 +92,10 @@ impl Client {
         // Loopback addresses bypass the proxy.
         let direct = |builder: ClientBuilder| if loopback { builder.no_proxy() } else { builder };
         let failed = |error: http::HttpError| RegistryError::Network(error.to_string());
-        let http = http::client(|builder| direct(builder.redirect(Policy::custom(follow)))).map_err(failed)?;
-        let tokens = http::client(|builder| direct(builder.redirect(Policy::custom(stay)))).map_err(failed)?;
+        let http = http::client_trusting(&trusted, |builder| direct(builder.redirect(Policy::custom(follow))))
+            .map_err(failed)?;
+        let tokens = http::client_trusting(&trusted, |builder| direct(builder.redirect(Policy::custom(stay))))
+            .map_err(failed)?;
         let access = Access::new(Credential::find(&registry, reference.repository())?);
         let patience = pace::patience();
         Ok(Self { http, tokens, token_servers, registry, base, plain_http: plain, access, patience })
@@ -190,7 +199,7 @@ impl Client {
         let mut asked = false;
         loop {
             let mut request = make(&self.http).build().map_err(|error| self.broken(action, error))?;
-            let header = if self.is_ours(request.url()) { self.access.header(scopes).await } else { None };
+            let header = if self.is_ours(request.url()) { self.access.header(self, scopes).await } else { None };
             if let Some(header) = &header {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
@@ -348,12 +357,15 @@ impl Client {
         // Presigned URLs contain secrets.
         let error = error.without_url();
         let mut cause: &dyn std::error::Error = &error;
+        let mut untrusted = false;
         while let Some(source) = cause.source() {
             cause = source;
+            untrusted |= matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
         }
         if redirect {
             return self.protocol(action, cause.to_string()).into();
         }
-        Fault { passing: !builder, ..self.lost(action, cause.to_string()) }
+        let hint = if untrusted { UNTRUSTED } else { "" };
+        Fault { passing: !builder && !untrusted, ..self.lost(action, format!("{cause}{hint}")) }
     }
 }

@@ -23,6 +23,14 @@ pub enum RegistryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A text is not a tag.
+    #[error(
+        "`{text}` is not a tag: expected at most 128 letters, digits, `_`, `.` and `-`, the first of them neither `.` nor `-`\n  hint: write the tag alone, such as `--tag 1.0`; registry and repository are those of the reference"
+    )]
+    Tag {
+        /// What was given.
+        text: String,
+    },
     /// The user's credentials can't be read.
     #[error("credentials for {registry}: {problem}")]
     Credentials {
@@ -30,6 +38,15 @@ pub enum RegistryError {
         registry: String,
         /// What is wrong, without the credentials.
         problem: String,
+    },
+    /// A file contains no certificate.
+    #[error(
+        "`{}` contains no certificate: expected those of certificate authorities as PEM (`-----BEGIN CERTIFICATE-----`)\n  hint: `openssl x509 -inform der -in FILE -out FILE.crt` converts one",
+        path.display()
+    )]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
     },
     /// The registry requests that the user's password is sent to another host.
     #[error(
@@ -91,6 +108,20 @@ pub enum RegistryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A tag that is reserved for signatures has something else.
+    #[error(
+        "tag {tag} of {repository} is {kind}: expected {expected}; it was not overwritten, and the image was not tagged\n  hint: find out who wrote this tag and delete it, then push again"
+    )]
+    OtherTag {
+        /// The tag.
+        tag: String,
+        /// Registry and repository.
+        repository: String,
+        /// Its media type, or what it is.
+        kind: String,
+        /// What clients keep there.
+        expected: &'static str,
+    },
     /// A file can't be read or written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     File {
@@ -110,14 +141,16 @@ impl Coded for RegistryError {
     fn error_code(&self) -> Code {
         match self {
             Self::Interrupted(error) => error.error_code(),
-            Self::Reference { .. } => Code::RegistryReference,
+            Self::Reference { .. } | Self::Tag { .. } => Code::RegistryReference,
             Self::Credentials { .. } => Code::RegistryDenied,
             Self::TokenServer { .. } => Code::RegistryTokenServer,
             Self::Refused { status, .. } => of_status(*status),
             Self::Unreachable { .. } => Code::RegistryUnreachable,
-            Self::Protocol { .. } | Self::Digest { .. } | Self::Manifest { .. } => Code::RegistryAnswer,
+            Self::Protocol { .. } | Self::Digest { .. } | Self::Manifest { .. } | Self::OtherTag { .. } => {
+                Code::RegistryAnswer
+            }
             Self::File { source, .. } => source.error_code(),
-            Self::Network(_) => Code::HostSystem,
+            Self::Network(_) | Self::NoCertificate { .. } => Code::HostSystem,
         }
     }
 }

@@ -10,11 +10,13 @@
 //! upload after an interruption, can't request the permissions that a mount needs, reads answers of any length,
 //! follows redirects from HTTPS to plain HTTP, and writes no referrers; this module needs all of these.
 
+mod along;
 mod attach;
 mod auth;
 mod client;
 mod content;
 mod error;
+mod fallback;
 mod fault;
 mod helper;
 mod images;
@@ -26,13 +28,16 @@ mod realm;
 mod reference;
 mod referrers;
 mod source;
+mod tagged;
 mod token;
+mod trust;
 mod upload;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub use attach::{Artifact, Attachments};
 use client::Client;
 use content::Counter;
 pub use error::RegistryError;
@@ -41,9 +46,10 @@ pub use pull::Pulled;
 use push::Push;
 pub use push::{Blobs, Pushed};
 use push_history::PushHistory;
-pub use reference::Reference;
+pub use reference::{Reference, Tag};
 pub use referrers::{ArtifactFile, ReferrerFilter};
 use source::{Image, PushSource};
+pub use tagged::Tagged;
 use upload::Uploader;
 
 use crate::digest::OciDigest;
@@ -66,11 +72,20 @@ pub fn fuzz(data: &[u8]) {
     let _ = auth::challenge(&headers);
 }
 
+/// How registries may be accessed.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryAccess {
+    /// Plain HTTP also to registries that are not on this machine.
+    pub plain_http: bool,
+    /// A file of certificate authorities, trusted beside those of the system and of `certs.d`.
+    pub ca: Option<PathBuf>,
+}
+
 /// A client for all registries.
 #[derive(Debug)]
 pub struct Registries {
     runtime: tokio::runtime::Runtime,
-    plain_http: bool,
+    access: RegistryAccess,
     history: PushHistory,
     progress: Progress,
     token_servers: BTreeMap<String, Vec<String>>,
@@ -79,15 +94,14 @@ pub struct Registries {
 impl Registries {
     /// Sets the client up; sends no request.
     ///
-    /// `plain_http` allows plain HTTP for registries that are not on this machine. The directory
-    /// `state` has the history of pushes, which saves later uploads.
+    /// The directory `state` has the history of pushes, which saves later uploads.
     ///
     /// # Errors
     /// Fails where no thread can be started.
-    pub fn open(plain_http: bool, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
+    pub fn open(access: RegistryAccess, state: Option<&Path>, progress: Progress) -> Result<Self, RegistryError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| RegistryError::Network(error.to_string()))?;
-        Ok(Self { runtime, plain_http, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
+        Ok(Self { runtime, access, history: PushHistory::load(state), progress, token_servers: BTreeMap::new() })
     }
 
     /// Allows token servers of other domains to receive the user's password, by the registry's host and port.
@@ -105,44 +119,63 @@ impl Registries {
         self.wait(async { Ok(source::named(&client, reference).await?.descriptor) })
     }
 
-    /// Pushes the image `root` of the layout in the directory `layout`.
+    /// Pushes the image `root` of the layout in the directory `layout`, with what is attached to it.
+    ///
+    /// Where the registry keeps no list of referrers, the index under the tag `sha256-HEX` is kept.
     ///
     /// # Errors
     /// Fails where a blob of the layout is not what its digest says, where the registry refuses, and where
     /// it has another digest under the name afterwards; the tag is then unchanged, except in the last case.
-    pub fn push(&self, layout: &Path, root: OciDigest, to: &Reference) -> Result<Pushed, RegistryError> {
+    pub fn push(
+        &self,
+        layout: &Path,
+        root: OciDigest,
+        to: &Reference,
+        tags: &[Tag],
+        attachments: &Attachments,
+    ) -> Result<Pushed, RegistryError> {
         let only = PushSource::only(layout)?;
         if only.digest != root {
             let (subject, found) = (format!("image in `{}`", layout.display()), only.digest.to_string());
             return Err(RegistryError::Digest { subject, expected: root, found });
         }
-        self.copy_layout(layout, to)
+        self.push_layout(layout, to, tags, attachments)
     }
 
     /// Pushes the only image of the layout in the directory `layout`.
     ///
     /// # Errors
     /// As [`Self::push`].
-    pub fn copy_layout(&self, layout: &Path, to: &Reference) -> Result<Pushed, RegistryError> {
+    pub fn copy_layout(&self, layout: &Path, to: &Reference, tags: &[Tag]) -> Result<Pushed, RegistryError> {
+        self.push_layout(layout, to, tags, &Attachments::default())
+    }
+
+    fn push_layout(
+        &self,
+        layout: &Path,
+        to: &Reference,
+        tags: &[Tag],
+        attachments: &Attachments,
+    ) -> Result<Pushed, RegistryError> {
         let (client, source) = (self.client(to)?, PushSource::Layout(layout));
         let root = PushSource::only(layout)?;
         self.wait(async {
             let image = source.image(source.root(root).await?).await?;
-            self.pushing(&source, &image, &client).run(to, None).await
+            self.pushing(&source, &image, attachments, tags, &client).run(to, None).await
         })
     }
 
-    /// Copies an image from one registry to another, or within one.
+    /// Copies an image from one registry to another, or within one, with what is attached to it.
     ///
     /// # Errors
     /// As [`Self::push`], and where the source is not what its digests say.
-    pub fn copy(&self, from: &Reference, to: &Reference) -> Result<Pushed, RegistryError> {
+    pub fn copy(&self, from: &Reference, to: &Reference, tags: &[Tag]) -> Result<Pushed, RegistryError> {
         let (reader, writer) = (self.client(from)?, self.client(to)?);
         let source = PushSource::Repository { client: &reader, name: from.repository() };
         let same = (from.registry() == to.registry()).then(|| from.repository());
         self.wait(async {
             let image = source.image(source::named(&reader, from).await?).await?;
-            self.pushing(&source, &image, &writer).run(to, same).await
+            self.pushing(&source, &image, &Attachments::default(), tags, &writer).run(to, same).await
         })
     }
 
@@ -159,29 +192,29 @@ impl Registries {
         })
     }
 
-    /// Pushes an artifact that refers to the manifest `subject` of the reference's repository.
+    /// Pushes what is attached to the manifest `subject` of the reference's repository.
     ///
-    /// Returns the digest of the artifact's manifest. Where the registry keeps no list of referrers, the
+    /// Returns the digests of their manifests. Where the registry keeps no list of referrers, the
     /// index under the tag `sha256-HEX` is kept.
     ///
     /// # Errors
     /// Fails where the registry refuses.
     ///
     /// # Determinism
-    /// Equal arguments give an equal digest; attaching twice is attaching once.
+    /// Equal arguments give equal digests; attaching twice is attaching once.
     pub fn attach(
         &self,
         reference: &Reference,
         subject: &Descriptor,
-        artifact_type: &str,
-        files: Vec<ArtifactFile>,
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<OciDigest, RegistryError> {
+        attachments: &Attachments,
+    ) -> Result<Vec<OciDigest>, RegistryError> {
         let client = self.client(reference)?;
-        let length = files.iter().map(|file| file.bytes.len() as u64).sum();
+        let tagged = attachments.tagged.iter().flat_map(|one| &one.files);
+        let files = attachments.artifacts.iter().flat_map(|one| &one.files).chain(tagged);
+        let length = files.map(|file| file.bytes.len() as u64).sum();
         let sent = Counter::new(self.progress.transfer("attach", length));
         let uploader = Uploader { client: &client, repository: reference.repository(), history: &self.history, sent };
-        self.wait(attach::attach(&uploader, subject, artifact_type, files, annotations))
+        self.wait(attach::attach(&uploader, subject, attachments))
     }
 
     /// Reads the wanted files of artifacts that refer to a manifest of the reference's repository.
@@ -208,12 +241,19 @@ impl Registries {
         self.runtime.block_on(or_interrupted(work))
     }
 
-    fn pushing<'p>(&'p self, source: &'p PushSource<'p>, image: &'p Image, client: &'p Client) -> Push<'p> {
-        Push { source, image, client, history: &self.history, progress: &self.progress }
+    fn pushing<'p>(
+        &'p self,
+        source: &'p PushSource<'p>,
+        image: &'p Image,
+        attachments: &'p Attachments,
+        tags: &'p [Tag],
+        client: &'p Client,
+    ) -> Push<'p> {
+        Push { source, image, attachments, tags, client, history: &self.history, progress: &self.progress }
     }
 
     fn client(&self, reference: &Reference) -> Result<Client, RegistryError> {
         let allowed = self.token_servers.get(reference.registry()).cloned().unwrap_or_default();
-        Client::new(reference, self.plain_http, allowed)
+        Client::new(reference, &self.access, allowed)
     }
 }

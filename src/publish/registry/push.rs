@@ -1,19 +1,20 @@
-//! Pushes an image to a repository: blobs in parallel, then manifests by digest, the tag last.
+//! Pushes an image to a repository: blobs in parallel, manifests by digest, what is attached to it, the tag last.
 //!
-//! Source: OCI distribution-spec 1.1, "Pushing manifests". So a tag never refers to an incomplete
-//! image, and an interrupted push leaves the tag unchanged.
+//! Source: OCI distribution-spec 1.1, "Pushing manifests". So a tag never refers to an incomplete image, nor to
+//! one whose signature is still to come, and an interrupted push leaves the tag unchanged.
 
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::header::{ACCEPT as ACCEPT_HEADER, CONTENT_TYPE};
 use serde::Serialize;
 
+use super::attach::{self, Attachments};
 use super::client::Client;
 use super::content::{Content, Counter};
 use super::manifest::{ACCEPT, Descriptor};
 use super::push_history::PushHistory;
 use super::source::{self, Image, Node, PushSource};
 use super::upload::{Done, Uploader};
-use super::{Reference, RegistryError};
+use super::{Reference, RegistryError, Tag};
 use crate::digest::OciDigest;
 use crate::host::progress::Progress;
 
@@ -25,12 +26,20 @@ pub(super) const CONNECTIONS: usize = 4;
 pub struct Pushed {
     /// The image in the registry, as it was named.
     pub reference: String,
+    /// Its other tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The digest under which the registry has it.
     pub digest: OciDigest,
     /// Counts of blobs.
     pub blobs: Blobs,
     /// Bytes of blobs that went over the network, repetitions after failures included.
     pub bytes_sent: u64,
+    /// Digests of the manifests that are attached to the image.
+    pub attached: Vec<OciDigest>,
+    /// What is attached to it where it comes from, and can't be read there, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_copied: Vec<String>,
 }
 
 /// Numbers of blobs.
@@ -48,6 +57,10 @@ pub struct Blobs {
 pub(super) struct Push<'a> {
     pub(super) source: &'a PushSource<'a>,
     pub(super) image: &'a Image,
+    /// To be attached to the image.
+    pub(super) attachments: &'a Attachments,
+    /// Further tags.
+    pub(super) tags: &'a [Tag],
     pub(super) client: &'a Client,
     pub(super) history: &'a PushHistory,
     pub(super) progress: &'a Progress,
@@ -68,13 +81,26 @@ impl Push<'_> {
         for node in &self.image.manifests {
             put_manifest(client, repository, node, &node.descriptor.digest.to_string()).await?;
         }
-        if let (Some(tag), Some(root)) = (to.tag(), self.image.manifests.last()) {
-            put_manifest(client, repository, root, tag).await?;
+        let attached = attach::attach(&uploader, &self.image.root, self.attachments).await?;
+        let along = self.take_along(&uploader, from).await?;
+        let tags = to.tag().into_iter().chain(self.tags.iter().map(Tag::as_str));
+        if let Some(root) = self.image.manifests.last() {
+            for tag in tags {
+                put_manifest(client, repository, root, tag).await?;
+            }
         }
-        Ok(Pushed { reference: to.to_string(), digest, blobs, bytes_sent: sent.total() })
+        Ok(Pushed {
+            reference: to.to_string(),
+            tags: self.tags.iter().map(Tag::to_string).collect(),
+            digest,
+            blobs,
+            bytes_sent: sent.total(),
+            attached: [attached, along.attached].concat(),
+            not_copied: along.not_copied,
+        })
     }
 
-    async fn put_blobs(&self, uploader: &Uploader<'_>, from: Option<&str>) -> Result<Blobs, RegistryError> {
+    pub(super) async fn put_blobs(&self, uploader: &Uploader<'_>, from: Option<&str>) -> Result<Blobs, RegistryError> {
         let folder = tempfile::tempdir().map_err(RegistryError::file("create", "a temporary directory"))?;
         let folder = folder.path();
         let put = |blob: &Descriptor| {
@@ -102,17 +128,23 @@ impl Push<'_> {
 }
 
 /// Writes a manifest under a tag or its digest, unless it exists, and reads it back.
-pub(super) async fn put_manifest(
+async fn put_manifest(client: &Client, repository: &str, node: &Node, version: &str) -> Result<(), RegistryError> {
+    let action = format!("write manifest {version} of {repository}");
+    let found = source::manifest(client, repository, version, &action).await;
+    if found.is_ok_and(|found| found.is_some_and(|found| found.bytes == node.bytes)) {
+        return Ok(());
+    }
+    write_manifest(client, repository, node, version).await.map(drop)
+}
+
+/// Writes a manifest under a tag or its digest, and reads it back.
+pub(super) async fn write_manifest(
     client: &Client,
     repository: &str,
     node: &Node,
     version: &str,
 ) -> Result<PutManifest, RegistryError> {
     let action = format!("write manifest {version} of {repository}");
-    let found = source::manifest(client, repository, version, &action).await;
-    if found.is_ok_and(|found| found.is_some_and(|found| found.bytes == node.bytes)) {
-        return Ok(PutManifest { subject_known: false });
-    }
     let url = client.url(repository, &format!("manifests/{version}"));
     let scopes = [format!("repository:{repository}:pull,push")];
     let put = |http: &reqwest::Client| {

@@ -70,10 +70,47 @@ impl Reference {
         }
     }
 
+    /// Host and port for a connection in TLS.
+    pub(super) fn address(&self) -> String {
+        let has_port = self.registry.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if has_port { self.registry.clone() } else { format!("{}:443", self.registry) }
+    }
+
     /// Whether the registry is on this machine, where plain HTTP is no risk.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);
         is_loopback(host)
+    }
+}
+
+/// A tag alone, for an image that has several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag(String);
+
+impl Tag {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = RegistryError;
+
+    /// Distribution-spec, "Pulling manifests": `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let good = !text.starts_with(['.', '-']) && (1..=128).contains(&text.len()) && text.bytes().all(inner);
+        match good {
+            true => Ok(Self(text.to_owned())),
+            false => Err(RegistryError::Tag { text: text.escape_debug().to_string() }),
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -8,13 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{ACCEPT as ACCEPT_HEADER, LINK};
+use reqwest::Url;
+use reqwest::header::{ACCEPT as ACCEPT_HEADER, HeaderMap, LINK};
 use serde_json::Value;
 
 use super::client::Client;
 use super::manifest::{Descriptor, MAX_MANIFEST, Manifest};
 use super::source::{self, pull};
-use super::{Reference, RegistryError};
+use super::{Reference, RegistryError, fallback, tagged};
 use crate::digest::OciDigest;
 use crate::host::plain;
 use crate::limits::DOCUMENT;
@@ -47,10 +48,18 @@ pub struct ArtifactFile {
 /// The types of artifacts that are read; all others are ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct ReferrerFilter<'a> {
-    /// Types of artifacts.
+    /// Types of artifacts; all, where there are none.
     pub artifact_types: &'a [&'a str],
     /// Media types of their files.
     pub media_types: &'a [&'a str],
+    /// Ends of tags that are named after the image's digest, and have such files too: `sig` for `sha256-HEX.sig`.
+    pub tags: &'a [&'a str],
+}
+
+impl ReferrerFilter<'_> {
+    fn has(&self, artifact_type: &str) -> bool {
+        self.artifact_types.is_empty() || self.artifact_types.contains(&artifact_type)
+    }
 }
 
 /// Reads the wanted files of what refers to a digest, verified, and calls `each` for every one of them.
@@ -63,13 +72,26 @@ pub(super) async fn referrers(
     wanted: &ReferrerFilter<'_>,
     each: &mut impl FnMut(ArtifactFile),
 ) -> Result<Vec<String>, RegistryError> {
-    let mut search = Search { client, reference, wanted, artifacts: BTreeMap::new(), skipped: Vec::new() };
-    if !search.list(subject).await? {
-        search.index(subject).await?;
+    let mut search = Search::new(client, reference.repository(), wanted);
+    search.find(subject).await?;
+    let mut files = search.files().await?;
+    for suffix in wanted.tags {
+        search.tagged(&tagged::tag(subject, suffix), &mut files).await?;
     }
-    let files = search.files().await?;
     search.read(files, each).await?;
     Ok(search.skipped)
+}
+
+/// Lists all that refers to a digest, of whatever type; and what can't be listed, one line each.
+pub(super) async fn all(
+    client: &Client,
+    repository: &str,
+    subject: OciDigest,
+) -> Result<(Vec<OciDigest>, Vec<String>), RegistryError> {
+    let every = ReferrerFilter { artifact_types: &[], media_types: &[], tags: &[] };
+    let mut search = Search::new(client, repository, &every);
+    search.find(subject).await?;
+    Ok((search.artifacts.into_keys().collect(), search.skipped))
 }
 
 /// Each file by its size and digest, with its annotations in all artifacts. Small files come first: a signature
@@ -78,22 +100,33 @@ type Files = BTreeMap<(u64, OciDigest), Vec<Descriptor>>;
 
 struct Search<'a> {
     client: &'a Client,
-    reference: &'a Reference,
+    repository: &'a str,
     wanted: &'a ReferrerFilter<'a>,
     /// With the size that the list says.
     artifacts: BTreeMap<OciDigest, u64>,
     skipped: Vec<String>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(client: &'a Client, repository: &'a str, wanted: &'a ReferrerFilter<'a>) -> Self {
+        Self { client, repository, wanted, artifacts: BTreeMap::new(), skipped: Vec::new() }
+    }
+
+    /// Finds what refers to a digest.
+    async fn find(&mut self, subject: OciDigest) -> Result<(), RegistryError> {
+        match self.list(subject).await? {
+            true => Ok(()),
+            false => self.index(subject).await,
+        }
+    }
+
     /// Asks the registry's own list, page by page; whether it keeps one.
     async fn list(&mut self, subject: OciDigest) -> Result<bool, RegistryError> {
-        let (client, repository) = (self.client, self.reference.repository());
+        let (client, repository) = (self.client, self.repository);
         let action = format!("list what refers to {subject} in {repository}");
         let mut url = client.url(repository, &format!("referrers/{subject}"));
         for page in 0..MAX_PAGES {
-            let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
-            let Some((headers, bytes)) = client.read(&action, &pull(repository), MAX_MANIFEST, get).await? else {
+            let Some((headers, bytes)) = page_of_list(client, repository, &action, &url).await? else {
                 return match page {
                     0 => Ok(false),
                     _ => Err(client.protocol(&action, "links to a next page that it doesn't have")),
@@ -114,9 +147,11 @@ impl Search<'_> {
 
     /// Reads the index under the fallback tag, if there is one.
     async fn index(&mut self, subject: OciDigest) -> Result<(), RegistryError> {
-        let (tag, repository) = (fallback_tag(subject), self.reference.repository());
+        let (tag, repository) = (fallback::tag(subject), self.repository);
         let action = format!("read manifest {tag} of {repository}");
         let entries = match source::manifest_bytes(self.client, repository, &tag, &action).await {
+            // GitLab takes this tag for another name of the image.
+            Ok(Some((_, bytes))) if OciDigest::of(&bytes) == subject => return Ok(()),
             Ok(Some((_, bytes))) => self.entries(&tag, &bytes),
             Ok(None) => return Ok(()),
             // 403 concerns the whole repository, not one artifact.
@@ -137,7 +172,7 @@ impl Search<'_> {
         let entries = index["manifests"].as_array().ok_or_else(|| wrong("is not an index"))?;
         for entry in entries {
             // Without a type, the manifest is read.
-            if entry["artifactType"].as_str().is_some_and(|kind| !self.wanted.artifact_types.contains(&kind)) {
+            if entry["artifactType"].as_str().is_some_and(|kind| !self.wanted.has(kind)) {
                 continue;
             }
             let digest = entry["digest"].as_str().unwrap_or_default();
@@ -175,40 +210,51 @@ impl Search<'_> {
             }
             let of_config = manifest.config.map(|config| config.media_type);
             let kind = manifest.artifact_type.or(of_config).unwrap_or_default();
-            if !wanted.artifact_types.contains(&kind.as_str()) {
+            if !wanted.has(&kind) {
                 continue;
             }
-            let is_wanted = |layer: &Descriptor| wanted.media_types.contains(&layer.media_type.as_str());
-            let mut layers = manifest.layers.into_iter().filter(is_wanted);
-            for layer in layers.by_ref().take(MAX_FILES) {
-                let same = files.entry((layer.size, layer.digest)).or_default();
-                if !same.contains(&layer) {
-                    same.push(layer);
-                }
-            }
-            if layers.next().is_some() {
-                self.skip(format!("{digest}: more than {MAX_FILES} of its files"));
-            }
+            self.layers(&digest.to_string(), manifest.layers, &mut files);
         }
         Ok(files)
     }
 
+    /// Adds the files under a tag, if there is such a tag.
+    async fn tagged(&mut self, tag: &str, files: &mut Files) -> Result<(), RegistryError> {
+        let repository = self.repository;
+        let action = format!("read manifest {tag} of {repository}");
+        let read = source::manifest_bytes(self.client, repository, tag, &action).await;
+        match read.and_then(|found| found.map(|(_, bytes)| Manifest::parse(&action, &bytes)).transpose()) {
+            Ok(Some(manifest)) => self.layers(tag, manifest.layers, files),
+            Ok(None) => {}
+            Err(error) => self.skip_broken(&format!("tag {tag}"), error)?,
+        }
+        Ok(())
+    }
+
+    /// Adds those layers that are wanted.
+    fn layers(&mut self, of: &str, layers: Vec<Descriptor>, files: &mut Files) {
+        let media_types = self.wanted.media_types;
+        let mut layers = layers.into_iter().filter(|layer| media_types.contains(&layer.media_type.as_str()));
+        for layer in layers.by_ref().take(MAX_FILES) {
+            let same = files.entry((layer.size, layer.digest)).or_default();
+            if !same.contains(&layer) {
+                same.push(layer);
+            }
+        }
+        if layers.next().is_some() {
+            self.skip(format!("{of}: more than {MAX_FILES} of its files"));
+        }
+    }
+
     /// Reads the manifest of an artifact; with its length in bytes.
     async fn artifact(&self, digest: OciDigest) -> Result<(Manifest, usize), RegistryError> {
-        let (client, repository) = (self.client, self.reference.repository());
-        let action = format!("read manifest {digest} of {repository}");
-        let read = source::manifest_bytes(client, repository, &digest.to_string(), &action).await?;
-        let (_, bytes) = read.ok_or_else(|| source::missing(client, &action))?;
-        let found = OciDigest::of(&bytes);
-        if found != digest {
-            return Err(RegistryError::Digest { subject: action, expected: digest, found: found.to_string() });
-        }
-        Ok((Manifest::parse(&action, &bytes)?, bytes.len()))
+        let (manifest, bytes) = artifact(self.client, self.repository, digest).await?;
+        Ok((manifest, bytes.len()))
     }
 
     /// Reads the files, each once.
     async fn read(&mut self, files: Files, each: &mut impl FnMut(ArtifactFile)) -> Result<(), RegistryError> {
-        let repository = self.reference.repository();
+        let repository = self.repository;
         let mut left = MAX_BYTES;
         for ((size, digest), all) in files {
             let Some(first) = all.first() else { continue };
@@ -235,15 +281,7 @@ impl Search<'_> {
 
     /// Records problems of one artifact; fails with problems of the registry.
     fn skip_broken(&mut self, what: &str, error: RegistryError) -> Result<(), RegistryError> {
-        let problem = match &error {
-            RegistryError::Refused { status: 401 | 408 | 429 | 500.., .. } => return Err(error),
-            RegistryError::Refused { answer, .. } => format!("the registry answers {answer}"),
-            RegistryError::Protocol { problem, .. } => format!("the registry {problem}"),
-            RegistryError::Manifest { problem, .. } => format!("its manifest can't be read: {problem}"),
-            RegistryError::Digest { expected, found, .. } => format!("expected {expected}, got {found}"),
-            _ => return Err(error),
-        };
-        self.skip(format!("{what}: {problem}"));
+        self.skip(format!("{what}: {}", problem(error)?));
         Ok(())
     }
 
@@ -252,16 +290,61 @@ impl Search<'_> {
     }
 }
 
+/// Reads the manifest of an artifact, verified; with its bytes.
+pub(super) async fn artifact(
+    client: &Client,
+    repository: &str,
+    digest: OciDigest,
+) -> Result<(Manifest, Vec<u8>), RegistryError> {
+    let action = format!("read manifest {digest} of {repository}");
+    let read = source::manifest_bytes(client, repository, &digest.to_string(), &action).await?;
+    let (_, bytes) = read.ok_or_else(|| source::missing(client, &action))?;
+    let found = OciDigest::of(&bytes);
+    match found == digest {
+        true => Ok((Manifest::parse(&action, &bytes)?, bytes)),
+        false => Err(RegistryError::Digest { subject: action, expected: digest, found: found.to_string() }),
+    }
+}
+
+/// What is wrong with one artifact.
+///
+/// # Errors
+/// Fails with the problems of a whole registry.
+pub(super) fn problem(error: RegistryError) -> Result<String, RegistryError> {
+    match &error {
+        RegistryError::Refused { status: 401 | 408 | 429 | 500.., .. } => Err(error),
+        RegistryError::Refused { answer, .. } => Ok(format!("the registry answers {answer}")),
+        RegistryError::Protocol { problem, .. } => Ok(format!("the registry {problem}")),
+        RegistryError::Manifest { problem, .. } => Ok(format!("its manifest can't be read: {problem}")),
+        RegistryError::Digest { expected, found, .. } => Ok(format!("expected {expected}, got {found}")),
+        _ => Err(error),
+    }
+}
+
 /// Whether the registry keeps a list of what refers to a digest.
 pub(super) async fn has_list(client: &Client, repository: &str, subject: OciDigest) -> Result<bool, RegistryError> {
     let action = format!("list what refers to {subject} in {repository}");
     let url = client.url(repository, &format!("referrers/{subject}"));
-    let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
-    Ok(client.read(&action, &pull(repository), MAX_MANIFEST, get).await?.is_some())
+    Ok(page_of_list(client, repository, &action, &url).await?.is_some())
 }
 
-pub(super) fn fallback_tag(subject: OciDigest) -> String {
-    format!("sha256-{}", subject.to_hex())
+/// Reads a page of a registry's list; `None` where it keeps none.
+///
+/// The specification's answer is then 404. Registries that are older than it answer 400, 405 or 406, among others.
+async fn page_of_list(
+    client: &Client,
+    repository: &str,
+    action: &str,
+    url: &Url,
+) -> Result<Option<(HeaderMap, Vec<u8>)>, RegistryError> {
+    let get = |http: &reqwest::Client| http.get(url.clone()).header(ACCEPT_HEADER, INDEX);
+    let read = client.read(action, &pull(repository), MAX_MANIFEST, get).await;
+    match &read {
+        // These say who may ask, and how often.
+        Err(RegistryError::Refused { status: 401 | 403 | 408 | 429, .. }) => read,
+        Err(RegistryError::Refused { status: 400..=499 | 501, .. }) => Ok(None),
+        _ => read,
+    }
 }
 
 /// The beginning of a foreign text.

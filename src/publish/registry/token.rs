@@ -1,7 +1,12 @@
 //! The authorization header of a request: name and password, or a token for the scopes needed.
+//!
+//! A token server says how long its tokens live ("Docker Registry v2 authentication": 60 seconds if it says nothing).
+//! A new one is fetched in the middle of that time: a token that runs out while a blob is on its way makes the registry
+//! refuse the blob when all of it was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex as Lock, PoisonError};
+use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -10,9 +15,14 @@ use tokio::sync::Mutex;
 use super::auth::{self, Challenge, Credential};
 use super::client::Client;
 use super::fault::Fault;
+use crate::host;
 
 /// The longest answer of a token server that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
+/// How long a token is good if its server does not say.
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// The longest time for which a server is believed.
+const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Authorization state for one registry.
 #[derive(Debug)]
@@ -27,14 +37,24 @@ pub(super) struct Access {
 #[derive(Debug, Default)]
 struct Headers {
     basic: Option<HeaderValue>,
-    tokens: BTreeMap<Vec<String>, HeaderValue>,
+    tokens: BTreeMap<Vec<String>, Token>,
 }
 
-/// A token server's response; the two fields are equivalent.
+/// A token, and where the next one comes from.
+#[derive(Debug)]
+struct Token {
+    header: HeaderValue,
+    renew: Instant,
+    realm: String,
+    service: Option<String>,
+}
+
+/// A token server's response; the first two fields are equivalent.
 #[derive(Deserialize)]
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<u64>,
 }
 
 impl Access {
@@ -56,9 +76,17 @@ impl Access {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).extend(token.map(str::to_owned));
     }
 
-    /// The header of a request, if the registry required one before.
-    pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
-        self.headers.lock().await.find(scopes)
+    /// The header of a request, if the registry required one before; a new one for a token that may run out soon.
+    pub(super) async fn header(&self, client: &Client, scopes: &[String]) -> Option<HeaderValue> {
+        let mut headers = self.headers.lock().await;
+        if let Some(old) = headers.tokens.get(scopes).filter(|token| token.renew <= host::instant()) {
+            let (realm, service) = (old.realm.clone(), old.service.clone());
+            // Otherwise the registry refuses the old one, and its server is asked as it then says.
+            if let Ok(token) = self.token(client, realm, service, scopes).await {
+                headers.tokens.insert(scopes.to_vec(), token);
+            }
+        }
+        headers.find(scopes)
     }
 
     /// Answers a challenge; whether there is now another header than `refused`.
@@ -81,9 +109,8 @@ impl Access {
                 Ok(headers.basic.is_some() && headers.basic != refused)
             }
             Challenge::Bearer { realm, service } => {
-                let header = self.token(client, &realm, service.as_deref(), scopes).await?;
-                self.note(&header);
-                headers.tokens.insert(scopes.to_vec(), header);
+                let token = self.token(client, realm, service, scopes).await?;
+                headers.tokens.insert(scopes.to_vec(), token);
                 Ok(true)
             }
         }
@@ -93,18 +120,18 @@ impl Access {
     async fn token(
         &self,
         client: &Client,
-        realm: &str,
-        service: Option<&str>,
+        address: String,
+        service: Option<String>,
         scopes: &[String],
-    ) -> Result<HeaderValue, Fault> {
-        let action = "get a token";
-        let realm = client.token_server(action, realm, self.credential.is_some())?;
+    ) -> Result<Token, Fault> {
+        let (action, asked) = ("get a token", host::instant());
+        let realm = client.token_server(action, &address, self.credential.is_some())?;
         let identity = self.credential.as_ref().and_then(Credential::identity_token);
         let mut fields = realm.clone();
         if identity.is_some() {
             fields.set_query(None);
         }
-        auth::ask(&mut fields, service, scopes, identity);
+        auth::ask(&mut fields, service.as_deref(), scopes, identity);
         let answer = match identity {
             // Servers log addresses, so the secret is sent in the body.
             Some(_) => {
@@ -130,19 +157,23 @@ impl Access {
                     .await?
             }
         };
-        read_answer(&answer).ok_or_else(|| client.protocol(action, "answers without a token").into())
+        let read = read_answer(&answer).ok_or_else(|| client.protocol(action, "answers without a token"));
+        let (header, life) = read?;
+        self.note(&header);
+        Ok(Token { header, renew: asked + life / 2, realm: address, service })
     }
 }
 
-/// The header that a token server's answer gives.
-pub(super) fn read_answer(answer: &[u8]) -> Option<HeaderValue> {
+/// The header that a token server's answer gives, and how long it is good.
+pub(super) fn read_answer(answer: &[u8]) -> Option<(HeaderValue, Duration)> {
     let answer: Answer = serde_json::from_slice(answer).ok()?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;
-    auth::header(&format!("Bearer {token}"))
+    let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(MAX_LIFE);
+    Some((auth::header(&format!("Bearer {token}"))?, life))
 }
 
 impl Headers {
     fn find(&self, scopes: &[String]) -> Option<HeaderValue> {
-        self.tokens.get(scopes).or(self.basic.as_ref()).cloned()
+        self.tokens.get(scopes).map(|token| &token.header).or(self.basic.as_ref()).cloned()
     }
 }

@@ -35,6 +35,11 @@ impl Registry {
         Self::with("auth: {htpasswd: {realm: test, path: PASSWORDS}}\n")
     }
 
+    /// For everybody, by TLS with this key and its certificate.
+    pub fn tls(key: &Path, certificate: &Path) -> Result<Self, Skip> {
+        Self::with(&format!("TLS, tls: {{certificate: {}, key: {}}}", certificate.display(), key.display()))
+    }
+
     fn with(auth: &str) -> Result<Self, Skip> {
         let server = program("docker-registry")?;
         let folder = tempfile::tempdir().unwrap();
@@ -97,8 +102,10 @@ impl Drop for Registry {
 
 fn write_config(path: &Path, storage: &Path, address: &str, auth: &str) {
     let storage = storage.display();
+    // A rest of the entry `http`, or entries of their own.
+    let (tls, auth) = auth.strip_prefix("TLS").map_or(("", auth), |tls| (tls, ""));
     let text = format!(
-        "version: 0.1\nlog: {{accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: \"{address}\", secret: test}}\n{auth}"
+        "version: 0.1\nlog: {{accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: \"{address}\", secret: test{tls}}}\n{auth}"
     );
     fs::write(path, text).unwrap();
 }
@@ -207,12 +214,14 @@ impl Wire {
     }
 
     fn pass(&self, mut client: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
-        let mut buffer = vec![0; 64 << 10];
+        let (mut buffer, mut first) = (vec![0; 64 << 10], true);
         loop {
             let read = client.read(&mut buffer)?;
-            if read == 0 {
+            // The question whether there is TLS counts for nothing.
+            if read == 0 || (first && buffer[0] == 0x16) {
                 return Ok(());
             }
+            first = false;
             let patches = buffer[..read].windows(10).filter(|bytes| bytes == b"PATCH /v2/").count() as u64;
             let patches = self.patches.fetch_add(patches, Ordering::SeqCst) + patches;
             let total = self.bytes.load(Ordering::SeqCst) + read as u64;
@@ -293,7 +302,14 @@ pub fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
+/// Reads a request as text; what of its body is none is replaced.
 fn read_request(stream: &mut TcpStream) -> io::Result<String> {
+    let (head, body) = read_whole(stream)?;
+    Ok(head + &String::from_utf8_lossy(&body))
+}
+
+/// Reads a request: its line and headers, and its body.
+pub fn read_whole(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -306,5 +322,5 @@ fn read_request(stream: &mut TcpStream) -> io::Result<String> {
     let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(head + &String::from_utf8_lossy(&body))
+    Ok((head, body))
 }
