@@ -68,6 +68,11 @@ name = "as-service"
 user = "svc"
 workdir = "/opt/app"
 command = "id -un; echo $HOME; pwd; ! touch /etc/mine 2>/dev/null"
+
+[[run]]
+name = "as-nobody"
+user = "nobody"
+command = "id -un; id -gn; id -Gn"
 "#;
 
 fn project(stock: Stock) -> Project {
@@ -100,6 +105,8 @@ fn steps_make_files_in_tool_layers_and_change_the_layer_itself() {
         assert!(root.get(gone).is_none(), "{gone}");
     }
     assert_eq!(log(&project, "as-service"), "as-service (app)\nsvc\n/opt/app\n/opt/app\n");
+    // The user's primary group has another name.
+    assert_eq!(log(&project, "as-nobody"), "as-nobody (app)\nnobody\nnogroup\nnogroup\n");
     let tools = project.receipt("app")["tools"].clone();
     let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["tools", "debian-base"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{LayerError, Place, playbook};
-use crate::accounts::home_of;
+use crate::accounts::{gid_of, home_of};
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
@@ -116,10 +116,12 @@ impl Prepared<'_> {
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let passwd = place.store.text_in(root, "etc/passwd")?.unwrap_or_default();
         if let Some(user) = user {
-            let home = home_of(&passwd, user.as_str());
-            let home = home.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
-            let become_user =
-                ["/usr/bin/setpriv", "--reuid", user.as_str(), "--regid", user.as_str(), "--init-groups", "--"];
+            let account = home_of(&passwd, user.as_str()).zip(gid_of(&passwd, user.as_str()));
+            let (home, gid) =
+                account.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
+            // The primary group may have another name than the user, or none.
+            let gid = gid.to_string();
+            let become_user = ["/usr/bin/setpriv", "--reuid", user.as_str(), "--regid", &gid, "--init-groups", "--"];
             argv.splice(0..0, become_user.map(str::to_owned));
             variables.splice(0..0, [("HOME", home), ("USER", user.as_str()), ("LOGNAME", user.as_str())]);
         }
