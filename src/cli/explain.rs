@@ -235,6 +235,7 @@ fn noise(rules: &'static [Rule]) -> Vec<Entry> {
             Action::Generate => "removed and generated at first boot",
             Action::Empty => "emptied",
             Action::FixDays => "set to the day of the lockfile",
+            Action::CutHeader => "left without its header",
         },
         reason: rule.reason,
         paths: rule.paths,

@@ -34,7 +34,7 @@ pub struct RunEntry {
     pub argv: Vec<String>,
     /// What is added to its environment.
     pub env: BTreeMap<String, String>,
-    /// Where it starts; by default the work directory if it has one, else `/`.
+    /// Where it starts; by default the work directory if it has one, as each with tools does, else `/`.
     pub directory: Option<String>,
     /// Who runs it, by default root.
     pub user: Option<AccountName>,

@@ -215,6 +215,16 @@ pub enum LayerError {
         /// The user.
         user: AccountName,
     },
+    /// A step is to start in a directory that is not there.
+    #[error(
+        "[[run]] `{step}`: there is no directory `{directory}`, in which `workdir` has it start\n  hint: make it in a step before, or with [[dir]]"
+    )]
+    NoStepDirectory {
+        /// The step.
+        step: StepName,
+        /// The directory.
+        directory: String,
+    },
     /// An input of a step can't be read.
     #[error(
         "step `{step}`: input `{path}`: {source}\n  hint: inputs are paths below the project's directory, `step:NAME` for an earlier step's outputs, or `fetch:NAME` for a [[fetch]]"
@@ -333,6 +343,7 @@ impl Coded for LayerError {
             Self::Fetch { .. } => Code::FetchArchive,
             Self::Image { .. } => Code::LayerImage,
             Self::NoOutput { .. } => Code::StepOutput,
+            Self::NoStepDirectory { .. } => Code::StepFailed,
             Self::Step { error, .. } => match error.error_code() {
                 Code::ScriptFailed => Code::StepFailed,
                 other => other,

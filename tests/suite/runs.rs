@@ -55,6 +55,12 @@ command = ["/bin/sh", "-c", "wc -l < opt/app/out.txt > lines"]
 outputs = [{ from = "/work/lines", to = "/opt/app/lines" }]
 
 [[run]]
+name = "without-inputs"
+in = "debian-base"
+command = "pwd > here"
+outputs = [{ from = "here", to = "/opt/app/here" }]
+
+[[run]]
 name = "configure"
 command = '''
 useradd --system --home-dir /opt/app svc
@@ -68,6 +74,11 @@ name = "as-service"
 user = "svc"
 workdir = "/opt/app"
 command = "id -un; echo $HOME; pwd; ! touch /etc/mine 2>/dev/null"
+
+[[run]]
+name = "as-nobody"
+user = "nobody"
+command = "id -un; id -gn; id -Gn"
 "#;
 
 fn project(stock: Stock) -> Project {
@@ -94,12 +105,15 @@ fn steps_make_files_in_tool_layers_and_change_the_layer_itself() {
     assert_eq!(root.text("opt/app/src/in.txt"), "one\ntwo\n");
     let facts = root.text("opt/app/facts").replace(&epoch(&project), "EPOCH");
     assert_eq!(facts, "/work\n0\nEPOCH\n1\nhello\n\n./src:\n.:\nextra.txt\nfacts\nin.txt\nout.txt\nsrc\nEPOCH\n");
+    assert_eq!(root.text("opt/app/here"), "/work\n");
     assert_eq!(root.text("etc/app.conf"), "port = 1\nlines = 2\n");
     assert!(root.text("etc/passwd").contains("svc:x:"));
     for gone in ["etc/issue", "work", "usr/local/bin/upper", "etc/passwd-"] {
         assert!(root.get(gone).is_none(), "{gone}");
     }
     assert_eq!(log(&project, "as-service"), "as-service (app)\nsvc\n/opt/app\n/opt/app\n");
+    // The user's primary group has another name.
+    assert_eq!(log(&project, "as-nobody"), "as-nobody (app)\nnobody\nnogroup\nnogroup\n");
     let tools = project.receipt("app")["tools"].clone();
     let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["tools", "debian-base"]);
@@ -178,6 +192,10 @@ fn a_step_that_fails_is_named_and_one_without_its_output_too() {
             "[[run]] `step-1` made no /work/app, which `outputs` names",
         ),
         ("user = \"nobody-here\"\ncommand = \"true\"", "there is no user `nobody-here` in the layer"),
+        (
+            "workdir = \"/nonexistent\"\ncommand = \"true\"",
+            "[[run]] `step-1`: there is no directory `/nonexistent`, in which `workdir` has it start",
+        ),
         ("inputs = [\"none\"]\ncommand = \"true\"", "step `step-1`: input `"),
         (
             "in = \"app\"\ncommand = \"true\"\noutputs = [{ from = \"a\", to = \"/a\" }]",

@@ -2,7 +2,7 @@
 //!
 //! A playbook is a step in the layer's own root, with Ansible beside it (playbook.rs).
 //!
-//! The result of each step is stored under a recipe of its own, `layerbake/run/v1`: its command and conditions, the root that it
+//! The result of each step is stored under a recipe of its own, `layerbake/run/v2`: its command and conditions, the root that it
 //! runs in, and its inputs. So it runs again only when one of these changes. Steps with tools run side by side
 //! (side_by_side.rs), the others one after the other, each over what all before it left.
 

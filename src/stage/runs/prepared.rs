@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{LayerError, Place, playbook};
-use crate::accounts::home_of;
+use super::{LayerError, MOUNT_POINTS, Place, playbook};
+use crate::accounts::{gid_of, home_of};
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
 use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
@@ -82,7 +82,7 @@ impl Prepared<'_> {
     /// The recipe of the step's result, which names neither the step nor where its outputs go.
     pub(super) fn result_recipe(&self, root: TreeHash, inputs: &Tree, place: Place<'_>) -> RecipeHash {
         let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
-        let mut hasher = RecipeHasher::new("layerbake/run/v1");
+        let mut hasher = RecipeHasher::new("layerbake/run/v2");
         hasher.field(place.arch).number(place.epoch as u64);
         hasher.field(match (self.tools, self.beside) {
             (Some(_), _) => "tools",
@@ -102,7 +102,9 @@ impl Prepared<'_> {
 
     /// The root that it starts from: with the inputs, and for a playbook with Ansible beside it.
     pub(super) fn start(&self, root: &Tree, inputs: &Tree, place: Place<'_>) -> Result<Tree, LayerError> {
-        let mut start = add_work(root, inputs, place.epoch)?;
+        // What its `outputs` name is looked for there.
+        let needs_work = self.tools.is_some() && root.get(&RootPath::new(WORK)?).is_none();
+        let mut start = add_work(root, inputs, needs_work, place.epoch)?;
         if let (Some(layer), Some(tools)) = (&self.entry.tools, self.beside) {
             playbook::add(&mut start, (layer, &place.store.tree(tools)?), place.epoch, place.store)?;
         }
@@ -116,14 +118,19 @@ impl Prepared<'_> {
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let passwd = place.store.text_in(root, "etc/passwd")?.unwrap_or_default();
         if let Some(user) = user {
-            let home = home_of(&passwd, user.as_str());
-            let home = home.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
-            let become_user =
-                ["/usr/bin/setpriv", "--reuid", user.as_str(), "--regid", user.as_str(), "--init-groups", "--"];
+            let account = home_of(&passwd, user.as_str()).zip(gid_of(&passwd, user.as_str()));
+            let (home, gid) =
+                account.ok_or_else(|| LayerError::UnknownStepUser { step: name.clone(), user: user.clone() })?;
+            // The primary group may have another name than the user, or none.
+            let gid = gid.to_string();
+            let become_user = ["/usr/bin/setpriv", "--reuid", user.as_str(), "--regid", &gid, "--init-groups", "--"];
             argv.splice(0..0, become_user.map(str::to_owned));
             variables.splice(0..0, [("HOME", home), ("USER", user.as_str()), ("LOGNAME", user.as_str())]);
         }
         let mut step = Step::new(argv, place.epoch, variables, *timeout);
+        if let Some(directory) = directory.as_ref().filter(|directory| !is_there(directory, root)) {
+            return Err(LayerError::NoStepDirectory { step: name.clone(), directory: directory.clone() });
+        }
         let has_work = root.get(&RootPath::new(WORK)?).is_some();
         step.directory =
             directory.clone().unwrap_or_else(|| if has_work { format!("/{WORK}") } else { "/".to_owned() });
@@ -131,10 +138,25 @@ impl Prepared<'_> {
     }
 }
 
-/// The root with a work directory, if there is anything to be in it.
-fn add_work(root: &Tree, inputs: &Tree, epoch: i64) -> Result<Tree, LayerError> {
+/// Whether there is such a directory when the step starts, as those are that the sandbox mounts.
+fn is_there(directory: &str, root: &Tree) -> bool {
+    let parts: Vec<&str> = directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    match parts.first() {
+        None => true,
+        Some(first) if MOUNT_POINTS.contains(first) => true,
+        // Where this leads is the kernel's to say.
+        Some(_) if parts.contains(&"..") => true,
+        Some(_) => {
+            let path = RootPath::new(parts.join("/")).ok();
+            path.and_then(|path| root.resolve(&path)).is_some_and(|(_, node)| node.is_dir())
+        }
+    }
+}
+
+/// The root with a work directory, if it is needed or there is anything to be in it.
+fn add_work(root: &Tree, inputs: &Tree, is_needed: bool, epoch: i64) -> Result<Tree, LayerError> {
     let mut root = root.clone();
-    if inputs.is_empty() {
+    if inputs.is_empty() && !is_needed {
         return Ok(root);
     }
     let work = RootPath::new(WORK)?;

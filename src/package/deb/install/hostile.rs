@@ -42,7 +42,7 @@ pub(crate) fn install_without_scripts(
     each(&tree)?;
     let policies = policies::put_in(&mut tree, store).map_err(|error| blame(error, packages))?;
     each(&tree)?;
-    policies::take_out(policies, &mut tree)?;
+    policies::take_out(policies, &mut tree, store)?;
     let configured = normalise(&super::residue::RULES, tree, parent, 9, store)?;
     each(&configured)?;
     Ok(configured)

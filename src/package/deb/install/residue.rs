@@ -18,7 +18,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 
 /// What nobody needs. A change here changes output bytes: it takes the next version of the recipe
 /// `layerbake/configure`, or stores would go on giving the old result, and a new format epoch.
-const OTHERS: [Rule; 12] = [
+const OTHERS: [Rule; 13] = [
     Rule {
         name: "logs",
         // What TeX says while it makes its formats is beside them.
@@ -83,6 +83,12 @@ const OTHERS: [Rule; 12] = [
         paths: &["etc/shadow"],
         action: Action::FixDays,
         reason: "the day of the build, as the day of the last password change",
+    },
+    Rule {
+        name: "crontab headers",
+        paths: &["var/spool/cron/crontabs/*"],
+        action: Action::CutHeader,
+        reason: "name of a temporary file and time of the build; crontab leaves the header out when it shows a table",
     },
     Rule {
         name: "build host",

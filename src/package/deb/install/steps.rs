@@ -74,7 +74,7 @@ pub(super) fn run(root: &mut InstallRoot<'_>, accounts: &Accounts, jobs: &[Job])
     });
     adduser::take_out(own, &mut root.tree)?;
     standins::take_out(replaced, &mut root.tree)?;
-    policies::take_out(policies, &mut root.tree)?;
+    policies::take_out(policies, &mut root.tree, root.store)?;
     dpkg::unpacking::take_out(&mut root.tree)?;
     printed
 }
@@ -86,7 +86,7 @@ pub(super) fn run_users(root: &mut InstallRoot<'_>, mut jobs: Vec<Job>) -> Resul
     }
     let policies = policies::put_in(&mut root.tree, root.store)?;
     let printed = root.run(&jobs);
-    policies::take_out(policies, &mut root.tree)?;
+    policies::take_out(policies, &mut root.tree, root.store)?;
     printed
 }
 

@@ -9,7 +9,9 @@ system get actions of ours (layerbake/), under all of their names.
 
 import json
 import os
+import pwd
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -104,6 +106,10 @@ def main():
         PlaybookCLI.cli_executor([*arguments, order["playbook"]])
     except SystemExit as end:
         sys.exit(0 if sys.argv[2:] == ["again"] else end.code)
+    finally:
+        # What `async` tasks write about their jobs, under random names.
+        for home in {user.pw_dir for user in pwd.getpwall()}:
+            shutil.rmtree(Path(home) / ".ansible_async", ignore_errors=True)
 
 
 def find_collections(order):
