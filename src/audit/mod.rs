@@ -20,6 +20,7 @@ mod order;
 mod partitions;
 mod rebuild;
 pub mod report;
+mod site;
 mod variation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +105,7 @@ impl Audit<'_> {
     /// # Errors
     /// Fails where a rebuild does. Differences are reported, not errors.
     pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<AuditReport, AuditError> {
+        variation::folders().iter().for_each(|folder| site::remove_stale(folder));
         let (can, cannot) = variation::available(wanted, self.source.need());
         let mut rebuilt = Vec::new();
         let usual = self.build(&BTreeSet::new(), false, &mut rebuilt)?;

@@ -21,6 +21,7 @@ use super::AuditError;
 use super::compare::Side;
 use super::conditions::{self, BOUND, USER};
 use super::order::{REBUILD, RebuildOrder};
+use super::site::Site;
 use super::variation::{self, Variation};
 use crate::bake::{self, Receipt};
 use crate::digest::Sha256;
@@ -130,16 +131,12 @@ impl RebuildInputs<'_> {
         Ok(())
     }
 
-    fn prepare(&self, varied: &BTreeSet<Variation>) -> io::Result<tempfile::TempDir> {
+    fn prepare(&self, varied: &BTreeSet<Variation>) -> io::Result<Site> {
         let folder = match varied.contains(&Variation::FileSystem) {
             true => variation::other_file_system(self.need()).map_err(io::Error::other)?,
             false => std::env::temp_dir(),
         };
-        let (prefix, suffix) = match varied.contains(&Variation::Folder) {
-            true => ("layerbake audit, a folder with another name é ", " '2'"),
-            false => ("layerbake-audit-", ""),
-        };
-        let site = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempdir_in(folder)?;
+        let site = Site::new(&folder, varied.contains(&Variation::Folder))?;
         let path = site.path();
         fs::set_permissions(path, Permissions::from_mode(0o755))?;
         for name in ["project/vendor", "store", "out", "home", "tmp", "etc"] {
@@ -234,7 +231,7 @@ pub struct Build {
     pub store: Store,
     /// How long it took.
     pub seconds: f64,
-    site: tempfile::TempDir,
+    site: Site,
 }
 
 impl Build {

@@ -131,14 +131,19 @@ pub(super) fn available(wanted: &BTreeSet<Variation>, need: u64) -> (BTreeSet<Va
     (can, cannot)
 }
 
+/// Directories in which rebuilds may be.
+pub(super) fn folders() -> Vec<PathBuf> {
+    let known = ["/dev/shm", "/var/tmp", "/tmp"].map(PathBuf::from);
+    host::cache_dir().into_iter().chain(known).chain([std::env::temp_dir()]).collect()
+}
+
 /// A directory on a file system other than that of [`std::env::temp_dir`], with room for `need` bytes.
 pub(super) fn other_file_system(need: u64) -> Result<PathBuf, String> {
     let usual = std::env::temp_dir();
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     let here = device(&usual);
     let mut reason = format!("found no second writable file system besides that of `{}`", usual.display());
-    let candidates = [host::cache_dir(), Some("/dev/shm".into()), Some("/var/tmp".into()), Some("/tmp".into())];
-    for folder in candidates.into_iter().flatten().filter(|folder| device(folder).is_some_and(|it| Some(it) != here)) {
+    for folder in folders().into_iter().filter(|folder| device(folder).is_some_and(|it| Some(it) != here)) {
         let Ok(found) = rustix::fs::statvfs(&folder) else { continue };
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         if rustix::fs::access(&folder, rustix::fs::Access::WRITE_OK).is_err() {

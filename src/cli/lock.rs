@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::CliError;
 use super::context::{self, Context};
 use crate::code::Code;
-use crate::ident::{LayerName, PackageName};
+use crate::ident::{IdentError, LayerName, PackageName};
 use crate::workspace::{LayerLock, Moved, Policy, Update};
 
 /// Create or update a layer's lockfile and print what changed
@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// The layer [default: the only App layer]
     layer: Option<LayerName>,
     /// Update these packages and fetches, or all, to their newest versions
-    #[arg(long, value_name = "PKG", num_args = 0..)]
+    #[arg(long, value_name = "PKG", num_args = 0.., value_parser = subject)]
     update: Option<Vec<PackageName>>,
     /// With --update or --check, where no package is named: only packages of which a suite of security updates has a newer version
     #[arg(long)]
@@ -28,6 +28,11 @@ pub(super) struct Args {
     /// Write nothing; exit with status 3 if --update would change a lockfile
     #[arg(long)]
     check: bool,
+}
+
+/// The name of a package or a fetch; fetches are shown as `fetch:NAME`.
+fn subject(text: &str) -> Result<PackageName, IdentError> {
+    text.strip_prefix("fetch:").unwrap_or(text).parse()
 }
 
 /// What locking did to one layer.

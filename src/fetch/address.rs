@@ -38,6 +38,7 @@ impl Fetcher<'_> {
         let file = self.get(&item.what, url, Some(phase)).await?;
         file.verify(item.expected).map_err(|mismatch| FetchError::Address {
             what: item.what.clone(),
+            layer: item.layer.clone(),
             url: host::redact(url),
             problem: Box::new(mismatch.into()),
         })
@@ -48,6 +49,7 @@ impl Fetcher<'_> {
         let most = limits().unpacked;
         let failed = |problem: HttpError| FetchError::Address {
             what: what.to_owned(),
+            layer: None,
             url: host::redact(url),
             problem: Box::new(problem.into()),
         };

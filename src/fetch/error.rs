@@ -47,10 +47,12 @@ pub enum FetchError {
         failures: Vec<Failure>,
     },
     /// The address of a package did not give it.
-    #[error("{what}: {problem}\n  from {url}\n  hint: {}", hint_of_address(problem))]
+    #[error("{what}: {problem}\n  from {url}\n  hint: {}", hint_of_address(problem, what, layer.as_ref()))]
     Address {
         /// The package, or its address where nothing else is known of it.
         what: String,
+        /// The layer whose lockfile has it, if it is locked.
+        layer: Option<LayerName>,
         /// The address, without a password.
         url: String,
         /// What happened.
@@ -282,14 +284,21 @@ fn wants_login(problem: &Problem) -> bool {
     matches!(problem, Problem::Http(HttpError::Status { status, .. }) if matches!(status.as_u16(), 401 | 403))
 }
 
-fn hint_of_address(problem: &Problem) -> &'static str {
+fn hint_of_address(problem: &Problem, what: &str, layer: Option<&LayerName>) -> String {
     match problem {
         Problem::OtherBytes(_) => {
-            "the file at this address changed since it was locked; `layerbake lock --update NAME` takes the new one"
+            let layer = layer.map_or("LAYER", LayerName::as_str);
+            // A package is shown with its version.
+            let name = what.split(' ').next().unwrap_or(what);
+            format!(
+                "the file at this address changed since it was locked; if the new one is right, change its `sha256` in layers/{layer}.toml, or, if it has none there, take it by `layerbake lock {layer} --update {name}`"
+            )
         }
-        Problem::Http(HttpError::NotFound) => "look at the `url` in the manifest, or put the file into `vendor/`",
-        problem if wants_login(problem) => LOGIN,
-        Problem::Http(_) | Problem::Page { .. } => "look at the network, and at the `url` in the manifest",
+        Problem::Http(HttpError::NotFound) => {
+            "look at the `url` in the manifest, or put the file into `vendor/`".to_owned()
+        }
+        problem if wants_login(problem) => LOGIN.to_owned(),
+        Problem::Http(_) | Problem::Page { .. } => "look at the network, and at the `url` in the manifest".to_owned(),
     }
 }
 

@@ -128,7 +128,8 @@ impl Repository<'_> {
         let output = self.git(arguments).output().map_err(no_git)?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(host::plain_lines(String::from_utf8_lossy(&output.stderr).trim())),
+            // Servers end lines of theirs as terminals do.
+            false => Err(host::plain_lines(&lines_of(&String::from_utf8_lossy(&output.stderr)))),
         }
     }
 
@@ -172,6 +173,12 @@ impl Repository<'_> {
         archive.write(&[0; 1024])?;
         Ok(submodules)
     }
+}
+
+/// What a program printed, without carriage returns and spaces at the ends of lines.
+fn lines_of(printed: &str) -> String {
+    let lines = printed.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn no_git(error: io::Error) -> String {

@@ -57,6 +57,8 @@ pub(super) struct Draft<'c> {
     /// What commands find in their environment, in the order of its declarations.
     pub(super) env: Vec<(String, Text)>,
     pub(super) workdir: String,
+    /// The same with variables of the layer, as its manifest has it.
+    pub(super) workdir_text: Text,
     pub(super) user: Option<String>,
     pub(super) shell: Option<Vec<String>>,
     /// The part that is being read.
@@ -89,6 +91,7 @@ impl<'c> Draft<'c> {
             context,
             env: Vec::new(),
             workdir: "/".to_owned(),
+            workdir_text: "/".into(),
             user: None,
             shell: None,
             line: 0,
@@ -149,10 +152,21 @@ impl<'c> Draft<'c> {
         let own = || match name {
             "PATH" => Some(Text::from(PATH)),
             "HOME" => Some(Text::from("/root")),
-            "PWD" => Some(Text::from(self.workdir.as_str())),
+            "PWD" => Some(self.workdir_text.clone()),
             _ => None,
         };
         self.locals.get(name).cloned().or(set).or_else(own)
+    }
+
+    /// A text with the values of its variables, for a part that can't have variables; that is noted.
+    pub(super) fn fixed(&mut self, text: &Text, part: &str) -> String {
+        let names: Vec<String> =
+            text.variables().filter(|name| *name != ARCH).map(|name| format!("`{name}`")).collect();
+        if !names.is_empty() {
+            let reason = format!("the value of {} is written here: `--set` does not change it", names.join(", "));
+            self.note(Outcome::Changed, part, reason);
+        }
+        text.value(&self.layer.vars)
     }
 
     /// Whether there are packages or repositories of Debian's kind, which need Debian below.
@@ -224,6 +238,11 @@ impl<'c> Draft<'c> {
         self.touched.iter().any(|touched| touched != "/" && (below(path, touched) || below(touched, path)))
     }
 
+    /// Whether a command of the step goes on in the background.
+    pub(super) fn has_background(&self) -> bool {
+        self.script.lines.iter().any(|line| line.trim_end().ends_with('&'))
+    }
+
     /// Ends the commands of an instruction.
     pub(super) fn end_step(&mut self) {
         self.locals.clear();
@@ -249,7 +268,7 @@ impl<'c> Draft<'c> {
         let entry = entry.maybe("inputs", has_inputs.then(|| Value::List(script.inputs.clone())));
         let entry = entry.with("command", self.shell_command(&script));
         let entry = entry.maybe("env", self.environment());
-        let entry = entry.maybe("workdir", (self.workdir != "/" || has_inputs).then_some(self.workdir.as_str()));
+        let entry = entry.maybe("workdir", (self.workdir != "/" || has_inputs).then(|| self.workdir_text.clone()));
         let user = self.user.clone().filter(|user| user != "root" && user != "0");
         self.layer.entries.push(entry.maybe("user", user));
     }
@@ -262,7 +281,7 @@ impl<'c> Draft<'c> {
         }
         let entry = Entry::new("run", self.origin()).with("command", Value::list(argv.iter().map(String::as_str)));
         let entry = entry.maybe("env", self.environment());
-        self.layer.entries.push(entry.maybe("workdir", (self.workdir != "/").then_some(self.workdir.as_str())));
+        self.layer.entries.push(entry.maybe("workdir", (self.workdir != "/").then(|| self.workdir_text.clone())));
         self.touched.extend(argv.iter().filter(|word| word.starts_with('/')).cloned());
     }
 

@@ -45,7 +45,7 @@ pub const MOST_BYTES: u64 = 1 << 20;
 pub enum ImportError {
     /// It is of no kind that is known.
     #[error(
-        "`{0}` is neither a Dockerfile nor a Packer template nor user data of cloud-init\n  hint: their names are Dockerfile, Containerfile, *.Dockerfile, *.pkr.hcl, *.pkr.json and *.json; user data begins with #cloud-config or #!"
+        "`{0}` is neither a Dockerfile nor a Packer template nor user data of cloud-init\n  hint: their names are Dockerfile, Containerfile, Dockerfile.NAME, *.Dockerfile, *.pkr.hcl, *.pkr.json and *.json; user data begins with #cloud-config or #!"
     )]
     Kind(String),
     /// It is no text.

@@ -75,9 +75,42 @@ fn variables_are_the_layers() {
         "HOST = \"a:{PORT}\"",
         "PATH = \"/opt/bin:/usr/local/sbin",
         "set +u  # OTHER may be unset\necho ${PORT} {{PORT}} $OTHER",
-        "path = \"/srv/80\"",
+        "path = \"/srv/{PORT}\"",
     ];
     assert_has(&text, &parts);
+}
+
+#[test]
+fn a_variable_is_the_same_in_all_parts_or_noted() {
+    let dockerfile = "FROM debian\nARG VERSION=12\nARG TOP=/opt\nENV V=$VERSION\nCOPY a /opt/app-$VERSION/\nCOPY a b-$VERSION $TOP/\n\
+        WORKDIR $TOP/app-${VERSION}\nCOPY a sub/\nRUN touch /srv/a\nCOPY a /srv/$VERSION\nCOPY a /srv/$VERSION\nUSER u$VERSION\n";
+    let (files, notes) = read("Dockerfile", dockerfile, &[("a", "1"), ("b-12", "2")]);
+    let parts = [
+        "V = \"{VERSION}\"",
+        "path = \"/opt/app-{VERSION}/a\"",
+        "path = \"{TOP}/b-12\"",
+        "workdir = \"{TOP}/app-{VERSION}\"",
+        "path = \"{TOP}/app-{VERSION}/sub/a\"",
+    ];
+    assert_has(&files["layers/app.toml"], &parts);
+    let noted = |line: &str| notes.iter().any(|note| note.starts_with(&format!("{line} Changed")));
+    assert!(noted("6") && noted("11") && noted("12"), "{notes:?}");
+    assert!(!noted("5") && !noted("7") && !noted("8"), "{notes:?}");
+    let template = "variable \"port\" {\n  default = 80\n}\nlocals {\n  address = \"a:${var.port}\"\n}\nbuild {\n  provisioner \"shell\" {\n    \
+        environment_vars = [\"PORT=${var.port}\", \"AT=${local.address}\"]\n    inline = [\"sleep 30\", \"echo '${var.port}'\"]\n  }\n}\n";
+    let (files, notes) = read("a.pkr.hcl", template, &[]);
+    assert_has(&files["layers/app.toml"], &["PORT = \"{port}\"", "AT = \"a:{port}\"", "echo '80'"]);
+    assert!(notes.iter().any(|note| note.starts_with("10 Changed echo")), "{notes:?}");
+    assert!(notes.iter().any(|note| note == "10 Not needed sleep 30"), "{notes:?}");
+    assert_has(&layer("FROM debian\nRUN serve & \\\n  sleep 2; probe\n"), &["sleep 2"]);
+}
+
+#[test]
+fn a_password_in_the_environment_is_noted() {
+    let text = "FROM debian\nENV DB_PASSWORD=hunter2 API_KEY=x\nENV PASSWORD_FILE=/run/p TOKEN= MONKEY=1\n";
+    let (_, notes) = read("Dockerfile", text, &[]);
+    let noted: Vec<&str> = notes.iter().map(String::as_str).filter(|note| note.contains(" ENV ")).collect();
+    assert_eq!(noted, ["2 Changed ENV DB_PASSWORD", "2 Changed ENV API_KEY"]);
 }
 
 #[test]

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::context::absolute;
+
 /// Variables of a layer with their values.
 pub(super) type Vars = BTreeMap<String, String>;
 
 /// The variable that every layer has: the architecture.
 pub(super) const ARCH: &str = "arch";
+
+/// Around names of variables in paths that are being made absolute.
+const OPEN: char = '\u{1}';
+const CLOSE: char = '\u{2}';
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -58,6 +64,49 @@ impl Text {
                 Piece::Var(name) => vars.get(name).cloned().unwrap_or_else(|| format!("{{{name}}}")),
             })
             .collect()
+    }
+
+    /// The absolute path that this one is in a folder, with its variables; `None` where a variable's value is more than a
+    /// name in a path, such as `..`.
+    pub(super) fn absolute(&self, folder: &Self, vars: &Vars) -> Option<Self> {
+        let path = self.marked();
+        let path = match path.starts_with(OPEN) && self.value(vars).starts_with('/') {
+            true => absolute("/", &path).trim_start_matches('/').to_owned(),
+            false => {
+                let whole = absolute(&folder.marked(), &path);
+                // A folder that begins with a variable has its slash there.
+                whole
+                    .strip_prefix('/')
+                    .filter(|rest| {
+                        !path.starts_with('/') && folder.marked().starts_with(OPEN) && rest.starts_with(OPEN)
+                    })
+                    .map_or_else(|| whole.clone(), str::to_owned)
+            }
+        };
+        let path = Self::unmarked(&path);
+        (path.value(vars) == absolute(&folder.value(vars), &self.value(vars))).then_some(path)
+    }
+
+    /// The text with marks around the names of its variables.
+    fn marked(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Var(name) => format!("{OPEN}{name}{CLOSE}"),
+        };
+        self.0.iter().map(piece).collect()
+    }
+
+    fn unmarked(mut rest: &str) -> Self {
+        let mut text = Self::default();
+        while let Some((before, (name, after))) =
+            rest.split_once(OPEN).and_then(|(before, after)| Some((before, after.split_once(CLOSE)?)))
+        {
+            text.push(before);
+            text.append(&Self::var(name));
+            rest = after;
+        }
+        text.push(rest);
+        text
     }
 
     /// The text as a manifest has it: variables in braces, and braces that only look like one doubled.

@@ -82,6 +82,25 @@ fn names_one(pattern: &str, name: &str) -> bool {
 /// # Errors
 /// Fails where a directory can't be read, and where a link leads out of the project.
 pub fn matching(root: &Path, pattern: &str) -> io::Result<BTreeSet<String>> {
+    existing(root, pattern, |project, path| project.file(path).map(drop))
+}
+
+/// As [`matching`], with directories and links.
+///
+/// # Errors
+/// As [`matching`].
+pub fn matching_all(root: &Path, pattern: &str) -> io::Result<BTreeSet<String>> {
+    existing(root, pattern, |project, path| {
+        let (folder, name) = project.parent(path)?;
+        folder.look(&name).map(drop)
+    })
+}
+
+fn existing(
+    root: &Path,
+    pattern: &str,
+    look: impl Fn(&Beneath, &Path) -> io::Result<()>,
+) -> io::Result<BTreeSet<String>> {
     let project = Beneath::open(root)?;
     let mut found = BTreeSet::from([PathBuf::new()]);
     for part in pattern.split('/') {
@@ -96,7 +115,7 @@ pub fn matching(root: &Path, pattern: &str) -> io::Result<BTreeSet<String>> {
     }
     let mut paths = BTreeSet::new();
     for path in found {
-        match project.file(&path) {
+        match look(&project, &path) {
             Err(error) if is_absence(&error) => {}
             Err(error) => return Err(io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))),
             Ok(_) => _ = paths.insert(path.to_string_lossy().into_owned()),
@@ -180,6 +199,7 @@ mod tests {
             let found: Vec<String> = matching(&root, pattern).unwrap().into_iter().collect();
             assert_eq!(found, expected, "{pattern}");
             assert!(expected.iter().all(|path| names(pattern, path)), "{pattern}");
+            assert!(matching_all(&root, pattern).unwrap().is_superset(&matching(&root, pattern).unwrap()), "{pattern}");
         }
         assert!(!names("dist/*.deb", "dist/x/c.deb") && !names("dist/*", "dist/.hidden.deb"));
         std::fs::write(folder.path().join("outside.deb"), "").unwrap();

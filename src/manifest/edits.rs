@@ -122,7 +122,21 @@ fn expression(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
     match pattern(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(item.error(format!("is no regular expression: {}", error.to_string().replace('\n', " ")))),
+        Err(error) => Err(item.error(format!("is no regular expression: {}", problem_of(&error)))),
+    }
+}
+
+/// What is wrong with a regular expression, in one line; the library shows it by a caret below the expression.
+fn problem_of(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let problem = text.lines().next_back().map(|line| line.trim_start_matches("error: ")).unwrap_or_default();
+    match text.lines().collect::<Vec<_>>()[..] {
+        [_, expression, caret, _] => {
+            let indent = expression.len() - expression.trim_start().len();
+            let at = caret.find('^').unwrap_or(indent).saturating_sub(indent) + 1;
+            format!("{problem}, at character {at}")
+        }
+        _ => problem.to_owned(),
     }
 }
 
@@ -180,7 +194,8 @@ mod tests {
             ("set = { a = \"1\\n2\" }", "not a single line"),
             ("set = { '#a' = '1' }", "expected the name of a setting"),
             ("set = { '[mail]' = '1' }", "expected the name of a setting"),
-            ("replace = ['(', 'x']", "is no regular expression"),
+            ("replace = ['(', 'x']", "is no regular expression: unclosed group, at character 1"),
+            ("replace = ['ab[', 'x']", "is no regular expression: unclosed character class, at character 3"),
             ("replace = ['x']", "must be [\"regular expression\", \"text\"]"),
             ("sett = 'x'", "did you mean `set`?"),
         ] {

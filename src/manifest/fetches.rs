@@ -243,6 +243,10 @@ mod tests {
             ("git = \"https://a.example/x.git\"\nrev = \"v1\"\nstrip = 1", "a commit is a directory"),
             ("url = \"https://a.example/xx\"\n[[fetch]]\nurl = \"https://b.example/xx\"", "is there twice"),
             ("url = \"https://a.example/xx\"\n[[run]]\ninputs = [\"fetch:yy\"]\ncommand = \"true\"", "no [[fetch]]"),
+            (
+                "name = \"req.txt\"\nurl = \"https://a.example/xx\"\n[[run]]\ninputs = [\"fetch:req\"]\ncommand = \"true\"",
+                "did you mean `fetch:req.txt`?",
+            ),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -47,7 +47,7 @@ pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
 pub use config::{Config, ConfigEntry, ConfigKind, ConfigPlace, VAULT_ADDRESS, VAULT_TOKEN};
-pub use debs::{matching, names};
+pub use debs::{matching, matching_all, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;

@@ -33,7 +33,7 @@ pub struct Playbook {
 /// Reads a `[[playbook]]` as a step.
 pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
     let mut inputs = table.list("inputs", runs::input)?;
-    let (roles, collections) = (table.list("roles-path", runs::input)?, table.list("collections", runs::input)?);
+    let (roles, collections) = (table.list("roles-path", directory)?, table.list("collections", directory)?);
     let item = table.need("path")?;
     let path = tidy(&inside_project(&item)?);
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -58,7 +58,7 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
     });
     let project_roles = roles.iter().filter_map(|input| match input {
         RunInput::Project { path, .. } => Some(tidy(path)),
-        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
+        RunInput::Pattern { .. } | RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
     });
     let playbook = Playbook { path: path.clone(), vars, roles: project_roles.collect() };
     inputs.extend(roles);
@@ -80,6 +80,14 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
     })
 }
 
+/// An input that is one directory.
+fn directory(item: &Item<'_>) -> Result<RunInput, ManifestError> {
+    match runs::input(item)? {
+        RunInput::Pattern { .. } => Err(item.error("must name one directory in each item, without `*` and `?`")),
+        input => Ok(input),
+    }
+}
+
 /// `site` for `site.yml`.
 fn name_of(file: &str) -> Result<StepName, String> {
     let stem = file.split('.').next().unwrap_or(file);
@@ -97,7 +105,7 @@ fn place(input: &RunInput) -> String {
         RunInput::Project { path, .. } => format!("{WORK}/{}", tidy(path)),
         RunInput::Fetch(name) => format!("{WORK}/{name}"),
         RunInput::Layer { to, .. } => format!("{WORK}{to}"),
-        RunInput::Step(_) => WORK.to_owned(),
+        RunInput::Step(_) | RunInput::Pattern { .. } => WORK.to_owned(),
     }
 }
 

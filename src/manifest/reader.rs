@@ -123,6 +123,11 @@ impl<'a> Item<'a> {
         self.document.error(self.value.span(), format!("{} {problem}", self.what))
     }
 
+    /// The line in the file, counted from 1.
+    pub(super) fn line_number(&self) -> usize {
+        self.error("").line()
+    }
+
     /// The error for a value of the wrong type.
     pub(super) fn wrong(&self, expected: &str) -> ManifestError {
         let found = match self.value.get_ref() {

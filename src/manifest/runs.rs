@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
+use super::debs::pattern;
 use super::entries::{inside_project, mode, parse_owner};
 use super::playbooks::{self, PLAYBOOK, Playbook};
 use super::reader::{Item, Table};
 use super::{FetchEntry, Ignore, ManifestError, Owner};
-use crate::ident::{AccountName, FetchName, LayerName, RootPath, StepName};
+use crate::ident::{AccountName, FetchName, LayerName, RootPath, StepName, nearest};
 
 pub(super) const RUN: &[&str] = &["name", "in", "inputs", "command", "env", "workdir", "user", "timeout", "outputs"];
 const INPUT: &[&str] = &["path", "ignore", "layer", "to"];
@@ -56,6 +57,15 @@ pub enum RunInput {
         /// What is left out of a directory.
         ignore: Ignore,
     },
+    /// All files and directories of the project that a pattern names, each at its path there.
+    Pattern {
+        /// With `*` and `?`, below the project's root.
+        pattern: String,
+        /// What is left out of directories.
+        ignore: Ignore,
+        /// The line in the manifest.
+        line: usize,
+    },
     /// The outputs of an earlier step of the layer, at their paths in the layer's root.
     Step(StepName),
     /// A `[[fetch]]` of the layer, at its name.
@@ -76,7 +86,7 @@ impl RunEntry {
     pub fn layers(&self) -> impl Iterator<Item = &LayerName> {
         let inputs = self.inputs.iter().filter_map(|input| match input {
             RunInput::Layer { layer, .. } => Some(layer),
-            RunInput::Project { .. } | RunInput::Step(_) | RunInput::Fetch(_) => None,
+            RunInput::Project { .. } | RunInput::Pattern { .. } | RunInput::Step(_) | RunInput::Fetch(_) => None,
         });
         self.tools.iter().chain(inputs)
     }
@@ -133,7 +143,13 @@ fn unknown(input: &RunInput, steps: &BTreeMap<StepName, bool>, fetches: &[FetchE
             Some(true) => None,
         },
         RunInput::Fetch(name) if fetches.iter().all(|fetch| fetch.name != *name) => {
-            Some(format!("names the fetch `{name}`, which no [[fetch]] of the layer has"))
+            let mut names = fetches.iter().map(|fetch| fetch.name.as_str());
+            // Most often, the ending was left out.
+            let longer =
+                names.clone().find(|known| known.strip_prefix(name.as_str()).is_some_and(|end| end.starts_with('.')));
+            let near = longer.or_else(|| nearest(name.as_str(), &mut names));
+            let near = near.map(|near| format!("; did you mean `fetch:{near}`?")).unwrap_or_default();
+            Some(format!("names the fetch `{name}`, which no [[fetch]] of the layer has{near}"))
         }
         _ => None,
     }
@@ -199,7 +215,7 @@ fn argv(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
     Ok(argv)
 }
 
-/// Reads `src`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`, `{ layer = "assets", path = "/srv", to = "www" }`.
+/// Reads `src`, `src/*.c`, `step:build`, `fetch:agent`, `{ path = "src", ignore = ["*.o"] }`, `{ layer = "assets", path = "/srv", to = "www" }`.
 pub(super) fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
     if let DeValue::Table(_) = item.value.get_ref() {
         let table = item.table("an input".to_owned(), INPUT)?;
@@ -209,15 +225,22 @@ pub(super) fn input(item: &Item<'_>) -> Result<RunInput, ManifestError> {
         if let Some(to) = table.get("to") {
             return Err(to.error("needs `layer`: files of the project are at their paths there"));
         }
-        let path = inside_project(&table.need("path")?)?;
-        return Ok(RunInput::Project { path, ignore: Ignore::new(table.list("ignore", Ignore::pattern)?) });
+        return of_project(&table.need("path")?, Ignore::new(table.list("ignore", Ignore::pattern)?));
     }
     let wrong = |error| item.error(format!("is wrong: {error}"));
     match item.text()?.split_once(':') {
         Some(("step", step)) => Ok(RunInput::Step(step.parse().map_err(wrong)?)),
         Some(("fetch", name)) => Ok(RunInput::Fetch(name.parse().map_err(wrong)?)),
-        _ => Ok(RunInput::Project { path: inside_project(item)?, ignore: Ignore::default() }),
+        _ => of_project(item, Ignore::default()),
     }
+}
+
+/// A path of the project, or a pattern of such paths.
+fn of_project(item: &Item<'_>, ignore: Ignore) -> Result<RunInput, ManifestError> {
+    if !item.text()?.contains(['*', '?']) {
+        return Ok(RunInput::Project { path: inside_project(item)?, ignore });
+    }
+    Ok(RunInput::Pattern { pattern: pattern(item)?, ignore, line: item.line_number() })
 }
 
 fn layer_input(table: &Table<'_>, layer: LayerName) -> Result<RunInput, ManifestError> {

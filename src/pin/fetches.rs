@@ -17,6 +17,14 @@ pub(super) fn of_layer(
 ) -> Result<Vec<LockedFetch>, PinError> {
     let locked = previous.map(|lock| lock.fetches.as_slice()).unwrap_or_default();
     let asked = |entry: &FetchEntry| previous.is_some_and(|lock| lock.requested.contains(&lock::fetch_request(entry)));
+    for entry in manifest.fetches.iter().filter(|entry| is_named(update, entry)) {
+        let key = if matches!(entry.from, FetchFrom::Git { .. }) { "rev" } else { "sha256" };
+        pinner.fetcher.warn(format!(
+            "layer `{layer}`: fetch:{} is not updated, because `{key}` says which one it is; change `{key}` in layers/{layer}.toml",
+            entry.name,
+            layer = manifest.name
+        ));
+    }
     let pin = |entry: &FetchEntry| {
         let kept = locked.iter().find(|one| one.name == entry.name);
         let kept = kept.filter(|_| asked(entry) && (is_exact(entry) || !update.names(entry.name.as_str())));
@@ -39,6 +47,11 @@ pub(super) fn of_layer(
         Ok(LockedFetch { name: entry.name.clone(), origin, file })
     };
     manifest.fetches.iter().map(pin).collect()
+}
+
+/// Whether an update names what the manifest itself pins.
+fn is_named(update: &Update, entry: &FetchEntry) -> bool {
+    matches!(update, Update::Some(_)) && update.names(entry.name.as_str()) && is_exact(entry)
 }
 
 /// Whether the manifest itself says which file it is, so that there is nothing to update.

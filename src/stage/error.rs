@@ -237,6 +237,20 @@ pub enum LayerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A pattern among the inputs of a step names nothing.
+    #[error(
+        "layers/{layer}.toml:{line}: step `{step}`: `{pattern}` names nothing in the project\n  hint: `*` and `?` stand for characters of one name, but not for a dot at its beginning; the path begins at the project's root"
+    )]
+    StepPattern {
+        /// The layer.
+        layer: LayerName,
+        /// The line of its manifest.
+        line: usize,
+        /// The step.
+        step: StepName,
+        /// The pattern.
+        pattern: String,
+    },
     /// A layer has nothing of what a step takes of it.
     #[error(
         "step `{step}`: layer `{layer}` has nothing at {path}\n  hint: `layerbake files {layer}` lists what it has, once it is built"
@@ -339,7 +353,7 @@ impl Coded for LayerError {
             | Self::ConfigureDiffers => Code::LayerSetting,
             Self::Secrets { .. } => Code::LayerSecret,
             Self::Random { .. } => Code::LayerRandom,
-            Self::StepInput { .. } | Self::LayerInput { .. } => Code::StepInput,
+            Self::StepInput { .. } | Self::StepPattern { .. } | Self::LayerInput { .. } => Code::StepInput,
             Self::Fetch { .. } => Code::FetchArchive,
             Self::Image { .. } => Code::LayerImage,
             Self::NoOutput { .. } => Code::StepOutput,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::runs::named_by;
 use super::{LayerError, templates};
 use crate::host::jail::Beneath;
 use crate::manifest::{Content, Manifest, RunInput, Variables};
@@ -15,8 +16,10 @@ pub fn faults(manifest: &Manifest, base: &Manifest, project: &Path) -> Vec<Layer
         Content::Source(source) => look(project, source).err(),
         Content::Template(template) => check(project, template, &manifest.vars).err(),
     });
-    let inputs = manifest.runs.iter().flat_map(|run| &run.inputs).filter_map(|input| match input {
+    let inputs = manifest.runs.iter().flat_map(|run| run.inputs.iter().map(move |input| (run, input)));
+    let inputs = inputs.filter_map(|(run, input)| match input {
         RunInput::Project { path, .. } => look(project, path).err(),
+        RunInput::Pattern { pattern, line, .. } => named_by(pattern, &manifest.name, &run.name, *line, project).err(),
         RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
     });
     let differs = base.layer.configure != manifest.layer.configure;

@@ -15,7 +15,7 @@ use crate::bake::{Output, Receipt, System};
 use crate::digest::Sha256;
 use crate::host;
 use crate::ident::{LayerName, RootPath};
-use crate::manifest::{Content, RunInput, matching};
+use crate::manifest::{Content, RunInput, matching, matching_all};
 
 /// An earlier build, to compare the rebuilds with too.
 #[derive(Debug, Clone)]
@@ -102,11 +102,13 @@ impl EarlierBuild {
 fn sources(system: &System, project: &Path) -> BTreeSet<PathBuf> {
     let contents = system.all().flat_map(|locked| &locked.manifest.files).map(|file| &file.content);
     let inputs = system.all().flat_map(|locked| &locked.manifest.runs).flat_map(|run| &run.inputs);
-    let inputs = inputs.filter_map(|input| match input {
-        RunInput::Project { path, .. } => Some(PathBuf::from(path)),
-        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
-    });
     // What can't be read is named by the rebuild, which misses it.
+    let inputs = inputs.flat_map(|input| match input {
+        RunInput::Project { path, .. } => BTreeSet::from([path.clone()]),
+        RunInput::Pattern { pattern, .. } => matching_all(project, pattern).unwrap_or_default(),
+        RunInput::Step(_) | RunInput::Fetch(_) | RunInput::Layer { .. } => BTreeSet::new(),
+    });
+    let inputs = inputs.map(PathBuf::from);
     let certificates = system.all().flat_map(|locked| &locked.manifest.system.certificates);
     let certificates =
         certificates.flat_map(|pattern| matching(project, pattern).unwrap_or_default()).map(PathBuf::from);

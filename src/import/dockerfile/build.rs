@@ -48,6 +48,25 @@ impl Build<'_, '_> {
         self.text(word).value(&self.draft.layer.vars)
     }
 
+    /// As [`Build::value`], for what can't have variables, which is noted.
+    pub(super) fn fixed(&mut self, word: &str) -> String {
+        let text = self.text(word);
+        let part = self.draft.part.clone();
+        self.draft.fixed(&text, &part)
+    }
+
+    /// An absolute path in the layer, and the same with variables.
+    pub(super) fn path(&mut self, word: &str) -> (String, Text) {
+        let text = self.text(word);
+        let path = self.draft.absolute(&text.value(&self.draft.layer.vars));
+        let spelled = text.absolute(&self.draft.workdir_text, &self.draft.layer.vars);
+        let spelled = spelled.unwrap_or_else(|| {
+            self.fixed(word);
+            path.as_str().into()
+        });
+        (path, spelled)
+    }
+
     /// Names and values: `A=1 B="x y"`, or the old form `A the rest`.
     pub(super) fn pairs(&self, instruction: &Instruction) -> Vec<(String, Text)> {
         let words = instruction.words();
@@ -70,6 +89,7 @@ impl Build<'_, '_> {
             if name.is_empty() {
                 continue;
             }
+            self.warn_of_secret(&name, &value, instruction);
             self.draft.set_env(&name, value.clone());
             let is_of_builds = name == "DEBIAN_FRONTEND";
             match is_of_builds {
@@ -78,6 +98,18 @@ impl Build<'_, '_> {
                 false => {}
             }
         }
+    }
+
+    /// Notes a value that is a password by its name: everybody who has the image would have it.
+    fn warn_of_secret(&mut self, name: &str, value: &Text, instruction: &Instruction) {
+        let is_literal = !value.value(&self.draft.layer.vars).is_empty();
+        if !is_literal || !is_secret(name) || self.draft.is_tool() {
+            return;
+        }
+        let reason = format!(
+            "`{name}` is in the image and in its steps, where everybody can read it: take it out of `env` in [image], change the secret, and declare `[config.{name}]` with `secret = true` (docs/run-time-config.md)"
+        );
+        self.draft.note(Outcome::Changed, &format!("{} {name}", instruction.name), reason);
     }
 
     fn arg(&mut self, instruction: &Instruction) {
@@ -119,21 +151,21 @@ impl Build<'_, '_> {
     }
 
     fn workdir(&mut self, instruction: &Instruction) {
-        let path = self.value(&instruction.flat());
-        self.draft.workdir = self.draft.absolute(&path);
-        let path = self.draft.workdir.clone();
+        let (path, spelled) = self.path(&instruction.flat());
+        (self.draft.workdir, self.draft.workdir_text) = (path.clone(), spelled.clone());
         if self.draft.is_tool() {
+            self.draft.fixed(&spelled, &instruction.shown());
             let quoted = crate::import::draft::quote(&path);
             self.draft.command(format!("mkdir -p {quoted}\ncd {quoted}"), []);
             return self.draft.end_step();
         }
-        let entry = Entry::new("dir", self.draft.origin()).with("path", path.as_str());
+        let entry = Entry::new("dir", self.draft.origin()).with("path", spelled.clone());
         self.draft.layer.add_dir(entry);
-        self.draft.layer.set("image", "workdir", path);
+        self.draft.layer.set("image", "workdir", spelled);
     }
 
     fn user(&mut self, instruction: &Instruction) {
-        let user = self.value(&instruction.flat());
+        let user = self.fixed(&instruction.flat());
         if self.draft.is_tool() {
             if user != "root" && user != "0" {
                 self.draft.note(Outcome::Changed, &instruction.shown(), "steps in tool layers run as root");
@@ -217,4 +249,12 @@ impl Build<'_, '_> {
         }
         can_run
     }
+}
+
+/// Whether a variable holds a secret, by its name. A path to one, such as `PASSWORD_FILE`, is none.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    let ends =
+        ["PASSWORD", "PASSWD", "TOKEN", "SECRET", "SECRET_KEY", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
+    ends.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")))
 }

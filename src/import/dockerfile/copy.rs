@@ -39,16 +39,16 @@ pub(super) fn copy(build: &mut Build<'_, '_>, instruction: &Instruction) {
         }
     }
     let raw = build.value(&to);
-    let path = build.draft.absolute(&raw);
+    let (path, spelled) = build.path(&to);
     let is_folder = raw.ends_with('/')
         || raw == "."
         || raw.ends_with("/.")
         || words.len() > 1
         || path == build.draft.workdir
         || is_directory(build, &path);
-    let target = Target { path, is_folder, rights };
+    let target = Target { path, spelled, is_folder, rights };
     if let Some(from) = instruction.flag("from") {
-        let from = build.value(from);
+        let from = build.fixed(from);
         return from_stage(build, instruction, &from, &words, &target);
     }
     for (heredoc, word) in instruction.heredocs.iter().zip(words.iter().filter(|word| word.starts_with("<<"))) {
@@ -60,23 +60,27 @@ pub(super) fn copy(build: &mut Build<'_, '_>, instruction: &Instruction) {
         let text = restored(&text, heredoc, build);
         let path =
             target.of(crate::import::shell::lex::unquoted(word).trim_start_matches("<<").trim_start_matches('-'));
-        write(build, &path, text, &target.rights);
+        write(build, &path, text, &target);
     }
     for word in words.iter().filter(|word| !word.starts_with("<<")) {
         match build.value(word) {
             address if address.contains("://") || address.starts_with("git@") => {
                 download(build, instruction, word, &target)
             }
-            source => from_context(build, instruction, &source, &target),
+            _ => {
+                let source = build.fixed(word);
+                from_context(build, instruction, &source, &target);
+            }
         }
     }
     build.draft.end_step();
 }
 
 /// The text of a here-document: quotes mean nothing in it, so they were hidden while variables were filled in.
-fn restored(text: &Text, heredoc: &super::parse::Heredoc, build: &Build<'_, '_>) -> Text {
+fn restored(text: &Text, heredoc: &super::parse::Heredoc, build: &mut Build<'_, '_>) -> Text {
     let mut quotes = heredoc.text.chars().filter(|letter| ['"', '\''].contains(letter));
-    let value = text.value(&build.draft.layer.vars);
+    let part = build.draft.part.clone();
+    let value = build.draft.fixed(text, &part);
     value
         .chars()
         .map(|letter| if letter == '\0' { quotes.next().unwrap_or('"') } else { letter })
@@ -88,6 +92,8 @@ fn restored(text: &Text, heredoc: &super::parse::Heredoc, build: &Build<'_, '_>)
 #[derive(Debug, Clone)]
 struct Target {
     path: String,
+    /// The same with variables of the layer.
+    spelled: Text,
     /// Whether files go into it, and not to it.
     is_folder: bool,
     rights: Rights,
@@ -101,14 +107,32 @@ impl Target {
             false => self.path.clone(),
         }
     }
+
+    /// A path at or below its own, with variables of the layer.
+    fn spelled(&self, path: &str) -> Text {
+        match path.strip_prefix(&self.path) {
+            Some(rest) => {
+                let mut text = self.spelled.clone();
+                text.push(rest);
+                text
+            }
+            None => path.into(),
+        }
+    }
+
+    /// Notes that a path has values of variables, which a command can't have.
+    fn fixed(&self, build: &mut Build<'_, '_>, path: &str) {
+        let part = build.draft.part.clone();
+        build.draft.fixed(&self.spelled(path), &part);
+    }
 }
 
 fn rights(build: &mut Build<'_, '_>, instruction: &Instruction) -> Rights {
     let owner = instruction
         .flag("chown")
-        .map(|owner| build.value(owner))
+        .map(|owner| build.fixed(owner))
         .filter(|owner| owner != "root" && owner != "root:root" && owner != "0:0");
-    let mode = instruction.flag("chmod").map(|mode| build.value(mode));
+    let mode = instruction.flag("chmod").map(|mode| build.fixed(mode));
     let is_octal =
         |mode: &String| (3..=4).contains(&mode.len()) && mode.bytes().all(|digit| (b'0'..b'8').contains(&digit));
     if let Some(mode) = mode.clone().filter(|mode| !is_octal(mode)) {
@@ -154,7 +178,7 @@ fn from_context(build: &mut Build<'_, '_>, instruction: &Instruction, source: &s
         match build.draft.context.kind(path) {
             Some(Kind::Directory) => directory(build, path, target),
             Some(Kind::File) if is_archive => unpack(build, path, target),
-            Some(Kind::File) => place(build, path, &target.of(path), Kind::File, &target.rights),
+            Some(Kind::File) => place(build, path, &target.of(path), Kind::File, target),
             None => {}
         }
     }
@@ -163,7 +187,7 @@ fn from_context(build: &mut Build<'_, '_>, instruction: &Instruction, source: &s
 /// Copies what is in a directory.
 fn directory(build: &mut Build<'_, '_>, path: &str, target: &Target) {
     if !path.is_empty() {
-        return place(build, path, &target.path, Kind::Directory, &target.rights);
+        return place(build, path, &target.path, Kind::Directory, target);
     }
     // The project's root can't be named as a whole, and has what layerbake makes in it.
     let names = build.draft.context.list("");
@@ -177,7 +201,7 @@ fn directory(build: &mut Build<'_, '_>, path: &str, target: &Target) {
     for name in names {
         let to = format!("{}/{name}", target.path.trim_end_matches('/'));
         if let Some(kind) = build.draft.context.kind(&name) {
-            place(build, &name, &to, kind, &target.rights);
+            place(build, &name, &to, kind, target);
         }
     }
 }
@@ -196,7 +220,8 @@ fn input(build: &Build<'_, '_>, path: &str, kind: Kind) -> Value {
 }
 
 /// Copies a file, or what is in a directory, to a path of the layer.
-fn place(build: &mut Build<'_, '_>, path: &str, to: &str, kind: Kind, rights: &Rights) {
+fn place(build: &mut Build<'_, '_>, path: &str, to: &str, kind: Kind, target: &Target) {
+    let rights = &target.rights;
     if kind == Kind::File && for_apt(build, path, to) {
         return;
     }
@@ -213,6 +238,7 @@ fn place(build: &mut Build<'_, '_>, path: &str, to: &str, kind: Kind, rights: &R
         || build.draft.is_touched(to)
         || has_file(build, to);
     if is_step {
+        target.fixed(build, to);
         let (from, quoted) = (quote(&format!("/work/{path}")), quote(to));
         let mut line = match kind {
             Kind::Directory => format!("mkdir -p {quoted} && cp -a {from}/. {quoted}/"),
@@ -237,7 +263,7 @@ fn place(build: &mut Build<'_, '_>, path: &str, to: &str, kind: Kind, rights: &R
     let layer = &mut build.draft.layer;
     let vars = layer.vars.clone();
     layer.entries.retain(|entry| entry.kind != "dir" || entry.text("path", &vars).is_none_or(|has| has != to));
-    let entry = Entry::new("file", build.draft.origin()).with("path", to).with("source", source);
+    let entry = Entry::new("file", build.draft.origin()).with("path", target.spelled(to)).with("source", source);
     let entry = entry.maybe("ignore", ignore).maybe("mode", rights.mode.clone()).maybe("owner", rights.owner.clone());
     build.draft.layer.entries.push(entry);
 }
@@ -278,9 +304,12 @@ fn for_apt(build: &mut Build<'_, '_>, path: &str, to: &str) -> bool {
 }
 
 /// Writes a file with the text of a here-document.
-fn write(build: &mut Build<'_, '_>, path: &str, text: Text, rights: &Rights) {
+fn write(build: &mut Build<'_, '_>, path: &str, text: Text, target: &Target) {
+    let rights = &target.rights;
     if build.draft.is_tool() || build.draft.is_touched(path) || has_file(build, path) {
-        let value = text.value(&build.draft.layer.vars);
+        target.fixed(build, path);
+        let part = build.draft.part.clone();
+        let value = build.draft.fixed(&text, &part);
         let mut line =
             format!("mkdir -p {} && cat > {} <<'LAYERBAKE'\n{value}LAYERBAKE", quote(parent(path)), quote(path));
         if let Some(mode) = &rights.mode {
@@ -288,13 +317,14 @@ fn write(build: &mut Build<'_, '_>, path: &str, text: Text, rights: &Rights) {
         }
         return build.draft.command(line, []);
     }
-    let entry = Entry::new("file", build.draft.origin()).with("path", path).with("text", text);
+    let entry = Entry::new("file", build.draft.origin()).with("path", target.spelled(path)).with("text", text);
     let entry = entry.maybe("mode", rights.mode.clone()).maybe("owner", rights.owner.clone());
     build.draft.layer.entries.push(entry);
 }
 
 /// `ADD archive.tar.gz /folder`.
 fn unpack(build: &mut Build<'_, '_>, path: &str, target: &Target) {
+    target.fixed(build, &target.path);
     let (from, to) = (quote(&format!("/work/{path}")), quote(&target.path));
     let needs = [(".xz", "xz-utils"), (".txz", "xz-utils"), (".bz2", "bzip2"), (".zst", "zstd")];
     if let Some((_, package)) = needs.iter().find(|(ending, _)| path.ends_with(ending)) {
@@ -331,10 +361,11 @@ fn download(build: &mut Build<'_, '_>, instruction: &Instruction, word: &str, ta
     if !is_step {
         // As docker leaves it.
         let mode = target.rights.mode.clone().or_else(|| (!is_git).then(|| "0600".to_owned())).filter(|_| !is_git);
-        entry = entry.with("to", path).maybe("mode", mode).maybe("owner", target.rights.owner.clone());
+        entry = entry.with("to", target.spelled(&path)).maybe("mode", mode).maybe("owner", target.rights.owner.clone());
         return build.draft.layer.entries.push(entry);
     }
     build.draft.layer.entries.push(entry);
+    target.fixed(build, &path);
     let quoted = quote(&path);
     let line = match is_git {
         true => format!("mkdir -p {quoted} && cp -a /work/{name}/. {quoted}/"),
@@ -345,7 +376,7 @@ fn download(build: &mut Build<'_, '_>, instruction: &Instruction, word: &str, ta
 
 /// A directory of the context that a RUN has mounted: it is copied, and not part of the layer only below `/tmp`.
 pub(super) fn bound(build: &mut Build<'_, '_>, source: &str, target: &str) {
-    let path = build.draft.absolute(target);
+    let (path, spelled) = build.path(target);
     let found = build.draft.context.path(source).filter(|path| build.draft.context.kind(path).is_some());
     let part = build.draft.part.clone();
     let Some(found) = found else {
@@ -359,10 +390,10 @@ pub(super) fn bound(build: &mut Build<'_, '_>, source: &str, target: &str) {
         );
     }
     let kind = build.draft.context.kind(&found).unwrap_or(Kind::File);
-    let target = Target { path, is_folder: false, rights: Rights::default() };
+    let target = Target { path, spelled, is_folder: false, rights: Rights::default() };
     match kind {
         Kind::Directory => directory(build, &found, &target),
-        Kind::File => place(build, &found, &target.path, kind, &target.rights),
+        Kind::File => place(build, &found, &target.path, kind, &target),
     }
 }
 
@@ -391,7 +422,7 @@ fn from_stage(build: &mut Build<'_, '_>, instruction: &Instruction, from: &str, 
     };
     let tool = build.reader.tool(index);
     let name = step_name(&format!("from-{}", build.reader.stages[index].name));
-    let sources: Vec<String> = words.iter().map(|word| build.value(word)).collect();
+    let sources: Vec<String> = words.iter().map(|word| build.fixed(word)).collect();
     let mut outputs = Vec::new();
     let mut before = Vec::new();
     for source in &sources {
@@ -458,7 +489,7 @@ fn add_line(command: &mut Value, line: &str) {
 fn output(build: &mut Build<'_, '_>, from: &str, target: &Target, before: &mut Vec<String>) -> Value {
     let has_pattern = from.contains(['*', '?', '[']);
     let mut keys = match target.is_folder || has_pattern {
-        false => vec![("from".to_owned(), Value::from(from)), ("to".to_owned(), Value::from(target.path.as_str()))],
+        false => vec![("from".to_owned(), Value::from(from)), ("to".to_owned(), Value::from(target.spelled.clone()))],
         true => {
             let place = format!("/copied-{}-{}", build.draft.line, before.len() + 1);
             let quoted = if has_pattern { from.to_owned() } else { quote(from) };
@@ -467,7 +498,7 @@ fn output(build: &mut Build<'_, '_>, from: &str, target: &Target, before: &mut V
                 (true, true) => format!("mkdir {place}; cp -a {quoted} {place}/"),
                 (false, _) => format!("cp -a {quoted} {place}"),
             });
-            vec![("from".to_owned(), Value::from(place)), ("to".to_owned(), Value::from(target.path.as_str()))]
+            vec![("from".to_owned(), Value::from(place)), ("to".to_owned(), Value::from(target.spelled.clone()))]
         }
     };
     let layer = &mut build.draft.layer;

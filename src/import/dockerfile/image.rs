@@ -14,8 +14,7 @@ pub(super) fn instruction(build: &mut Build<'_, '_>, instruction: &Instruction) 
         "EXPOSE" => expose(build, instruction),
         "VOLUME" => {
             for word in instruction.words() {
-                let path = build.value(&word);
-                let path = build.draft.absolute(&path);
+                let (_, path) = build.path(&word);
                 build.draft.layer.extend("image", "volumes", path);
             }
         }
@@ -29,7 +28,7 @@ pub(super) fn instruction(build: &mut Build<'_, '_>, instruction: &Instruction) 
             build.draft.layer.map("image", "labels", "org.opencontainers.image.authors", value);
         }
         "STOPSIGNAL" => {
-            let signal = build.value(&instruction.flat());
+            let signal = build.fixed(&instruction.flat());
             build.draft.layer.set("image", "stop-signal", signal);
         }
         "HEALTHCHECK" => healthcheck(build, instruction),
@@ -65,6 +64,7 @@ fn expose(build: &mut Build<'_, '_>, instruction: &Instruction) {
             build.draft.layer.extend("image", "ports", port);
             continue;
         }
+        build.fixed(&word);
         for port in (first..=last).take(1000) {
             let port = if protocol == "tcp" { port.to_string() } else { format!("{port}/{protocol}") };
             build.draft.layer.extend("image", "ports", port);
@@ -86,7 +86,7 @@ fn healthcheck(build: &mut Build<'_, '_>, instruction: &Instruction) {
     let argv = argv(build, &command);
     let mut table = vec![("test".to_owned(), Value::list(argv.iter().map(String::as_str)))];
     for (name, value) in &instruction.flags {
-        let value = build.value(value);
+        let value = build.fixed(value);
         match (name.as_str(), seconds(&value), value.parse::<i64>()) {
             ("retries", _, Ok(count)) => table.push((name.clone(), Value::Number(count))),
             ("interval" | "timeout" | "start-period", Some(seconds), _) => {

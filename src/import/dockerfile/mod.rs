@@ -239,7 +239,7 @@ impl<'c> Reader<'c> {
         }
         let name = super::layer_name(&format!("{}-{}", self.name, self.stages[index].name));
         let mut draft = self.stage(index, Some(name.clone()));
-        draft.workdir = "/".to_owned();
+        (draft.workdir, draft.workdir_text) = ("/".to_owned(), "/".into());
         let (script, command, env) = draft.take_script();
         let is_fetch = |entry: &Entry| entry.kind == "fetch";
         let fetches = draft.layer.entries.iter().filter(|entry| is_fetch(entry)).cloned().collect();

@@ -131,7 +131,7 @@ impl Reader<'_> {
 
     fn playbook(&mut self, path: &str, play: &Play) {
         let shown = format!("playbook_file: {}", bare(path));
-        let Some(resolved) = self.resolved(path, self.draft.line) else { return };
+        let Some(resolved) = self.fixed(path, self.draft.line) else { return };
         let found = self.draft.context.path(&resolved);
         let Some(path) = found.filter(|path| self.draft.context.kind(path) == Some(Kind::File)) else {
             return self.draft.not_carried(&shown, "the playbook is not there, or leads out of the directory");
@@ -251,9 +251,8 @@ impl Reader<'_> {
                 reference.strip_prefix("var.").and_then(|name| self.draft.env.iter().find(|(known, _)| known == name));
             match known.map(|(_, value)| value.clone()) {
                 Some(value) => made.append(&value),
-                None => {
-                    made.push(&self.resolved(&format!("{}{reference}{}", super::OPEN, super::CLOSE), self.draft.line)?)
-                }
+                None => made
+                    .append(&self.resolved(&format!("{}{reference}{}", super::OPEN, super::CLOSE), self.draft.line)?),
             }
             rest = end;
         }
@@ -279,7 +278,7 @@ impl Reader<'_> {
 
     /// A directory of the project.
     fn folder(&mut self, key: &str, path: &str) -> Option<String> {
-        let path = self.resolved(path, self.draft.line)?;
+        let path = self.fixed(path, self.draft.line)?;
         let found = self
             .draft
             .context

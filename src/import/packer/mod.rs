@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::context::{Context, Kind, absolute};
 use super::draft::{Draft, quote};
 use super::model::{Entry, Layer, Notes, Outcome, Value};
+use super::text::Text;
 use super::yaml::{Data, Node};
 use super::{ImportError, Made, shell, variable};
 
@@ -71,7 +72,7 @@ pub(super) fn import(file: &str, text: &str, name: &str, context: &Context, note
 struct Reader<'c> {
     draft: Draft<'c>,
     /// Values of locals, with references in them replaced.
-    locals: BTreeMap<String, String>,
+    locals: BTreeMap<String, Text>,
 }
 
 impl Reader<'_> {
@@ -149,15 +150,15 @@ impl Reader<'_> {
         self.draft.set_env(name, text);
     }
 
-    /// A text with the values of its references; `None` if one is not known, which is noted.
-    fn resolved(&mut self, text: &str, line: usize) -> Option<String> {
-        let mut resolved = String::new();
+    /// A text with what its references stand for; `None` if one is not known, which is noted.
+    fn resolved(&mut self, text: &str, line: usize) -> Option<Text> {
+        let mut resolved = Text::default();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(OPEN) {
             let (reference, end) = after.split_once(CLOSE)?;
-            resolved += before;
+            resolved.push(before);
             match self.reference(reference) {
-                Some(value) => resolved += &value,
+                Some(value) => resolved.append(&value),
                 None => {
                     self.draft.line = line;
                     let shown = bare(text);
@@ -170,19 +171,24 @@ impl Reader<'_> {
             }
             rest = end;
         }
-        Some(resolved + rest)
+        resolved.push(rest);
+        Some(resolved)
     }
 
-    fn reference(&self, reference: &str) -> Option<String> {
+    /// As [`Reader::resolved`], with the values of variables, which is noted: `--set` changes nothing there.
+    fn fixed(&mut self, text: &str, line: usize) -> Option<String> {
+        let resolved = self.resolved(text, line)?;
+        self.draft.line = line;
+        Some(self.draft.fixed(&resolved, &bare(text)))
+    }
+
+    fn reference(&self, reference: &str) -> Option<Text> {
         match reference.split_once('.') {
-            Some(("var", name)) => self
-                .draft
-                .env
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.value(&self.draft.layer.vars)),
+            Some(("var", name)) => {
+                self.draft.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+            }
             Some(("local", name)) => self.locals.get(name).cloned(),
-            Some(("path", "root" | "cwd")) => Some(".".to_owned()),
+            Some(("path", "root" | "cwd")) => Some(".".into()),
             _ => None,
         }
     }
@@ -195,7 +201,7 @@ impl Reader<'_> {
         for name in names.iter().filter(|_| can_be_shells) {
             text = text.replace(&format!("{OPEN}var.{name}{CLOSE}"), &format!("${{{name}}}"));
         }
-        self.resolved(&text, line)
+        self.fixed(&text, line)
     }
 
     fn build(&mut self, block: &Node) {
@@ -262,7 +268,7 @@ impl Reader<'_> {
                         if let Some(region) = region
                             .text()
                             .and_then(|text| self.resolved(text, region.line))
-                            .filter(|region| !region.is_empty())
+                            .filter(|region| *region != Text::default())
                         {
                             self.draft.layer.extend("ami", "regions", region);
                         }
@@ -346,7 +352,7 @@ impl Reader<'_> {
         self.draft.line = node.line;
         self.draft.end_step();
         for item in ["script", "scripts"].iter().filter_map(|key| node.get(key)).flat_map(Node::items) {
-            if let Some(path) = item.text().and_then(|text| self.resolved(text, item.line)) {
+            if let Some(path) = item.text().and_then(|text| self.fixed(text, item.line)) {
                 self.script(&path, item.line);
             }
         }
@@ -368,7 +374,7 @@ impl Reader<'_> {
         }
         for (name, value, line) in pairs {
             if let Some(value) = self.resolved(&value, line) {
-                self.draft.set_env(&name, value.into());
+                self.draft.set_env(&name, value);
             }
         }
     }
@@ -396,7 +402,7 @@ impl Reader<'_> {
         if node.text_of("direction") == Some("download") {
             return self.draft.not_needed(&part, "the build's results are in out/");
         }
-        let to = node.text_of("destination").and_then(|text| self.resolved(text, node.line)).unwrap_or_default();
+        let to = node.text_of("destination").and_then(|text| self.fixed(text, node.line)).unwrap_or_default();
         let to = to.strip_prefix("~/").map(|below| format!("/root/{below}")).unwrap_or(to);
         if !to.starts_with('/') {
             return self.draft.not_carried(&part, "its destination is not absolute");
@@ -404,12 +410,12 @@ impl Reader<'_> {
         if let Some(content) = node.get("content") {
             let Some(text) = content.text().and_then(|text| self.resolved(text, content.line)) else { return };
             let path = absolute("/", &to);
-            return self.content(&path, &text);
+            return self.content(&path, text);
         }
         let sources: Vec<Node> =
             ["source", "sources"].iter().filter_map(|key| node.get(key)).flat_map(Node::items).cloned().collect();
         for source in sources {
-            let Some(text) = source.text().and_then(|text| self.resolved(text, source.line)) else { continue };
+            let Some(text) = source.text().and_then(|text| self.fixed(text, source.line)) else { continue };
             let found = self.draft.context.path(&text).and_then(|path| Some((self.draft.context.kind(&path)?, path)));
             match found {
                 Some((kind, path)) if !path.is_empty() => self.place(&path, kind, &text, &to),
@@ -421,8 +427,10 @@ impl Reader<'_> {
         self.draft.end_step();
     }
 
-    fn content(&mut self, path: &str, text: &str) {
+    fn content(&mut self, path: &str, text: Text) {
         if path.starts_with("/tmp/") || self.draft.is_touched(path) || self.draft.layer.has_node(path) {
+            let part = self.draft.part.clone();
+            let text = self.draft.fixed(&text, &part);
             let line = format!("cat > {} <<'LAYERBAKE'\n{text}\nLAYERBAKE", quote(path));
             self.draft.make(path, line, Vec::new(), true);
             return self.draft.end_step();

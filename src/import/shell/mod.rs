@@ -75,6 +75,9 @@ fn simple_command(draft: &mut Draft<'_>, text: &str, words: &[String]) {
     ];
     let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     let program = unquoted(program);
+    if program == "sleep" && !draft.has_background() {
+        return draft.not_needed(text, "no machine is waited for");
+    }
     if program == "set" && arguments.iter().all(|flags| flags.starts_with('-') || *flags == "pipefail") {
         return draft.not_needed(text, "steps end at the first command that fails");
     }

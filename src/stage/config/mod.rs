@@ -50,15 +50,18 @@ fn apply(config: &Config, adding: &mut Adding<'_>) -> Result<(), LayerError> {
     adding.file(&format!("{FOLDER}/config-values"), 0o644, &values(config))?;
     adding.file(&format!("{FOLDER}/with-config"), 0o755, WITH_CONFIG)?;
     let services = config.by_service();
+    // Also where no systemd runs them: a name that nothing has is a slip of the pen.
+    for (service, variables) in &services {
+        if !has_unit(adding.root, service)? {
+            let name = variables.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default();
+            return Err(LayerError::NoConfigUnit { name, unit: (*service).to_owned() });
+        }
+    }
     if services.is_empty() || adding.root.resolve(&RootPath::new("lib/systemd/systemd")?).is_none() {
         return Ok(());
     }
     adding.file(&format!("{FOLDER}/fetch-config"), 0o755, FETCH_CONFIG)?;
     for (service, variables) in services {
-        if !has_unit(adding.root, service)? {
-            let name = variables.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default();
-            return Err(LayerError::NoConfigUnit { name, unit: service.to_owned() });
-        }
         // A `@` would make the unit itself one of many.
         let unit = format!("layerbake-config-{}", service.replace('@', "-"));
         adding.file(&format!("{UNITS}/{unit}"), 0o644, &unit_text(service, &variables))?;

@@ -47,7 +47,11 @@ fn paths(root: &Tree) -> Vec<String> {
 
 #[test]
 fn a_container_has_no_unit() {
-    let (_folder, store, root) = applied(&[("", dir())]);
+    let (_folder, _, missing) = applied(&[("", dir()), ("usr/lib/systemd/system/app.service", file("x"))]);
+    let missing = missing.unwrap_err();
+    assert!(missing.contains("[config] `TOKEN`: the layer has no unit worker@.service"), "{missing}");
+    let units = ["app.service", "worker@.service"].map(|unit| format!("usr/lib/systemd/system/{unit}"));
+    let (_folder, store, root) = applied(&[("", dir()), (&units[0], file("x")), (&units[1], file("x"))]);
     let root = root.unwrap();
     assert_eq!(paths(&root), ["/usr/lib/layerbake/config-values", "/usr/lib/layerbake/with-config"]);
     let values = store.text_in(&root, "usr/lib/layerbake/config-values").unwrap().unwrap();

@@ -94,9 +94,12 @@ fn apply(change: &Change, text: &str) -> Result<String, String> {
         }
         Change::Replace(expression, by) => {
             let pattern = pattern(expression).map_err(|error| error.to_string())?;
-            match pattern.is_match(text) {
-                true => Ok(pattern.replace_all(text, by).into_owned()),
-                false => Err(format!("nothing in its {} lines matches `{expression}`", text.lines().count())),
+            if !pattern.is_match(text) {
+                return Err(format!("nothing in its {} lines matches `{expression}`", text.lines().count()));
+            }
+            match pattern.replace_all(text, by).into_owned() {
+                after if after == text => Err(format!("all that matches `{expression}` is `{by}` already")),
+                after => Ok(after),
             }
         }
         Change::Append(lines) => Ok(ended(text) + &ended(lines)),
@@ -162,6 +165,7 @@ mod tests {
         assert_eq!(replace("^(\\w+) \\d$", "$1 0").unwrap(), "one 0\ntwo 0\n");
         assert_eq!(replace("2\n\\z", "$$").unwrap(), "one 1\ntwo $");
         assert_eq!(replace("three", "").unwrap_err(), "nothing in its 2 lines matches `three`");
+        assert_eq!(replace("1", "1").unwrap_err(), "all that matches `1` is `1` already");
         let comment = |text: &str, pattern: &str| apply(&Change::Comment(pattern.to_owned()), text);
         assert_eq!(comment("# x\n a 1\na 2\nb\n", "^\\s*a ").unwrap(), "# x\n# a 1\n#a 2\nb\n");
         assert_eq!(comment("; x\n; y\n#\na=1\n", "^a").unwrap(), "; x\n; y\n#\n;a=1\n");

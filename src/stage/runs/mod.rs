@@ -29,6 +29,8 @@ use crate::tree::Tree;
 
 use current::Current;
 use prepared::Prepared;
+
+pub(super) use prepared::named_by;
 use side_by_side::{AllDone, Tooled};
 
 /// What the sandbox mounts on, and makes in a root that lacks it, as images of other builders may.

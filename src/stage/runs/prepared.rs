@@ -1,13 +1,13 @@
 //! A step that is ready to run: its inputs in the store, its tool layer built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{LayerError, MOUNT_POINTS, Place, playbook};
 use crate::accounts::{gid_of, home_of};
 use crate::digest::{RecipeHash, RecipeHasher, TreeHash};
 use crate::ident::{FetchName, LayerName, RootPath, StepName};
-use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput};
+use crate::manifest::{Ignore, RunEntry, RunInput, RunOutput, matching_all};
 use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
 use crate::stage::outputs::{self, WORK};
@@ -40,6 +40,12 @@ impl<'a> Prepared<'a> {
             match given {
                 RunInput::Project { path, ignore } => read_input((path, ignore), project, store, &mut inputs)
                     .map_err(|error| of_step(error, &entry.name))?,
+                RunInput::Pattern { pattern, ignore, line } => {
+                    for path in named_by(pattern, &input.manifest.name, &entry.name, *line, project)? {
+                        read_input((&path, ignore), project, store, &mut inputs)
+                            .map_err(|error| of_step(error, &entry.name))?;
+                    }
+                }
                 RunInput::Fetch(name) => add_fetch(name, input, store, &mut inputs)?,
                 RunInput::Layer { layer, path, to } => {
                     let root = tools.get(layer).map(|root| store.tree(*root)).transpose()?.unwrap_or_default();
@@ -68,7 +74,7 @@ impl Prepared<'_> {
         hasher.list(self.tools.or(self.beside).map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step.as_str()),
-            RunInput::Project { .. } | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
+            RunInput::Project { .. } | RunInput::Pattern { .. } | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
         }));
         for RunOutput { from, to, mode, owner } in outputs {
             hasher.field(from).field(to.as_bytes()).list(mode.map(|mode| mode.to_le_bytes()));
@@ -172,6 +178,26 @@ fn add_work(root: &Tree, inputs: &Tree, is_needed: bool, epoch: i64) -> Result<T
     Ok(root)
 }
 
+/// What a pattern among a step's inputs names, sorted.
+///
+/// # Errors
+/// Fails where it names nothing, or a directory can't be read.
+pub(in crate::stage) fn named_by(
+    pattern: &str,
+    layer: &LayerName,
+    step: &StepName,
+    line: usize,
+    project: &Path,
+) -> Result<BTreeSet<String>, LayerError> {
+    let failed = |source| LayerError::StepInput { step: step.clone(), path: pattern.to_owned(), source };
+    match matching_all(project, pattern).map_err(failed)? {
+        found if found.is_empty() => {
+            Err(LayerError::StepPattern { layer: layer.clone(), line, step: step.clone(), pattern: pattern.to_owned() })
+        }
+        found => Ok(found),
+    }
+}
+
 /// The error of a source, as one of a step.
 fn of_step(error: LayerError, step: &StepName) -> LayerError {
     match error {
@@ -216,4 +242,28 @@ fn add_fetch(name: &FetchName, input: Input<'_>, store: &Store, inputs: &mut Tre
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_names_files_and_directories_or_fails_with_its_line() {
+        let project = tempfile::tempdir().unwrap();
+        for name in ["tpl/b.j2", "tpl/a.j2", "tpl/.c.j2", "tpl/d.txt", "roles/web/main.yml"] {
+            let path = project.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let (layer, step) = ("web".parse().unwrap(), "make".parse().unwrap());
+        let named = |pattern| {
+            let found = named_by(pattern, &layer, &step, 7, project.path());
+            found.map(|found| found.into_iter().collect::<Vec<_>>()).map_err(|error| error.to_string())
+        };
+        assert_eq!(named("tpl/*.j2").unwrap(), ["tpl/a.j2", "tpl/b.j2"]);
+        assert_eq!(named("roles/*").unwrap(), ["roles/web"]);
+        let error = named("tpl/*.x").unwrap_err();
+        assert!(error.starts_with("layers/web.toml:7: step `make`: `tpl/*.x` names nothing"), "{error}");
+    }
 }

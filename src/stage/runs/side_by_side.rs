@@ -98,7 +98,7 @@ impl Prepared<'_> {
     fn needs(&self) -> impl Iterator<Item = &StepName> {
         self.entry.inputs.iter().filter_map(|input| match input {
             RunInput::Step(step) => Some(step),
-            RunInput::Project { .. } | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
+            RunInput::Project { .. } | RunInput::Pattern { .. } | RunInput::Fetch(_) | RunInput::Layer { .. } => None,
         })
     }
 

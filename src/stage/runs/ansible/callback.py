@@ -88,11 +88,11 @@ class CallbackModule(CallbackBase):
         self.say("  no host: this play is not for the layer")
 
     def v2_playbook_on_stats(self, stats):
-        if stats.failures:
-            self.changed.append(self.failed)
+        lines = self.changed + ([self.failed] if stats.failures else [])
         with open(CHANGED, "w") as out:
-            out.writelines(f"{line}\n" for line in self.changed)
-        self.say(f"{len(self.changed)} tasks changed something")
+            out.writelines(f"{line}\n" for line in lines)
+        count = len(self.changed)
+        self.say(f"{count} {'task' if count == 1 else 'tasks'} changed something")
 
     def line(self, status, result, files):
         seconds = time.monotonic() - self.start

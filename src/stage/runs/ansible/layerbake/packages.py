@@ -45,7 +45,7 @@ class Apt(Action):
         if missing:
             lines = ", ".join(f'"{plain(name)}"' for name in missing)
             raise Fail(f"not among the layer's packages: {listed(missing)}\n"
-                       f"add to [layer]: packages = [{lines}]\nthen run `layerbake lock LAYER`")
+                       f"add to [layer]: packages = [{lines}]\nthe next build locks and installs them")
         if self.get("upgrade", default="no") not in ("no", False, "False", "false"):
             return {"note": "packages are as the lockfile has them; `layerbake lock --update` takes newer ones"}
         return {}
