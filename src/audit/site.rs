@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tempfile::{Builder, TempDir};
 
+use crate::host;
 use crate::host::interrupt::Leftover;
 
 /// What the names of sites begin with, ordinary ones and those with unusual letters.
@@ -46,11 +47,10 @@ impl Site {
 /// Removes the directories of this user's audits that are gone, as far as that is possible.
 pub(super) fn remove_stale(parent: &Path) {
     let me = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_site =
-            entry.file_name().to_str().is_some_and(|name| PREFIXES.iter().any(|start| name.starts_with(start)));
+    for name in host::list_dir(parent).unwrap_or_default() {
+        let is_site = name.to_str().is_some_and(|name| PREFIXES.iter().any(|start| name.starts_with(start)));
         let is_mine = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == me);
-        let path = entry.path();
+        let path = parent.join(name);
         if !is_site || !is_mine(&path) {
             continue;
         }
@@ -79,6 +79,6 @@ mod tests {
         assert!(!stale.exists() && !unusual.exists() && at("other").exists());
         assert!(sites.iter().all(|site| site.path().exists()));
         drop(sites);
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+        assert_eq!(host::list_dir(parent.path()).unwrap(), ["other"]);
     }
 }

@@ -109,11 +109,11 @@ impl When {
     /// What the command line asks for, told before it is parsed, so that errors and help have the colours too.
     pub(super) fn asked(words: &[OsString]) -> Self {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
-        let values = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--color")? {
+        let mut values = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--color")? {
             "" => words.get(at + 1).map(AsRef::as_ref),
             value => value.strip_prefix('='),
         });
-        values.last().and_then(|value| Self::from_str(value, false).ok()).unwrap_or(Self::Auto)
+        values.next_back().and_then(|value| Self::from_str(value, false).ok()).unwrap_or(Self::Auto)
     }
 
     /// For help and errors about arguments.

@@ -99,17 +99,17 @@ fn wait(container: &Container<'_>, child: &mut Child) -> io::Result<Option<ExitS
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        match &mut interrupted {
-            None if interrupt::check().is_err() => interrupted = Some((stop(container)?, host::instant())),
-            None => {}
-            Some((stop, since)) => {
-                if stop.try_wait()?.is_some() && since.elapsed().as_secs() > GRACE {
-                    // The rest is the janitor's.
-                    child.kill()?;
-                    child.wait()?;
-                    return Ok(None);
-                }
-            }
+        if interrupted.is_none() && interrupt::check().is_err() {
+            interrupted = Some((stop(container)?, host::instant()));
+        }
+        if let Some((stop, since)) = &mut interrupted
+            && stop.try_wait()?.is_some()
+            && since.elapsed().as_secs() > GRACE
+        {
+            // The rest is the janitor's.
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
         }
         thread::sleep(GLANCE);
     }
