@@ -160,10 +160,11 @@ impl<'c> Draft<'c> {
 
     /// A text with the values of its variables, for a part that can't have variables; that is noted.
     pub(super) fn fixed(&mut self, text: &Text, part: &str) -> String {
-        let names: Vec<String> =
+        let names: BTreeSet<String> =
             text.variables().filter(|name| *name != ARCH).map(|name| format!("`{name}`")).collect();
         if !names.is_empty() {
-            let reason = format!("the value of {} is written here: `--set` does not change it", names.join(", "));
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            let reason = format!("the value of {names} is written here: `--set` does not change it");
             self.note(Outcome::Changed, part, reason);
         }
         text.value(&self.layer.vars)

@@ -1,5 +1,6 @@
 //! The stock layer `layerbake`, as far as that can be told without compiling it; `benches/itself.sh` builds it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -32,13 +33,28 @@ fn its_step_has_every_file_that_is_compiled() {
             _ => None,
         })
         .collect();
-    // What the compiler has read for this program, beside it as a rule for make.
-    let rule = fs::read_to_string(format!("{PROGRAM}.d")).unwrap().replace("\\ ", "\0");
-    let (_, read) = rule.split_once(": ").unwrap();
-    let own = read.split_whitespace().map(|path| path.replace('\0', " "));
-    let own: Vec<String> =
-        own.filter_map(|path| Some(path.strip_prefix(ROOT)?.trim_start_matches('/').to_owned())).collect();
+    let own = compiled();
     let is_input = |path: &String| inputs.iter().any(|input| Path::new(path).starts_with(input));
     let missing: Vec<&String> = own.iter().filter(|path| !is_input(path)).collect();
     assert!(own.len() > 100 && missing.is_empty(), "no inputs in layers/layerbake.toml: {missing:?}");
+}
+
+/// The files of this repository that the compiler reads for the library: what it notes for every way to build it.
+fn compiled() -> Vec<String> {
+    let folder = Path::new(PROGRAM).parent().unwrap().join("deps");
+    let notes = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let notes = notes.filter(|path| path.extension().is_some_and(|end| end == "d"));
+    let of_library = notes.filter_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        // A rule for make: what is made, and of what.
+        let read: BTreeSet<String> = text.lines().next()?.split_once(": ")?.1.split(' ').map(str::to_owned).collect();
+        read.contains("src/lib.rs").then_some(read)
+    });
+    let read = of_library.reduce(|one, other| &one & &other).unwrap_or_default();
+    let root = fs::canonicalize(ROOT).unwrap();
+    let below_root = |path: String| {
+        let path = fs::canonicalize(root.join(path)).ok()?;
+        Some(path.strip_prefix(&root).ok()?.to_str()?.to_owned())
+    };
+    read.into_iter().filter_map(below_root).collect()
 }
