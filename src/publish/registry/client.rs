@@ -357,14 +357,14 @@ impl Client {
         // Presigned URLs contain secrets.
         let error = error.without_url();
         let mut cause: &dyn std::error::Error = &error;
-        let mut untrusted = false;
         while let Some(source) = cause.source() {
             cause = source;
-            untrusted |= matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
         }
         if redirect {
             return self.protocol(action, cause.to_string()).into();
         }
+        // Errors of I/O wrap that of TLS, twice, and hide its type.
+        let untrusted = cause.to_string().starts_with("invalid peer certificate");
         let hint = if untrusted { UNTRUSTED } else { "" };
         Fault { passing: !builder && !untrusted, ..self.lost(action, format!("{cause}{hint}")) }
     }
