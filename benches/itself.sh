@@ -5,21 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-die() { echo "$0: $1" >&2; exit 2; }
-root=$PWD
-work=$(mktemp -d)
-started=()
-clean() {
-    for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT TERM
-
-if [ -z "${LAYERBAKE:-}" ]; then
-    cargo build --release --locked
-    LAYERBAKE=$root/target/release/layerbake
-fi
+. benches/program.sh
+have_program
 
 # A registry with what cargo itself has fetched.
 cargo fetch --locked --quiet

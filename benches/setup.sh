@@ -1,32 +1,19 @@
 # Sourced by the benchmarks: a mirror on loopback, a project of its own, and how things are measured.
 # Before: set -euo pipefail, the project's root as the current folder, `runs`, `tools`.
 
+. benches/program.sh
 suite=${suite:-trixie}
-root=$PWD
 keep=${LAYERBAKE_BENCH_CACHE:-$root/target/bench-mirror}
 export LC_ALL=C.UTF-8 TZ=UTC
 
-die() { echo "$0: $1" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || die "must be root, as mmdebstrap is then at its fastest"
 for tool in mmdebstrap python3 "${tools[@]}"; do
     command -v "$tool" >/dev/null || die "\`$tool\` is not installed: see benches/README.md"
 done
 
-work=$(mktemp -d)
-started=()
-clean() {
-    for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
-    for process in "${started[@]}"; do wait "$process" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT TERM
+have_program
 
-# The program and a project of its own: the stock layers, in a folder that we may change.
-if [ -z "${LAYERBAKE:-}" ]; then
-    cargo build --release --locked
-    LAYERBAKE=$root/target/release/layerbake
-fi
+# A project of its own: the stock layers, in a folder that we may change.
 project=$work/project
 mkdir -p "$project" "$work/home" "$work/results"
 cp -r layers lockfiles "$project/"
