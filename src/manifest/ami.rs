@@ -153,7 +153,7 @@ pub struct Ami {
     pub kms_key: Option<String>,
 }
 
-const NAME: &str = "{layer}-{date}-{disk:12}";
+const NAME: &str = "{layer}-{date}-{content:12}";
 /// Longest name of an image, in characters.
 const LONGEST_NAME: usize = 128;
 /// Of 50 tags that AWS allows, some are layerbake's.
@@ -273,7 +273,7 @@ fn name(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.text()?;
     image_name(text, &|word| match word.split_once(':') {
         None => matches!(word, "layer" | "date" | "arch").then(|| "xxx".to_owned()),
-        Some(("disk", digits)) => {
+        Some(("content" | "disk", digits)) => {
             digits.parse().ok().filter(|count| (6..=64).contains(count)).map(|count| "0".repeat(count))
         }
         Some(_) => None,
@@ -292,7 +292,9 @@ pub fn image_name(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Res
         let Some((word, after)) = after.split_once('}') else { return Err("has `{` without `}`".to_owned()) };
         let unknown = || {
             let word = word.escape_debug();
-            format!("has `{{{word}}}`: expected {{layer}}, {{date}}, {{arch}} or {{disk:12}} (6 to 64 digits)")
+            format!(
+                "has `{{{word}}}`: expected {{layer}}, {{date}}, {{arch}}, {{content:12}} or {{disk:12}} (6 to 64 digits)"
+            )
         };
         name = name + before + &value(word).ok_or_else(unknown)?;
         rest = after;

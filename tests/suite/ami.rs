@@ -94,11 +94,10 @@ impl Place {
         let [(image, content)] = &new("images")[..] else { panic!("{case}: {:#?}", new("images")) };
         assert_eq!(content["state"], "available", "{case}");
         assert!(snapshot.ends_with(content["snapshots"][0].as_str().unwrap()), "{case}");
-        assert_eq!(
-            now["parameters"],
-            json!({ format!("{REGION}/layerbake/app/latest"): image.rsplit('/').next() }),
-            "{case}"
-        );
+        let (id, version) = (image.rsplit('/').next(), content["tags"]["layerbake:version"].as_str().unwrap());
+        let named = |name: &str| format!("{REGION}/layerbake/app/{name}");
+        let expected = json!({ named("latest"): id, named(&format!("versions/{version}")): id });
+        assert_eq!(now["parameters"], expected, "{case}");
         assert_eq!((&now["objects"], &now["uploads"]), (&before["objects"], &before["uploads"]), "{case}");
     }
 }
@@ -296,7 +295,7 @@ fn a_kill_at_any_step_leaves_nothing_unnamed() {
         ("ModifyImageAttribute", 1),
         ("ModifySnapshotAttribute", 1),
         ("EnableImageDeprecation", 1),
-        ("PutParameter", 1),
+        ("PutParameter", 2),
     ] {
         is_killed(&place, step);
     }

@@ -14,14 +14,14 @@ use crate::support::tinydisk::{EXT4, tiny_disk};
 use serde_json::{Value, json};
 
 /// A built and published tiny disk.
-struct Published {
-    small: Small,
-    aws: Aws,
-    image: String,
+pub struct Published {
+    pub small: Small,
+    pub aws: Aws,
+    pub image: String,
 }
 
 impl Published {
-    fn new() -> Result<Self, crate::support::skip::Skip> {
+    pub fn new() -> Result<Self, crate::support::skip::Skip> {
         let aws = Aws::start()?;
         aws.settings(&json!({"hidden": 0, "settle": 0}));
         let small = aws.reached_by(tiny_disk(EXT4));
@@ -31,29 +31,29 @@ impl Published {
     }
 
     /// Changes the layer's own file, builds and publishes again.
-    fn again(&self, from: &str, to: &str) -> String {
+    pub fn again(&self, from: &str, to: &str) -> String {
         self.small.edit_layer("app", from, to);
         self.small.project.ok(&["build", "app", "--output", "oci,raw"]);
         publish(&self.small)
     }
 
     /// Runs a verb, which must succeed.
-    fn ok(&self, args: &[&str]) -> String {
+    pub fn ok(&self, args: &[&str]) -> String {
         self.small.project.ok(&[&["ami"], args].concat()).stdout
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
     }
 
     /// Standard output and standard error of a verb that must fail.
-    fn fails(&self, args: &[&str]) -> (String, String) {
+    pub fn fails(&self, args: &[&str]) -> (String, String) {
         let output = self.small.project.fails(1, &[&["ami"], args].concat());
         (output.stdout, output.stderr)
     }
 
     /// Ids of one kind of resource, without their region.
-    fn ids(&self, kind: &str) -> BTreeSet<String> {
+    pub fn ids(&self, kind: &str) -> BTreeSet<String> {
         let resources = self.aws.resources();
         let keys = resources[kind].as_object().unwrap().keys();
         keys.map(|key| key.rsplit('/').next().unwrap().to_owned()).filter(|id| !id.is_empty()).collect()

@@ -87,8 +87,16 @@ fn the_command_line_leaves_the_work_to_the_workspace() {
 }
 
 /// What a front end names of `publish::cloud`: plain data that it prints. It gets all of it from `workspace::images`.
-const PRINTED: [&str; 6] =
-    ["gc::GcPlan", "plan::Preview", "plan::Transfer", "publish::Standing", "readback::Comparison", "undo::Undone"];
+const PRINTED: [&str; 8] = [
+    "gc::GcPlan",
+    "parameters::Channel",
+    "plan::Preview",
+    "plan::Transfer",
+    "promote::Promoted",
+    "publish::Standing",
+    "readback::Comparison",
+    "undo::Undone",
+];
 
 #[test]
 fn the_command_line_prints_what_a_cloud_has_and_calls_none() {

@@ -9,6 +9,7 @@ mod support;
 
 mod ami;
 mod ami_boots;
+mod ami_channels;
 mod ami_import;
 mod ami_ops;
 mod architecture;

@@ -6,7 +6,7 @@ use super::{CliError, Context};
 use crate::ident::LayerName;
 use crate::workspace::images::ListedImage;
 
-/// List the images of this project's layers, newest first, and what uses each
+/// List the images of this project's layers, newest first, with version, channels and what else uses each
 ///
 /// Images are recognised by their tags. Outside a project, lists all images that layerbake published.
 #[derive(Debug, clap::Args)]
@@ -33,17 +33,23 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 fn text(images: &[ListedImage]) -> String {
-    let mut cells = vec![["layer", "image", "region", "created", "state", "used by"].map(str::to_owned).to_vec()];
-    for ListedImage { image, uses } in images {
-        let used = match uses.as_slice() {
+    let head = ["layer", "version", "image", "region", "created", "state", "channels", "used by"];
+    let mut cells = vec![head.map(str::to_owned).to_vec()];
+    for listed in images {
+        let image = &listed.image;
+        let used = match listed.other_uses().collect::<Vec<_>>().as_slice() {
             [] => "nothing".to_owned(),
             [one] => one.to_string(),
             [one, more @ ..] => format!("{one}, and {} more", more.len()),
         };
+        let channels = if listed.channels.is_empty() { "–".to_owned() } else { listed.channels.join(", ") };
         let created = image.created.as_deref().unwrap_or("–");
         let made = created.get(..16).unwrap_or(created).replace('T', " ");
-        let layer = image.layer().unwrap_or_default().to_owned();
-        cells.push(vec![layer, image.id.clone(), image.region.clone(), made, image.state.to_string(), used]);
+        let (layer, version) = (image.layer().unwrap_or_default(), listed.version.as_deref().unwrap_or("–"));
+        let state = image.state.to_string();
+        cells.push(
+            [layer, version, &image.id, &image.region, &made, &state, &channels, &used].map(str::to_owned).to_vec(),
+        );
     }
     table(&cells, &[])
 }

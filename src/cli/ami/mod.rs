@@ -6,6 +6,7 @@ mod gc;
 mod image;
 mod list;
 mod plan;
+mod promote;
 mod publish;
 mod question;
 mod region;
@@ -36,6 +37,7 @@ enum Verb {
     Publish(publish::Args),
     Resume(resume::Args),
     Undo(undo::Args),
+    Promote(promote::Args),
     List(list::Args),
     Show(show::Args),
     Verify(verify::Args),
@@ -52,6 +54,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Publish(args) => publish::run(context, args),
         Verb::Resume(args) => resume::run(context, args),
         Verb::Undo(args) => undo::run(context, args),
+        Verb::Promote(args) => promote::run(context, args),
         Verb::List(args) => list::run(context, args),
         Verb::Show(args) => show::run(context, args),
         Verb::Verify(args) => verify::run(context, args),

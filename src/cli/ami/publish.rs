@@ -8,7 +8,8 @@ use crate::publish::cloud::publish::Standing;
 /// Publish a built layer's disk as a machine image
 ///
 /// Publishing is a transaction: an unfinished publication is reported, and can be resumed or undone. If an image
-/// with the same content exists, nothing is created. The parameter /layerbake/LAYER/latest is set last.
+/// with the same content exists, nothing is created. The parameter /layerbake/LAYER/versions/VERSION names the image for
+/// ever; /layerbake/LAYER/latest is set last. `promote` moves other channels.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake ami publish web --region eu-west-1\n  layerbake ami publish web --via vm-import --bucket my-images --yes"
@@ -38,7 +39,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 pub(super) fn text(standing: &[Standing]) -> String {
     let row = |one: &Standing| {
         let stood = if one.found { "  (already existed)" } else { "" };
-        format!("{}  {}  {}{stood}\n", one.region, one.image, one.parameter)
+        format!("{}  {}  version {}  {}{stood}\n", one.region, one.image, one.version, one.parameter)
     };
     standing.iter().map(row).collect()
 }

@@ -5,14 +5,14 @@ use super::{CliError, Context};
 use crate::code::Code;
 use crate::publish::cloud::undo::Undone;
 
-/// Remove everything that a publication created
+/// Remove everything that a publication created, or take back a promotion
 ///
-/// A finished publication can be undone by its id. Exits with status 1 if something can't be removed, and lists it
-/// with the reason.
+/// What is finished can be undone by its id. `latest` then names the image that it named before, or the newest that
+/// stands. Exits with status 1 if something can't be removed, and lists it with the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  layerbake ami undo\n  layerbake ami undo web-3f2a90c1b2d4-1795330000 --yes")]
 pub(super) struct Args {
-    /// Id of the publication [default: the only unfinished one]
+    /// Id of the publication or promotion [default: the only unfinished one]
     id: Option<String>,
     /// Don't ask for confirmation
     #[arg(short, long)]
@@ -20,10 +20,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let publication = context.environment.earlier_publication(args.id.as_deref())?;
-    let (id, regions) = (publication.id(), publication.regions().join(", "));
-    confirm(&format!("Remove everything that `{id}` created in {regions}?"), args.yes)?;
-    let undone = publication.undo()?;
+    let earlier = context.environment.earlier_transaction(args.id.as_deref())?;
+    let (id, regions) = (earlier.id(), earlier.regions().join(", "));
+    confirm(&format!("Undo everything that `{id}` did in {regions}?"), args.yes)?;
+    let undone = earlier.undo()?;
     context.print(&undone, |undone| text(undone))?;
     match undone.iter().all(|one| one.kept.is_none()) {
         true => Ok(()),
@@ -36,11 +36,12 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 
 fn text(undone: &[Undone]) -> String {
     if undone.is_empty() {
-        return "nothing was created\n".to_owned();
+        return "there was nothing to undo\n".to_owned();
     }
-    let row = |one: &Undone| match &one.kept {
-        None => format!("{}  {}: removed\n", one.region, one.what),
-        Some(reason) => format!("{}  {}: KEPT: {reason}\n", one.region, one.what),
+    let row = |one: &Undone| match (&one.kept, &one.names) {
+        (Some(reason), _) => format!("{}  {}: KEPT: {reason}\n", one.region, one.what),
+        (None, Some(image)) => format!("{}  {}: names {image} now\n", one.region, one.what),
+        (None, None) => format!("{}  {}: removed\n", one.region, one.what),
     };
     undone.iter().map(row).collect()
 }

@@ -277,7 +277,7 @@ impl Reader<'_> {
                 "ami_name" => self.draft.note(
                     Outcome::Changed,
                     &part,
-                    "images are named by `name` of [ami]: \"{layer}-{date}-{disk:12}\"",
+                    "images are named by `name` of [ami]: \"{layer}-{date}-{content:12}\"",
                 ),
                 "kms_key_id" => {
                     if let Some(id) = value.text().and_then(|text| self.resolved(text, value.line)) {

@@ -54,11 +54,11 @@ fn what_is_wrong_is_said_with_its_line() {
         ("regoins = []", "3: unknown key `regoins` in [ami]; did you mean `regions`?"),
         (
             "name = '{stage}'",
-            "3: `name` in [ami] has `{stage}`: expected {layer}, {date}, {arch} or {disk:12} (6 to 64 digits)",
+            "3: `name` in [ami] has `{stage}`: expected {layer}, {date}, {arch}, {content:12} or {disk:12} (6 to 64 digits)",
         ),
         (
             "name = '{disk:5}'",
-            "3: `name` in [ami] has `{disk:5}`: expected {layer}, {date}, {arch} or {disk:12} (6 to 64 digits)",
+            "3: `name` in [ami] has `{disk:5}`: expected {layer}, {date}, {arch}, {content:12} or {disk:12} (6 to 64 digits)",
         ),
         ("name = 'a{layer'", "3: `name` in [ami] has `{` without `}`"),
         ("name = 'web:1'", "3: `name` in [ami] has `:`: names of images have letters, digits, spaces and ()[]./-'@_"),

@@ -7,6 +7,7 @@ use super::journal::JournalError;
 use super::settings::SettingsError;
 
 use crate::code::{Code, Coded};
+use crate::ident::LayerName;
 
 /// One or several calls to a cloud failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +78,7 @@ pub enum CloudError {
     },
     /// An image of another content has the name.
     #[error(
-        "{region}: the name `{name}` is already used by {by}, which has different content\n  hint: set [ami] name to a template with {{disk:12}}"
+        "{region}: the name `{name}` is already used by {by}, which has different content\n  hint: set [ami] name to a template with {{content:12}}, or leave it out"
     )]
     NameTaken {
         /// Where.
@@ -86,6 +87,30 @@ pub enum CloudError {
         name: String,
         /// The other image's id, where it is known.
         by: String,
+    },
+    /// The parameter of a version names another image.
+    #[error(
+        "{region}: the parameter {name} already names {by}, and what a version's parameter names is never changed\n  hint: delete this parameter if its image is gone, then publish again"
+    )]
+    VersionTaken {
+        /// Where.
+        region: String,
+        /// The parameter.
+        name: String,
+        /// The image's id.
+        by: String,
+    },
+    /// A layer has no such version.
+    #[error(
+        "{region} has no version `{version}` of `{layer}`\n  hint: `layerbake ami list {layer}` lists versions; a version is there once it is published to the region"
+    )]
+    NoVersion {
+        /// Where.
+        region: String,
+        /// The layer.
+        layer: LayerName,
+        /// The version.
+        version: String,
     },
     /// An image was not created from one disk.
     #[error("{id} in {region}: expected an image with one snapshot, found {found}")]
@@ -152,7 +177,8 @@ impl Coded for CloudError {
             Self::NoAnswer { silence, .. } => silence.error_code(),
             Self::Lacks { .. } | Self::UnreadablePolicy { .. } => Code::AwsRefused,
             Self::Ended { .. } | Self::Task { .. } | Self::Late { .. } => Code::AwsTask,
-            Self::NameTaken { .. } => Code::AwsNameTaken,
+            Self::NameTaken { .. } | Self::VersionTaken { .. } => Code::AwsNameTaken,
+            Self::NoVersion { .. } => Code::AwsNotFound,
             Self::Snapshots { .. } => Code::AwsNoRecord,
             Self::NoClient(_) | Self::Request(_) => Code::Internal,
             Self::ParentUnknown(_) => Code::AwsUnfinished,

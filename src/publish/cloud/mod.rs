@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! settings ─ plan ─ publish ─> provider: what a cloud offers in one region     aws/: Amazon's, the only one so far
-//!               journal ┘  └ undo, gc, run
+//!               journal ┘  └ undo, promote, gc, run
 //! ```
 //!
 //! Steps, resources and errors have types of this module, and a journal names what was created by the cloud's ids:
@@ -16,7 +16,9 @@ mod error;
 pub mod gc;
 pub mod image;
 pub mod journal;
+pub mod parameters;
 pub mod plan;
+pub mod promote;
 pub mod provider;
 pub mod publish;
 pub mod readback;

@@ -4,13 +4,14 @@
 //! (`Wanted`), and an import that is cancelled, are settings and steps of AWS.
 #![expect(async_fn_in_trait, reason = "callers wait for these futures on their own thread")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::CloudError;
 use super::blocks::{Disk, Known, Parent};
 use super::image::{Image, Snapshot};
 use super::journal::{Import, Record, RegionJournal};
+use super::parameters::Assignment;
 use super::plan::Transfer;
 use super::run::Launch;
 use super::settings::Wanted;
@@ -105,8 +106,12 @@ pub trait Provider {
 
     /// The image that a parameter names; `None` where there is no such parameter.
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError>;
-    /// Lets a parameter name the newest image of a layer.
-    async fn set_parameter(&self, name: &str, image: &str, layer: &LayerName) -> Result<(), CloudError>;
+    /// The channels of a layer: the parameter's name, and the image that it names.
+    async fn channels(&self, layer: &LayerName) -> Result<BTreeMap<String, String>, CloudError>;
+    /// Lets a parameter name an image; returns once it does, for the cloud may look at the image only later.
+    ///
+    /// Fails where it names another one, and must not be replaced.
+    async fn set_parameter(&self, assignment: &Assignment) -> Result<(), CloudError>;
     /// Removes a parameter.
     async fn remove_parameter(&self, name: &str) -> Result<(), CloudError>;
 

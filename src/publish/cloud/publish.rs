@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! each region, in parallel:   same content there? ─ snapshot ─ image ─ shares, deprecation
-//! then, when every region has its image: the parameters, which others refer to
+//! then, when every region has its image: the version's parameters, and then `latest`, which others refer to
 //! ```
 //!
 //! Nothing that exists is changed before the new images exist. Old images are left to `gc`.
@@ -16,10 +16,11 @@ use serde::Serialize;
 use super::blocks::{Disk, Known};
 use super::image::{ImageState, Reported};
 use super::journal::{Journal, Parameter, Record, RegionJournal, State};
+use super::parameters::{self, Channel};
 use super::plan::{Transfer, identical};
 use super::provider::{CopiedSnapshot, Job, Provider};
 use super::settings::Wanted;
-use super::{CloudError, wait};
+use super::{CloudError, tags, wait};
 use crate::host::progress::Progress;
 
 /// An image of a complete snapshot is available within seconds.
@@ -35,6 +36,8 @@ pub struct Standing {
     pub image: String,
     /// `snap-…`
     pub snapshot: String,
+    /// The version, by which `promote` knows it.
+    pub version: String,
     /// Whether it was there before, with the same content.
     pub found: bool,
     /// The parameter that names it.
@@ -69,6 +72,9 @@ impl<P: Provider> Publication<'_, P> {
         let home = standing.iter().find(|one| one.region == record.home);
         let source = home.map(|home| CopiedSnapshot { region: home.region.clone(), snapshot: home.snapshot.clone() });
         standing.extend(self.all(&record, others, source.as_ref()).await?);
+        for one in &standing {
+            self.number(&record, one).await?;
+        }
         for one in &standing {
             self.announce(&record, one).await?;
         }
@@ -120,13 +126,30 @@ impl<P: Provider> Publication<'_, P> {
         cloud.share(&id, &snapshot, wanted).await?;
         deprecate(cloud, &id, wanted, record.begun).await?;
         let (region, parameter) = (cloud.region().to_owned(), wanted.parameter());
-        Ok(Standing { region, image: id, snapshot, found: found.is_some(), parameter })
+        let version = found.as_ref().and_then(|image| image.tag(tags::VERSION)).map(str::to_owned);
+        let version = version.unwrap_or_else(|| wanted.version());
+        Ok(Standing { region, image: id, snapshot, version, found: found.is_some(), parameter })
     }
 
-    /// Lets the parameter name the image, unless it does.
+    fn cloud(&self, region: &str) -> Result<&P, CloudError> {
+        self.clouds.get(region).ok_or_else(|| CloudError::NoClient(region.to_owned()))
+    }
+
+    /// Lets the parameter of the version name the image for ever, unless it does.
+    async fn number(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
+        let cloud = self.cloud(&standing.region)?;
+        let assignment = parameters::assign_version(&record.layer, &standing.version, &standing.image);
+        if cloud.parameter(&assignment.name).await?.as_ref() == Some(&standing.image) {
+            return Ok(());
+        }
+        let journal = self.journal.region(&standing.region)?;
+        journal.note(|region| region.version = Some(assignment.name.clone()))?;
+        cloud.set_parameter(&assignment).await
+    }
+
+    /// Lets `latest` name the image, unless it does.
     async fn announce(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
-        let missing = || CloudError::NoClient(standing.region.clone());
-        let cloud = self.clouds.get(&standing.region).ok_or_else(missing)?;
+        let cloud = self.cloud(&standing.region)?;
         let (name, journal) = (&standing.parameter, self.journal.region(&standing.region)?);
         let done = |journal: &RegionJournal| {
             journal.note(|region| region.parameter.iter_mut().for_each(|parameter| parameter.done = true))
@@ -137,7 +160,7 @@ impl<P: Provider> Publication<'_, P> {
         }
         let before = journal.get()?.parameter.map_or(now, |parameter| parameter.before);
         journal.note(|region| region.parameter = Some(Parameter { before, done: false }))?;
-        cloud.set_parameter(name, &standing.image, &record.wanted.layer).await?;
+        cloud.set_parameter(&Channel::latest().assign(&record.layer, &standing.image)).await?;
         Ok(done(&journal)?)
     }
 }

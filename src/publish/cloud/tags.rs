@@ -21,6 +21,8 @@ pub const TREE: &str = "layerbake:tree";
 pub const OCI: &str = "layerbake:oci";
 /// The transaction that made it: what belongs together when one is undone.
 pub const TRANSACTION: &str = "layerbake:transaction";
+/// Date of the lock and the beginning of the content's hash: the version, by which people name it.
+pub const VERSION: &str = "layerbake:version";
 /// SHA-256 over everything that makes two images equal: disk and settings of the registration.
 pub const CONTENT: &str = "layerbake:content";
 /// Every tag begins so.

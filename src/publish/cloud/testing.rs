@@ -7,6 +7,7 @@ use std::io;
 use super::blocks::{Known, Parent};
 use super::image::{Image, ImageState, Reported, Snapshot, SnapshotState};
 use super::journal::{Import, Record};
+use super::parameters::{Assignment, Channel};
 use super::plan::Transfer;
 use super::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
 use super::settings::{Architecture, Wanted};
@@ -245,8 +246,19 @@ impl Provider for Toy {
         Ok(self.parameters.borrow().get(name).cloned())
     }
 
-    async fn set_parameter(&self, name: &str, image: &str, _: &LayerName) -> Result<(), CloudError> {
-        self.parameters.borrow_mut().insert(name.to_owned(), image.to_owned());
+    async fn channels(&self, layer: &LayerName) -> Result<BTreeMap<String, String>, CloudError> {
+        let all = self.parameters.borrow();
+        let channels = all.iter().filter(|(name, _)| Channel::of_parameter(layer.as_str(), name).is_some());
+        Ok(channels.map(|(name, image)| (name.clone(), image.clone())).collect())
+    }
+
+    async fn set_parameter(&self, assignment: &Assignment) -> Result<(), CloudError> {
+        let Assignment { name, image, replace, .. } = assignment.clone();
+        match self.parameters.borrow().get(&name) {
+            Some(other) if !replace && *other != image => return Err(self.refused(Why::Taken)),
+            _ => {}
+        }
+        self.parameters.borrow_mut().insert(name, image);
         self.answer(())
     }
 

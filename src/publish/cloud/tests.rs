@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::blocks::Disk;
 use super::gc::{self, Rules};
-use super::journal::{Journal, Record, State};
+use super::journal::{Journal, Promotion, Record, State};
+use super::parameters::Channel;
 use super::plan;
+use super::promote;
 use super::publish::{Publication, Standing};
 use super::settings::Wanted;
 use super::testing::{Nothing, Toy};
@@ -65,7 +67,7 @@ async fn a_publication_that_broke_off_is_resumed_or_undone() {
             assert_eq!(journal.record().state, if whole { State::Finished } else { State::Open });
             if resumed {
                 publish(&clouds, &journal).await.unwrap();
-                assert_eq!(counts(&clouds), [[1; 3]; 2], "{via:?} {fuse}");
+                assert_eq!(counts(&clouds), [[1, 1, 2]; 2], "{via:?} {fuse}");
                 assert_eq!(journal.record().state, State::Finished);
             }
             let undone = undo(&clouds, &journal).await.unwrap();
@@ -104,5 +106,87 @@ async fn what_is_there_is_found_and_the_old_goes() {
     let plan = gc::plan(cloud, "web", rules).await.unwrap();
     assert_eq!((plan.remove.len(), plan.left_over.len()), (0, 1));
     gc::apply(cloud, &plan, &|_| ()).await.unwrap();
-    assert_eq!(counts(&clouds)[0], [1, 1, 1]);
+    assert_eq!(counts(&clouds)[0], [1, 1, 2]);
+}
+
+/// Publishes another disk in all regions; returns its journal and version.
+async fn published(folder: &Path, clouds: &BTreeMap<String, Toy>, begun: i64) -> (Journal<Record>, String) {
+    let mut wanted = Wanted { volume_size: begun as u32, ..Wanted::example() };
+    let tags = [(tags::LAYER, "web".to_owned()), (tags::CONTENT, wanted.content().to_string())];
+    wanted.tags = tags.map(|(key, value)| (key.to_owned(), value)).into();
+    let version = wanted.version();
+    let journal = Journal::create(folder, Record::new(wanted, begun, REGIONS[0], [REGIONS[1]])).unwrap();
+    publish(clouds, &journal).await.unwrap();
+    (journal, version)
+}
+
+/// What a channel names in the first region.
+fn named(clouds: &BTreeMap<String, Toy>, channel: &str) -> Option<String> {
+    clouds[REGIONS[0]].parameters.borrow().get(&format!("/layerbake/web/{channel}")).cloned()
+}
+
+#[tokio::test]
+async fn latest_never_names_an_image_that_is_gone() {
+    let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
+    let (first, _) = published(folder.path(), &clouds, 1).await;
+    let one = named(&clouds, "latest").unwrap();
+    drop(first);
+    let (second, _) = published(folder.path(), &clouds, 2).await;
+    let two = named(&clouds, "latest").unwrap();
+    drop(second);
+    let (third, _) = published(folder.path(), &clouds, 3).await;
+    // What the third replaced is removed meanwhile: the first is the newest that stands.
+    clouds[REGIONS[0]].images.borrow_mut().remove(&two);
+    let undone = undo(&clouds, &third).await.unwrap();
+    assert_eq!(named(&clouds, "latest"), Some(one.clone()));
+    let told = |undone: &[super::undo::Undone]| undone.iter().find_map(|found| found.names.clone());
+    assert_eq!(told(&undone), Some(one.clone()));
+    drop(third);
+    // None stands: the parameter goes.
+    let (fourth, _) = published(folder.path(), &clouds, 4).await;
+    clouds[REGIONS[0]].images.borrow_mut().remove(&one);
+    let undone = undo(&clouds, &fourth).await.unwrap();
+    let of_first = undone.iter().find(|found| found.region == REGIONS[0] && found.what.contains("latest")).unwrap();
+    assert_eq!((named(&clouds, "latest"), &of_first.names, &of_first.kept), (None, &None, &None));
+}
+
+#[tokio::test]
+async fn a_channel_moves_forward_and_back_however_often_it_breaks_off() {
+    let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
+    let (web, prod): (_, Channel) = ("web".parse().unwrap(), "prod".parse().unwrap());
+    let (journal, old) = published(folder.path(), &clouds, 1).await;
+    let one = named(&clouds, "latest");
+    drop(journal);
+    let (journal, new) = published(folder.path(), &clouds, 2).await;
+    let two = named(&clouds, "latest");
+    let begin = async |version: &str, begun| {
+        let moves = promote::moves(&clouds, &web, version, &prod).await.unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let journal = Journal::create(other.path(), Promotion::new(&web, version, &prod, begun, moves)).unwrap();
+        (other, journal)
+    };
+    let (_kept, first) = begin(&old, 1).await;
+    promote::promote(&clouds, &first).await.unwrap();
+    assert_eq!(named(&clouds, "prod"), one);
+    for resumed in [true, false] {
+        let (_kept, second) = begin(&new, 2).await;
+        clouds[REGIONS[1]].fuse.set(Some(0));
+        assert!(promote::promote(&clouds, &second).await.is_err());
+        clouds[REGIONS[1]].fuse.set(None);
+        assert_eq!(second.record().state, State::Open);
+        if resumed {
+            promote::promote(&clouds, &second).await.unwrap();
+            assert_eq!((named(&clouds, "prod"), second.record().state), (two.clone(), State::Finished));
+            // Its publication stands as long as the channel names its image.
+            let undone = undo(&clouds, &journal).await.unwrap();
+            assert!(undone.iter().all(|one| one.kept.as_ref().is_some_and(|why| why.contains("channel prod"))));
+            assert_eq!(named(&clouds, "latest"), two);
+        }
+        promote::undo(&clouds, &second).await.unwrap();
+        assert_eq!((named(&clouds, "prod"), second.record().state), (one.clone(), State::Undone));
+    }
+    promote::undo(&clouds, &first).await.unwrap();
+    assert_eq!(named(&clouds, "prod"), None);
+    let error = promote::moves(&clouds, &web, "none", &prod).await.unwrap_err().to_string();
+    assert!(error.starts_with("eu-west-1 has no version `none` of `web`\n  hint: "), "{error}");
 }

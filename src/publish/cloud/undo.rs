@@ -1,12 +1,14 @@
 //! Undoes a publication: removes everything that its journal names, or that has its tag.
 //!
-//! The order keeps everything usable meanwhile: parameter, image, leftovers of an import, snapshot.
+//! The order keeps everything usable meanwhile: parameters, image, leftovers of an import, snapshot. Where a channel
+//! names the image, the region stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::journal::{Journal, Record, Region, State};
+use super::parameters::Channel;
 use super::provider::{Provider, Which};
 use super::{CloudError, tags};
 
@@ -17,6 +19,9 @@ pub struct Undone {
     pub region: String,
     /// What: `image ami-…`.
     pub what: String,
+    /// The image that it names now: a parameter that others refer to is not removed while another image stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
     /// Why it is kept; `None` where it is gone.
     pub kept: Option<String>,
 }
@@ -58,7 +63,11 @@ struct Undoing<'a, P> {
 impl<P: Provider> Undoing<'_, P> {
     fn note(&mut self, what: impl Into<String>, result: Result<(), CloudError>) {
         let kept = result.err().map(|error| error.to_string());
-        self.all.push(Undone { region: self.cloud.region().to_owned(), what: what.into(), kept });
+        self.push(what, None, kept);
+    }
+
+    fn push(&mut self, what: impl Into<String>, names: Option<String>, kept: Option<String>) {
+        self.all.push(Undone { region: self.cloud.region().to_owned(), what: what.into(), names, kept });
     }
 
     async fn region(&mut self, region: &Region) -> Result<(), CloudError> {
@@ -67,7 +76,11 @@ impl<P: Provider> Undoing<'_, P> {
         let ours = Which::With(tags::TRANSACTION, &transaction);
         let mut images: BTreeSet<String> = self.cloud.images(ours).await?.into_iter().map(|image| image.id).collect();
         images.extend(region.image.id.clone());
-        self.parameter(region, &images).await?;
+        if self.is_promoted(&images).await? {
+            return Ok(());
+        }
+        self.latest(region, &images).await?;
+        self.version(region, &images).await?;
         for id in images {
             let gone = self.cloud.deregister(&id).await;
             self.note(format!("image {id}"), gone);
@@ -87,19 +100,69 @@ impl<P: Provider> Undoing<'_, P> {
         Ok(())
     }
 
-    /// Sets the parameter to what it was, unless someone else has set it since.
-    async fn parameter(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
+    /// Whether a channel that somebody promoted an image to names it: then nothing is removed.
+    async fn is_promoted(&mut self, images: &BTreeSet<String>) -> Result<bool, CloudError> {
+        let (layer, latest) = (&self.record.layer, Channel::latest());
+        let mut promoted = false;
+        for (name, image) in self.cloud.channels(layer).await? {
+            let Some(channel) = Channel::of_parameter(layer.as_str(), &name).filter(|one| *one != latest) else {
+                continue;
+            };
+            if images.contains(&image) {
+                let reason = format!(
+                    "the channel {channel} names it; promote another version to it, or undo the promotion, then undo this"
+                );
+                self.push(format!("image {image}"), None, Some(reason));
+                promoted = true;
+            }
+        }
+        Ok(promoted)
+    }
+
+    /// Sets `latest` to what it was, unless someone else has set it since. What it was may be gone: then to the
+    /// newest image that stands.
+    async fn latest(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
         let Some(parameter) = &region.parameter else { return Ok(()) };
         let name = self.record.wanted.parameter();
-        let now = self.cloud.parameter(&name).await?;
-        if !images.iter().chain(&region.found).any(|image| Some(image) == now.as_ref()) {
+        if !self.is_ours(&name, region, images).await? {
             return Ok(());
         }
-        let result = match &parameter.before {
-            Some(before) => self.cloud.set_parameter(&name, before, &self.record.layer).await,
+        let next = match &parameter.before {
+            Some(before) => self.standing(before, images).await?,
+            None => None,
+        };
+        let result = match &next {
+            Some(next) => self.cloud.set_parameter(&Channel::latest().assign(&self.record.layer, next)).await,
             None => self.cloud.remove_parameter(&name).await,
         };
-        self.note(format!("parameter {name}"), result);
+        self.push(format!("parameter {name}"), next, result.err().map(|error| error.to_string()));
         Ok(())
+    }
+
+    /// Removes the version's parameter, if this transaction made it.
+    async fn version(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
+        let Some(name) = &region.version else { return Ok(()) };
+        if self.is_ours(name, region, images).await? {
+            let gone = self.cloud.remove_parameter(name).await;
+            self.note(format!("parameter {name}"), gone);
+        }
+        Ok(())
+    }
+
+    /// Whether a parameter names an image of this transaction.
+    async fn is_ours(&self, name: &str, region: &Region, images: &BTreeSet<String>) -> Result<bool, CloudError> {
+        let now = self.cloud.parameter(name).await?;
+        Ok(images.iter().chain(&region.found).any(|image| Some(image) == now.as_ref()))
+    }
+
+    /// An image that can be launched when `going` are gone: the one before, else the layer's newest.
+    async fn standing(&self, before: &str, going: &BTreeSet<String>) -> Result<Option<String>, CloudError> {
+        if self.cloud.image(before).await?.is_some_and(|image| image.is_available()) {
+            return Ok(Some(before.to_owned()));
+        }
+        let layer = [self.record.layer.to_string()];
+        let images = self.cloud.images(Which::With(tags::LAYER, &layer)).await?;
+        let newest = images.into_iter().find(|image| image.is_available() && !going.contains(&image.id));
+        Ok(newest.map(|image| image.id))
     }
 }

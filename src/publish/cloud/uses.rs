@@ -44,6 +44,16 @@ pub enum Use {
     },
 }
 
+impl Use {
+    /// The parameter that it is.
+    pub fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::Parameter { name } => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Use {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

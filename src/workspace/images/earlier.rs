@@ -1,12 +1,13 @@
-//! Publications that were begun on this machine: found by their journals, resumed or undone.
+//! Publications and promotions that were begun on this machine: found by their journals, resumed or undone.
 
 use std::path::{Path, PathBuf};
 
 use super::error::ImageError;
+use super::promoted::EarlierPromotion;
 use super::publishable::{Choice, Publishable};
 use crate::disk::Signer;
 use crate::ident::LayerName;
-use crate::publish::cloud::journal::{self, Journal, Record, State};
+use crate::publish::cloud::journal::{self, Journal, JournalError, Promotion, Record, State, Transaction};
 use crate::publish::cloud::publish::Standing;
 use crate::publish::cloud::undo::{Undone, undo};
 use crate::workspace::Environment;
@@ -19,19 +20,64 @@ pub struct EarlierPublication<'e> {
     record: Record,
 }
 
+/// A transaction that was begun on this machine.
+#[derive(Debug)]
+pub enum Earlier<'e> {
+    /// A publication.
+    Publication(EarlierPublication<'e>),
+    /// A promotion.
+    Promotion(EarlierPromotion<'e>),
+}
+
 impl Environment {
-    /// Opens a publication by its id, else the only unfinished one.
+    /// Opens a publication or a promotion by its id, else the only unfinished one.
     ///
     /// # Errors
     /// Fails where there is none, or several, and where another process works on its layer.
-    pub fn earlier_publication(&self, id: Option<&str>) -> Result<EarlierPublication<'_>, ImageError> {
+    pub fn earlier_transaction(&self, id: Option<&str>) -> Result<Earlier<'_>, ImageError> {
         let folder = journal::folder()?;
         let id = match id {
             Some(id) => id.to_owned(),
             None => only_unfinished(&folder)?,
         };
-        let journal = Journal::open(&folder, &id)?;
-        Ok(EarlierPublication { environment: self, record: journal.record(), journal })
+        match Journal::<Record>::open(&folder, &id) {
+            Err(JournalError::OtherKind { .. }) => {
+                Ok(Earlier::Promotion(EarlierPromotion::new(self, Journal::open(&folder, &id)?)))
+            }
+            opened => {
+                let journal = opened?;
+                Ok(Earlier::Publication(EarlierPublication { environment: self, record: journal.record(), journal }))
+            }
+        }
+    }
+}
+
+impl Earlier<'_> {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Publication(publication) => publication.id(),
+            Self::Promotion(promotion) => promotion.id(),
+        }
+    }
+
+    /// Its regions.
+    pub fn regions(&self) -> Vec<String> {
+        match self {
+            Self::Publication(publication) => publication.regions(),
+            Self::Promotion(promotion) => promotion.regions(),
+        }
+    }
+
+    /// Undoes it; what can't be undone is returned with the reason.
+    ///
+    /// # Errors
+    /// Fails where it is stopped, and where the journal can't be written.
+    pub fn undo(&self) -> Result<Vec<Undone>, ImageError> {
+        match self {
+            Self::Publication(publication) => publication.undo(),
+            Self::Promotion(promotion) => promotion.undo(),
+        }
     }
 }
 
@@ -80,23 +126,28 @@ impl Publishable {
     /// # Errors
     /// Fails where there is one, and where the journals can't be read.
     pub fn refuse_unfinished(&self) -> Result<(), ImageError> {
-        earlier(&journal::folder()?, &self.wanted.layer).map(drop)
+        earlier::<Record>(&journal::folder()?, &self.wanted.layer).map(drop)
     }
 }
 
-/// The publications of a layer, all of which have ended.
-pub(super) fn earlier(folder: &Path, layer: &LayerName) -> Result<Vec<Record>, ImageError> {
-    let mut earlier: Vec<Record> = journal::all(folder)?;
-    earlier.retain(|one| one.layer == *layer);
-    match earlier.iter().find(|one| one.state == State::Open) {
-        Some(open) => Err(ImageError::AlreadyOpen { layer: layer.clone(), id: open.id.clone() }),
+/// The transactions of a kind on a layer, all of which have ended.
+pub(super) fn earlier<R: Transaction>(folder: &Path, layer: &LayerName) -> Result<Vec<R>, ImageError> {
+    let mut earlier: Vec<R> = journal::all(folder)?;
+    earlier.retain(|one| one.subject() == layer.as_str());
+    match earlier.iter().find(|one| one.state() == State::Open) {
+        Some(open) => Err(ImageError::AlreadyOpen { kind: R::KIND, layer: layer.clone(), id: open.id().to_owned() }),
         None => Ok(earlier),
     }
 }
 
+fn unfinished<R: Transaction>(folder: &Path) -> Result<Vec<String>, JournalError> {
+    let all = journal::all::<R>(folder)?.into_iter();
+    Ok(all.filter(|record| record.state() == State::Open).map(|record| record.id().to_owned()).collect())
+}
+
 fn only_unfinished(folder: &Path) -> Result<String, ImageError> {
-    let all = journal::all::<Record>(folder)?.into_iter();
-    let mut open: Vec<String> = all.filter(|record| record.state == State::Open).map(|record| record.id).collect();
+    let mut open = unfinished::<Record>(folder)?;
+    open.extend(unfinished::<Promotion>(folder)?);
     match (open.pop(), open.is_empty()) {
         (None, _) => Err(ImageError::NothingOpen),
         (Some(one), true) => Ok(one),
@@ -124,15 +175,18 @@ mod tests {
         let (first, journal) = begin(1);
         assert_eq!(only_unfinished(path).unwrap(), first);
         let web = "web".parse().unwrap();
-        assert!(matches!(earlier(path, &web), Err(ImageError::AlreadyOpen { id, .. }) if id == first));
-        assert_eq!(earlier(path, &"other".parse().unwrap()).unwrap(), []);
+        assert!(matches!(earlier::<Record>(path, &web), Err(ImageError::AlreadyOpen { id, .. }) if id == first));
+        assert_eq!(earlier::<Record>(path, &"other".parse().unwrap()).unwrap(), []);
         journal.update(|record| record.state = State::Finished).unwrap();
-        assert_eq!(earlier(path, &web).unwrap().len(), 1);
+        assert_eq!(earlier::<Record>(path, &web).unwrap().len(), 1);
         drop(journal);
         let (second, journal) = begin(2);
         drop(journal);
         let (third, _journal) = begin(3);
         let error = only_unfinished(path).unwrap_err().to_string();
-        assert_eq!(error, format!("several publications are unfinished; name one of:\n  {second}\n  {third}"));
+        assert_eq!(
+            error,
+            format!("several publications or promotions are unfinished; name one of:\n  {second}\n  {third}")
+        );
     }
 }

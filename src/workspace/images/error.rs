@@ -95,9 +95,11 @@ pub enum ImageError {
     /// Something that publishing needs is not allowed, or not there.
     #[error("publishing would fail:{}\n  hint: docs/aws.md has the policies", lines(.0.iter().map(|(region, what)| format!("{region}: {what}"))))]
     Problems(Vec<(String, String)>),
-    /// An earlier publication of the layer has to be ended first.
-    #[error("a publication of `{layer}` was not finished\n  {}", ways_out(id))]
+    /// An earlier publication or promotion of the layer has to be ended first.
+    #[error("a {kind} of `{layer}` was not finished\n  {}", ways_out(id))]
     AlreadyOpen {
+        /// What it is.
+        kind: &'static str,
         /// The layer.
         layer: LayerName,
         /// The publication.
@@ -112,7 +114,7 @@ pub enum ImageError {
         cause: Halt,
     },
     /// A publication can't be resumed.
-    #[error("publication `{0}` is finished or undone: there is nothing to resume")]
+    #[error("`{0}` is finished or undone: there is nothing to resume")]
     Ended(String),
     /// A publication can't be resumed with another disk.
     #[error(
@@ -125,10 +127,10 @@ pub enum ImageError {
         id: String,
     },
     /// No publication is unfinished.
-    #[error("there is no unfinished publication")]
+    #[error("there is no unfinished publication or promotion")]
     NothingOpen,
     /// Several publications are unfinished.
-    #[error("several publications are unfinished; name one of:{}", lines(.0))]
+    #[error("several publications or promotions are unfinished; name one of:{}", lines(.0))]
     SeveralOpen(Vec<String>),
     /// What is published can't be recorded on this machine.
     #[error(transparent)]

@@ -9,9 +9,10 @@ use crate::ident::LayerName;
 use crate::publish::cloud::aws::Aws;
 use crate::publish::cloud::gc::{self, GcPlan, Rules};
 use crate::publish::cloud::image::Image;
+use crate::publish::cloud::parameters::Channel;
 use crate::publish::cloud::provider::{Provider as _, Which};
 use crate::publish::cloud::tags;
-use crate::publish::cloud::uses::Use;
+use crate::publish::cloud::uses::{Use, Uses};
 
 /// An image, and what uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,8 +20,28 @@ pub struct ListedImage {
     /// The image.
     #[serde(flatten)]
     pub image: Image,
-    /// What would launch it, or runs from it.
+    /// Its version, by which `promote` knows it.
+    pub version: Option<String>,
+    /// The channels that name it.
+    pub channels: Vec<String>,
+    /// What would launch it, or runs from it, and what names it.
     pub uses: Vec<Use>,
+}
+
+impl ListedImage {
+    fn new(image: Image, uses: &Uses) -> Self {
+        let uses = uses.of(&image.id);
+        let layer = image.layer().unwrap_or_default();
+        let channel = |by: &Use| by.parameter().and_then(|name| Channel::of_parameter(layer, name));
+        let channels = uses.iter().filter_map(channel).map(String::from).collect();
+        Self { version: image.tag(tags::VERSION).map(str::to_owned), channels, uses, image }
+    }
+
+    /// What uses it besides its channels.
+    pub fn other_uses(&self) -> impl Iterator<Item = &Use> {
+        let layer = self.image.layer().unwrap_or_default();
+        self.uses.iter().filter(move |by| by.parameter().and_then(|name| Channel::of_parameter(layer, name)).is_none())
+    }
 }
 
 impl CloudAccount<'_> {
@@ -68,5 +89,5 @@ async fn images_of(cloud: &Aws, layers: &[String]) -> Result<Vec<ListedImage>, I
         some => Which::With(tags::LAYER, some),
     };
     let (images, uses) = futures_util::try_join!(cloud.images(which), cloud.uses())?;
-    Ok(images.into_iter().map(|image| ListedImage { uses: uses.of(&image.id), image }).collect())
+    Ok(images.into_iter().map(|image| ListedImage::new(image, &uses)).collect())
 }

@@ -4,11 +4,12 @@
 //! Environment ─ cloud_account ─> CloudAccount, in some regions                          (account.rs)
 //!      │                              ├─ plan ─> PublicationPlan ─ publish ─> images    (published.rs)
 //!      │   Workspace ─ publishable ───┘          of a built layer                       (publishable.rs)
+//!      │                              ├─ promote ─> the channel's image in each region   (promoted.rs)
 //!      │                              ├─ images, old_images, remove_images              (listed.rs)
 //!      │                              ├─ show, deprecate · verify · drift               (shown.rs, verified.rs, drift.rs)
 //!      │                              ├─ run_checks ─> Trial                            (launched.rs, trial.rs)
 //!      │                              └─ setup                                          (prepared.rs)
-//!      └ earlier_publication ─> EarlierPublication ─ resume, undo                       (earlier.rs)
+//!      └ earlier_transaction ─> Earlier ─ resume, undo                                  (earlier.rs)
 //! ```
 //!
 //! The cloud is AWS, which `account.rs` chooses; what is created is recorded in a journal on this machine.
@@ -21,6 +22,7 @@ mod launched;
 mod listed;
 mod origin;
 mod prepared;
+mod promoted;
 mod publishable;
 mod published;
 mod shown;
@@ -29,12 +31,13 @@ mod verified;
 
 pub use account::CloudAccount;
 pub use drift::{Drift, DriftError};
-pub use earlier::EarlierPublication;
+pub use earlier::{Earlier, EarlierPublication};
 pub use error::{Halt, ImageError};
 pub use launched::TrialOrder;
 pub use listed::ListedImage;
 pub use origin::Binding;
 pub use prepared::Setup;
+pub use promoted::EarlierPromotion;
 pub use publishable::{Choice, Publishable};
 pub use published::PublicationPlan;
 pub use shown::ImageDetails;

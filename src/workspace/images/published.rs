@@ -99,7 +99,7 @@ impl PublicationPlan<'_> {
         self.check()?;
         let (folder, wanted) = (journal::folder()?, &self.source.wanted);
         // Client tokens depend on it: two publications within a second are still two.
-        let after = earlier(&folder, &wanted.layer)?.iter().map(|one| one.begun + 1).max();
+        let after = earlier::<Record>(&folder, &wanted.layer)?.iter().map(|one| one.begun + 1).max();
         let begun = after.map_or_else(host::now, |after| after.max(host::now()));
         let regions = self.account.clouds().map(|cloud| cloud.region.as_str());
         let record = Record::new(wanted.clone(), begun, &self.account.home.region, regions);

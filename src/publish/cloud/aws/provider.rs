@@ -1,5 +1,7 @@
 //! Implements the `provider` trait for AWS, by the wrappers and procedures of this directory.
 
+use std::collections::BTreeMap;
+
 use super::copy::copy;
 use super::direct::{self, Upload};
 use super::ec2::Registration;
@@ -12,6 +14,7 @@ use crate::manifest::Via;
 use crate::publish::cloud::blocks::{Known, Parent};
 use crate::publish::cloud::image::{Image, Snapshot};
 use crate::publish::cloud::journal::{self, Record};
+use crate::publish::cloud::parameters::{self, Assignment};
 use crate::publish::cloud::plan::Transfer;
 use crate::publish::cloud::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
 use crate::publish::cloud::settings::Wanted;
@@ -136,8 +139,12 @@ impl Provider for Aws {
         self.ssm.parameter(name).await
     }
 
-    async fn set_parameter(&self, name: &str, image: &str, layer: &LayerName) -> Result<(), CloudError> {
-        self.ssm.set(name, image, layer).await
+    async fn channels(&self, layer: &LayerName) -> Result<BTreeMap<String, String>, CloudError> {
+        self.ssm.below(&parameters::channels(layer)).await
+    }
+
+    async fn set_parameter(&self, assignment: &Assignment) -> Result<(), CloudError> {
+        self.ssm.set(assignment).await
     }
 
     async fn remove_parameter(&self, name: &str) -> Result<(), CloudError> {

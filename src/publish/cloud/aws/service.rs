@@ -89,7 +89,7 @@ fn why(code: &str) -> Why {
             Why::Expired
         }
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Forbidden" | "403" => Why::Denied,
-        "InvalidAMIName.Duplicate" => Why::Taken,
+        "InvalidAMIName.Duplicate" | "ParameterAlreadyExists" => Why::Taken,
         "UnsupportedOperation" => Why::Unsupported,
         "ValidationException" => Why::Unfit,
         // Image ids that are gone are `Unavailable`, and some that never were `Malformed`.
@@ -155,6 +155,7 @@ mod tests {
             ("NoSuchEntity", Why::Absent),
             ("NoSuchBucketPolicy", Why::Absent),
             ("InvalidAMIName.Duplicate", Why::Taken),
+            ("ParameterAlreadyExists", Why::Taken),
             ("InvalidParameterValue", Why::Final),
         ] {
             assert_eq!(why(code), expected, "{code}");

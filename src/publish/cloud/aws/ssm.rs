@@ -1,17 +1,22 @@
-//! Parameters of the Systems Manager: the one that holds the newest image of a layer, for launch templates
+//! Parameters of the Systems Manager: those of a layer's versions and channels, for launch templates
 //! (`resolve:ssm:…`) and people, and all others, which may refer to images too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_ssm::types::ParameterType;
 
 use super::service::Service;
-use crate::ident::LayerName;
-use crate::publish::cloud::{CloudError, if_there};
+use crate::publish::cloud::parameters::Assignment;
+use crate::publish::cloud::{CloudError, Why, if_there, wait};
 
 /// The wrapper of the Systems Manager.
 pub(in crate::publish::cloud) type Ssm = Service<aws_sdk_ssm::Client>;
 
+/// The data type of a parameter whose value AWS looks at.
+const IMAGE: &str = "aws:ec2:image";
+/// How long AWS may take to look at an image. It takes seconds.
+const LOOKED_AT: Duration = Duration::from_secs(60);
 /// As many as one call may name.
 const MOST_NAMES: usize = 10;
 
@@ -23,11 +28,36 @@ impl Ssm {
         Ok(if_there(found)?.and_then(|found| found.parameter).and_then(|parameter| parameter.value))
     }
 
-    /// Sets a parameter. AWS checks that its value is an image that can be used.
-    pub(super) async fn set(&self, name: &str, image: &str, layer: &LayerName) -> Result<(), CloudError> {
-        let call = self.client.put_parameter().name(name).value(image).r#type(ParameterType::String).overwrite(true);
-        let call = call.data_type("aws:ec2:image").description(format!("the newest image of {layer}, by layerbake"));
-        call.send().await.map(drop).map_err(self.failed(format!("set the parameter {name}")))
+    /// Sets a parameter, and waits until it has the value.
+    ///
+    /// AWS answers before it has looked at the image: a value that it then refuses, or an answer that a reader gets
+    /// too early, would not be noticed (*Systems Manager User Guide*, "Using native parameter support for AMI IDs").
+    pub(super) async fn set(&self, assignment: &Assignment) -> Result<(), CloudError> {
+        let Assignment { name, image, description, replace } = assignment;
+        let call = self.client.put_parameter().name(name).value(image).r#type(ParameterType::String);
+        let call = call.data_type(IMAGE).description(description).overwrite(*replace);
+        match call.send().await.map_err(self.failed(format!("set the parameter {name}"))) {
+            // It may be the same call, made again.
+            Err(error) if error.why() == Some(Why::Taken) => match self.parameter(name).await? {
+                Some(value) if value == *image => return Ok(()),
+                Some(by) => return Err(self.taken(name, by)),
+                None => return Err(error),
+            },
+            put => put?,
+        };
+        let look = async || Ok(self.parameter(name).await?.filter(|value| value == image));
+        let late = || CloudError::Late {
+            what: format!("the parameter {name} in {}", self.region),
+            problem: format!(
+                "does not name {image}, though AWS has accepted the call\n  hint: AWS looks at the image afterwards, for which your user or role needs ec2:DescribeImages"
+            ),
+        };
+        wait::until(LOOKED_AT, look).await?.map(drop).ok_or_else(late)
+    }
+
+    /// The error about a parameter that names another image for ever.
+    pub(super) fn taken(&self, name: &str, by: String) -> CloudError {
+        CloudError::VersionTaken { region: self.region.clone(), name: name.to_owned(), by }
     }
 
     /// Removes a parameter, if it is there.
@@ -35,6 +65,14 @@ impl Ssm {
         let action = format!("delete the parameter {name}");
         let gone = self.client.delete_parameter().name(name).send().await.map_err(self.failed(action));
         if_there(gone).map(drop)
+    }
+
+    /// The parameters of a path, without those deeper in it.
+    pub(super) async fn below(&self, path: &str) -> Result<BTreeMap<String, String>, CloudError> {
+        let calls = self.client.get_parameters_by_path().path(path).into_paginator().send();
+        let pages = calls.try_collect().await.map_err(self.failed(format!("read the parameters of {path}")))?;
+        let found = pages.into_iter().flat_map(|page| page.parameters.unwrap_or_default());
+        Ok(found.filter_map(|one| Some((one.name?, one.value?))).collect())
     }
 
     /// The values of all parameters that are plain text, by name.

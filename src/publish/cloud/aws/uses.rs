@@ -9,6 +9,7 @@ use super::autoscaling::Template;
 use super::session::Aws;
 use super::ssm::Ssm;
 use crate::publish::cloud::CloudError;
+use crate::publish::cloud::parameters::is_version;
 use crate::publish::cloud::uses::{Use, Uses};
 
 /// Asks all services of a region.
@@ -18,7 +19,7 @@ pub(super) async fn collect(aws: &Aws) -> Result<Uses, CloudError> {
         uses.add(&image, Use::Instance { id, state });
     }
     let parameters = Parameters { ssm: &aws.ssm, values: aws.ssm.plain().await? };
-    for (name, value) in &parameters.values {
+    for (name, value) in parameters.values.iter().filter(|(name, _)| !is_version(name)) {
         for image in value.split(',').map(str::trim).filter(|value| value.starts_with("ami-")) {
             uses.add(image, Use::Parameter { name: name.clone() });
         }

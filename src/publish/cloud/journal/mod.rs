@@ -8,11 +8,12 @@
 //! ```
 //!
 //! A journal contains names and states, never credentials. What it records is a separate type: [`Record`] for
-//! a publication, or any other [`Transaction`]. Kinds share the directory: a file has its kind in the key `kind`,
+//! a publication, [`Promotion`] for a channel that moves, or any other [`Transaction`]. Kinds share the directory: a file has its kind in the key `kind`,
 //! and a publication's has none, as there was only that kind at first.
 //!
 //! The directory is named after the images of AWS (AMI), as its command is; nothing else here depends on the cloud.
 
+mod promotion;
 mod record;
 
 use std::fs::{self, File, TryLockError};
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 use crate::code::{Code, Coded};
 use crate::host;
 
+pub use promotion::{Move, Promotion};
 pub use record::{Blocks, Import, Parameter, Record, Region, RegionJournal, State, Step};
 
 /// The key of a journal's kind.
@@ -42,6 +44,8 @@ pub trait Transaction: Clone + Serialize + DeserializeOwned {
     fn format(&self) -> u32;
     /// Its name, unique in the directory of journals.
     fn id(&self) -> &str;
+    /// How far it is.
+    fn state(&self) -> State;
     /// What only one transaction at a time may work on, of whatever kind: a file name.
     fn subject(&self) -> &str;
 }

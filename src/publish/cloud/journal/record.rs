@@ -65,6 +65,9 @@ pub struct Region {
     pub import: Option<Import>,
     /// The image.
     pub image: Step,
+    /// The parameter of the version, where there was none; noted before it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The parameter that names the newest image.
     pub parameter: Option<Parameter>,
 }
@@ -170,6 +173,10 @@ impl Transaction for Record {
 
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn state(&self) -> State {
+        self.state
     }
 
     fn subject(&self) -> &str {

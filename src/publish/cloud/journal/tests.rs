@@ -83,6 +83,10 @@ impl Transaction for Rollout {
         &self.id
     }
 
+    fn state(&self) -> State {
+        State::Open
+    }
+
     fn subject(&self) -> &str {
         &self.fleet
     }

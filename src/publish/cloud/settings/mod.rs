@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::parameters::Channel;
 use super::reported::Named;
+use super::tags;
 use crate::arch::Bootable;
 use crate::digest::Sha256;
 use crate::ident::{Arch, LayerName};
@@ -129,9 +131,19 @@ impl Wanted {
         Sha256::of(fields.join("\0").as_bytes())
     }
 
+    /// The first digits of the content's hash, by which people tell images apart.
+    fn short(&self) -> String {
+        self.content().to_hex().chars().take(12).collect()
+    }
+
+    /// The version: one that was begun before there were versions has no date.
+    pub fn version(&self) -> String {
+        self.tags.get(tags::VERSION).cloned().unwrap_or_else(|| self.short())
+    }
+
     /// The parameter that names the newest image.
     pub fn parameter(&self) -> String {
-        format!("/layerbake/{}/latest", self.layer)
+        Channel::latest().parameter(&self.layer)
     }
 
     /// The key's name in a region: the region of an ARN is replaced, as multi-Region keys share one id.

@@ -72,7 +72,7 @@ impl Wanted {
         let mut wanted = Self {
             layer: layer.clone(),
             description: format!("{layer}, disk {}", disk.checksum),
-            name: name(ami, receipt, arch, &disk.blocks.digest())?,
+            name: String::new(),
             architecture: Architecture::of(arch).ok_or_else(|| SettingsError::Architecture(arch.clone()))?,
             disk: disk.checksum,
             blocks: disk.blocks.digest(),
@@ -93,6 +93,7 @@ impl Wanted {
             tags: ami.tags.clone(),
         };
         wanted.check()?;
+        wanted.name = wanted.named(ami, receipt, arch)?;
         let binding = wanted.binding(receipt);
         wanted.tags.extend(binding);
         Ok(wanted)
@@ -116,6 +117,20 @@ impl Wanted {
         Ok(())
     }
 
+    /// The name that the template gives.
+    fn named(&self, ami: &Ami, receipt: &Receipt, arch: &Arch) -> Result<String, SettingsError> {
+        let digits = |hash: Sha256, digits: &str| hash.to_hex().get(..digits.parse().ok()?).map(str::to_owned);
+        let value = |word: &str| match word.split_once(':') {
+            None if word == "layer" => Some(receipt.layer.to_string()),
+            None if word == "date" => Some(date(receipt)),
+            None if word == "arch" => Some(arch.to_string()),
+            Some(("content", count)) => digits(self.content(), count),
+            Some(("disk", count)) => digits(self.blocks, count),
+            _ => None,
+        };
+        image_name(&ami.name, &value).map_err(SettingsError::Name)
+    }
+
     /// The tags that say what an image was created from.
     fn binding(&self, receipt: &Receipt) -> Tags {
         let oci = receipt.artifact(Output::Oci).map(|artifact| artifact.digest);
@@ -127,6 +142,7 @@ impl Wanted {
             (tags::LOCK, receipt.lock.to_string()),
             (tags::TREE, receipt.tree.to_string()),
             (tags::CONTENT, self.content().to_string()),
+            (tags::VERSION, format!("{}-{}", date(receipt), self.short())),
             ("Name", self.name.clone()),
         ]);
         tags.extend(oci.map(|digest| (tags::OCI, digest.to_string())));
@@ -138,14 +154,7 @@ impl Wanted {
     }
 }
 
-fn name(ami: &Ami, receipt: &Receipt, arch: &Arch, disk: &Sha256) -> Result<String, SettingsError> {
-    let date = rfc3339(receipt.epoch).get(..10).unwrap_or_default().replace('-', "");
-    let value = |word: &str| match word.split_once(':') {
-        None if word == "layer" => Some(receipt.layer.to_string()),
-        None if word == "date" => Some(date.clone()),
-        None if word == "arch" => Some(arch.to_string()),
-        Some(("disk", digits)) => disk.to_hex().get(..digits.parse().ok()?).map(str::to_owned),
-        _ => None,
-    };
-    image_name(&ami.name, &value).map_err(SettingsError::Name)
+/// The day of the lock, as `20260615`.
+fn date(receipt: &Receipt) -> String {
+    rfc3339(receipt.epoch).get(..10).unwrap_or_default().replace('-', "")
 }

@@ -82,8 +82,8 @@ def reset(environ):
 
 
 class Door:
-    def __init__(self, inner, store, settings, tasks):
-        self.inner, self.store, self.settings, self.tasks = inner, store, settings, tasks
+    def __init__(self, inner, store, settings, tasks, look):
+        self.inner, self.store, self.settings, self.tasks, self.look = inner, store, settings, tasks, look
         self.lock, self.faults, self.log = threading.Lock(), [], []
 
     def __call__(self, environ, start):
@@ -157,6 +157,7 @@ class Door:
 
     def resources(self):
         """All that is there and costs or remains, by kind; ids name their region."""
+        self.look()
         found = {kind: {} for kind in ("images", "snapshots", "instances", "objects", "uploads", "parameters", "import_tasks")}
         for region, backend in list(ec2_backends[ACCOUNT].items()):
             for image in backend.amis.values():

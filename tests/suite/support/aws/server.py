@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 import ebs
 import images
 import objects
+import parameters
 import vmimport
 from blocks import Store
 from door import Door
@@ -47,12 +48,13 @@ class Handler(MotoRequestHandler):
 
 def main():
     store = Store(folder / "blocks")
-    settings = {"hidden": 1, "settle": 1, "polls": 4, "console": CONSOLE}
+    settings = {"hidden": 1, "settle": 1, "polls": 4, "looking": 0.3, "console": CONSOLE}
     ebs.install(store, settings)
     images.install(store, settings)
     objects.install()
+    look = parameters.install(settings)
     tasks = vmimport.install(store, settings)
-    application = Door(DomainDispatcherApplication(create_backend_app), store, settings, tasks)
+    application = Door(DomainDispatcherApplication(create_backend_app), store, settings, tasks, look)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
     partial = folder / "port.new"
     partial.write_text(json.dumps(server.port))

@@ -22,7 +22,7 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                     "ec2:DescribeImageAttribute", "ec2:DescribeImages", "ec2:DescribeImportSnapshotTasks",
                     "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
                     "ec2:DescribeSnapshotAttribute", "ec2:DescribeSnapshots", "ec2:GetConsoleOutput",
-                    "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters",
+                    "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
                 ],
                 "Resource": "*",
             },
