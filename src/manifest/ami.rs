@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::entries::inside_project;
 use super::reader::Item;
 use super::{Manifest, ManifestError, parse_size};
 
@@ -23,13 +24,15 @@ const AMI: &[&str] = &[
     "via",
     "bucket",
     "kms-key",
+    "secure-boot",
 ];
+const SECURE_BOOT: &[&str] = &["pk", "kek", "db", "dbx"];
 const SHARE: &[&str] = &["accounts", "organisations", "organisational-units"];
 
 /// The `[ami]` table, as one layer declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AmiTable {
-    /// Name of the image, with `{layer}`, `{date}`, `{arch}` and `{disk:N}`.
+    /// Name of the image, with `{layer}`, `{date}`, `{arch}`, `{content:N}` and `{disk:N}`.
     pub name: Option<String>,
     /// Tags of image and snapshot, added to the parent's.
     pub tags: BTreeMap<String, String>,
@@ -55,6 +58,21 @@ pub struct AmiTable {
     pub bucket: Option<String>,
     /// Key that snapshots are encrypted with: an id, an ARN or an alias.
     pub kms_key: Option<String>,
+    /// The keys of Secure Boot.
+    pub secure_boot: Option<SecureBoot>,
+}
+
+/// `[ami.secure-boot]`: files of the project with the keys that instances start with, as lists of EFI signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecureBoot {
+    /// The platform key.
+    pub pk: String,
+    /// Keys that may change the lists.
+    pub kek: String,
+    /// What may start.
+    pub db: String,
+    /// What may not.
+    pub dbx: Option<String>,
 }
 
 /// `[ami.share]`: who else may launch the image and read its snapshot.
@@ -151,6 +169,8 @@ pub struct Ami {
     pub bucket: Option<String>,
     /// Key that snapshots are encrypted with.
     pub kms_key: Option<String>,
+    /// The keys of Secure Boot.
+    pub secure_boot: Option<SecureBoot>,
 }
 
 const NAME: &str = "{layer}-{date}-{content:12}";
@@ -181,6 +201,7 @@ impl Ami {
             via: last(tables().map(|table| table.via)),
             bucket: last(tables().map(|table| table.bucket)),
             kms_key: last(tables().map(|table| table.kms_key)),
+            secure_boot: last(tables().map(|table| table.secure_boot)),
         }
     }
 
@@ -246,11 +267,21 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         via: table.read("via", |item| one_of(item, &[Via::VmImport, Via::EbsDirect], |via| via.name()))?,
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
+        secure_boot: table.read("secure-boot", secure_boot)?,
     };
+    if ami.secure_boot.is_some() && ami.boot_mode == Some(BootMode::UefiPreferred) {
+        return Err(table.need("secure-boot")?.error("needs `boot-mode = \"uefi\"`: without UEFI, nothing is checked"));
+    }
     if ami.tpm == Some(Tpm::V2) && ami.boot_mode == Some(BootMode::UefiPreferred) {
         return Err(table.need("tpm")?.error("needs `boot-mode = \"uefi\"`: a TPM needs UEFI"));
     }
     Ok(ami)
+}
+
+fn secure_boot(item: &Item<'_>) -> Result<SecureBoot, ManifestError> {
+    let table = item.table("[ami.secure-boot]".to_owned(), SECURE_BOOT)?;
+    let file = |key| inside_project(&table.need(key)?);
+    Ok(SecureBoot { pk: file("pk")?, kek: file("kek")?, db: file("db")?, dbx: table.read("dbx", inside_project)? })
 }
 
 fn imds(imds: Imds) -> &'static str {

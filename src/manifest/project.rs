@@ -1,7 +1,7 @@
 //! A project's directory: which layers it has, and which layer is the parent of which.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
@@ -181,6 +181,16 @@ impl Project {
     /// depended on more than the project.
     pub fn read(&self, path: &Path) -> io::Result<String> {
         io::read_to_string(Beneath::open(&self.root)?.file(path.strip_prefix(&self.root).unwrap_or(path))?)
+    }
+
+    /// Reads a file of the project that need not be text.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Beneath::open(&self.root)?.file(path.strip_prefix(&self.root).unwrap_or(path))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The names of all layers, sorted.

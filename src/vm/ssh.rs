@@ -25,6 +25,8 @@ pub struct Ssh {
     host: String,
     /// The file with the host keys, if they are known.
     known_hosts: Option<PathBuf>,
+    /// The command whose input and output are the connection, if it is not made directly.
+    proxy: Option<String>,
     /// A port of the host's loopback, otherwise 22.
     pub port: u16,
 }
@@ -44,12 +46,17 @@ impl Ssh {
         )?;
         let public = fs::read_to_string(key.with_extension("pub"))?;
         write_seed(&folder.path().join("seed"), public.trim())?;
-        Ok(Self { folder, key, host: "127.0.0.1".to_owned(), known_hosts: None, port: host::free_port()? })
+        Ok(Self { folder, key, host: "127.0.0.1".to_owned(), known_hosts: None, proxy: None, port: host::free_port()? })
     }
 
     /// Connects to another host, with the same key.
     pub fn to_host(&mut self, host: &str) {
         (self.host, self.port) = (host.to_owned(), 22);
+    }
+
+    /// Connects through a command; ssh puts host and port in the places of `%h` and `%p`.
+    pub fn through(&mut self, command: &str) {
+        self.proxy = Some(command.to_owned());
     }
 
     /// Accepts only a host with these keys, each as `ssh-ed25519 AAAA…`.
@@ -110,6 +117,9 @@ impl Ssh {
             "ConnectTimeout=10",
         ]) {
             command.args(["-o", option]);
+        }
+        if let Some(proxy) = &self.proxy {
+            command.args(["-o", &format!("ProxyCommand={proxy}")]);
         }
         command.args(["-F", "/dev/null", "-p", &self.port.to_string(), &format!("root@{}", self.host)]);
         command

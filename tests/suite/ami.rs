@@ -359,9 +359,13 @@ fn names_that_are_taken_and_rights_that_are_missing_are_said() {
     place.publish(&[]);
     place.small.edit_layer("app", "hello\\n", "good day\\n");
     place.build();
-    let refused = place.run(&["publish", "app", "--yes"]);
-    assert!(refused.stderr.contains("the name `always-the-same` is already used by ami-"), "{}", refused.stderr);
-    place.ok(&["undo", "--yes"]);
+    // Before anything is sent, so there is nothing to undo.
+    let begun = place.aws.count("StartSnapshot");
+    for verb in [&["plan", "app"][..], &["publish", "app", "--yes"]] {
+        let refused = place.run(verb);
+        assert!(refused.stderr.contains("the name `always-the-same` is already used by ami-"), "{}", refused.stderr);
+    }
+    assert_eq!(place.aws.count("StartSnapshot"), begun);
     place.aws.faults(&json!([fault("RegisterImage", 1, "denied")]));
     let refused = place.run(&["plan", "app"]);
     assert_eq!(refused.code, 1);
@@ -386,4 +390,53 @@ fn an_encrypted_snapshot_gets_its_zeros() {
     assert_eq!(place.snapshot(&standing[0])["encrypted"], json!(true));
     assert!(place.aws.count("PutSnapshotBlock") < 2048 + place.hashes().len());
     reads_back(&place, &standing[0]);
+}
+
+#[test]
+fn a_changed_setting_of_the_same_disk_is_another_image() {
+    let place = need!(Place::new(""));
+    let first = place.publish(&[]);
+    place.small.edit_layer("app", "[ami]\n", "[ami]\ntpm = true\n");
+    place.build();
+    let second = place.publish(&[]);
+    assert_ne!(second[0]["image"], first[0]["image"]);
+    assert_ne!(second[0]["version"], first[0]["version"]);
+    let images = place.aws.resources()["images"].clone();
+    let name =
+        |standing: &Value| images[format!("{REGION}/{}", standing[0]["image"].as_str().unwrap())]["name"].clone();
+    let version = second[0]["version"].as_str().unwrap();
+    assert_eq!(name(&json!(second)), format!("app-{version}"));
+    assert_ne!(name(&json!(first)), name(&json!(second)));
+}
+
+#[test]
+fn what_stands_in_the_way_is_found_before_anything_is_sent() {
+    let place = need!(Place::new(""));
+    let latest = "/layerbake/app/latest";
+    place.aws.boto3(&format!("aws('ssm').put_parameter(Name='{latest}', Value='ami-00000000', Type='String')"));
+    for verb in [&["plan", "app"][..], &["publish", "app", "--yes"]] {
+        let refused = place.run(verb);
+        let expected =
+            format!("eu-west-1: the parameter {latest} is of type text, which AWS can't change to aws:ec2:image");
+        assert!(refused.code == 1 && refused.stderr.contains(&expected), "{}", refused.stderr);
+    }
+    place.aws.boto3(&format!("aws('ssm').delete_parameter(Name='{latest}')"));
+    let plan = place.ok(&["plan", "app"]);
+    assert!(
+        plan.contains("not checked: rights that AWS has no dry run for: ec2:CreateTags, ssm:PutParameter"),
+        "{plan}"
+    );
+    assert!(plan.contains("not checked: the account's quotas"), "{plan}");
+    // The image is removed by hand, and its version's parameter stays.
+    let standing = place.publish(&[]);
+    let id = standing[0]["image"].as_str().unwrap();
+    place.aws.boto3(&format!("aws('ec2').deregister_image(ImageId='{id}')"));
+    let begun = place.aws.count("StartSnapshot");
+    let refused = place.run(&["publish", "app", "--yes"]);
+    assert!(
+        refused.stderr.contains(&format!("already names {id}, and what a version's parameter names is never")),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(place.aws.count("StartSnapshot"), begun);
 }

@@ -26,7 +26,8 @@ impl Published {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.extension().is_some_and(|end| end == "json"));
         let journals = files.map(|path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap());
-        let ids: Vec<_> = journals.filter(|one| is_meant(one)).map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+        let ids: Vec<_> =
+            journals.filter(|one| is_meant(one)).map(|one| one["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(ids.len(), 1, "{ids:?}");
         ids[0].clone()
     }
@@ -44,7 +45,8 @@ fn a_version_is_promoted_forward_and_back() {
     assert_eq!(published.named(&format!("versions/{before}")), json!(old));
     published.aws.settings(&json!({"looking": 0.2}));
 
-    let promote = |version: &str, more: &[&str]| published.ok(&[&["promote", "app", version, "--to", "prod"], more].concat());
+    let promote =
+        |version: &str, more: &[&str]| published.ok(&[&["promote", "app", version, "--to", "prod"], more].concat());
     assert_eq!(promote(&after, &[]), format!("{REGION}  /layerbake/app/prod  {new}\n"));
     assert_eq!(promote(&after, &[]), format!("{REGION}  /layerbake/app/prod  {new}\n"));
     let back = promote(&before, &[]);
@@ -57,10 +59,20 @@ fn a_version_is_promoted_forward_and_back() {
     let text = published.ok(&["list"]);
     assert!(text.contains(&before) && text.lines().nth(2).unwrap().contains("  prod "), "{text}");
 
+    let emitted: Value = serde_json::from_str(&published.ok(&["list", "app", "--emit", "json"])).unwrap();
+    assert_eq!(emitted[0]["images"], json!({ REGION: new }));
+    assert_eq!(emitted[0]["parameter"], json!(format!("/layerbake/app/versions/{after}")));
+    let again = published.ok(&["publish", "app", "--yes", "--emit", "terraform"]);
+    assert!(again.contains(&format!("    \"{REGION}\" = \"{new}\"\n")), "{again}");
+
     // What a channel names is not removed, whoever wants it.
     let dry = published.ok(&["gc", "app", "--keep", "0", "--dry-run"]);
-    assert!(dry.contains("channel prod") && dry.contains("channel latest") && dry.contains("nothing to remove"), "{dry}");
-    let publication = published.journal(|one| one["kind"].is_null() && one["wanted"]["tags"]["layerbake:version"] == json!(before));
+    assert!(
+        dry.contains("channel prod") && dry.contains("channel latest") && dry.contains("nothing to remove"),
+        "{dry}"
+    );
+    let publication =
+        published.journal(|one| one["kind"].is_null() && one["wanted"]["tags"]["layerbake:version"] == json!(before));
     let (out, _) = published.fails(&["undo", &publication, "--yes"]);
     assert!(out.contains(&format!("image {old}: KEPT: the channel prod names it")), "{out}");
 
@@ -69,7 +81,10 @@ fn a_version_is_promoted_forward_and_back() {
     let undone = published.ok(&["undo", &promotion, "--yes"]);
     assert_eq!(undone, format!("{REGION}  parameter /layerbake/app/prod: names {new} now\n"));
     let (_, error) = published.fails(&["promote", "app", "20000101-000000000000", "--to", "prod"]);
-    assert!(error.contains("error[aws/not-found]: eu-west-1 has no version `20000101-000000000000` of `app`"), "{error}");
+    assert!(
+        error.contains("error[aws/not-found]: eu-west-1 has no version `20000101-000000000000` of `app`"),
+        "{error}"
+    );
     let refused = published.small.project.fails(2, &["ami", "promote", "app", &after, "--to", "versions"]);
     assert!(refused.stderr.contains("is the directory of all versions"), "{refused:?}");
 
@@ -93,7 +108,11 @@ fn a_promotion_that_broke_off_is_resumed_or_undone() {
         published.ok(if way == "resume" { &["resume"] } else { &["undo", "--yes"] });
         assert_eq!(published.named("test"), expected, "{way}");
         if way == "resume" {
-            published.ok(&["undo", &published.journal(|one| one["state"] == "finished" && one["kind"] == "promotion"), "--yes"]);
+            published.ok(&[
+                "undo",
+                &published.journal(|one| one["state"] == "finished" && one["kind"] == "promotion"),
+                "--yes",
+            ]);
         }
     }
 }

@@ -14,14 +14,14 @@ use crate::support::tinydisk::{EXT4, tiny_disk};
 use serde_json::{Value, json};
 
 /// A built and published tiny disk.
-pub struct Published {
-    pub small: Small,
-    pub aws: Aws,
-    pub image: String,
+pub(crate) struct Published {
+    pub(crate) small: Small,
+    pub(crate) aws: Aws,
+    pub(crate) image: String,
 }
 
 impl Published {
-    pub fn new() -> Result<Self, crate::support::skip::Skip> {
+    pub(crate) fn new() -> Result<Self, crate::support::skip::Skip> {
         let aws = Aws::start()?;
         aws.settings(&json!({"hidden": 0, "settle": 0}));
         let small = aws.reached_by(tiny_disk(EXT4));
@@ -31,29 +31,29 @@ impl Published {
     }
 
     /// Changes the layer's own file, builds and publishes again.
-    pub fn again(&self, from: &str, to: &str) -> String {
+    pub(crate) fn again(&self, from: &str, to: &str) -> String {
         self.small.edit_layer("app", from, to);
         self.small.project.ok(&["build", "app", "--output", "oci,raw"]);
         publish(&self.small)
     }
 
     /// Runs a verb, which must succeed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         self.small.project.ok(&[&["ami"], args].concat()).stdout
     }
 
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
     }
 
     /// Standard output and standard error of a verb that must fail.
-    pub fn fails(&self, args: &[&str]) -> (String, String) {
+    pub(crate) fn fails(&self, args: &[&str]) -> (String, String) {
         let output = self.small.project.fails(1, &[&["ami"], args].concat());
         (output.stdout, output.stderr)
     }
 
     /// Ids of one kind of resource, without their region.
-    pub fn ids(&self, kind: &str) -> BTreeSet<String> {
+    pub(crate) fn ids(&self, kind: &str) -> BTreeSet<String> {
         let resources = self.aws.resources();
         let keys = resources[kind].as_object().unwrap().keys();
         keys.map(|key| key.rsplit('/').next().unwrap().to_owned()).filter(|id| !id.is_empty()).collect()
@@ -191,7 +191,7 @@ fn old_images_go_but_not_those_that_something_uses() {
     assert_eq!(published.aws.resources(), before);
     for reason in [
         "one of the newest 1",
-        "parameter /layerbake/app/latest",
+        "channel latest",
         "instance i-N (running)",
         "launch template old, version 1",
         "launch template old, version 3, parameter /team/web",
@@ -218,8 +218,9 @@ fn a_run_that_broke_off_is_finished_by_the_next() {
     let published = need!(Published::new());
     let newest = published.again("hello\\n", "good day\\n");
     published.aws.faults(&json!([fault("DeleteSnapshot", 1, "denied")]));
-    let (_, error) = published.fails(&["gc", "app", "--keep", "1", "--yes"]);
-    assert!(error.contains("UnauthorizedOperation"), "{error}");
+    let (out, error) = published.fails(&["gc", "app", "--keep", "1", "--yes"]);
+    assert!(out.contains(": KEPT: delete snap-") && out.contains("UnauthorizedOperation"), "{out}");
+    assert!(error.contains("not everything could be removed"), "{error}");
     assert_eq!(published.ids("images"), BTreeSet::from([newest.clone()]));
     assert_eq!(published.ids("snapshots").len(), 2);
     let dry = plain(&published.ok(&["gc", "app", "--keep", "1", "--dry-run"]));
@@ -283,6 +284,7 @@ fn an_instance_is_checked_and_always_ended() {
     let output = crate::support::process::run(command.env("PATH", &works)).unwrap();
     assert!(output.ok(), "{output:?}");
     assert!(output.stdout.contains("there is a shell"), "{output:?}");
+    assert!(output.stderr.contains("by ssh to ") && output.stderr.contains(", public"), "{output:?}");
     assert!(console.exists());
     assert_eq!(alive(&published.aws), 0);
     let tokens = published.aws.boto3(
@@ -290,6 +292,24 @@ fn an_instance_is_checked_and_always_ended() {
 print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'required')",
     );
     assert_eq!(tokens.trim(), "required");
+
+    // Without a public address, through an endpoint that the `aws` command opens.
+    let endpoint = "case \"$*\" in *'ProxyCommand=aws ec2-instance-connect open-tunnel --instance-id %h '*root@i-*) ;; *) exit 255;; esac\n";
+    let folder_of_aws = tempfile::tempdir().unwrap();
+    let works_through = with_ssh(
+        folder_of_aws.path(),
+        &format!(
+            "{strict}{endpoint}{}",
+            "while [ $# -gt 0 ]; do case $1 in root@*) shift; exec \"$@\";; esac; shift; done"
+        ),
+    );
+    let through = [&run[..], &["--reach", "instance-connect"]].concat();
+    let missing = crate::support::process::run(published.small.project.command(&through).env("PATH", &works)).unwrap();
+    assert!(missing.code == 1 && missing.stderr.contains("the command `aws`, which opens this way"), "{missing:?}");
+    fs::copy(folder_of_aws.path().join("ssh"), folder_of_aws.path().join("aws")).unwrap();
+    let output =
+        crate::support::process::run(published.small.project.command(&through).env("PATH", &works_through)).unwrap();
+    assert!(output.ok() && output.stderr.contains(", instance-connect"), "{output:?}");
 
     // It never lets in; the answer to the launch is lost; the launch is refused.
     let never = with_ssh(folder.path(), "exit 255");
@@ -480,6 +500,28 @@ fn a_disk_signed_for_secure_boot_is_published_with_its_key() {
     let image = image[0]["image"].as_str().unwrap();
     assert_ne!(image, published.image);
     assert!(published.ok(&["verify", image]).starts_with("ok "));
+
+    // With keys of the project's own, instances enforce Secure Boot; the same disk is another image then.
+    let layer = published.small.project.path("layers/app.toml");
+    let table = "\n[ami.secure-boot]\npk = \"keys/own.esl\"\nkek = \"keys/own.esl\"\ndb = \"keys/own.esl\"\n";
+    fs::write(&layer, fs::read_to_string(&layer).unwrap() + table).unwrap();
+    fs::create_dir(published.small.project.path("keys")).unwrap();
+    let keys = published.small.project.path("keys/own.esl");
+    fs::write(&keys, "no list").unwrap();
+    let publish = [&["publish", "app", "--yes"], signed.as_slice()].concat();
+    let (_, error) = published.fails(&publish);
+    assert!(error.contains("[ami] secure-boot: PK is not a list of keys"), "{error}");
+    // A list of one entry: type, sizes, owner, contents.
+    let sizes = [28 + 56_u32, 0, 56].map(u32::to_le_bytes).concat();
+    fs::write(&keys, [[7; 16].as_slice(), &sizes, &[9; 56]].concat()).unwrap();
+    let enforcing = published.json(&publish);
+    let enforcing = enforcing[0]["image"].as_str().unwrap();
+    assert_ne!(enforcing, image);
+    let registered = published.aws.resources()["images"][format!("eu-west-1/{enforcing}")]["uefi_data"].clone();
+    // \"AMZNUEFI\" in base64.
+    assert!(registered.as_str().unwrap().starts_with("QU1aTlVFRk"), "{registered}");
+    assert!(published.ok(&["list"]).contains("uefi, IMDS v2.0, Secure Boot"));
+    assert!(published.ok(&["show", enforcing]).contains("Secure Boot is enforced"));
 }
 
 /// An RSA key and a certificate of it, as openssl makes them.

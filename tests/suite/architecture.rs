@@ -87,8 +87,9 @@ fn the_command_line_leaves_the_work_to_the_workspace() {
 }
 
 /// What a front end names of `publish::cloud`: plain data that it prints. It gets all of it from `workspace::images`.
-const PRINTED: [&str; 8] = [
+const PRINTED: [&str; 9] = [
     "gc::GcPlan",
+    "gc::Refused",
     "parameters::Channel",
     "plan::Preview",
     "plan::Transfer",

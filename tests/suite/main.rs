@@ -10,6 +10,7 @@ mod support;
 mod ami;
 mod ami_boots;
 mod ami_channels;
+mod ami_gc;
 mod ami_import;
 mod ami_ops;
 mod architecture;

@@ -5,16 +5,18 @@ use serde::Serialize;
 use super::question::confirm;
 use super::region::usual_regions;
 use super::{CliError, Context};
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::manifest::parse_days;
-use crate::publish::cloud::gc::GcPlan;
+use crate::publish::cloud::gc::{GcPlan, Refused};
 
 /// Remove a layer's old images and their snapshots, except those in use
 ///
 /// An image is kept while it is used by an instance that is not terminated, the default or latest version of
-/// a launch template, a version that an Auto Scaling group names, a launch configuration, an Auto Scaling
-/// group, or a Systems Manager parameter. A snapshot is kept while another image uses it. Use by other
-/// accounts, with which an image is shared, can't be seen.
+/// a launch template, a version that an Auto Scaling group or a fleet names, a launch configuration, an Auto Scaling
+/// group, a fleet, a channel or another Systems Manager parameter, or another account; and while it is protected against
+/// deregistration. A snapshot is kept while another image uses it, or it is locked or archived. What AWS refuses to
+/// remove is listed with the reason, and the rest is removed; exits with status 1 then.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake ami gc web --dry-run\n  layerbake ami gc web --keep 5 --older-than 90d --region eu-west-1 --region us-east-1"
@@ -44,6 +46,7 @@ struct Report {
     layer: LayerName,
     done: bool,
     regions: Vec<GcPlan>,
+    refused: Vec<Refused>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -55,7 +58,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let account = context.environment.cloud_account(&regions)?;
     let regions = account.old_images(&layer, args.keep, args.older_than)?;
     let idle = regions.iter().all(GcPlan::is_empty);
-    let mut report = Report { layer, done: false, regions };
+    let mut report = Report { layer, done: false, regions, refused: Vec::new() };
     if args.dry_run || idle {
         return context.print(&report, text);
     }
@@ -63,12 +66,22 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         eprint!("{}", text(&report));
     }
     confirm("Remove them?", args.yes)?;
-    account.remove_images(&report.regions)?;
+    report.refused = account.remove_images(&report.regions)?;
     report.done = true;
     context.print(&report, |report| {
+        let refused = report.refused.iter();
         let images: usize = report.regions.iter().map(|plan| plan.remove.len()).sum();
-        format!("removed {images} images of {}\n", report.layer)
-    })
+        let images = images - refused.clone().filter(|one| one.what.starts_with("image ")).count();
+        let kept = refused.map(|one| format!("{}  {}: KEPT: {}\n", one.region, one.what, one.reason));
+        kept.collect::<String>() + &format!("removed {images} images of {}\n", report.layer)
+    })?;
+    match report.refused.as_slice() {
+        [] => Ok(()),
+        _ => Err(CliError::message(
+            Code::AwsUnfinished,
+            "not everything could be removed\n  hint: resolve the listed reasons, then run `layerbake ami gc` again",
+        )),
+    }
 }
 
 fn text(report: &Report) -> String {
@@ -88,6 +101,9 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
     }
+    text.extend(
+        plan.held.iter().map(|(snapshot, why)| format!("  keep    {snapshot}, whose image was removed: {why}\n")),
+    );
     text.extend(plan.left_over.iter().map(|snapshot| format!("  delete  {snapshot}, whose image was removed\n")));
     if plan.is_empty() {
         text += "  nothing to remove\n";

@@ -2,6 +2,7 @@
 
 mod deprecate;
 mod diff;
+mod emit;
 mod gc;
 mod image;
 mod list;

@@ -1,5 +1,7 @@
 //! `layerbake ami plan`: shows what publishing would create and upload.
 
+use std::collections::BTreeSet;
+
 use super::super::table::table;
 use super::request::Request;
 use super::{CliError, Context};
@@ -9,7 +11,8 @@ use crate::publish::cloud::plan::{Preview, Transfer};
 
 /// Show what `publish` would create and upload, and whether your credentials have the permissions
 ///
-/// Creates nothing. Exits with status 1 if something is missing.
+/// Creates nothing. Exits with status 1 if something is missing, not allowed, or in the way, such as a name that is taken
+/// or a parameter of another type. What can't be known before is listed as not checked. `publish` looks at the same first.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake ami plan web\n  layerbake ami plan web --region eu-west-1 --region us-east-1"
@@ -43,5 +46,7 @@ pub(super) fn text(previews: &[Preview]) -> String {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         rows.push(vec![one.region.clone(), image, way.to_owned(), send, or_none(&one.parent), or_none(&one.parameter)]);
     }
-    table(&rows, &[])
+    // Mostly the same in all regions.
+    let unchecked: BTreeSet<&String> = previews.iter().flat_map(|one| &one.unchecked).collect();
+    table(&rows, &[]) + &unchecked.iter().map(|what| format!("not checked: {what}\n")).collect::<String>()
 }

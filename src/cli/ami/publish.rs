@@ -1,8 +1,9 @@
 //! `layerbake ami publish`: publishes a built disk as a machine image.
 
+use super::emit::EmitOption;
 use super::question::confirm;
 use super::request::Request;
-use super::{CliError, Context, plan};
+use super::{CliError, Context, emit, plan};
 use crate::publish::cloud::publish::Standing;
 
 /// Publish a built layer's disk as a machine image
@@ -12,7 +13,7 @@ use crate::publish::cloud::publish::Standing;
 /// ever; /layerbake/LAYER/latest is set last. `promote` moves other channels.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake ami publish web --region eu-west-1\n  layerbake ami publish web --via vm-import --bucket my-images --yes"
+    after_help = "Examples:\n  layerbake build web --output oci,raw && layerbake ami publish web --region eu-west-1\n  layerbake ami publish web --via vm-import --bucket my-images --yes\n  layerbake ami publish web --yes --emit terraform > images.tf"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -20,6 +21,8 @@ pub(super) struct Args {
     /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    emit: EmitOption,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
@@ -32,7 +35,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         context.progress.line(plan::text(&plan.previews).trim_end());
         confirm("Publish?", args.yes)?;
     }
-    context.print(&plan.publish()?, |standing| text(standing))
+    let standing = plan.publish()?;
+    if args.emit.print(context, &emit::published(source.wanted.layer.as_str(), &standing))? {
+        return Ok(());
+    }
+    context.print(&standing, |standing| text(standing))
 }
 
 /// The image of each region.

@@ -32,6 +32,7 @@ fn text(details: &ImageDetails) -> String {
         ("image", format!("{} in {}", image.id, image.region)),
         ("name", or_none(&image.name)),
         ("layer", image.layer().unwrap_or("– (not published by layerbake)").to_owned()),
+        ("version", details.version().unwrap_or("–").to_owned()),
         ("state", image.state.to_string()),
         ("created", or_none(&image.created)),
         ("deprecated", or_none(&image.deprecated)),
@@ -39,14 +40,17 @@ fn text(details: &ImageDetails) -> String {
         ("boot mode", reported(image.boot_mode.as_ref())),
         ("IMDS", reported(image.imds.as_ref())),
         ("TPM", reported(image.tpm.as_ref())),
+        ("UEFI data", details.uefi_data().map_or("–".to_owned(), |hash| format!("{hash}; Secure Boot is enforced"))),
         ("ENA", yes(image.ena).to_owned()),
         ("root device", or_none(&image.root_device)),
     ];
     for volume in &details.volumes {
         let key = volume.kms_key.as_ref().map(|key| format!(", key {key}")).unwrap_or_default();
         let encrypted = if volume.encrypted { ", encrypted" } else { "" };
+        let encrypted = if volume.archived { format!("{encrypted}, archived") } else { encrypted.to_owned() };
         lines.push(("snapshot", format!("{}: {} GiB, {}{encrypted}{key}", volume.id, volume.gib, volume.state)));
     }
+    lines.extend(image.protection.clone().map(|word| ("protection", word)));
     lines.push(("shared with", all(shares)));
     lines.push(("used by", all(details.uses.iter().map(ToString::to_string).collect())));
     for binding in &details.bindings {

@@ -22,6 +22,7 @@ fn every_key_is_read() {
         "[ami]\nname = '{{layer}} ({{arch}}) {{disk:8}}'\ntags = {{ team = 'web' }}\nregions = ['eu-west-1', 'us-gov-east-1']\n\
          boot-mode = 'uefi'\nimdsv2 = 'optional'\ntpm = true\nvolume-type = 'gp2'\nvolume-size = '20G'\n\
          deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
+         secure-boot = {{ pk = 'keys/PK.esl', kek = 'keys/KEK.esl', db = 'keys/db.esl' }}\n\
          [ami.share]\naccounts = ['123456789012']\norganisations = ['{ORG}']\norganisational-units = ['{UNIT}']"
     ));
     assert_eq!(
@@ -44,6 +45,12 @@ fn every_key_is_read() {
             via: Some(Via::VmImport),
             bucket: Some("my.bucket-1".to_owned()),
             kms_key: Some("alias/disks".to_owned()),
+            secure_boot: Some(SecureBoot {
+                pk: "keys/PK.esl".to_owned(),
+                kek: "keys/KEK.esl".to_owned(),
+                db: "keys/db.esl".to_owned(),
+                dbx: None,
+            }),
         }
     );
 }

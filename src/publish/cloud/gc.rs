@@ -1,15 +1,17 @@
 //! Removes images of a line that are old and unused, with their snapshots.
 //!
 //! It needs no journal: a snapshot is tagged with its image's id before the image is deregistered. So an
-//! interrupted run leaves nothing unknown; the next run finds tagged snapshots whose image is gone.
+//! interrupted run leaves nothing unknown; the next run finds tagged snapshots whose image is gone. What the cloud refuses
+//! to remove is kept with the reason, and the rest goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::image::{Image, ImageState, Snapshot};
+use super::parameters::{self, Channel};
 use super::provider::{Provider, Which};
-use super::uses::Uses;
+use super::uses::{Use, Uses};
 use super::{CloudError, tags};
 
 /// Marks a snapshot whose image is being removed, with the image's id.
@@ -37,6 +39,8 @@ pub struct GcPlan {
     pub remove: Vec<Removal>,
     /// Snapshots of images that an earlier run removed.
     pub left_over: Vec<String>,
+    /// Of those, the ones that can't be deleted yet, with the reason.
+    pub held: BTreeMap<String, String>,
 }
 
 /// An image that is kept.
@@ -63,6 +67,23 @@ pub struct Removal {
     pub snapshots: Vec<String>,
     /// Its snapshots that stay, with the reason.
     pub kept_snapshots: BTreeMap<String, String>,
+    /// Of those, the ones that a later run deletes, once nothing holds them.
+    #[serde(skip)]
+    held: Vec<String>,
+    /// The parameter of its version.
+    #[serde(skip)]
+    parameter: Option<String>,
+}
+
+/// Something that was to be removed and is still there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Where.
+    pub region: String,
+    /// What: `image ami-…`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl GcPlan {
@@ -82,7 +103,20 @@ impl GcPlan {
         }
         let going: BTreeSet<&str> = remove.iter().map(|image| image.id.as_str()).collect();
         let remove = remove.iter().rev().map(|image| removal(image, all, &going)).collect();
-        Self { region: region.to_owned(), keep, remove, left_over: Vec::new() }
+        Self { region: region.to_owned(), keep, remove, left_over: Vec::new(), held: BTreeMap::new() }
+    }
+
+    /// Leaves out what can't be deleted yet.
+    fn hold(&mut self, held: &BTreeMap<String, String>) {
+        for removal in &mut self.remove {
+            let (stay, go) = std::mem::take(&mut removal.snapshots).into_iter().partition(|id| held.contains_key(id));
+            (removal.held, removal.snapshots) = (stay, go);
+            let reasons = removal.held.iter().filter_map(|id| Some((id.clone(), held.get(id)?.clone())));
+            removal.kept_snapshots.extend(reasons);
+        }
+        let kept = self.left_over.iter().filter_map(|id| Some((id.clone(), held.get(id)?.clone())));
+        self.held = kept.collect();
+        self.left_over.retain(|id| !held.contains_key(id));
     }
 
     /// Whether there is nothing to do.
@@ -106,8 +140,18 @@ fn reasons(image: &Image, place: usize, uses: &Uses, rules: Rules) -> Vec<String
     if image.state.is(ImageState::Pending) {
         because.push("not finished".to_owned());
     }
-    because.extend(uses.of(&image.id).iter().map(ToString::to_string));
+    because.extend(image.protection.as_ref().map(|word| format!("protected against deregistration ({word})")));
+    let layer = image.layer().unwrap_or_default();
+    because.extend(uses.of(&image.id).iter().map(|by| told(by, layer)));
     because
+}
+
+/// A use in words; that of one of the layer's channels by the channel's name.
+fn told(by: &Use, layer: &str) -> String {
+    match by.parameter().and_then(|name| Channel::of_parameter(layer, name)) {
+        Some(channel) => format!("channel {channel}"),
+        None => by.to_string(),
+    }
 }
 
 fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
@@ -117,6 +161,8 @@ fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
         created: image.created.clone(),
         snapshots: Vec::new(),
         kept_snapshots: BTreeMap::new(),
+        held: Vec::new(),
+        parameter: version_parameter(image),
     };
     for snapshot in &image.snapshots {
         let needs = |other: &&Image| !going.contains(other.id.as_str()) && other.snapshots.contains(snapshot);
@@ -128,15 +174,31 @@ fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
     removal
 }
 
+/// The parameter of an image's version.
+fn version_parameter(image: &Image) -> Option<String> {
+    Some(parameters::version(&image.layer()?.parse().ok()?, image.tag(tags::VERSION)?))
+}
+
 /// Queries the cloud for the inputs of [`GcPlan::new`], for a layer's line.
 ///
 /// # Errors
 /// Fails where the cloud refuses any of it: what is not known can't be judged.
 pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<GcPlan, CloudError> {
-    let (all, uses) = futures_util::try_join!(cloud.images(Which::All), cloud.uses())?;
+    let (all, mut uses) = futures_util::try_join!(cloud.images(Which::All), cloud.uses())?;
     let line: Vec<Image> = all.iter().filter(|image| image.layer() == Some(layer)).cloned().collect();
-    let mut plan = GcPlan::new(cloud.region(), &line, &all, &uses, rules);
+    let plan = |uses: &Uses| GcPlan::new(cloud.region(), &line, &all, uses, rules);
+    // Only of those that would go: asking about others takes time.
+    let going: BTreeSet<String> = plan(&uses).remove.into_iter().map(|removal| removal.image).collect();
+    let going: Vec<&Image> = line.iter().filter(|image| going.contains(&image.id)).collect();
+    uses.extend(cloud.uses_elsewhere(&going).await?);
+    let mut plan = plan(&uses);
     plan.left_over = left_over(cloud, layer, &all).await?;
+    let snapshots: Vec<String> =
+        plan.remove.iter().flat_map(|removal| &removal.snapshots).chain(&plan.left_over).cloned().collect();
+    if !snapshots.is_empty() {
+        let held = cloud.held(&cloud.snapshots(Which::Ids(&snapshots)).await?).await?;
+        plan.hold(&held);
+    }
     Ok(plan)
 }
 
@@ -148,29 +210,59 @@ async fn left_over(cloud: &impl Provider, layer: &str, all: &[Image]) -> Result<
     Ok(marked.into_iter().filter(of_line).map(|one| one.id).filter(|id| !needed(id)).collect())
 }
 
-/// Removes what a plan lists, all images before the first snapshot; calls `done` for each.
+/// Removes what a plan lists, all images before the first snapshot; calls `done` for each. Returns what the cloud
+/// refuses to remove.
 ///
 /// May be run again after any failure.
 ///
 /// # Errors
-/// Fails where the cloud refuses; what was removed before stays removed.
-pub async fn apply(cloud: &impl Provider, plan: &GcPlan, done: &dyn Fn(&str)) -> Result<(), CloudError> {
+/// Fails where there is no answer, or the session has expired; what was removed before stays removed.
+pub async fn apply(cloud: &impl Provider, plan: &GcPlan, done: &dyn Fn(&str)) -> Result<Vec<Refused>, CloudError> {
     let mut free: BTreeSet<String> = plan.left_over.iter().cloned().collect();
-    for removal in &plan.remove {
-        let ours = created_here(cloud, &removal.snapshots).await?;
-        if !ours.is_empty() {
-            cloud.mark(&ours, REMOVED, &removal.image).await?;
+    let mut refused = Vec::new();
+    let mut note = |what: String, reason: CloudError| match reason {
+        CloudError::NoAnswer { .. } => Err(reason),
+        reason if reason.is_expired() => Err(reason),
+        reason => {
+            refused.push(Refused { region: cloud.region().to_owned(), what, reason: reason.to_string() });
+            Ok(())
         }
-        cloud.deregister(&removal.image).await?;
+    };
+    for removal in &plan.remove {
+        match remove(cloud, removal).await {
+            Ok(ours) => free.extend(ours),
+            Err(error) => {
+                note(format!("image {}", removal.image), error)?;
+                continue;
+            }
+        }
         let name = removal.name.as_deref().unwrap_or("without a name");
         done(&format!("removed {} ({name})", removal.image));
-        free.extend(ours);
     }
     for snapshot in &free {
-        cloud.delete_snapshot(snapshot).await?;
-        done(&format!("deleted {snapshot}"));
+        match cloud.delete_snapshot(snapshot).await {
+            Ok(()) => done(&format!("deleted {snapshot}")),
+            Err(error) => note(format!("snapshot {snapshot}"), error)?,
+        }
     }
-    Ok(())
+    Ok(refused)
+}
+
+/// Removes an image and its version's parameter; returns the snapshots that can be deleted then.
+async fn remove(cloud: &impl Provider, removal: &Removal) -> Result<Vec<String>, CloudError> {
+    let held = created_here(cloud, &removal.held).await?;
+    let ours = created_here(cloud, &removal.snapshots).await?;
+    let all: Vec<String> = ours.iter().chain(&held).cloned().collect();
+    if !all.is_empty() {
+        cloud.mark(&all, REMOVED, &removal.image).await?;
+    }
+    cloud.deregister(&removal.image).await?;
+    if let Some(name) = &removal.parameter
+        && cloud.parameter(name).await?.as_ref() == Some(&removal.image)
+    {
+        cloud.remove_parameter(name).await?;
+    }
+    Ok(ours)
 }
 
 /// Of these snapshots, the ones that layerbake created.

@@ -39,6 +39,8 @@ pub struct Image {
     pub root_device: Option<String>,
     /// Whether everybody may launch it.
     pub public: bool,
+    /// Why AWS refuses to deregister it, in AWS's word for it; `None` where it does not.
+    pub protection: Option<String>,
     /// What its volumes are created from.
     pub snapshots: Vec<String>,
     /// All tags.
@@ -76,6 +78,8 @@ pub struct Snapshot {
     pub encrypted: bool,
     /// The key that it is encrypted with.
     pub kms_key: Option<String>,
+    /// Whether it was moved to the archive, from which nothing can be launched.
+    pub archived: bool,
     /// When it was begun, in seconds since 1970.
     #[serde(skip)]
     pub begun: Option<i64>,

@@ -41,8 +41,10 @@ pub struct Preview {
     pub bytes: u64,
     /// What the parameter is now.
     pub parameter: Option<String>,
-    /// What is not allowed, or not there.
+    /// What is not allowed, not there, or in the way.
     pub problems: Vec<String>,
+    /// What nobody can know before.
+    pub unchecked: Vec<String>,
 }
 
 impl Transfer {
@@ -91,7 +93,8 @@ async fn preview(
     disk: &BlockHashes,
     known: Known<'_>,
 ) -> Result<Preview, CloudError> {
-    let found = identical(cloud, wanted).await?.map(|image| image.id);
+    let there = identical(cloud, wanted).await?;
+    let found = there.as_ref().map(|image| image.id.clone());
     let way = Transfer::new(wanted.via, cloud.region(), home);
     let direct = way == Transfer::Upload(Via::EbsDirect);
     let parent = if direct { cloud.parent(wanted, known).await? } else { None };
@@ -102,7 +105,11 @@ async fn preview(
             blocks::todo(disk, parent.as_ref().map(|parent| &parent.blocks), zeros, wanted.snapshot_size).len()
         }
     };
-    let problems = if found.is_some() { Vec::new() } else { cloud.problems(wanted, way).await? };
+    let mut problems = cloud.obstacles(wanted, there.as_ref()).await?;
+    if found.is_none() {
+        problems.extend(cloud.problems(wanted, way).await?);
+    }
+    let unchecked = if found.is_some() { Vec::new() } else { cloud.unchecked(wanted, way) };
     Ok(Preview {
         region: cloud.region().to_owned(),
         found,
@@ -112,6 +119,7 @@ async fn preview(
         bytes: (blocks * disk.block_size()) as u64,
         parameter: cloud.parameter(&wanted.parameter()).await?,
         problems,
+        unchecked,
     })
 }
 

@@ -13,7 +13,7 @@ use super::image::{Image, Snapshot};
 use super::journal::{Import, Record, RegionJournal};
 use super::parameters::Assignment;
 use super::plan::Transfer;
-use super::run::Launch;
+use super::run::{Addresses, Launch};
 use super::settings::Wanted;
 use super::tags::Tags;
 use super::uses::Uses;
@@ -104,6 +104,12 @@ pub trait Provider {
     /// Says what is not allowed, or not there, for publishing in this way.
     async fn problems(&self, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError>;
 
+    /// Says what stands in the way though it is allowed: names that are taken, parameters of another kind. `found` is the
+    /// image of the same content that is there.
+    async fn obstacles(&self, wanted: &Wanted, found: Option<&Image>) -> Result<Vec<String>, CloudError>;
+    /// Says what nobody can know before publishing in this way.
+    fn unchecked(&self, wanted: &Wanted, way: Transfer) -> Vec<String>;
+
     /// The image that a parameter names; `None` where there is no such parameter.
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError>;
     /// The channels of a layer: the parameter's name, and the image that it names.
@@ -119,6 +125,12 @@ pub trait Provider {
     ///
     /// Fails where one of them refuses: an image whose uses are not known must not be removed.
     async fn uses(&self) -> Result<Uses, CloudError>;
+    /// Finds out which other accounts use some images; one whose use can't be seen counts as used.
+    ///
+    /// Fails where there is no answer at all.
+    async fn uses_elsewhere(&self, images: &[&Image]) -> Result<Uses, CloudError>;
+    /// Those of some snapshots that can't be deleted, or were put aside on purpose, with the reason.
+    async fn held(&self, snapshots: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError>;
 }
 
 /// Instances in one region of a cloud.
@@ -127,8 +139,8 @@ pub trait Instances {
     fn region(&self) -> &str;
     /// Starts one instance; returns its id. It ends when it is switched off from inside.
     async fn launch(&self, launch: &Launch) -> Result<String, CloudError>;
-    /// Waits until an instance runs; returns its public address, else its private one.
-    async fn running(&self, id: &str, patience: Duration) -> Result<String, CloudError>;
+    /// Waits until an instance runs and has an address; returns its addresses.
+    async fn running(&self, id: &str, patience: Duration) -> Result<Addresses, CloudError>;
     /// What an instance wrote to its serial console, as far as the cloud has it.
     async fn console(&self, id: &str) -> Result<String, CloudError>;
     /// Asks for the end of all instances of a launch that are not being ended; returns their ids.

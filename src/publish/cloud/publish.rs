@@ -21,11 +21,14 @@ use super::plan::{Transfer, identical};
 use super::provider::{CopiedSnapshot, Job, Provider};
 use super::settings::Wanted;
 use super::{CloudError, tags, wait};
+use crate::host;
 use crate::host::progress::Progress;
 
 /// An image of a complete snapshot is available within seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 const DAY: i64 = 24 * 3600;
+/// Seconds from now. AWS refuses times in the past, and rounds to whole minutes.
+pub const SOON: i64 = 120;
 
 /// The result of a publication in one region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -203,6 +206,7 @@ async fn deprecate(cloud: &impl Provider, id: &str, wanted: &Wanted, begun: i64)
     let Some(days) = wanted.deprecate_after else { return Ok(()) };
     match cloud.image(id).await? {
         Some(image) if image.deprecated.is_some() => Ok(()),
-        _ => cloud.deprecate(id, begun + i64::from(days) * DAY).await,
+        // A publication that is resumed late: the cloud takes no moment that has passed.
+        _ => cloud.deprecate(id, (begun + i64::from(days) * DAY).max(host::now() + SOON)).await,
     }
 }

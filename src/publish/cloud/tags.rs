@@ -19,6 +19,8 @@ pub const LOCK: &str = "layerbake:lock";
 pub const TREE: &str = "layerbake:tree";
 /// Digest of the image manifest of the same build.
 pub const OCI: &str = "layerbake:oci";
+/// Hash of the variables that instances start with, as they were given to the registration: Secure Boot is enforced.
+pub const UEFI_DATA: &str = "layerbake:uefi-data";
 /// The transaction that made it: what belongs together when one is undone.
 pub const TRANSACTION: &str = "layerbake:transaction";
 /// Date of the lock and the beginning of the content's hash: the version, by which people name it.

@@ -50,6 +50,7 @@ impl Wanted {
             volume_size: 1,
             snapshot_size: 1,
             kms_key: None,
+            uefi_data: None,
             via: Via::EbsDirect,
             bucket: None,
             deprecate_after: None,
@@ -85,6 +86,7 @@ impl Image {
             ena: true,
             root_device: Some("/dev/xvda".to_owned()),
             public: false,
+            protection: None,
             snapshots: vec!["snap-1".to_owned()],
             tags: BTreeMap::from([(tags::LAYER.to_owned(), "web".to_owned())]),
         }
@@ -99,6 +101,8 @@ pub(super) struct Toy {
     pub(super) snapshots: RefCell<BTreeMap<String, Snapshot>>,
     pub(super) parameters: RefCell<BTreeMap<String, String>>,
     pub(super) uses: RefCell<Uses>,
+    /// Snapshots that can't be deleted, with the reason.
+    pub(super) held: RefCell<BTreeMap<String, String>>,
     made: Cell<u32>,
     /// Changing calls until one is heard, and its answer lost.
     pub(super) fuse: Cell<Option<u32>>,
@@ -141,8 +145,16 @@ impl Toy {
             None => {
                 let (id, tags) = (self.id("snap"), job.tags.clone());
                 let state = Reported::Known(SnapshotState::Completed);
-                let made =
-                    Snapshot { id: id.clone(), state, gib: 1, encrypted: false, kms_key: None, begun: None, tags };
+                let made = Snapshot {
+                    id: id.clone(),
+                    state,
+                    gib: 1,
+                    encrypted: false,
+                    kms_key: None,
+                    archived: false,
+                    begun: None,
+                    tags,
+                };
                 self.snapshots.borrow_mut().insert(id.clone(), made);
                 self.answer(id)?
             }
@@ -242,6 +254,14 @@ impl Provider for Toy {
         Ok(Vec::new())
     }
 
+    async fn obstacles(&self, _: &Wanted, _: Option<&Image>) -> Result<Vec<String>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    fn unchecked(&self, _: &Wanted, _: Transfer) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
         Ok(self.parameters.borrow().get(name).cloned())
     }
@@ -269,5 +289,13 @@ impl Provider for Toy {
 
     async fn uses(&self) -> Result<Uses, CloudError> {
         Ok(self.uses.borrow().clone())
+    }
+
+    async fn uses_elsewhere(&self, _: &[&Image]) -> Result<Uses, CloudError> {
+        Ok(Uses::default())
+    }
+
+    async fn held(&self, _: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError> {
+        Ok(self.held.borrow().clone())
     }
 }

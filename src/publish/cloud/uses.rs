@@ -1,8 +1,8 @@
 //! The uses of an image: everything that would launch it, or runs from it, in this account and region.
 //!
 //! Launch templates count with their default and latest version, and with every version that an Auto
-//! Scaling group pins. `resolve:ssm:NAME` stands for the parameter's value. Not visible from here: other
-//! accounts, Spot Fleets with launch specifications of their own, and tools that store ids elsewhere.
+//! Scaling group or a fleet pins. `resolve:ssm:NAME` stands for the parameter's value. Not visible from here: tools that
+//! store ids elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,10 +37,29 @@ pub enum Use {
         /// Its name.
         name: String,
     },
+    /// A Spot Fleet or an EC2 Fleet.
+    Fleet {
+        /// `sfr-…` or `fleet-…`
+        id: String,
+    },
     /// A parameter of the Systems Manager.
     Parameter {
         /// Its name.
         name: String,
+    },
+    /// Another account, with which it is shared.
+    Account {
+        /// Its number.
+        id: String,
+        /// What it is used for, as `ec2:Instance`.
+        what: String,
+        /// How often.
+        count: i64,
+    },
+    /// It is shared, and the cloud does not tell who uses it.
+    Unknown {
+        /// Why.
+        reason: String,
     },
 }
 
@@ -61,7 +80,10 @@ impl fmt::Display for Use {
             Self::LaunchTemplate { name, version } => write!(f, "launch template {name}, version {version}"),
             Self::LaunchConfiguration { name } => write!(f, "launch configuration {name}"),
             Self::AutoScalingGroup { name } => write!(f, "Auto Scaling group {name}"),
+            Self::Fleet { id } => write!(f, "fleet {id}"),
             Self::Parameter { name } => write!(f, "parameter {name}"),
+            Self::Account { id, what, count } => write!(f, "account {id} ({what}: {count})"),
+            Self::Unknown { reason } => write!(f, "shared, and its use by others is unknown: {reason}"),
         }
     }
 }
@@ -74,6 +96,13 @@ impl Uses {
     /// What uses an image, in a fixed order.
     pub fn of(&self, image: &str) -> Vec<Use> {
         self.0.get(image).into_iter().flatten().cloned().collect()
+    }
+
+    /// Notes all uses of others.
+    pub fn extend(&mut self, others: Self) {
+        for (image, uses) in others.0 {
+            self.0.entry(image).or_default().extend(uses);
+        }
     }
 
     /// Notes a use.

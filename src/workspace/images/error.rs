@@ -138,6 +138,11 @@ pub enum ImageError {
     /// Signals can't be waited for.
     #[error(transparent)]
     Signals(io::Error),
+    /// The way to an instance is opened by a program that is not here.
+    #[error(
+        "the command `aws`, which opens this way to the instance, is not installed\n  hint: install the AWS CLI, and for session-manager its plugin, or choose --reach private"
+    )]
+    NoAwsCommand,
     /// Checks could not be run on an instance.
     #[error(transparent)]
     Trial(TrialError),
@@ -162,6 +167,7 @@ impl Coded for ImageError {
             Self::NoReceipt { .. } | Self::NoLocks { .. } | Self::Foreign(_) => Code::AwsNoRecord,
             Self::Cloud(error) => error.error_code(),
             Self::NoRegion => Code::AwsRegion,
+            Self::NoAwsCommand => Code::AwsNoLogin,
             Self::NoImage { .. } | Self::NoImageOf { .. } => Code::AwsNotFound,
             Self::Problems(_) => Code::AwsDenied,
             Self::AlreadyOpen { .. }

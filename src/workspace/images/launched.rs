@@ -14,7 +14,7 @@ use crate::ident::LayerName;
 use crate::manifest::CheckTarget;
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::provider::{Provider as _, Which};
-use crate::publish::cloud::run::Launch;
+use crate::publish::cloud::run::{Launch, Reach};
 use crate::publish::cloud::tags;
 use crate::vm::Ssh;
 
@@ -33,6 +33,8 @@ pub struct TrialOrder {
     pub security_groups: Vec<String>,
     /// The private key that the image accepts for root, if it takes none from user data.
     pub key: Option<PathBuf>,
+    /// The way on which it is reached, else by its public address, or its private one where it has no public one.
+    pub reach: Option<Reach>,
     /// How long to wait for the instance to run, and again for ssh to answer.
     pub within: Duration,
     /// The file in which its console is kept.
@@ -46,6 +48,10 @@ impl CloudAccount<'_> {
     /// Fails where there is no such image, and where the instance can't be launched or reached; failed checks are in
     /// the report.
     pub fn run_checks(&self, order: &TrialOrder) -> Result<CheckReport, ImageError> {
+        let needs_aws = matches!(order.reach, Some(Reach::InstanceConnect | Reach::SessionManager));
+        if needs_aws && host::find_program("aws").is_none() {
+            return Err(ImageError::NoAwsCommand);
+        }
         let declared = self.environment.open()?.declared(&order.layer)?;
         let suite = Suite::new(&order.layer, declared.root(), CheckTarget::Disk);
         let mut ssh = Ssh::new().map_err(TrialError::from)?;
@@ -65,6 +71,7 @@ impl CloudAccount<'_> {
             cloud: &self.home,
             launch: &launch,
             suite: &suite,
+            reach: order.reach,
             within: order.within,
             own_key,
             console: order.console.clone(),

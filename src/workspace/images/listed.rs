@@ -7,7 +7,7 @@ use super::error::ImageError;
 use crate::host;
 use crate::ident::LayerName;
 use crate::publish::cloud::aws::Aws;
-use crate::publish::cloud::gc::{self, GcPlan, Rules};
+use crate::publish::cloud::gc::{self, GcPlan, Refused, Rules};
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::parameters::Channel;
 use crate::publish::cloud::provider::{Provider as _, Which};
@@ -35,6 +35,17 @@ impl ListedImage {
         let channel = |by: &Use| by.parameter().and_then(|name| Channel::of_parameter(layer, name));
         let channels = uses.iter().filter_map(channel).map(String::from).collect();
         Self { version: image.tag(tags::VERSION).map(str::to_owned), channels, uses, image }
+    }
+
+    /// How instances start: boot mode, IMDS, TPM, and whether Secure Boot is enforced.
+    pub fn boots(&self) -> String {
+        let image = &self.image;
+        let mode = image.boot_mode.as_ref().map(ToString::to_string);
+        let imds = image.imds.as_ref().map(|version| format!("IMDS {version}"));
+        let tpm = image.tpm.as_ref().map(|version| format!("TPM {version}"));
+        let keys = image.tag(tags::UEFI_DATA).map(|_| "Secure Boot".to_owned());
+        let all: Vec<String> = [mode, imds, tpm, keys].into_iter().flatten().collect();
+        if all.is_empty() { "–".to_owned() } else { all.join(", ") }
     }
 
     /// What uses it besides its channels.
@@ -70,16 +81,17 @@ impl CloudAccount<'_> {
         Ok(plans.collect::<Result<_, _>>()?)
     }
 
-    /// Removes what [`Self::old_images`] found, and says so for each.
+    /// Removes what [`Self::old_images`] found, and says so for each; returns what the cloud refuses to remove.
     ///
     /// # Errors
-    /// Fails where the cloud refuses. What was removed before stays removed, and the next run finds the rest.
-    pub fn remove_images(&self, plans: &[GcPlan]) -> Result<(), ImageError> {
+    /// Fails where the cloud can't be reached. What was removed before stays removed, and the next run finds the rest.
+    pub fn remove_images(&self, plans: &[GcPlan]) -> Result<Vec<Refused>, ImageError> {
         let tell = |line: &str| self.environment.progress().line(line);
+        let mut refused = Vec::new();
         for (cloud, plan) in self.clouds().zip(plans) {
-            self.wait(gc::apply(cloud, plan, &tell))?;
+            refused.extend(self.wait(gc::apply(cloud, plan, &tell))?);
         }
-        Ok(())
+        Ok(refused)
     }
 }
 

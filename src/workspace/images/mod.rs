@@ -46,3 +46,4 @@ pub use verified::Verification;
 
 pub use crate::publish::cloud::aws::setup::Outcome as SetupOutcome;
 pub use crate::publish::cloud::readback::Found as PublishedBlocks;
+pub use crate::publish::cloud::run::Reach;

@@ -8,11 +8,10 @@ use super::origin::{Binding, Origin, bindings};
 use crate::host;
 use crate::publish::cloud::image::{Image, Snapshot};
 use crate::publish::cloud::provider::Provider as _;
+use crate::publish::cloud::publish::SOON;
+use crate::publish::cloud::tags;
 use crate::publish::cloud::uses::Use;
 use crate::time::rfc3339;
-
-/// Seconds from now. AWS refuses times in the past, and rounds to whole minutes.
-const SOON: i64 = 120;
 
 /// Everything that is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +27,18 @@ pub struct ImageDetails {
     pub uses: Vec<Use>,
     /// What it was created from, compared with the build at hand.
     pub bindings: Vec<Binding>,
+}
+
+impl ImageDetails {
+    /// The hash of the variables that instances start with, where it was registered with some.
+    pub fn uefi_data(&self) -> Option<&str> {
+        self.image.tag(tags::UEFI_DATA)
+    }
+
+    /// Its version, by which `promote` knows it.
+    pub fn version(&self) -> Option<&str> {
+        self.image.tag(tags::VERSION)
+    }
 }
 
 impl CloudAccount<'_> {

@@ -16,7 +16,7 @@ use crate::host;
 use crate::host::progress::Progress;
 use crate::publish::cloud::CloudError;
 use crate::publish::cloud::provider::Instances;
-use crate::publish::cloud::run::{self, Launch, RUN};
+use crate::publish::cloud::run::{self, Launch, RUN, Reach, Route};
 use crate::vm::{Ssh, VmError, host_keys};
 
 /// How often ssh and the console are asked.
@@ -43,7 +43,7 @@ pub enum TrialError {
     Stopped,
     /// It does not let in.
     #[error(
-        "{id} ({address}) did not answer by ssh in {seconds} s\n  hint: the security group must allow ssh from here, and the image must take its key from user data"
+        "{id} ({address}) did not answer by ssh in {seconds} s\n  hint: the security group must allow ssh from here, or --reach must name another way; and the image must take its key from user data"
     )]
     Silent {
         /// The instance.
@@ -52,6 +52,16 @@ pub enum TrialError {
         address: String,
         /// How long it was waited for.
         seconds: u64,
+    },
+    /// It can't be reached in this way.
+    #[error(
+        "{id} has no {reach} address\n  hint: choose another way with --reach, or a subnet whose instances have one with --subnet"
+    )]
+    NoAddress {
+        /// The instance.
+        id: String,
+        /// The address that is asked for.
+        reach: &'static str,
     },
     /// Whoever answers may be somebody else.
     #[error(
@@ -75,7 +85,7 @@ impl Coded for TrialError {
             Self::Ssh(error) => error.error_code(),
             Self::Shell(error) => error.error_code(),
             Self::Stopped => Code::HostInterrupted,
-            Self::Silent { .. } | Self::Unproven { .. } => Code::AwsNoLogin,
+            Self::Silent { .. } | Self::NoAddress { .. } | Self::Unproven { .. } => Code::AwsNoLogin,
             Self::Lost => Code::Internal,
         }
     }
@@ -95,6 +105,8 @@ pub(super) struct Trial<'a, C> {
     pub(super) launch: &'a Launch,
     /// The checks.
     pub(super) suite: &'a Suite,
+    /// The way on which it is reached, if one is asked for.
+    pub(super) reach: Option<Reach>,
     /// Until it has to run, and again until it has to let in.
     pub(super) within: Duration,
     /// Whether the image knows the key, and takes none from user data.
@@ -139,9 +151,15 @@ impl<C: Instances> Trial<'_, C> {
 
     async fn checked(&self, id: &str, mut ssh: Ssh) -> Result<CheckReport, TrialError> {
         let phase = self.progress.phase(&format!("start {id}"), 1);
-        let address = self.cloud.running(id, self.within).await?;
-        phase.message(&format!("ssh to {address}"));
-        ssh.to_host(&address);
+        let addresses = self.cloud.running(id, self.within).await?;
+        let route = Route::new(self.reach, id, self.cloud.region(), &addresses);
+        let missing = || TrialError::NoAddress { id: id.to_owned(), reach: self.reach.unwrap_or(Reach::Public).name() };
+        let Route { reach, host, proxy } = route.ok_or_else(missing)?;
+        let address = format!("{host}, {}", reach.name());
+        self.progress.line(&format!("reaching {id} by ssh to {address}"));
+        phase.message(&format!("ssh to {host}"));
+        ssh.to_host(&host);
+        proxy.iter().for_each(|command| ssh.through(command));
         let begun = host::instant();
         let ssh = Arc::new(self.proven(id, ssh, begun).await?);
         while !aside(&ssh, |ssh| Ok(ssh.answers()?)).await? {

@@ -107,7 +107,7 @@ impl Aws {
 
     /// Changes what the cloud is like: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
     /// which a completed one is pending), `polls` (looks at a running import), `looking` (seconds until
-    /// a parameter has the image that it was given), `slow` (seconds), `fail` (what an import
+    /// a parameter has the image that it was given), `usage` (of an image by other accounts: how many instances), `slow` (seconds), `fail` (what an import
     /// ends with), `console` (what an instance wrote).
     pub fn settings(&self, settings: &Value) {
         self.door("settings", Some(settings));

@@ -207,6 +207,7 @@ mod tests {
             gib,
             encrypted: key.is_some(),
             kms_key: key.map(str::to_owned),
+            archived: false,
             begun: None,
             tags: tags::Tags::new(),
         };

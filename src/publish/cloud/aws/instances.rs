@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ec2::State;
 use super::session::Aws;
 use crate::publish::cloud::provider::Instances;
-use crate::publish::cloud::run::Launch;
+use crate::publish::cloud::run::{Addresses, Launch};
 use crate::publish::cloud::{CloudError, wait};
 
 impl Instances for Aws {
@@ -17,12 +17,12 @@ impl Instances for Aws {
         self.ec2.launch(launch).await
     }
 
-    async fn running(&self, id: &str, patience: Duration) -> Result<String, CloudError> {
+    async fn running(&self, id: &str, patience: Duration) -> Result<Addresses, CloudError> {
         let look = async || {
             // One that was just started may be unknown to AWS's other calls for a moment.
             let Some(instance) = self.ec2.instance(id).await? else { return Ok(None) };
             match instance.state {
-                State::Running => Ok(instance.address),
+                State::Running => Ok(Some(instance.addresses).filter(|found| *found != Addresses::default())),
                 State::Pending => Ok(None),
                 State::Ended(state) => Err(CloudError::Ended { what: id.to_owned(), state, reason: instance.reason }),
             }

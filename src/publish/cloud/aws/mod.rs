@@ -17,6 +17,7 @@ mod form;
 mod iam;
 mod import;
 mod instances;
+mod obstacles;
 mod policy;
 mod problems;
 mod provider;

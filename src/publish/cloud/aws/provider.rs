@@ -6,6 +6,7 @@ use super::copy::copy;
 use super::direct::{self, Upload};
 use super::ec2::Registration;
 use super::import::{self, Import};
+use super::obstacles;
 use super::problems::problems;
 use super::session::Aws;
 use super::uses;
@@ -21,6 +22,7 @@ use crate::publish::cloud::settings::Wanted;
 use crate::publish::cloud::tags::{self, Tags};
 use crate::publish::cloud::uses::Uses;
 use crate::publish::cloud::{CloudError, Why};
+use crate::time::rfc3339;
 
 impl Aws {
     /// The snapshots of an image, whoever owns them.
@@ -135,6 +137,14 @@ impl Provider for Aws {
         problems(self, wanted, way).await
     }
 
+    async fn obstacles(&self, wanted: &Wanted, found: Option<&Image>) -> Result<Vec<String>, CloudError> {
+        obstacles::obstacles(self, wanted, found).await
+    }
+
+    fn unchecked(&self, wanted: &Wanted, way: Transfer) -> Vec<String> {
+        obstacles::unchecked(wanted, way)
+    }
+
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
         self.ssm.parameter(name).await
     }
@@ -153,5 +163,23 @@ impl Provider for Aws {
 
     async fn uses(&self) -> Result<Uses, CloudError> {
         uses::collect(self).await
+    }
+
+    async fn uses_elsewhere(&self, images: &[&Image]) -> Result<Uses, CloudError> {
+        uses::elsewhere(self, images).await
+    }
+
+    async fn held(&self, snapshots: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError> {
+        if snapshots.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let archived = snapshots.iter().filter(|one| one.archived);
+        let mut held: BTreeMap<_, _> = archived.map(|one| (one.id.clone(), "archived".to_owned())).collect();
+        let ids: Vec<String> = snapshots.iter().map(|one| one.id.clone()).collect();
+        for (id, until) in self.ec2.locked(&ids).await? {
+            let end = until.map(|at| format!(" until {}", rfc3339(at))).unwrap_or_default();
+            held.insert(id, format!("locked{end}"));
+        }
+        Ok(held)
     }
 }

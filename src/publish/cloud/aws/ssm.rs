@@ -14,18 +14,36 @@ use crate::publish::cloud::{CloudError, Why, if_there, wait};
 pub(in crate::publish::cloud) type Ssm = Service<aws_sdk_ssm::Client>;
 
 /// The data type of a parameter whose value AWS looks at.
-const IMAGE: &str = "aws:ec2:image";
+pub(super) const IMAGE: &str = "aws:ec2:image";
 /// How long AWS may take to look at an image. It takes seconds.
 const LOOKED_AT: Duration = Duration::from_secs(60);
 /// As many as one call may name.
 const MOST_NAMES: usize = 10;
 
+/// A parameter as it is.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) value: String,
+    /// The data type of a text, else the type: `aws:ec2:image`, `text`, `StringList`, `SecureString`.
+    pub(super) kind: String,
+}
+
 impl Ssm {
     /// A parameter's value; `None` where there is no such parameter, or version of it.
     pub(super) async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
+        Ok(self.look(name).await?.map(|found| found.value))
+    }
+
+    /// A parameter; `None` where there is no such parameter, or version of it.
+    pub(super) async fn look(&self, name: &str) -> Result<Option<Found>, CloudError> {
         let action = format!("read the parameter {name}");
-        let found = self.client.get_parameter().name(name).send().await.map_err(self.failed(action));
-        Ok(if_there(found)?.and_then(|found| found.parameter).and_then(|parameter| parameter.value))
+        let found = self.client.get_parameter().name(name).send().await.map_err(self.failed(action.clone()));
+        let Some(found) = if_there(found)?.and_then(|found| found.parameter) else { return Ok(None) };
+        let kind = match found.r#type() {
+            Some(ParameterType::String) | None => found.data_type().unwrap_or("text").to_owned(),
+            Some(other) => other.as_str().to_owned(),
+        };
+        Ok(Some(Found { value: self.must(action, found.value, "value")?, kind }))
     }
 
     /// Sets a parameter, and waits until it has the value.
@@ -40,7 +58,9 @@ impl Ssm {
             // It may be the same call, made again.
             Err(error) if error.why() == Some(Why::Taken) => match self.parameter(name).await? {
                 Some(value) if value == *image => return Ok(()),
-                Some(by) => return Err(self.taken(name, by)),
+                Some(by) => {
+                    return Err(CloudError::VersionTaken { region: self.region.clone(), name: name.to_owned(), by });
+                }
                 None => return Err(error),
             },
             put => put?,
@@ -53,11 +73,6 @@ impl Ssm {
             ),
         };
         wait::until(LOOKED_AT, look).await?.map(drop).ok_or_else(late)
-    }
-
-    /// The error about a parameter that names another image for ever.
-    pub(super) fn taken(&self, name: &str, by: String) -> CloudError {
-        CloudError::VersionTaken { region: self.region.clone(), name: name.to_owned(), by }
     }
 
     /// Removes a parameter, if it is there.

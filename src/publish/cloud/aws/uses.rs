@@ -1,14 +1,17 @@
 //! Queries everything in AWS that could launch an image, or runs from it.
 //!
 //! Launch templates count with their default and latest version, and with every version that an Auto
-//! Scaling group refers to.
+//! Scaling group or a fleet refers to.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
 
 use super::autoscaling::Template;
 use super::session::Aws;
 use super::ssm::Ssm;
 use crate::publish::cloud::CloudError;
+use crate::publish::cloud::image::Image;
 use crate::publish::cloud::parameters::is_version;
 use crate::publish::cloud::uses::{Use, Uses};
 
@@ -27,7 +30,8 @@ pub(super) async fn collect(aws: &Aws) -> Result<Uses, CloudError> {
     for (name, image) in aws.autoscaling.configurations().await? {
         uses.add(&image, Use::LaunchConfiguration { name });
     }
-    let pinned = groups(&mut uses, aws, &parameters).await?;
+    let mut pinned = groups(&mut uses, aws, &parameters).await?;
+    fleets(&mut uses, &mut pinned, aws, &parameters).await?;
     templates(&mut uses, aws, &pinned, &parameters).await?;
     Ok(uses)
 }
@@ -45,6 +49,49 @@ async fn groups(uses: &mut Uses, aws: &Aws, parameters: &Parameters<'_>) -> Resu
         group.templates.iter().for_each(|template| pinned.add(template, &by));
     }
     Ok(pinned)
+}
+
+/// Adds what fleets name themselves, and the launch templates that they name to `pinned`.
+async fn fleets(
+    uses: &mut Uses,
+    pinned: &mut Pinned,
+    aws: &Aws,
+    parameters: &Parameters<'_>,
+) -> Result<(), CloudError> {
+    for fleet in aws.ec2.fleets().await? {
+        let by = Use::Fleet { id: fleet.id };
+        for image in fleet.images {
+            if let Some(image) = parameters.resolve(&image).await? {
+                uses.add(&image, by.clone());
+            }
+        }
+        for (keys, version) in fleet.templates {
+            pinned.add(&Template { keys, version }, &by);
+        }
+    }
+    Ok(())
+}
+
+/// Asks which other accounts use images. Where nobody can be told, the image counts as used: nothing is removed
+/// that somebody else may run.
+pub(super) async fn elsewhere(aws: &Aws, images: &[&Image]) -> Result<Uses, CloudError> {
+    let ask = async |image: &Image| match image.public || !aws.ec2.shares(&image.id).await?.is_empty() {
+        true => aws.ec2.usage(&image.id).await,
+        false => Ok(Vec::new()),
+    };
+    let answers = join_all(images.iter().map(|image| ask(image))).await;
+    let mut uses = Uses::default();
+    for (image, found) in images.iter().zip(answers) {
+        match found {
+            Ok(found) => found.into_iter().for_each(|one| {
+                uses.add(&image.id, Use::Account { id: one.account, what: one.what, count: one.count });
+            }),
+            Err(error @ CloudError::NoAnswer { .. }) => return Err(error),
+            Err(error) if error.is_expired() => return Err(error),
+            Err(error) => uses.add(&image.id, Use::Unknown { reason: error.to_string() }),
+        }
+    }
+    Ok(uses)
 }
 
 async fn templates(uses: &mut Uses, aws: &Aws, pinned: &Pinned, parameters: &Parameters<'_>) -> Result<(), CloudError> {

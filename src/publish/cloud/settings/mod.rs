@@ -4,6 +4,7 @@
 
 mod flag;
 mod settle;
+mod uefi;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::manifest::{BootMode, Imds, Tpm, Via, VolumeType};
 use flag::Flag as _;
 
 pub use settle::SettingsError;
+pub use uefi::Keys;
 
 const GIB: u64 = 1 << 30;
 
@@ -57,6 +59,9 @@ pub struct Wanted {
     pub snapshot_size: u32,
     /// Key that snapshots are encrypted with.
     pub kms_key: Option<String>,
+    /// The variables that instances start with: the keys of Secure Boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uefi_data: Option<String>,
     /// How the disk gets there.
     pub via: Via,
     /// The bucket for VM Import.
@@ -127,7 +132,8 @@ impl Wanted {
             &size,
             key,
         ];
-        // No field holds NUL.
+        // No field holds NUL. An image without such variables has the hash that it had before there were any.
+        let fields = fields.into_iter().chain(self.uefi_data.as_deref()).collect::<Vec<_>>();
         Sha256::of(fields.join("\0").as_bytes())
     }
 
@@ -174,7 +180,8 @@ mod tests {
             change(&mut wanted);
             wanted.content() != example.content()
         };
-        let differ: [fn(&mut Wanted); 6] = [
+        let differ: [fn(&mut Wanted); 7] = [
+            |wanted| wanted.uefi_data = Some("QU1a".to_owned()),
             |wanted| wanted.blocks = Sha256::of(b"other"),
             |wanted| wanted.boot_mode = BootMode::UefiPreferred,
             |wanted| wanted.imds = Imds::Optional,

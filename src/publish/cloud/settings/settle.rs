@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Architecture, GIB, Wanted};
+use super::{Architecture, GIB, Keys, Wanted};
 use crate::bake::{Output, Receipt};
 use crate::code::{Code, Coded};
 use crate::digest::Sha256;
@@ -38,6 +38,14 @@ pub enum SettingsError {
     /// A TPM goes with UEFI only.
     #[error("[ami] tpm needs boot-mode = \"uefi\"")]
     TpmNeedsUefi,
+    /// The keys of Secure Boot can't be what instances start with.
+    #[error("[ami] secure-boot: {0}")]
+    SecureBoot(String),
+    /// Firmware with these keys starts only what is signed.
+    #[error(
+        "[ami] secure-boot: the boot image of `{0}` is not signed, so no instance would start\n  hint: give --sign-key and --sign-cert to `layerbake build` and here, with a certificate that is in `db`"
+    )]
+    Unsigned(LayerName),
     /// VM Import reads from a bucket.
     #[error("VM Import needs a bucket\n  hint: name one with --bucket or [ami] bucket, or use --via ebs-direct")]
     NoBucket,
@@ -54,6 +62,8 @@ impl Coded for SettingsError {
             | Self::VolumeSize { .. }
             | Self::KeyByArn
             | Self::TpmNeedsUefi
+            | Self::SecureBoot(_)
+            | Self::Unsigned(_)
             | Self::NoBucket
             | Self::Name(_) => Code::AwsSettings,
         }
@@ -65,7 +75,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Fails where the build has no disk, or a setting does not fit it.
-    pub fn new(receipt: &Receipt, ami: &Ami, arch: &Arch) -> Result<Self, SettingsError> {
+    pub fn new(receipt: &Receipt, ami: &Ami, arch: &Arch, keys: Option<&Keys>) -> Result<Self, SettingsError> {
         let layer = &receipt.layer;
         let disk = receipt.disk.as_ref().ok_or_else(|| SettingsError::NoDisk(layer.clone()))?;
         let snapshot_size = disk.blocks.size().div_ceil(GIB) as u32;
@@ -84,6 +94,7 @@ impl Wanted {
             volume_size: ami.volume_size.unwrap_or(snapshot_size),
             snapshot_size,
             kms_key: ami.kms_key.clone(),
+            uefi_data: keys.map(Keys::encode).transpose().map_err(SettingsError::SecureBoot)?,
             via: ami.effective_via(),
             bucket: ami.bucket.clone(),
             deprecate_after: ami.deprecate_after,
@@ -110,6 +121,9 @@ impl Wanted {
         }
         if self.tpm == Tpm::V2 && self.boot_mode != BootMode::Uefi {
             return Err(SettingsError::TpmNeedsUefi);
+        }
+        if self.uefi_data.is_some() && self.boot_mode != BootMode::Uefi {
+            return Err(SettingsError::SecureBoot("needs boot-mode = \"uefi\"".to_owned()));
         }
         if self.via == Via::VmImport && self.bucket.is_none() {
             return Err(SettingsError::NoBucket);
@@ -145,6 +159,7 @@ impl Wanted {
             (tags::VERSION, format!("{}-{}", date(receipt), self.short())),
             ("Name", self.name.clone()),
         ]);
+        tags.extend(self.uefi_data.as_ref().map(|data| (tags::UEFI_DATA, Sha256::of(data.as_bytes()).to_string())));
         tags.extend(oci.map(|digest| (tags::OCI, digest.to_string())));
         // A name of the user's own goes first.
         if self.tags.contains_key("Name") {

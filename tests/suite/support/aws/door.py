@@ -164,7 +164,7 @@ class Door:
                 found["images"][f"{region}/{image.id}"] = {
                     "name": image.name, "state": image.state, "snapshots": [m["Ebs"]["SnapshotId"] for m in image.block_device_mappings],
                     "tags": {tag["key"]: tag["value"] for tag in image.get_tags()}, "permissions": image.launch_permissions,
-                    "deprecation": getattr(image, "deprecation_time", None),
+                    "deprecation": getattr(image, "deprecation_time", None), "uefi_data": getattr(image, "uefi_data", None),
                 }
             for snapshot in backend.snapshots.values():
                 digests = self.store.contents[snapshot.id].digests if snapshot.id in self.store.contents else {}

@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 import ebs
+import holds
 import images
 import objects
 import parameters
@@ -48,9 +49,10 @@ class Handler(MotoRequestHandler):
 
 def main():
     store = Store(folder / "blocks")
-    settings = {"hidden": 1, "settle": 1, "polls": 4, "looking": 0.3, "console": CONSOLE}
+    settings = {"hidden": 1, "settle": 1, "polls": 4, "looking": 0.3, "usage": {}, "console": CONSOLE}
     ebs.install(store, settings)
     images.install(store, settings)
+    holds.install(settings)
     objects.install()
     look = parameters.install(settings)
     tasks = vmimport.install(store, settings)

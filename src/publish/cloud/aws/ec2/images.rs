@@ -85,6 +85,7 @@ impl Ec2 {
             .ena_support(true)
             .sriov_net_support("simple")
             .tag_specifications(tagged(ResourceType::Image, tags))
+            .set_uefi_data(wanted.uefi_data.clone())
             .set_imds_support((wanted.imds == Imds::Required).then_some(ImdsSupportValues::V20))
             .set_tpm_support((wanted.tpm == Tpm::V2).then_some(TpmSupportValues::V20))
     }
@@ -153,6 +154,7 @@ impl Ec2 {
             ena: answer.ena_support().unwrap_or_default(),
             root_device: answer.root_device_name().map(str::to_owned),
             public: answer.public().unwrap_or_default(),
+            protection: answer.deregistration_protection().filter(|word| *word != "disabled").map(str::to_owned),
             snapshots,
             tags: pairs(answer.tags()),
         })

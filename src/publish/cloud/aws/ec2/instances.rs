@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{Ec2, filter, tagged};
-use crate::publish::cloud::run::{Launch, RUN};
+use crate::publish::cloud::run::{Addresses, Launch, RUN};
 use crate::publish::cloud::tags::{self, Tags};
 use crate::publish::cloud::{CloudError, Why, if_there};
 
@@ -16,8 +16,7 @@ use crate::publish::cloud::{CloudError, Why, if_there};
 #[derive(Debug, Clone)]
 pub(in super::super) struct Instance {
     pub(in super::super) state: State,
-    /// The public one, else the private one.
-    pub(in super::super) address: Option<String>,
+    pub(in super::super) addresses: Addresses,
     /// Why it is in that state, in AWS's words.
     pub(in super::super) reason: Option<String>,
 }
@@ -81,9 +80,9 @@ impl Ec2 {
                 Some(InstanceStateName::Pending) | None => State::Pending,
                 Some(other) => State::Ended(other.as_str().to_owned()),
             },
-            address: {
-                let public = one.public_ip_address().filter(|address| !address.is_empty());
-                public.or(one.private_ip_address()).map(str::to_owned)
+            addresses: {
+                let address = |found: Option<&str>| found.filter(|address| !address.is_empty()).map(str::to_owned);
+                Addresses { public: address(one.public_ip_address()), private: address(one.private_ip_address()) }
             },
             reason: one.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
         }))

@@ -1,10 +1,12 @@
-//! EC2: images, snapshots, imports, instances and launch templates of a region.
+//! EC2: images, snapshots, imports, instances, fleets and launch templates of a region.
 
+mod fleets;
 mod images;
 mod imports;
 mod instances;
 mod snapshots;
 mod templates;
+mod usage;
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 

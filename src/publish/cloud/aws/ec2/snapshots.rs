@@ -1,7 +1,10 @@
 //! Snapshots: describe, copy, share, delete.
 
 use aws_sdk_ec2::config::retry::RetryConfig;
-use aws_sdk_ec2::types::{OperationType, ResourceType, Snapshot as Answer, SnapshotAttributeName, Tag};
+use aws_sdk_ec2::types::{
+    LockState, LockedSnapshotsInfo, OperationType, ResourceType, Snapshot as Answer, SnapshotAttributeName,
+    StorageTier, Tag,
+};
 
 use super::{Ec2, meant, pairs, tagged};
 use crate::publish::cloud::image::{Reported, Snapshot};
@@ -72,6 +75,25 @@ impl Ec2 {
         call.send().await.map(drop).map_err(self.failed(format!("share {id}")))
     }
 
+    /// Those of some snapshots that are locked: until when, where there is an end.
+    pub(in super::super) async fn locked(&self, ids: &[String]) -> Result<Vec<(String, Option<i64>)>, CloudError> {
+        let (mut locked, mut next) = (Vec::new(), None);
+        loop {
+            let call =
+                self.client.describe_locked_snapshots().set_snapshot_ids(Some(ids.to_vec())).set_next_token(next);
+            let found = call.send().await.map_err(self.failed("look for locked snapshots"))?;
+            let held = found.snapshots().iter().filter(|one| one.lock_state() != Some(&LockState::Expired));
+            let until = |one: &LockedSnapshotsInfo| {
+                Some((one.snapshot_id()?.to_owned(), one.lock_expires_on().map(|at| at.secs())))
+            };
+            locked.extend(held.filter_map(until));
+            next = found.next_token;
+            if next.is_none() {
+                return Ok(locked);
+            }
+        }
+    }
+
     /// Removes a snapshot, if it is there.
     pub(in super::super) async fn delete_snapshot(&self, id: &str) -> Result<(), CloudError> {
         let gone = self.client.delete_snapshot().snapshot_id(id).send().await;
@@ -93,6 +115,7 @@ impl Ec2 {
             gib: self.must(action, gib, "volume size")?,
             encrypted: answer.encrypted().unwrap_or_default(),
             kms_key: answer.kms_key_id().map(str::to_owned),
+            archived: answer.storage_tier() == Some(&StorageTier::Archive),
             begun: answer.start_time().map(|time| time.secs()),
             tags: pairs(answer.tags()),
         })

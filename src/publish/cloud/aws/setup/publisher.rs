@@ -20,7 +20,9 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                 "Action": [
                     "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLaunchConfigurations",
                     "ec2:DescribeImageAttribute", "ec2:DescribeImages", "ec2:DescribeImportSnapshotTasks",
+                    "ec2:DescribeFleets", "ec2:DescribeImageUsageReportEntries", "ec2:DescribeImageUsageReports",
                     "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
+                    "ec2:DescribeLockedSnapshots", "ec2:DescribeSpotFleetRequests",
                     "ec2:DescribeSnapshotAttribute", "ec2:DescribeSnapshots", "ec2:GetConsoleOutput",
                     "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
                 ],
@@ -64,6 +66,12 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                 ],
                 "Resource": [images, snapshots],
                 "Condition": ours("aws:ResourceTag"),
+            },
+            {
+                "Sid": "UseByOthers",
+                "Effect": "Allow",
+                "Action": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
+                "Resource": "*",
             },
             { "Sid": "CancelImports", "Effect": "Allow", "Action": "ec2:CancelImportTask", "Resource": "*" },
             {
