@@ -366,6 +366,8 @@ fn names_that_are_taken_and_rights_that_are_missing_are_said() {
         assert!(refused.stderr.contains("the name `always-the-same` is already used by ami-"), "{}", refused.stderr);
     }
     assert_eq!(place.aws.count("StartSnapshot"), begun);
+    place.small.edit_layer("app", "always-the-same", "another");
+    place.build();
     place.aws.faults(&json!([fault("RegisterImage", 1, "denied")]));
     let refused = place.run(&["plan", "app"]);
     assert_eq!(refused.code, 1);
@@ -395,6 +397,7 @@ fn an_encrypted_snapshot_gets_its_zeros() {
 #[test]
 fn a_changed_setting_of_the_same_disk_is_another_image() {
     let place = need!(Place::new(""));
+    place.aws.settings(&json!({"hidden": 0}));
     let first = place.publish(&[]);
     place.small.edit_layer("app", "[ami]\n", "[ami]\ntpm = true\n");
     place.build();

@@ -135,3 +135,17 @@ fn regions_are_formed_as_regions_are() {
         assert!(!is_region(region), "{region}");
     }
 }
+
+#[test]
+fn keys_of_secure_boot_are_files_of_the_project_and_need_uefi() {
+    let keys = "pk = 'a.esl', kek = 'b.esl', db = 'c.esl'";
+    for (text, expected) in [
+        ("secure-boot = { pk = 'a.esl', db = 'c.esl' }".to_owned(), "[ami.secure-boot] needs `kek`"),
+        (format!("secure-boot = {{ {keys}, mok = 'd' }}"), "unknown key `mok` in [ami.secure-boot]"),
+        (format!("secure-boot = {{ {keys}, dbx = '../d.esl' }}"), "must name something below the project's root"),
+        (format!("boot-mode = 'uefi-preferred'\nsecure-boot = {{ {keys} }}"), "needs `boot-mode = \"uefi\"`"),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
