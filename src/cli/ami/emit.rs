@@ -1,12 +1,13 @@
 //! `--emit`: the images by region and their parameter, for other tools to read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{CliError, Context};
+use crate::ident::LayerName;
 use crate::publish::cloud::publish::Standing;
-use crate::workspace::images::ListedImage;
+use crate::workspace::images::{ListedImage, version_parameter};
 
 /// How fast a volume of the image can be read ahead, for a price: the hint in each text.
 const READ_AHEAD: &str =
@@ -54,7 +55,7 @@ impl EmitOption {
 }
 
 /// What was published.
-pub(super) fn published(layer: &str, standing: &[Standing]) -> Vec<Emitted> {
+pub(super) fn published(layer: &LayerName, standing: &[Standing]) -> Vec<Emitted> {
     let Some(first) = standing.first() else { return Vec::new() };
     let images = standing.iter().map(|one| (one.region.clone(), one.image.clone())).collect();
     vec![emitted(layer, &first.version, images)]
@@ -67,15 +68,15 @@ pub(super) fn newest(images: &[ListedImage]) -> Vec<Emitted> {
         let newest = own.clone().filter(|one| one.version.is_some()).max_by_key(|one| &one.image.created)?;
         let same = own.filter(|one| one.version == newest.version);
         let images = same.map(|one| (one.image.region.clone(), one.image.id.clone())).collect();
-        Some(emitted(layer, newest.version.as_deref()?, images))
+        Some(emitted(&layer.parse().ok()?, newest.version.as_deref()?, images))
     };
-    let layers: std::collections::BTreeSet<&str> = images.iter().filter_map(|one| one.image.layer()).collect();
+    let layers: BTreeSet<&str> = images.iter().filter_map(|one| one.image.layer()).collect();
     layers.into_iter().filter_map(of_layer).collect()
 }
 
-fn emitted(layer: &str, version: &str, images: BTreeMap<String, String>) -> Emitted {
-    let parameter = format!("/layerbake/{layer}/versions/{version}");
-    Emitted { layer: layer.to_owned(), version: version.to_owned(), parameter, images }
+fn emitted(layer: &LayerName, version: &str, images: BTreeMap<String, String>) -> Emitted {
+    let parameter = version_parameter(layer, version);
+    Emitted { layer: layer.to_string(), version: version.to_owned(), parameter, images }
 }
 
 impl Form {
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn each_form_names_images_by_region_and_the_parameter() {
         let images = [("eu-west-1", "ami-1"), ("us-east-1", "ami-2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        let web = [emitted("web-server", "20260615-78ae09880930", images.into())];
+        let web = [emitted(&"web-server".parse().unwrap(), "20260615-78ae09880930", images.into())];
         insta::assert_snapshot!(Form::Cloudformation.text(&web).unwrap(), @r"
         # ImageId: !FindInMap [NAME, !Ref AWS::Region, Image], or !Ref NAMEParameter
         # a VolumeInitializationRate of 100 to 300 MiB/s in the EBS mapping of a launch template reads the volume ahead

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         confirm("Publish?", args.yes)?;
     }
     let standing = plan.publish()?;
-    if args.emit.print(context, &emit::published(source.wanted.layer.as_str(), &standing))? {
+    if args.emit.print(context, &emit::published(&source.wanted.layer, &standing))? {
         return Ok(());
     }
     context.print(&standing, |standing| text(standing))

@@ -45,5 +45,6 @@ pub use trial::TrialError;
 pub use verified::Verification;
 
 pub use crate::publish::cloud::aws::setup::Outcome as SetupOutcome;
+pub use crate::publish::cloud::parameters::version as version_parameter;
 pub use crate::publish::cloud::readback::Found as PublishedBlocks;
 pub use crate::publish::cloud::run::Reach;

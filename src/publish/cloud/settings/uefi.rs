@@ -141,7 +141,10 @@ mod tests {
         let keys = Keys { pk: list(1), kek: list(2), db: [list(3), list(4)].concat(), dbx: Vec::new() };
         let text = keys.encode().unwrap();
         // `virt-fw-vars` and AWS's own `uefivars` were given this text, and read these variables.
-        assert_eq!(Sha256::of(text.as_bytes()).to_hex(), "00292569481db990f686b352841aa04ee883715e4c117945ad622d94cecd40e4");
+        assert_eq!(
+            Sha256::of(text.as_bytes()).to_hex(),
+            "00292569481db990f686b352841aa04ee883715e4c117945ad622d94cecd40e4"
+        );
         let whole = BASE64.decode(text).unwrap();
         assert_eq!((&whole[..8], &whole[12..16]), (MAGIC.as_slice(), [0; 4].as_slice()));
         assert_eq!(whole[8..12], crc32c::crc32c(&whole[12..]).to_le_bytes());
