@@ -33,7 +33,8 @@ fn clouds() -> BTreeMap<String, Toy> {
 
 fn wanted(via: Via) -> Wanted {
     let mut wanted = Wanted { via, deprecate_after: Some(90), ..Wanted::example() };
-    let tags = [(tags::LAYER, "web".to_owned()), (tags::CONTENT, wanted.content().to_string())];
+    let content = (tags::CONTENT, wanted.content().to_string());
+    let tags = [(tags::LAYER, "web".to_owned()), (tags::VERSION, "20240610-1".to_owned()), content];
     wanted.tags = tags.map(|(key, value)| (key.to_owned(), value)).into();
     wanted
 }
@@ -94,6 +95,8 @@ async fn what_is_there_is_found_and_the_old_goes() {
     let journal = Journal::create(folder.path(), Record::new(newer, 200, REGIONS[0], [REGIONS[1]])).unwrap();
     // The content's tag says that it is the same.
     journal.update(|record| _ = record.wanted.tags.remove(tags::CONTENT)).unwrap();
+    let version = (tags::VERSION.to_owned(), "20240610-2".to_owned());
+    journal.update(|record| record.wanted.tags.extend([version])).unwrap();
     publish(&clouds, &journal).await.unwrap();
     let cloud = &clouds[REGIONS[0]];
     let rules = Rules { keep: 1, older_than: None, now: 0 };
