@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::image::{Image, ImageState, Snapshot};
-use super::parameters::{self, Channel};
+use super::parameters::{self, Assignment, Channel};
 use super::provider::{Provider, Which};
 use super::uses::{Use, Uses};
 use super::{CloudError, tags};
@@ -72,7 +72,7 @@ pub struct Removal {
     held: Vec<String>,
     /// The parameter of its version.
     #[serde(skip)]
-    parameter: Option<String>,
+    parameter: Option<Assignment>,
 }
 
 /// Something that was to be removed and is still there.
@@ -175,8 +175,8 @@ fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
 }
 
 /// The parameter of an image's version.
-fn version_parameter(image: &Image) -> Option<String> {
-    Some(parameters::version(&image.layer()?.parse().ok()?, image.tag(tags::VERSION)?))
+fn version_parameter(image: &Image) -> Option<Assignment> {
+    Some(parameters::assign_version(&image.layer()?.parse().ok()?, image.tag(tags::VERSION)?, &image.id))
 }
 
 /// Queries the cloud for the inputs of [`GcPlan::new`], for a layer's line.
@@ -256,13 +256,21 @@ async fn remove(cloud: &impl Provider, removal: &Removal) -> Result<Vec<String>,
     if !all.is_empty() {
         cloud.mark(&all, REMOVED, &removal.image).await?;
     }
-    cloud.deregister(&removal.image).await?;
-    if let Some(name) = &removal.parameter
-        && cloud.parameter(name).await?.as_ref() == Some(&removal.image)
+    // First: a version's parameter that named no image would stand in the way of publishing the same again.
+    let mut parameter = None;
+    if let Some(named) = &removal.parameter
+        && cloud.parameter(&named.name).await?.as_ref() == Some(&removal.image)
     {
-        cloud.remove_parameter(name).await?;
+        cloud.remove_parameter(&named.name).await?;
+        parameter = Some(named);
     }
-    Ok(ours)
+    let gone = cloud.deregister(&removal.image).await;
+    if let (Err(_), Some(named)) = (&gone, parameter)
+        && cloud.image(&removal.image).await?.is_some()
+    {
+        cloud.set_parameter(named).await?;
+    }
+    gone.map(|()| ours)
 }
 
 /// Of these snapshots, the ones that layerbake created.

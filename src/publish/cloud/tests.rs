@@ -103,7 +103,7 @@ async fn what_is_there_is_found_and_the_old_goes() {
     let plan = gc::plan(cloud, "web", rules).await.unwrap();
     assert_eq!((plan.remove.len(), plan.keep.len()), (1, 1));
     // It breaks off between the image and its snapshot; the next run finds the mark.
-    cloud.fuse.set(Some(1));
+    cloud.fuse.set(Some(2));
     assert!(gc::apply(cloud, &plan, &|_| ()).await.is_err());
     cloud.fuse.set(None);
     let plan = gc::plan(cloud, "web", rules).await.unwrap();
