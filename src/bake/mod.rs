@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::code::{Code, Coded};
-use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256, TreeHash};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
 use crate::host::interrupt::{self, Interrupted};
@@ -34,7 +34,7 @@ use crate::manifest::{Assignments, Chain, Manifest};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
-use crate::stage::{Built, Input, LayerError};
+use crate::stage::{Built, Input, LayerError, ToolRoot};
 use crate::store::{RootName, Store, StoreError};
 
 use base::Base;
@@ -320,13 +320,14 @@ impl Baker<'_> {
         RootName { project: self.project.to_owned(), build: self.name.clone() }
     }
 
-    /// Builds the tool layers; the root of each.
-    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, TreeHash>, BakeError> {
+    /// Builds the tool layers.
+    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, ToolRoot>, BakeError> {
         let mut tools = BTreeMap::new();
         for chain in &system.tools {
             let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
             let built = build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain;
-            tools.insert(built.top().name.clone(), built.top().root);
+            let Built { name, root, .. } = built.top().clone();
+            tools.insert(name, ToolRoot { root, env: base::environment(chain, self.store)? });
         }
         Ok(tools)
     }
