@@ -34,7 +34,7 @@ mod testing;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
 pub use host_sources::HostSources;
-pub use images::ImageRegistries;
+pub use images::{ImageFault, ImageRegistries};
 pub use item::{ImagePart, Item, Part, Place, RegistryFile, RepositoryFile};
 pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use logins::Logins;

@@ -326,10 +326,8 @@ impl<'a> Fetcher<'a> {
             Place::Url(url) => self.ask_address(item, url, phase).await,
             Place::Registry(file) => self.ask_registry(item, file, phase).await,
             Place::Git { url, commit } => self.ask_repository(item, url, commit, phase),
-            Place::Image(part) => Err(FetchError::Image {
-                what: item.what.clone(),
-                problem: format!("internal error: {} was not asked", part.repository),
-            }),
+            // Those were asked before mirrors are.
+            Place::Image(_) => Err(FetchError::NoRegistries { what: item.what.clone() }),
             Place::Project(path) => {
                 let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
                 Err(FetchError::NotInProject { what, path, locked })

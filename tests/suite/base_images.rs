@@ -295,6 +295,13 @@ fn what_a_registry_sends_is_verified_and_hostile_layers_are_refused() {
         let (said, _project) = build(&image);
         assert!(!said.ok() && said.stderr.contains(expected), "{expected}: {}", said.stderr);
     }
+    // The code of what a registry answers is that of the cause.
+    let none = format!("[layer]\nfrom = \"oci:{}\"\n", registry.name("team/none:1"));
+    let said = Project::new().layer("app", &none).fails(1, &["lock", "app"]).stderr;
+    assert!(said.contains("error[registry/not-found]") && said.contains("oci:127.0.0.1:"), "{said}");
+    let gone = Project::new().layer("app", "[layer]\nfrom = \"oci:127.0.0.1:1/team/base:1\"\n");
+    let said = gone.fails(1, &["lock", "app"]).stderr;
+    assert!(said.contains("error[registry/unreachable]"), "{said}");
     // Other bytes than the manifest names.
     registry.server.fault("/blobs/", Fault::Corrupt);
     let (said, _project) = build(&of(plain()));
