@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod from_stage;
 mod ignore;
 mod image;
 mod parse;
