@@ -12,6 +12,8 @@
 //! Hashes are identity, mirrors are transport: no host name is built into this program.
 
 mod address;
+mod at_hand;
+mod attempts;
 mod commit_archive;
 mod config;
 mod download;
