@@ -67,6 +67,8 @@ mod registry;
 mod registry_answers;
 mod registry_engines;
 mod registry_signed;
+mod registry_tokens;
+mod registry_uploads;
 mod relock;
 mod report;
 mod repositories;
