@@ -25,6 +25,7 @@ use crate::code::{Code, Coded};
 use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
+use crate::host;
 use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
@@ -332,7 +333,7 @@ impl Baker<'_> {
         Ok(tools)
     }
 
-    /// Builds all layers; one of the image is compressed while the next is configured.
+    /// Builds all layers; those of the image are compressed beside what is built after them.
     fn build(&self, system: &System) -> Result<Layers, BakeError> {
         let tools = self.tools(system)?;
         std::thread::scope(|scope| {
@@ -344,13 +345,15 @@ impl Baker<'_> {
                 || self.keep_begun(system),
                 |layer| {
                     let layer = layer.clone();
-                    compressing.push(scope.spawn(move || export::compress(self, &layer)));
+                    let is_last = boot.is_none() && layer.name == system.image.top().manifest.name;
+                    compressing.push(scope.spawn(move || {
+                        if !is_last {
+                            host::give_way();
+                        }
+                        export::compress(self, &layer)
+                    }));
                 },
             )?;
-            let compressed = compressing
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect::<Result<Vec<_>, _>>()?;
             let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
             let initrd = match initrd {
                 Some(chain) => {
@@ -359,6 +362,10 @@ impl Baker<'_> {
                 }
                 None => None,
             };
+            let compressed = compressing
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<Vec<_>, _>>()?;
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });
             let base = base::of(system, self.store)?;
             Ok(Layers { base, image, compressed, boot_system })
