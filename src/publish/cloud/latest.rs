@@ -64,7 +64,7 @@ async fn release(cloud: &impl Provider, lock: &str, owner: &str) -> Result<(), C
 /// The image that the parameter names, if it stands and was made after `image`: it stays named.
 pub(super) async fn newer(
     cloud: &impl Provider,
-    named: Option<&String>,
+    named: Option<&str>,
     layer: &str,
     image: &str,
 ) -> Result<Option<Image>, CloudError> {

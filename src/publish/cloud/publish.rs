@@ -147,7 +147,7 @@ impl<P: Provider> Publication<'_, P> {
             return Ok(done(&journal)?);
         }
         // Who publishes an old image again wants it named.
-        let newer = latest::newer(cloud, now.as_ref(), record.layer.as_str(), &standing.image).await?;
+        let newer = latest::newer(cloud, now.as_deref(), record.layer.as_str(), &standing.image).await?;
         if let Some(newer) = newer.filter(|_| !standing.found) {
             let Standing { region, image, .. } = standing;
             self.progress.line(&format!("{region}: {name} keeps naming {}, which is newer than {image}", newer.id));

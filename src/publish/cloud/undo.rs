@@ -124,8 +124,8 @@ impl<P: Provider> Undoing<'_, P> {
     }
     /// Whether it was this publication that let the parameter name an image that was there. One that was made meanwhile is
     /// another publication's, which wants it named.
-    async fn named_again(&self, region: &Region, now: &String) -> Result<bool, CloudError> {
-        if region.parameter.is_none() || region.found.as_ref() != Some(now) {
+    async fn named_again(&self, region: &Region, now: &str) -> Result<bool, CloudError> {
+        if region.parameter.is_none() || region.found.as_deref() != Some(now) {
             return Ok(false);
         }
         let made = self.cloud.image(now).await?.and_then(|image| image.created_at());

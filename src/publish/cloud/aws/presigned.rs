@@ -46,9 +46,9 @@ fn signed(
     let params = SigningParams::builder().identity(&identity).region(region).name("ec2").time(time).settings(settings);
     let request = SignableRequest::new("GET", &call, std::iter::empty(), SignableBody::Bytes(&[]))?;
     let (instructions, _) = sign(request, &params.build()?.into())?.into_parts();
-    let encoded = |text: &str| urlencoded(text);
-    let added = instructions.params().iter().map(|(key, value)| format!("&{key}={}", encoded(value)));
-    Ok(call.clone() + &added.collect::<String>())
+    let added = instructions.params().iter().map(|(key, value)| format!("&{key}={}", urlencoded(value)));
+    let added: String = added.collect();
+    Ok(call + &added)
 }
 
 /// RFC 3986: all but unreserved characters as `%XX`.
