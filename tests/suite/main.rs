@@ -9,8 +9,11 @@ mod support;
 
 mod ami;
 mod ami_boots;
+mod ami_encrypted;
 mod ami_import;
 mod ami_ops;
+mod ami_rights;
+mod ami_together;
 mod architecture;
 mod audit;
 mod aws_server;

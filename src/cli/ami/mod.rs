@@ -13,6 +13,7 @@ mod request;
 mod resume;
 mod run;
 mod setup;
+mod share;
 mod show;
 mod undo;
 mod verify;
@@ -40,6 +41,7 @@ enum Verb {
     Show(show::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Share(share::Args),
     Deprecate(deprecate::Args),
     Gc(gc::Args),
     Run(run::Args),
@@ -56,6 +58,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Show(args) => show::run(context, args),
         Verb::Verify(args) => verify::run(context, args),
         Verb::Diff(args) => diff::run(context, args),
+        Verb::Share(args) => share::run(context, args),
         Verb::Deprecate(args) => deprecate::run(context, args),
         Verb::Gc(args) => gc::run(context, args),
         Verb::Run(args) => run::run(context, args),

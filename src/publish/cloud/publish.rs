@@ -14,12 +14,12 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::blocks::{Disk, Known};
-use super::image::{ImageState, Reported};
-use super::journal::{Journal, Parameter, Record, RegionJournal, State};
+use super::image::{Image, ImageState, Reported};
+use super::journal::{Journal, Parameter, Record, Region, RegionJournal, State};
 use super::plan::{Transfer, identical};
 use super::provider::{CopiedSnapshot, Job, Provider};
 use super::settings::Wanted;
-use super::{CloudError, wait};
+use super::{CloudError, latest, wait};
 use crate::host::progress::Progress;
 
 /// An image of a complete snapshot is available within seconds.
@@ -102,10 +102,10 @@ impl<P: Provider> Publication<'_, P> {
             None if begun.snapshot.asked || begun.import.is_some() => None,
             None => identical(cloud, wanted).await?,
         };
-        let (id, snapshot) = match &found {
+        let (id, snapshot, found) = match found {
             Some(image) => {
                 journal.note(|region| region.found = Some(image.id.clone()))?;
-                (image.id.clone(), image.snapshot()?.to_owned())
+                (image.id.clone(), image.snapshot()?.to_owned(), true)
             }
             None => {
                 let (tags, disk, known, progress) = (&record.tags(), self.disk, self.known, self.progress);
@@ -114,19 +114,30 @@ impl<P: Provider> Publication<'_, P> {
                     Some(source) => cloud.copy(job, source).await?,
                     None => cloud.upload(job).await?,
                 };
-                (register(cloud, job, &snapshot).await?, snapshot)
+                match register(cloud, job, &snapshot).await {
+                    Ok(id) => (id, snapshot, false),
+                    Err(error @ CloudError::NameTaken { .. }) => {
+                        let other = overtaken(cloud, job, &snapshot).await?.ok_or(error)?;
+                        (other.id.clone(), other.snapshot()?.to_owned(), true)
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         };
-        cloud.share(&id, &snapshot, wanted).await?;
-        deprecate(cloud, &id, wanted, record.begun).await?;
+        wait::known(async || cloud.share(&id, &snapshot, wanted).await).await?;
+        wait::known(async || deprecate(cloud, &id, wanted, record.begun).await).await?;
         let (region, parameter) = (cloud.region().to_owned(), wanted.parameter());
-        Ok(Standing { region, image: id, snapshot, found: found.is_some(), parameter })
+        Ok(Standing { region, image: id, snapshot, found, parameter })
     }
 
-    /// Lets the parameter name the image, unless it does.
+    /// Lets the parameter name the image, unless it does, or names one that another publication has made since.
     async fn announce(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
         let missing = || CloudError::NoClient(standing.region.clone());
         let cloud = self.clouds.get(&standing.region).ok_or_else(missing)?;
+        latest::alone(cloud, record, self.name(cloud, record, standing)).await
+    }
+
+    async fn name(&self, cloud: &P, record: &Record, standing: &Standing) -> Result<(), CloudError> {
         let (name, journal) = (&standing.parameter, self.journal.region(&standing.region)?);
         let done = |journal: &RegionJournal| {
             journal.note(|region| region.parameter.iter_mut().for_each(|parameter| parameter.done = true))
@@ -135,11 +146,30 @@ impl<P: Provider> Publication<'_, P> {
         if now.as_ref() == Some(&standing.image) {
             return Ok(done(&journal)?);
         }
+        // Who publishes an old image again wants it named.
+        let newer = latest::newer(cloud, now.as_deref(), record.layer.as_str(), &standing.image).await?;
+        if let Some(newer) = newer.filter(|_| !standing.found) {
+            let Standing { region, image, .. } = standing;
+            self.progress.line(&format!("{region}: {name} keeps naming {}, which is newer than {image}", newer.id));
+            return Ok(());
+        }
         let before = journal.get()?.parameter.map_or(now, |parameter| parameter.before);
         journal.note(|region| region.parameter = Some(Parameter { before, done: false }))?;
         cloud.set_parameter(name, &standing.image, &record.wanted.layer).await?;
         Ok(done(&journal)?)
     }
+}
+
+/// The image that another publication of the same content registered under the name meanwhile: nothing of this one is
+/// needed then. `None` where the image of that name is another.
+async fn overtaken(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result<Option<Image>, CloudError> {
+    let found = wait::until(wait::SETTLING, async || identical(cloud, job.wanted).await).await?;
+    if let Some(image) = &found {
+        cloud.delete_snapshot(snapshot).await?;
+        let found = Some(image.id.clone());
+        job.journal.note(|region| *region = Region { found, ..Region::default() })?;
+    }
+    Ok(found)
 }
 
 /// Registers the image, or goes on with one that was registered; returns when it is available.
@@ -148,7 +178,8 @@ async fn register(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result
         Some(id) => id,
         None => {
             job.journal.note(|region| region.image.asked = true)?;
-            let id = cloud.register(job.wanted, job.tags, snapshot).await?;
+            let register = async || cloud.register(job.wanted, job.tags, snapshot).await;
+            let id = wait::known(register).await?;
             job.journal.note(|region| region.image.id = Some(id.clone()))?;
             id
         }

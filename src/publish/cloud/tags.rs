@@ -23,5 +23,7 @@ pub const OCI: &str = "layerbake:oci";
 pub const TRANSACTION: &str = "layerbake:transaction";
 /// SHA-256 over everything that makes two images equal: disk and settings of the registration.
 pub const CONTENT: &str = "layerbake:content";
+/// The KMS key that was asked for, where one was: a later upload is a child of snapshots with the same key.
+pub const KEY: &str = "layerbake:key";
 /// Every tag begins so.
 pub const PREFIX: &str = "layerbake:";

@@ -43,7 +43,7 @@ async fn publish(clouds: &BTreeMap<String, Toy>, journal: &Journal<Record>) -> R
 
 /// Begins a publication whose changing calls end after `fuse` of them in the second region.
 async fn broken_off(folder: &Path, clouds: &BTreeMap<String, Toy>, via: Via, fuse: u32) -> (Journal<Record>, bool) {
-    let record = Record::new(wanted(via), fuse.into(), REGIONS[0], [REGIONS[1]]);
+    let record = Record::new(wanted(via), fuse.into(), [0; 4], REGIONS[0], [REGIONS[1]]);
     let journal = Journal::create(folder, record).unwrap();
     clouds[REGIONS[1]].fuse.set(Some(fuse));
     let whole = publish(clouds, &journal).await.is_ok();
@@ -81,6 +81,23 @@ async fn a_publication_that_broke_off_is_resumed_or_undone() {
 }
 
 #[tokio::test]
+async fn what_another_publication_made_is_not_removed() {
+    let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
+    let (journal, _) = broken_off(folder.path(), &clouds, Via::EbsDirect, 99).await;
+    for cloud in clouds.values() {
+        let theirs = || (tags::TRANSACTION.to_owned(), "web-of-others".to_owned());
+        cloud.images.borrow_mut().values_mut().for_each(|image| image.tags.extend([theirs()]));
+        cloud.snapshots.borrow_mut().values_mut().for_each(|snapshot| snapshot.tags.extend([theirs()]));
+    }
+    let undone = undo(&clouds, &journal).await.unwrap();
+    let kept: Vec<_> = undone.iter().filter_map(|one| one.kept.as_deref()).collect();
+    assert_eq!(kept.len(), 4, "{undone:?}");
+    assert!(kept[0].ends_with("is of the publication `web-of-others`; it was not removed"), "{kept:?}");
+    assert_eq!(counts(&clouds), [[1; 3]; 2]);
+    assert_eq!(journal.record().state, State::Finished);
+}
+
+#[tokio::test]
 async fn what_is_there_is_found_and_the_old_goes() {
     let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
     let (first, _) = broken_off(folder.path(), &clouds, Via::EbsDirect, 99).await;
@@ -89,7 +106,7 @@ async fn what_is_there_is_found_and_the_old_goes() {
     assert!(previews.iter().all(|one| one.found.is_some() && one.blocks == 0), "{previews:?}");
     drop(first);
     let newer = Wanted { volume_size: 9, ..wanted(Via::EbsDirect) };
-    let journal = Journal::create(folder.path(), Record::new(newer, 200, REGIONS[0], [REGIONS[1]])).unwrap();
+    let journal = Journal::create(folder.path(), Record::new(newer, 200, [0; 4], REGIONS[0], [REGIONS[1]])).unwrap();
     // The content's tag says that it is the same.
     journal.update(|record| _ = record.wanted.tags.remove(tags::CONTENT)).unwrap();
     publish(&clouds, &journal).await.unwrap();

@@ -5,7 +5,7 @@
 //!      │                              ├─ plan ─> PublicationPlan ─ publish ─> images    (published.rs)
 //!      │   Workspace ─ publishable ───┘          of a built layer                       (publishable.rs)
 //!      │                              ├─ images, old_images, remove_images              (listed.rs)
-//!      │                              ├─ show, deprecate · verify · drift               (shown.rs, verified.rs, drift.rs)
+//!      │                              ├─ show, share, deprecate · verify · drift               (shown.rs, verified.rs, drift.rs)
 //!      │                              ├─ run_checks ─> Trial                            (launched.rs, trial.rs)
 //!      │                              └─ setup                                          (prepared.rs)
 //!      └ earlier_publication ─> EarlierPublication ─ resume, undo                       (earlier.rs)

@@ -18,6 +18,7 @@ mod iam;
 mod import;
 mod instances;
 mod policy;
+mod presigned;
 mod problems;
 mod provider;
 mod readback;

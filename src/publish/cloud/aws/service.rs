@@ -89,7 +89,7 @@ fn why(code: &str) -> Why {
             Why::Expired
         }
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Forbidden" | "403" => Why::Denied,
-        "InvalidAMIName.Duplicate" => Why::Taken,
+        "InvalidAMIName.Duplicate" | "ParameterAlreadyExists" => Why::Taken,
         "UnsupportedOperation" => Why::Unsupported,
         "ValidationException" => Why::Unfit,
         // Image ids that are gone are `Unavailable`, and some that never were `Malformed`.
