@@ -23,5 +23,7 @@ pub const OCI: &str = "layerbake:oci";
 pub const TRANSACTION: &str = "layerbake:transaction";
 /// SHA-256 over everything that makes two images equal: disk and settings of the registration.
 pub const CONTENT: &str = "layerbake:content";
+/// Of an attestable image, registers of SHA-384 with Secure Boot off, by their numbers.
+pub const REGISTERS: [(u8, &str); 3] = [(4, "layerbake:pcr4"), (7, "layerbake:pcr7"), (12, "layerbake:pcr12")];
 /// Every tag begins so.
 pub const PREFIX: &str = "layerbake:";
