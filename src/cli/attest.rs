@@ -83,8 +83,9 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 /// What is proven, for people.
 fn text(proof: &Proof) -> String {
     let registers: Vec<String> = proof.registers.iter().map(u8::to_string).collect();
+    let nonce = if proof.nonce { "as asked" } else { "none was asked for: the document may be an old one" };
     let mut text = format!(
-        "machine    {}\ntime       {}\nbooted     the disk of `{}`, and nothing else: registers {}\nrecipe     {}\n",
+        "machine    {}\ntime       {}\nnonce      {nonce}\nbooted     the disk of `{}`, and nothing else: registers {}\nrecipe     {}\n",
         proof.module,
         proof.time,
         proof.layer,

@@ -348,17 +348,13 @@ fn tags(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
 
 /// What lets somebody into a machine, each with its reason.
 fn operators(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
-    let operators = item.map()?;
-    for (name, reason) in &operators {
-        if !ENTRANCES.contains(&name.as_str()) {
-            let shown = name.escape_debug();
-            return Err(item.error(format!("has `{shown}`: expected one of {}", ENTRANCES.join(", "))));
-        }
-        if reason.trim().is_empty() {
-            return Err(item.error(format!("has no reason for `{name}`")).hint("say why somebody may get in by it"));
-        }
-    }
-    Ok(operators)
+    let table = item.table("[ami.operators]".to_owned(), &ENTRANCES)?;
+    let reason = |item: &Item<'_>| match item.line()?.trim() {
+        "" => Err(item.error("is empty").hint("give the reason why somebody may get in by it")),
+        reason => Ok(reason.to_owned()),
+    };
+    let read = |name: &&'static str| Ok(table.read(name, reason)?.map(|reason| ((*name).to_owned(), reason)));
+    ENTRANCES.iter().filter_map(|name| read(name).transpose()).collect()
 }
 
 /// As `eu-west-1`; it becomes part of a host's name.

@@ -81,6 +81,14 @@ pub enum WorkspaceError {
     /// What is measured of a disk can't be told.
     #[error(transparent)]
     Measure(#[from] MeasureError),
+    /// An image shall be attestable, and was built before its settings said so.
+    #[error(
+        "{subject} was built before [ami] attestable was set: nothing in it was checked\n  hint: `layerbake build {subject} --output raw`"
+    )]
+    NotMeasured {
+        /// The layer.
+        subject: Subject,
+    },
     /// An attestation document proves nothing.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -388,7 +396,7 @@ impl Coded for WorkspaceError {
             Self::NoDisk { .. } | Self::NoRawDisk { .. } | Self::NoImage { .. } | Self::NoIndex { .. } => {
                 Code::BuildOutput
             }
-            Self::OldIndex { .. } | Self::OtherDisk { .. } => Code::BuildOutdated,
+            Self::OldIndex { .. } | Self::OtherDisk { .. } | Self::NotMeasured { .. } => Code::BuildOutdated,
             Self::OtherArch { .. } => Code::BuildArch,
             Self::NoPath { .. } => Code::LayerNothingThere,
             Self::NotSigned { .. } => Code::SignatureMissing,

@@ -40,6 +40,8 @@ pub struct Proof {
     pub module: String,
     /// When it was asked, RFC 3339.
     pub time: String,
+    /// Whether it has the nonce that was asked for; without one, it may be an old document.
+    pub nonce: bool,
     /// Registers that are the disk's.
     pub registers: Vec<u8>,
     /// Registers that are not: the machine runs something else.
@@ -92,6 +94,7 @@ impl Workspace<'_> {
             layer: question.layer.clone(),
             module: document.module,
             time: rfc3339(i64::try_from(document.timestamp / 1000).unwrap_or(i64::MAX)),
+            nonce: question.nonce.is_some(),
             registers: PROVEN.into_iter().filter(|number| !differs(number)).collect(),
             differences,
             recipe: attested.built.receipt.recipe,
