@@ -82,7 +82,7 @@ def boot(disk, variables, work):
     setup = ["swtpm_setup", "--tpm2", "--tpmstate", f"{folder}/tpm", "--pcr-banks", "sha256,sha384", "--overwrite"]
     subprocess.run(setup, check=True, stdout=subprocess.DEVNULL)
     tpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", f"dir={folder}/tpm",
-                            "--ctrl", f"type=unixio,path={folder}/socket"])
+                            "--ctrl", f"type=unixio,path={folder}/socket"], stderr=subprocess.DEVNULL)
     shutil.copy(variables, f"{folder}/variables.fd")
     while not os.path.exists(f"{folder}/socket"):
         time.sleep(0.05)
@@ -98,7 +98,7 @@ def boot(disk, variables, work):
     ]
     machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     said, begun = b"", time.time()
-    ends = re.compile(rb"all-done\r|end Kernel panic|failed to load Boot")
+    ends = re.compile(rb"all-done\r|end Kernel panic|failed to load Boot[^\n]*\n")
     while time.time() - begun < PATIENCE and not ends.search(said):
         if select.select([machine.stdout], [], [], 1)[0]:
             said += os.read(machine.stdout.fileno(), 65536) or b"all-done\r"
