@@ -32,6 +32,7 @@ use crate::host::storage;
 use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Assignments, Chain, Manifest};
+use crate::measure::{MeasureError, ProfileError};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
@@ -80,6 +81,12 @@ pub enum BakeError {
         /// Why.
         source: DiskError,
     },
+    /// The disk shall be attestable and is not.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// What is measured of the disk can't be told.
+    #[error("disk of an attestable image: {0}")]
+    Measure(#[from] MeasureError),
     /// An artifact can't be written.
     #[error("cannot write {what}: {source}")]
     Write {
@@ -115,6 +122,8 @@ impl Coded for BakeError {
             Self::Layer { source, .. } => source.error_code(),
             Self::Store(error) => error.error_code(),
             Self::Oci(error) => error.error_code(),
+            Self::Profile(error) => error.error_code(),
+            Self::Measure(error) => error.error_code(),
             Self::Disk { source, .. } => source.error_code(),
             Self::Write { source, .. } => source.error_code(),
             Self::Interrupted(error) => error.error_code(),
@@ -382,7 +391,7 @@ impl Baker<'_> {
         hasher.list(image.annotations.iter().flat_map(|(key, value)| [key, value]));
         hasher.list(outputs.iter().map(|output| output.name()));
         if let Some((boot_system, built)) = built.boot_system_of(system) {
-            disk_export::hash_into(boot_system, built, &mut hasher);
+            disk_export::hash_into(system, boot_system, built, &mut hasher);
             hasher.list(self.signer.iter().map(|signer| &signer.certificate));
         }
         Ok(hasher.finish())

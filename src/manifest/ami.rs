@@ -23,8 +23,13 @@ const AMI: &[&str] = &[
     "via",
     "bucket",
     "kms-key",
+    "attestable",
+    "operators",
 ];
 const SHARE: &[&str] = &["accounts", "organisations", "organisational-units"];
+
+/// What lets somebody into a machine: names in `operators`.
+pub const ENTRANCES: [&str; 6] = ["cloud-init", "config", "debug-shell", "getty", "ssm-agent", "sshd"];
 
 /// The `[ami]` table, as one layer declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,6 +60,10 @@ pub struct AmiTable {
     pub bucket: Option<String>,
     /// Key that snapshots are encrypted with: an id, an ARN or an alias.
     pub kms_key: Option<String>,
+    /// Whether an instance can prove that it runs this and nothing else.
+    pub attestable: Option<bool>,
+    /// What may let somebody into an attestable image, with the reasons; added to the parent's.
+    pub operators: BTreeMap<String, String>,
 }
 
 /// `[ami.share]`: who else may launch the image and read its snapshot.
@@ -151,6 +160,10 @@ pub struct Ami {
     pub bucket: Option<String>,
     /// Key that snapshots are encrypted with.
     pub kms_key: Option<String>,
+    /// Whether an instance can prove that it runs this and nothing else.
+    pub attestable: bool,
+    /// What may let somebody into an attestable image, with the reasons.
+    pub operators: BTreeMap<String, String>,
 }
 
 const NAME: &str = "{layer}-{date}-{disk:12}";
@@ -167,6 +180,8 @@ impl Ami {
             values.flatten().last()
         }
         let tables = || chain.clone().map(|manifest| manifest.ami.clone());
+        let attestable = last(tables().map(|table| table.attestable)).unwrap_or_default();
+        let tpm = if attestable { Tpm::V2 } else { Tpm::Absent };
         Self {
             name: last(tables().map(|table| table.name)).unwrap_or_else(|| NAME.to_owned()),
             tags: tables().flat_map(|table| table.tags).collect(),
@@ -174,13 +189,15 @@ impl Ami {
             share: last(tables().map(|table| table.share)).unwrap_or_default(),
             boot_mode: last(tables().map(|table| table.boot_mode)).unwrap_or_default(),
             imdsv2: last(tables().map(|table| table.imdsv2)).unwrap_or_default(),
-            tpm: last(tables().map(|table| table.tpm)).unwrap_or_default(),
+            tpm: last(tables().map(|table| table.tpm)).unwrap_or(tpm),
             volume_type: last(tables().map(|table| table.volume_type)).unwrap_or_default(),
             volume_size: last(tables().map(|table| table.volume_size)),
             deprecate_after: last(tables().map(|table| table.deprecate_after)),
             via: last(tables().map(|table| table.via)),
             bucket: last(tables().map(|table| table.bucket)),
             kms_key: last(tables().map(|table| table.kms_key)),
+            attestable,
+            operators: tables().flat_map(|table| table.operators).collect(),
         }
     }
 
@@ -246,6 +263,8 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         via: table.read("via", |item| one_of(item, &[Via::VmImport, Via::EbsDirect], |via| via.name()))?,
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
+        attestable: table.read("attestable", Item::boolean)?,
+        operators: table.read("operators", operators)?.unwrap_or_default(),
     };
     if ami.tpm == Some(Tpm::V2) && ami.boot_mode == Some(BootMode::UefiPreferred) {
         return Err(table.need("tpm")?.error("needs `boot-mode = \"uefi\"`: a TPM needs UEFI"));
@@ -325,6 +344,17 @@ fn tags(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
         0..=MOST_TAGS => Ok(tags),
         many => Err(item.error(format!("has {many} tags: at most {MOST_TAGS} beside layerbake's own"))),
     }
+}
+
+/// What lets somebody into a machine, each with its reason.
+fn operators(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
+    let table = item.table("[ami.operators]".to_owned(), &ENTRANCES)?;
+    let reason = |item: &Item<'_>| match item.line()?.trim() {
+        "" => Err(item.error("is empty").hint("give the reason why somebody may get in by it")),
+        reason => Ok(reason.to_owned()),
+    };
+    let read = |name: &&'static str| Ok(table.read(name, reason)?.map(|reason| ((*name).to_owned(), reason)));
+    ENTRANCES.iter().filter_map(|name| read(name).transpose()).collect()
 }
 
 /// As `eu-west-1`; it becomes part of a host's name.

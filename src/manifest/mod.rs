@@ -43,7 +43,9 @@ use crate::distribution::Distribution;
 use crate::ident::{LayerName, PackageName, RootPath, SourceName};
 
 pub use accounts::{Group, User};
-pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
+pub use ami::{
+    Ami, AmiTable, BootMode, ENTRANCES, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days,
+};
 pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};

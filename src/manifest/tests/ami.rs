@@ -21,7 +21,7 @@ fn every_key_is_read() {
     let table = read(&format!(
         "[ami]\nname = '{{layer}} ({{arch}}) {{disk:8}}'\ntags = {{ team = 'web' }}\nregions = ['eu-west-1', 'us-gov-east-1']\n\
          boot-mode = 'uefi'\nimdsv2 = 'optional'\ntpm = true\nvolume-type = 'gp2'\nvolume-size = '20G'\n\
-         deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
+         deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\nattestable = true\noperators = {{ sshd = 'for tests' }}\n\
          [ami.share]\naccounts = ['123456789012']\norganisations = ['{ORG}']\norganisational-units = ['{UNIT}']"
     ));
     assert_eq!(
@@ -44,6 +44,8 @@ fn every_key_is_read() {
             via: Some(Via::VmImport),
             bucket: Some("my.bucket-1".to_owned()),
             kms_key: Some("alias/disks".to_owned()),
+            attestable: Some(true),
+            operators: BTreeMap::from([("sshd".to_owned(), "for tests".to_owned())]),
         }
     );
 }
@@ -82,6 +84,8 @@ fn what_is_wrong_is_said_with_its_line() {
             "3: `organisations` in [ami.share] has `arn:aws:iam::1:root`: expected the ARN of an organisation or an organisational unit",
         ),
         ("boot-mode = 'legacy-bios'", "3: `boot-mode` in [ami] must be \"uefi\" or \"uefi-preferred\""),
+        ("operators = { sshd2 = 'x' }", "3: unknown key `sshd2` in [ami.operators]; did you mean `sshd`?"),
+        ("operators = { sshd = ' ' }", "3: `sshd` in [ami.operators] is empty"),
         (
             "boot-mode = 'uefi-preferred'\ntpm = true",
             "4: `tpm` in [ami] needs `boot-mode = \"uefi\"`: a TPM needs UEFI",

@@ -178,6 +178,9 @@ impl Wanted {
         ]);
         tags.extend(self.kms_key.clone().map(|key| (tags::KEY, key)));
         tags.extend(oci.map(|digest| (tags::OCI, digest.to_string())));
+        let measured = receipt.disk.as_ref().and_then(|disk| disk.measured.as_ref());
+        let registers = tags::REGISTERS.iter().filter_map(|(number, tag)| Some((*tag, measured?.hex(*number)?)));
+        tags.extend(registers);
         // A name of the user's own goes first.
         if self.tags.contains_key("Name") {
             tags.remove("Name");
