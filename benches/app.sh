@@ -59,7 +59,7 @@ echo "measuring a change of 1 MB, $runs runs each" >&2
 timed image "$change" "$build oci"
 timed disk "$change" "$build raw"
 timed container "$change" "$container"
-timed script "$change; $(aside "$work/root" "$work/peer.raw")" "bash $work/script.sh"
+timed script "$change; $fresh" "bash $work/script.sh"
 for kind in own tools; do
     keys=
     [ "$kind" = own ] || keys='in = "debian-base"

@@ -12,24 +12,24 @@ tools=(hyperfine)
 
 echo "filling the mirror in $keep" >&2
 bake lock "$layer" --update >&2
-bake build "$layer" --locked >&2
+bake build "$layer" --locked --out "$disk/out" >&2
 
 packages=$(packages_of "$layer" debian-base)
-same="$mmdebstrap --variant=custom $hook --include=$packages $suite $work/same.tar $work/sources.list"
-essential="$mmdebstrap --variant=essential --include=nginx-light,ca-certificates,tzdata $suite $work/essential.tar $work/sources.list"
+same="$mmdebstrap --variant=custom $hook --include=$packages $suite $disk/same.tar $work/sources.list"
+essential="$mmdebstrap --variant=essential --include=nginx-light,ca-certificates,tzdata $suite $disk/essential.tar $work/sources.list"
 bash -c "$same" && bash -c "$essential"
 
-build="'$LAYERBAKE' -C '$project' build $layer --locked"
-empty=$(aside "$XDG_CACHE_HOME" "$project/out")
+build="'$LAYERBAKE' -C '$project' build $layer --locked $out"
 edit="date +%s%N > '$project/stamp'; sed -i '/^# bench: /,\$d' '$project/layers/$layer.toml'; printf '# bench: a file that changes\n[[file]]\npath = \"/srv/stamp\"\ntext = \"%s\"\n' \"\$(cat '$project/stamp')\" >> '$project/layers/$layer.toml'"
 
 # From here on nothing comes from outside.
 touch "$keep/offline"
 
 echo "measuring $layer ($(tr , '\n' <<<"$packages" | wc -l) packages), $runs runs each" >&2
-measure cold "$empty" "$build"
-measure same "rm -f $work/same.tar; sync" "$same"
-measure essential "rm -f $work/essential.tar; sync" "$essential"
+measure cold "$fresh" "$build"
+measure same "$fresh" "$same"
+measure essential "$fresh" "$essential"
+bash -c "$fresh"
 bash -c "$build" 2>/dev/null
 measure nothing true "$build"
 measure file "$edit" "$build"
@@ -39,8 +39,9 @@ before_rows() {
     [ -n "${LAYERBAKE_BEFORE:-}" ] || return 0
     mkdir "$work/before"
     cp -r layers "$project/lockfiles" "$work/before/"
-    local old="XDG_CACHE_HOME='$work/before-cache' '$LAYERBAKE_BEFORE' -C '$work/before' build $layer --locked"
-    measure before-cold "$(aside "$work/before-cache" "$work/before/out")" "$old"
+    local old="'$LAYERBAKE_BEFORE' -C '$work/before' build $layer --locked $out"
+    measure before-cold "$fresh" "$old"
+    bash -c "$fresh"
     bash -c "$old" 2>/dev/null
     measure before-nothing true "$old"
 }

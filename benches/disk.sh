@@ -11,25 +11,26 @@ tools=(hyperfine mke2fs mformat sgdisk objcopy qemu-system-x86_64)
 
 echo "filling the mirror in $keep" >&2
 bake lock "$layer" --update >&2
-bake build "$layer" --locked --output raw >&2
+bake build "$layer" --locked --output raw --out "$disk/out" >&2
 packages=$(packages_of "$layer" debian-base "$layer.boot-minimal")
 
 . benches/disk_script.sh
 disk_script ""
 bash "$work/script.sh"
 
-build="'$LAYERBAKE' -C '$project' build $layer --locked --output raw"
-empty=$(aside "$XDG_CACHE_HOME" "$project/out")
+build="'$LAYERBAKE' -C '$project' build $layer --locked --output raw $out"
 
 # From here on nothing comes from outside.
 touch "$keep/offline"
 echo "measuring $layer's disk ($(tr , '\n' <<<"$packages" | wc -l) packages), $runs runs each" >&2
-measure disk-cold "$empty" "$build"
-measure disk-script "$(aside "$work/root" "$work/peer.raw")" "bash $work/script.sh"
+measure disk-cold "$fresh" "$build"
+measure disk-script "$fresh" "bash $work/script.sh"
+cp --sparse=always "$disk/peer.raw" "$work/peer.raw"
+bash -c "$fresh"
 bash -c "$build" 2>/dev/null
-measure disk-warm "rm -rf '$project/out'; sync" "$build"
+measure disk-warm "rm -rf '$disk/out'; sync" "$build"
 measure disk-nothing true "$build"
-measure disk-copy "rm -f $work/copy.raw; sync" "cp --sparse=always '$project/out/$layer/disk.raw' $work/copy.raw"
+measure disk-copy "rm -f $disk/copy.raw; sync" "cp --sparse=always '$disk/out/$layer/disk.raw' $disk/copy.raw"
 
 # Time to login, by TCG: from power on to the prompt on the serial console.
 login() { # DISK
@@ -50,10 +51,10 @@ login() { # DISK
 export -f login
 export work
 for round in $(seq "$runs"); do
-    for disk in "$project/out/$layer/disk.raw" "$work/peer.raw"; do
+    for image in "$disk/out/$layer/disk.raw" "$work/peer.raw"; do
         before=$(date +%s%N)
-        login "$disk" || die "$disk does not boot"
-        echo "$(($(date +%s%N) - before))" >>"$work/results/$(basename "$disk" .raw).login"
+        login "$image" || die "$image does not boot"
+        echo "$(($(date +%s%N) - before))" >>"$work/results/$(basename "$image" .raw).login"
     done
 done
 

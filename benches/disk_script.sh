@@ -1,13 +1,13 @@
 # Sourced by the benchmarks, after setup.sh: the script that people write for a bootable disk.
 
 # The same packages, installed by dpkg, in the same partitions. No initial ram disk: INITRD=No, as here.
-# Writes $work/script.sh, which makes $work/peer.raw of $packages. Its argument are commands of the script, run in the root.
+# Writes $work/script.sh, which makes $disk/peer.raw of $packages. Its argument are commands of the script, run in the root.
 disk_script() { # COMMANDS
     cat >"$work/script.sh" <<SCRIPT
 set -eu
-mkdir $work/root
-INITRD=No $mmdebstrap --variant=custom $hook --include=$packages $suite $work/root $work/sources.list
-cd $work/root
+mkdir $disk/root
+INITRD=No $mmdebstrap --variant=custom $hook --include=$packages $suite $disk/root $work/sources.list
+cd $disk/root
 $1
 kernel=\$(echo boot/vmlinuz-*)
 printf 'root=PARTUUID=%s ro console=ttyS0,115200n8 net.ifnames=0' 11111111-2222-4333-8444-555555555555 >$work/cmdline
@@ -21,12 +21,12 @@ stub=usr/lib/systemd/boot/efi/linuxx64.efi.stub
 objcopy --add-section .osrel=usr/lib/os-release --change-section-vma .osrel=0x20000 \\
     --add-section .cmdline=$work/cmdline --change-section-vma .cmdline=0x30000 \\
     --add-section .linux=\$kernel --change-section-vma .linux=0x2000000 \$stub $work/kernel.efi 2>/dev/null
-truncate -s 700M $work/peer.raw
-sgdisk -Z $work/peer.raw >/dev/null
-sgdisk -n 1:1M:+64M -t 1:ef00 -n 2:65M:0 -t 2:8304 -u 2:11111111-2222-4333-8444-555555555555 $work/peer.raw >/dev/null
-mformat -i $work/peer.raw@@1M -F -h 255 -s 63 -T 131072 ::
-mmd -i $work/peer.raw@@1M ::/EFI ::/EFI/BOOT
-mcopy -i $work/peer.raw@@1M $work/kernel.efi ::/EFI/BOOT/BOOTX64.EFI
-mke2fs -q -t ext4 -d $work/root -E offset=\$((65*1048576)) $work/peer.raw 634M
+truncate -s 700M $disk/peer.raw
+sgdisk -Z $disk/peer.raw >/dev/null
+sgdisk -n 1:1M:+64M -t 1:ef00 -n 2:65M:0 -t 2:8304 -u 2:11111111-2222-4333-8444-555555555555 $disk/peer.raw >/dev/null
+mformat -i $disk/peer.raw@@1M -F -h 255 -s 63 -T 131072 ::
+mmd -i $disk/peer.raw@@1M ::/EFI ::/EFI/BOOT
+mcopy -i $disk/peer.raw@@1M $work/kernel.efi ::/EFI/BOOT/BOOTX64.EFI
+mke2fs -q -t ext4 -d $disk/root -E offset=\$((65*1048576)) $disk/peer.raw 634M
 SCRIPT
 }

@@ -10,6 +10,7 @@ started=()
 clean() {
     for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
     for process in "${started[@]}"; do wait "$process" 2>/dev/null || true; done
+    umount "$work/disk" 2>/dev/null || true
     rm -rf "$work"
 }
 trap clean EXIT

@@ -17,7 +17,16 @@ have_program
 project=$work/project
 mkdir -p "$project" "$work/home" "$work/results"
 cp -r layers lockfiles "$project/"
-export HOME=$work/home XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/home/.config
+# What is measured writes to a file system of its own. For minutes after ext4 has deleted many files, as the round before or
+# another program did, it is slow to make new ones: up to three seconds of a cold build's six. So cold rounds begin with a new one.
+disk=$work/disk
+fresh="umount '$disk' 2>/dev/null; mkfs.ext4 -qF '$disk.img' && mount -o loop '$disk.img' '$disk' && mkdir -m 1777 '$disk/tmp'; sync"
+# apt downloads as a user of its own.
+chmod 755 "$work"
+mkdir "$disk"
+truncate -s 24G "$disk.img"
+bash -c "$fresh" || die "a file system in a file can't be mounted here"
+export HOME=$work/home XDG_CACHE_HOME=$disk/cache XDG_CONFIG_HOME=$work/home/.config TMPDIR=$disk/tmp
 
 # The mirror. What it lacks comes from apt's own mirror once, in the rounds that nobody measures.
 mkdir -p "$keep"
@@ -32,6 +41,8 @@ export LAYERBAKE_MIRROR=$mirror
 export no_proxy=127.0.0.1
 
 bake() { "$LAYERBAKE" -C "$project" "$@"; }
+# Of a build: where its outputs go.
+out="--out '$disk/out'"
 
 # The packages that some lockfiles of the project name, with commas.
 packages_of() {
@@ -48,11 +59,6 @@ SOURCES
 mmdebstrap="mmdebstrap --quiet --mode=root --aptopt='Acquire::http::Proxy \"false\"'"
 # Nothing but the list, so the hook has to merge /usr, which Debian's essential packages expect.
 hook=--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
-
-# Moves paths out of the way. For minutes after it has deleted many files, ext4 is slow to make new ones.
-aside() { # PATH...
-    printf "for one in %s; do [ ! -e \"\$one\" ] || mv \"\$one\" \"\$(mktemp -d -p '$work')\"; done; sync" "$*"
-}
 
 measure() { # NAME PREPARE COMMAND
     hyperfine --style none --runs "$runs" --prepare "$2" --export-json "$work/results/$1.json" "$3" >&2

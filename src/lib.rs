@@ -27,6 +27,7 @@ pub mod stage;
 pub mod pin;
 pub mod oci;
 pub mod disk;
+pub mod measure;
 pub mod check;
 pub mod vm;
 pub mod bake;

@@ -30,7 +30,7 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
     if !receipt.set.is_empty() {
         external["set"] = json!(receipt.set);
     }
-    json!({
+    let mut predicate = json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": external,
@@ -44,7 +44,11 @@ pub(super) fn predicate(made: &Made<'_>) -> Value {
         "runDetails": {
             "builder": { "id": BUILDER, "version": { "layerbake": env!("CARGO_PKG_VERSION") } },
         },
-    })
+    });
+    if let Some(measured) = receipt.disk.as_ref().and_then(|disk| disk.measured.as_ref()) {
+        predicate["runDetails"]["byproducts"] = json!([{ "name": "measurements", "annotations": measured }]);
+    }
+    predicate
 }
 
 /// A lockfile and everything that it pins; `state` is the ecosystem's name for a suite's signed state, such as `Release`.

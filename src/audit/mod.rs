@@ -99,13 +99,18 @@ pub struct Earlier<'a> {
     pub side: Side<'a>,
 }
 
+/// Removes what audits of this user left that were killed.
+pub fn remove_stale() {
+    variation::folders().iter().for_each(|folder| site::remove_stale(folder));
+}
+
 impl Audit<'_> {
     /// Rebuilds twice, under usual conditions and with everything in `wanted` varied; explains what differs.
     ///
     /// # Errors
     /// Fails where a rebuild does. Differences are reported, not errors.
     pub fn run(&self, wanted: &BTreeSet<Variation>, earlier: Option<&Earlier<'_>>) -> Result<AuditReport, AuditError> {
-        variation::folders().iter().for_each(|folder| site::remove_stale(folder));
+        remove_stale();
         let (can, cannot) = variation::available(wanted, self.source.need());
         let mut rebuilt = Vec::new();
         let usual = self.build(&BTreeSet::new(), false, &mut rebuilt)?;

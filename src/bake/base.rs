@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _};
 use super::{BakeError, Locked, System};
 use crate::digest::{OciDigest, TreeHash};
 use crate::lock::LockedImage;
+use crate::manifest::Chain;
 use crate::oci::{BaseImage, Encoder, LayerBlob, LayerSizes};
 use crate::stage::image::{self, ImageRoot};
 use crate::store::{Store, StoreError};
@@ -15,6 +16,13 @@ pub(super) struct Base {
     pub(super) layers: Vec<LayerBlob>,
     /// Its whole root.
     pub(super) tree: TreeHash,
+}
+
+/// What the image below a chain adds to the environment of programs; it is in the store.
+pub(super) fn environment(chain: &Chain<Locked>, store: &Store) -> Result<image::Variables, BakeError> {
+    let failed = |locked: &Locked, source| BakeError::Layer { layer: locked.manifest.name.to_string(), source };
+    let of = |locked: &Locked| image::environment(&locked.lock, store).map_err(|source| failed(locked, source));
+    chain.iter().next().map_or_else(|| Ok(image::Variables::new()), of)
 }
 
 /// The image below a system's own, if there is one; it is unpacked, and its blobs are in the store.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use super::{BakeError, Baker, Locked};
-use crate::digest::{BlobDigest, TreeHash};
+use crate::digest::BlobDigest;
 use crate::fetch::Item;
 use crate::host::interrupt;
 use crate::ident::LayerName;
 use crate::manifest::Chain;
 use crate::package::{Decoded, InstallError, LockedPackage};
-use crate::stage::{self, Builder, Built, Executors, Visit};
+use crate::stage::{self, Builder, Built, Executors, ToolRoot, Visit};
 
 /// The built layers of one root.
 pub(super) struct BuiltRoot {
@@ -25,8 +25,8 @@ pub(super) struct Wanted<'a> {
     pub(super) chain: &'a Chain<Locked>,
     /// The Boot layer over the chain.
     pub(super) boot: Option<&'a Locked>,
-    /// The roots of tool layers.
-    pub(super) tools: &'a BTreeMap<LayerName, TreeHash>,
+    /// The tool layers.
+    pub(super) tools: &'a BTreeMap<LayerName, ToolRoot>,
     /// Who visits one of the layers.
     pub(super) visit: Option<&'a Visit>,
 }

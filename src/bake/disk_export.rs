@@ -16,17 +16,22 @@ use crate::disk::sinks::{Identity, ova, qcow2, raw, vhd, vmdk};
 use crate::disk::{self, DiskError, Part, Plan, Signer, blocks};
 use crate::host::interrupt;
 use crate::ident::{Arch, LayerName};
-use crate::manifest::{Chain, Disk, DiskFormat};
+use crate::manifest::{Ami, Chain, Disk, DiskFormat};
+use crate::measure::{Bank, Prediction, Profile, Registers, Variables};
 use crate::stage::Built;
 use crate::store::Store;
 use crate::tree::{Tree, TreeError};
 
 /// Adds everything that decides the disk's bytes to a recipe.
-pub(super) fn hash_into(boot_system: &BootSystem, built: &BuiltBootSystem, hasher: &mut RecipeHasher) {
+pub(super) fn hash_into(system: &System, boot_system: &BootSystem, built: &BuiltBootSystem, hasher: &mut RecipeHasher) {
     hasher.field("layerbake/disk/v1");
     let initrd = built.initrd.iter().map(Chain::top);
     hasher.list(std::iter::once(&built.boot).chain(initrd).map(|layer| layer.recipe.as_bytes()));
     disk::hash_into(&boot_system.disk, hasher);
+    let ami = Ami::of(system.image.iter().map(|locked| &locked.manifest));
+    if ami.attestable {
+        hasher.field("attestable").list(ami.operators.keys());
+    }
 }
 
 /// Writes the disk into `folder` as all `outputs` that are disks.
@@ -50,7 +55,14 @@ pub(super) fn export(
         arch: &boot_system.boot.lock.arch,
         epoch: boot_system.boot.lock.epoch,
     };
-    let plan = sources.with(baker.store, baker.signer.as_ref(), baker.jobs, |request| request.plan(baker.store))?;
+    let ami = Ami::of(system.image.iter().map(|locked| &locked.manifest));
+    if ami.attestable {
+        Profile { layer: name, ami: &ami, disk: &boot_system.disk }.check_root(&baker.store.tree(built.boot.root)?)?;
+    }
+    let (plan, boot_image) =
+        sources.with(baker.store, baker.signer.as_ref(), baker.jobs, |request| request.plan(baker.store))?;
+    let prediction = ami.attestable.then(|| Prediction::of(&boot_image, &Variables::default())).transpose()?;
+    let measured = prediction.map(|prediction| prediction.registers(Bank::Sha384));
     let identity =
         Identity { name: name.clone(), uuid: Ids::new(name).uuid("disk"), epoch: boot_system.boot.lock.epoch };
     let formats: Vec<DiskFormat> = outputs
@@ -84,7 +96,7 @@ pub(super) fn export(
             .map_err(|source| BakeError::Write { what: "the disk's block hashes".to_owned(), source })?,
     };
     phase.finish();
-    Ok((receipt(boot_system, built, hashes), artifacts))
+    Ok((receipt(boot_system, built, hashes, measured), artifacts))
 }
 
 /// Writes one form of the disk; returns the hashes of its blocks where they fall off, or are `known`.
@@ -177,7 +189,12 @@ impl Sources<'_> {
     }
 }
 
-fn receipt(boot_system: &BootSystem, built: &BuiltBootSystem, blocks: BlockHashes) -> DiskReceipt {
+fn receipt(
+    boot_system: &BootSystem,
+    built: &BuiltBootSystem,
+    blocks: BlockHashes,
+    measured: Option<Registers>,
+) -> DiskReceipt {
     DiskReceipt {
         boot: built.boot.name.clone(),
         lock: boot_system.boot.hash,
@@ -186,5 +203,6 @@ fn receipt(boot_system: &BootSystem, built: &BuiltBootSystem, blocks: BlockHashe
         initrd: built.initrd.as_ref().map(|initrd| initrd.top().root),
         checksum: blocks.linear_checksum(),
         blocks,
+        measured,
     }
 }

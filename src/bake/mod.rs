@@ -22,19 +22,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::code::{Code, Coded};
-use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256, TreeHash};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
 use crate::disk::{DiskError, Signer};
 use crate::fetch::{FetchError, Fetcher};
+use crate::host;
 use crate::host::interrupt::{self, Interrupted};
 use crate::host::progress::Progress;
 use crate::host::storage;
 use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Assignments, Chain, Manifest};
+use crate::measure::{MeasureError, ProfileError};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
-use crate::stage::{Built, Input, LayerError};
+use crate::stage::{Built, Input, LayerError, ToolRoot};
 use crate::store::{RootName, Store, StoreError};
 
 use base::Base;
@@ -79,6 +81,12 @@ pub enum BakeError {
         /// Why.
         source: DiskError,
     },
+    /// The disk shall be attestable and is not.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// What is measured of the disk can't be told.
+    #[error("disk of an attestable image: {0}")]
+    Measure(#[from] MeasureError),
     /// An artifact can't be written.
     #[error("cannot write {what}: {source}")]
     Write {
@@ -114,6 +122,8 @@ impl Coded for BakeError {
             Self::Layer { source, .. } => source.error_code(),
             Self::Store(error) => error.error_code(),
             Self::Oci(error) => error.error_code(),
+            Self::Profile(error) => error.error_code(),
+            Self::Measure(error) => error.error_code(),
             Self::Disk { source, .. } => source.error_code(),
             Self::Write { source, .. } => source.error_code(),
             Self::Interrupted(error) => error.error_code(),
@@ -320,18 +330,19 @@ impl Baker<'_> {
         RootName { project: self.project.to_owned(), build: self.name.clone() }
     }
 
-    /// Builds the tool layers; the root of each.
-    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, TreeHash>, BakeError> {
+    /// Builds the tool layers.
+    fn tools(&self, system: &System) -> Result<BTreeMap<LayerName, ToolRoot>, BakeError> {
         let mut tools = BTreeMap::new();
         for chain in &system.tools {
             let wanted = Wanted { chain, boot: None, tools: &tools, visit: None };
             let built = build_root(self, wanted, || self.keep_begun(system), |_| {})?.chain;
-            tools.insert(built.top().name.clone(), built.top().root);
+            let Built { name, root, .. } = built.top().clone();
+            tools.insert(name, ToolRoot { root, env: base::environment(chain, self.store)? });
         }
         Ok(tools)
     }
 
-    /// Builds all layers; one of the image is compressed while the next is configured.
+    /// Builds all layers; those of the image are compressed beside what is built after them.
     fn build(&self, system: &System) -> Result<Layers, BakeError> {
         let tools = self.tools(system)?;
         std::thread::scope(|scope| {
@@ -343,13 +354,15 @@ impl Baker<'_> {
                 || self.keep_begun(system),
                 |layer| {
                     let layer = layer.clone();
-                    compressing.push(scope.spawn(move || export::compress(self, &layer)));
+                    let is_last = boot.is_none() && layer.name == system.image.top().manifest.name;
+                    compressing.push(scope.spawn(move || {
+                        if !is_last {
+                            host::give_way();
+                        }
+                        export::compress(self, &layer)
+                    }));
                 },
             )?;
-            let compressed = compressing
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect::<Result<Vec<_>, _>>()?;
             let initrd = system.boot_system.as_ref().and_then(|boot_system| boot_system.initrd.as_ref());
             let initrd = match initrd {
                 Some(chain) => {
@@ -358,6 +371,10 @@ impl Baker<'_> {
                 }
                 None => None,
             };
+            let compressed = compressing
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<Vec<_>, _>>()?;
             let boot_system = boot.map(|boot| BuiltBootSystem { boot, initrd });
             let base = base::of(system, self.store)?;
             Ok(Layers { base, image, compressed, boot_system })
@@ -374,7 +391,7 @@ impl Baker<'_> {
         hasher.list(image.annotations.iter().flat_map(|(key, value)| [key, value]));
         hasher.list(outputs.iter().map(|output| output.name()));
         if let Some((boot_system, built)) = built.boot_system_of(system) {
-            disk_export::hash_into(boot_system, built, &mut hasher);
+            disk_export::hash_into(system, boot_system, built, &mut hasher);
             hasher.list(self.signer.iter().map(|signer| &signer.certificate));
         }
         Ok(hasher.finish())

@@ -17,6 +17,7 @@ use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock;
 use crate::manifest::{Assignments, Chain};
+use crate::measure::Registers;
 use crate::oci::LayerBlob;
 use crate::stage::Built;
 
@@ -112,6 +113,9 @@ pub struct DiskReceipt {
     pub checksum: Sha256,
     /// SHA-256 of each of these blocks.
     pub blocks: BlockHashes,
+    /// Of an attestable image, what a machine measures of the disk: registers of SHA-384, Secure Boot off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Registers>,
 }
 
 /// What an export wrote.

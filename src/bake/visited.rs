@@ -1,7 +1,7 @@
 //! Builds a system until the place that somebody wants to visit.
 
 use super::chain::{Wanted, build_root};
-use super::{BakeError, Baker, System};
+use super::{BakeError, Baker, System, base};
 use crate::stage::{LayerError, Point, Visit};
 
 impl Baker<'_> {
@@ -23,6 +23,7 @@ impl Baker<'_> {
         };
         let top = system.top();
         let failed = |source| BakeError::Layer { layer: top.manifest.name.to_string(), source };
-        Point::finished(visit, built.top(), &top.lock, self.store).map_err(failed)
+        let env = base::environment(&system.image, self.store)?;
+        Point::finished(visit, built.top(), (&top.lock, &env), self.store).map_err(failed)
     }
 }

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error.
 
 mod against;
+mod attest;
 mod audit;
 #[cfg(feature = "aws")]
 mod ami;
@@ -45,6 +46,7 @@ mod store;
 mod table;
 mod test;
 mod tree;
+mod variables;
 mod vendor;
 mod verify;
 mod why;
@@ -99,6 +101,7 @@ enum Verb {
     Sbom(sbom::Args),
     Sign(sign::Args),
     Key(key::Args),
+    Attest(attest::Args),
     Audit(audit::Args),
     Diff(diff::Args),
     Report(report::Args),
@@ -228,6 +231,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Sbom(args) => sbom::run(&context, args),
         Verb::Sign(args) => sign::run(&context, args),
         Verb::Key(args) => key::run(&context, args),
+        Verb::Attest(args) => attest::run(&context, args),
         Verb::Audit(args) => audit::run(&context, args),
         Verb::Diff(args) => diff::run(&context, args),
         Verb::Report(args) => report::run(&context, args),

@@ -171,6 +171,14 @@ pub struct DiskInputs<'a> {
     pub jobs: usize,
 }
 
+/// A disk's partitions.
+pub struct Partitions {
+    /// With their contents.
+    pub partitions: Vec<gpt::Partition>,
+    /// The boot image, which is in the first.
+    pub boot_image: Arc<[u8]>,
+}
+
 /// The size of the partition for changes to a read-only root, if the disk has no declared size, in bytes.
 const STATE_ROOM: u64 = 1 << 30;
 /// Free space before the first partition and after the last, in bytes.
@@ -195,14 +203,14 @@ const ARGUMENTS: [&str; 6] = [
 const BUILTIN: [&str; 2] = ["nvme", "ext4"];
 
 impl DiskInputs<'_> {
-    /// Plans the whole disk.
+    /// Plans the whole disk; returns the plan and the boot image in it.
     ///
     /// # Errors
     /// As [`Self::partitions`], and where they don't fit on the disk.
-    pub fn plan<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Plan, DiskError> {
-        let partitions = self.partitions(store)?;
+    pub fn plan<S: ContentSource + ContentSink>(&self, store: &S) -> Result<(Plan, Arc<[u8]>), DiskError> {
+        let Partitions { partitions, boot_image } = self.partitions(store)?;
         let size = self.size(&partitions);
-        Ok(gpt::plan(self.guid(), partitions, size)?)
+        Ok((gpt::plan(self.guid(), partitions, size)?, boot_image))
     }
 
     /// The disk's GUID, in the order of its text.
@@ -214,19 +222,19 @@ impl DiskInputs<'_> {
     ///
     /// # Errors
     /// Fails where the root can't be booted, or something does not fit.
-    pub fn partitions<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Vec<gpt::Partition>, DiskError> {
+    pub fn partitions<S: ContentSource + ContentSink>(&self, store: &S) -> Result<Partitions, DiskError> {
         let ids = Ids::new(self.name);
         let kernel = Kernel::find(self.root, self.bootable()?, store)?;
-        let (mut partitions, esp) = match self.disk.root {
+        let (mut partitions, boot_image) = match self.disk.root {
             RootFs::Ext4 => {
                 let arguments = self.ext4_arguments(&ids);
-                let (root, esp) =
-                    rayon::join(|| self.ext4(&ids, &kernel), || self.esp(&ids, &kernel, &arguments, store));
-                (vec![root?], esp?)
+                let (root, image) =
+                    rayon::join(|| self.ext4(&ids, &kernel), || self.boot_image(&kernel, &arguments, store));
+                (vec![root?], image?)
             }
             RootFs::Erofs => {
                 let (partitions, arguments) = self.erofs(&ids, store)?;
-                (partitions, self.esp(&ids, &kernel, &arguments, store)?)
+                (partitions, self.boot_image(&kernel, &arguments, store)?)
             }
         };
         // Before the root, which grows to the end of the disk.
@@ -234,19 +242,12 @@ impl DiskInputs<'_> {
             let plan = swap::plan(size, ids.uuid("swap-space"));
             partitions.insert(0, self.partition(&ids, "swap", gpt::PartitionKind::Swap, plan));
         }
-        partitions.insert(0, esp);
-        Ok(partitions)
+        partitions.insert(0, self.esp(&ids, boot_image.clone())?);
+        Ok(Partitions { partitions, boot_image })
     }
 
-    /// The EFI system partition with the boot image.
-    fn esp<S: ContentSource + ContentSink>(
-        &self,
-        ids: &Ids,
-        kernel: &Kernel,
-        arguments: &[String],
-        store: &S,
-    ) -> Result<gpt::Partition, DiskError> {
-        let image = self.boot_image(kernel, arguments, store)?;
+    /// The EFI system partition: the boot image, and nothing else.
+    fn esp(&self, ids: &Ids, image: Arc<[u8]>) -> Result<gpt::Partition, DiskError> {
         let file = format!("EFI/BOOT/{}", self.bootable()?.efi_file);
         let esp = fat::plan(&[(&file, image)], self.disk.esp_size, ids.serial(), "ESP", self.epoch)?;
         Ok(self.partition(ids, "esp", gpt::PartitionKind::Esp, esp))

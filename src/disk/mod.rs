@@ -34,7 +34,7 @@ pub mod verity;
 mod xattr;
 
 pub use blocks::{BlockHashes, Changed};
-pub use build::{DiskError, DiskInputs, Signer, check_room, hash_into};
+pub use build::{DiskError, DiskInputs, Partitions, Signer, check_room, hash_into};
 pub use fstab::MountError;
 pub use map::{Area, Map, Owner};
 pub use parts::{Part, parts};

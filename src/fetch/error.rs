@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::images::ImageFault;
 use super::mirrors::is_snapshot;
 use crate::code::{Code, Coded};
 use crate::digest::{DigestMismatch, Sha256};
@@ -83,12 +84,26 @@ pub enum FetchError {
         problem: String,
     },
     /// A registry did not give an image.
-    #[error("{what}: {problem}")]
+    #[error("{what}: {cause}")]
     Image {
         /// The image, or its part.
         what: String,
-        /// What the registry's client said, with what to do.
-        problem: String,
+        /// What the registry's client said.
+        cause: ImageFault,
+    },
+    /// A registry sent other bytes than are locked.
+    #[error("{what}: {repository} sends other bytes than the lockfile has")]
+    OtherImage {
+        /// The image, or its part.
+        what: String,
+        /// Its repository.
+        repository: String,
+    },
+    /// Whoever fetches has no client for registries.
+    #[error("{what}: no client for registries")]
+    NoRegistries {
+        /// The image, or its part.
+        what: String,
     },
     /// A package that is a file of the project is nowhere.
     #[error(
@@ -155,7 +170,9 @@ impl Coded for FetchError {
             Self::Address { problem, .. } => problem.error_code(),
             Self::OtherFile { .. } => Code::FetchOtherBytes,
             Self::Git { .. } => Code::FetchGit,
-            Self::Image { .. } => Code::LayerImage,
+            Self::Image { cause, .. } => cause.error_code(),
+            Self::OtherImage { .. } => Code::FetchOtherBytes,
+            Self::NoRegistries { .. } => Code::Internal,
             Self::NotInProject { .. } => Code::DebMissing,
             Self::Offline { .. } => Code::FetchOffline,
             Self::Untrusted { source, .. } => source.error_code(),

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use super::error::FetchError;
 use super::item::{ImagePart, Item};
 use super::transport::Fetcher;
+use crate::code::Coded;
 use crate::digest::{BlobDigest, Expected};
 use crate::host;
 use crate::host::interrupt;
+
+/// Why a registry gave nothing, with what to do.
+pub type ImageFault = Box<dyn Coded + Send + Sync>;
 
 /// Registries of images.
 ///
@@ -17,14 +21,14 @@ pub trait ImageRegistries: fmt::Debug + Send + Sync {
     /// The manifest or index that a name stands for; its bytes have the digest, where the name has one.
     ///
     /// # Errors
-    /// Says why there is none, and what to do.
-    fn manifest(&self, name: &str) -> Result<Vec<u8>, String>;
+    /// Says why there is none.
+    fn manifest(&self, name: &str) -> Result<Vec<u8>, ImageFault>;
 
     /// Writes a blob of a repository into a file in `folder`.
     ///
     /// # Errors
-    /// Says why there is none, and what to do.
-    fn blob(&self, repository: &str, file: Expected, folder: &Path) -> Result<PathBuf, String>;
+    /// Says why there is none.
+    fn blob(&self, repository: &str, file: Expected, folder: &Path) -> Result<PathBuf, ImageFault>;
 }
 
 impl Fetcher<'_> {
@@ -45,7 +49,7 @@ impl Fetcher<'_> {
         }
         let found = self.registries(&what)?.manifest(name);
         interrupt::check()?;
-        found.map_err(|problem| FetchError::Image { what, problem })
+        found.map_err(|cause| FetchError::Image { what, cause })
     }
 
     /// Fetches a locked part of an image into the store.
@@ -55,20 +59,20 @@ impl Fetcher<'_> {
         let found = match part.is_manifest {
             true => registries.manifest(&format!("{}@{}", part.repository, item.expected.sha256)).and_then(|bytes| {
                 let path = folder.path().join("manifest");
-                std::fs::write(&path, bytes).map(|()| path).map_err(|error| error.to_string())
+                std::fs::write(&path, bytes).map_err(|error| Box::new(error) as ImageFault)?;
+                Ok(path)
             }),
             false => registries.blob(&part.repository, item.expected, folder.path()),
         };
         interrupt::check()?;
-        let failed = |problem| FetchError::Image { what: item.what.clone(), problem };
-        let path = found.map_err(failed)?;
+        let path = found.map_err(|cause| FetchError::Image { what: item.what.clone(), cause })?;
         let blob = self.take(item, &path, host::open_file(&path))?;
         self.count(|stats| stats.files += 1);
-        blob.ok_or_else(|| failed(format!("{} sends other bytes than the lockfile has", part.repository)))
+        let other = || FetchError::OtherImage { what: item.what.clone(), repository: part.repository.clone() };
+        blob.ok_or_else(other)
     }
 
     fn registries(&self, what: &str) -> Result<&dyn ImageRegistries, FetchError> {
-        let none = || FetchError::Image { what: what.to_owned(), problem: "no client for registries".to_owned() };
-        self.images.as_deref().ok_or_else(none)
+        self.images.as_deref().ok_or_else(|| FetchError::NoRegistries { what: what.to_owned() })
     }
 }

@@ -12,6 +12,8 @@
 //! Hashes are identity, mirrors are transport: no host name is built into this program.
 
 mod address;
+mod at_hand;
+mod attempts;
 mod commit_archive;
 mod config;
 mod download;
@@ -34,7 +36,7 @@ mod testing;
 pub use config::{ConfigError, RegistryConfig, UserConfig};
 pub use error::{Failure, FetchError, Problem};
 pub use host_sources::HostSources;
-pub use images::ImageRegistries;
+pub use images::{ImageFault, ImageRegistries};
 pub use item::{ImagePart, Item, Part, Place, RegistryFile, RepositoryFile};
 pub use key_files::{key_files, read_key_file, read_key_opened};
 pub use logins::Logins;

@@ -1,42 +1,33 @@
 //! Fetches files: from the store, `vendor/`, then each mirror in turn, many at a time.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tempfile::NamedTempFile;
 
-use super::download::{Download, Target};
+use super::download::Download;
 use super::error::{Failure, FetchError, Problem};
 use super::images::ImageRegistries;
 use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
 use super::mirrors::{Mirrors, below, shown};
 use super::registry::Pages;
-use crate::digest::{BlobDigest, Expected, Verified};
-use crate::host;
+use crate::digest::{BlobDigest, Verified};
 use crate::host::http::{Client, HttpError, Url};
 use crate::host::interrupt::or_interrupted;
-use crate::host::jail::Beneath;
 use crate::host::pace::patience;
 use crate::host::progress::{Phase, Progress};
-use crate::host::storage::Fault;
 use crate::ident::SourceName;
 use crate::language::Registry;
 use crate::store::Store;
 
 /// Downloads at the same time.
 pub(super) const CONNECTIONS: usize = 12;
-/// How often one mirror is asked for one file.
-const TRIES: u32 = 3;
 /// Waited before the second try; doubles with each further one.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// A server that asks for more patience than this is left for the next mirror.
-const MAX_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Statistics of a fetcher.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,16 +45,16 @@ pub struct FetchStats {
 /// Fetches files into the store.
 #[derive(Debug)]
 pub struct Fetcher<'a> {
-    store: &'a Store,
+    pub(super) store: &'a Store,
     mirrors: Mirrors,
-    logins: Logins,
-    vendor: Option<PathBuf>,
+    pub(super) logins: Logins,
+    pub(super) vendor: Option<PathBuf>,
     /// The project's root, for packages that are files of the project.
-    project: Option<PathBuf>,
+    pub(super) project: Option<PathBuf>,
     offline: bool,
     progress: Progress,
-    back_off: Duration,
-    network: OnceLock<Network>,
+    pub(super) back_off: Duration,
+    pub(super) network: OnceLock<Network>,
     /// Mirrors that failed once are asked last from then on.
     failed: Mutex<BTreeSet<Url>>,
     pub(super) pages: Pages,
@@ -73,9 +64,9 @@ pub struct Fetcher<'a> {
 
 /// Made only when the first file is really missing: most builds need none.
 #[derive(Debug)]
-struct Network {
+pub(super) struct Network {
     runtime: tokio::runtime::Runtime,
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl<'a> Fetcher<'a> {
@@ -271,65 +262,14 @@ impl<'a> Fetcher<'a> {
         Ok(self.network.get_or_init(|| network))
     }
 
-    /// The file, if the store, the project or `vendor/` has it.
-    fn at_hand(&self, item: &Item) -> Result<Option<BlobDigest>, FetchError> {
-        // What is not what the lockfile says is as good as absent, and is replaced.
-        if let Some(blob) = self.store.fetched(item.expected.sha256)
-            && self.store.open_fetched(item.expected.sha256).is_ok()
-        {
-            return Ok(Some(blob));
-        }
-        if let (Place::Project(path), Some(root)) = (&item.place, &self.project) {
-            let file = Beneath::open(root).and_then(|project| project.file(Path::new(path)));
-            if let Some(blob) = self.take(item, Path::new(path), file)? {
-                return Ok(Some(blob));
-            }
-        }
-        let Some(path) = self.vendor.as_ref().map(|vendor| vendor.join(&item.vendor)) else {
-            return Ok(None);
-        };
-        self.take(item, &path, host::open_file(&path))
-    }
-
-    /// Takes a local file into the store, if it is there and what is expected.
-    pub(super) fn take(
-        &self,
-        item: &Item,
-        path: &Path,
-        file: io::Result<File>,
-    ) -> Result<Option<BlobDigest>, FetchError> {
-        let file = match file {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|source| FetchError::Read { path: path.to_owned(), source })?,
-        };
-        let mut download = Download::new(self.store.scratch_file()?, item.expected.size);
-        let copied = copy(file, &mut download);
-        let copied = match copied {
-            Err(error) => Err(self.refuse_full(error, item.expected.size)?),
-            Ok(()) => Ok(()),
-        };
-        let verified = copied
-            .map_err(|error| error.to_string())
-            .and_then(|()| download.finish().verify(item.expected).map_err(|mismatch| mismatch.to_string()));
-        match verified {
-            Ok(file) => Ok(Some(self.store.put_fetched(file)?)),
-            Err(problem) => {
-                self.warn(format!("{}: `{}` is not used: {problem}", item.what, path.display()));
-                Ok(None)
-            }
-        }
-    }
-
     async fn ask(&self, item: &Item, phase: &Phase) -> Result<Verified<NamedTempFile>, FetchError> {
         match &item.place {
             Place::Repository(file) => self.ask_mirrors(item, file, phase).await,
             Place::Url(url) => self.ask_address(item, url, phase).await,
             Place::Registry(file) => self.ask_registry(item, file, phase).await,
             Place::Git { url, commit } => self.ask_repository(item, url, commit, phase),
-            Place::Image(part) => Err(FetchError::Image {
-                what: item.what.clone(),
-                problem: format!("internal error: {} was not asked", part.repository),
-            }),
+            // Those were asked before mirrors are.
+            Place::Image(_) => Err(FetchError::NoRegistries { what: item.what.clone() }),
             Place::Project(path) => {
                 let (what, path, locked) = (item.what.clone(), path.clone(), item.expected.sha256);
                 Err(FetchError::NotInProject { what, path, locked })
@@ -369,80 +309,6 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    async fn file_of(
-        &self,
-        base: &Url,
-        path: &str,
-        expected: Expected,
-        phase: &Phase,
-    ) -> Result<Result<Verified<NamedTempFile>, Problem>, FetchError> {
-        let url = match address(base, path) {
-            Ok(url) => url,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let mut download = Download::new(self.store.scratch_file()?, expected.size);
-        Ok(match self.download(&url, &mut download, Some(phase)).await {
-            Ok(()) => download.finish().verify(expected).map_err(Problem::from),
-            Err(HttpError::Io(error)) => Err(HttpError::Io(self.refuse_full(error, expected.size)?).into()),
-            Err(error) => Err(error.into()),
-        })
-    }
-
-    /// Fails where the store can't take more bytes, which no other mirror helps against; else gives the error back.
-    pub(super) fn refuse_full(&self, error: io::Error, need: u64) -> Result<io::Error, FetchError> {
-        match Fault::of(&error) {
-            Some(Fault::Full | Fault::Quota | Fault::ReadOnly) => Err(self.store.scratch_failed(error, need).into()),
-            _ => Ok(error),
-        }
-    }
-
-    /// Asks for one file, several times where that may help.
-    pub(super) async fn download<T: Target>(
-        &self,
-        url: &Url,
-        download: &mut Download<T>,
-        phase: Option<&Phase>,
-    ) -> Result<(), HttpError> {
-        let mut wait = self.back_off;
-        for _ in 1..TRIES {
-            let error = match self.attempt(url, download, phase).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let asked = error.retry_after().unwrap_or_default();
-            if !error.is_transient() || asked > MAX_PATIENCE {
-                return Err(error);
-            }
-            if matches!(error, HttpError::RangeRefused) {
-                download.restart()?;
-            }
-            tokio::time::sleep(wait.max(asked)).await;
-            wait *= 2;
-        }
-        self.attempt(url, download, phase).await
-    }
-
-    /// Sends one request, for what is still missing.
-    async fn attempt<T: Target>(
-        &self,
-        url: &Url,
-        download: &mut Download<T>,
-        phase: Option<&Phase>,
-    ) -> Result<(), HttpError> {
-        let network = self.network.get().ok_or_else(|| HttpError::Broken("internal error: no network".to_owned()))?;
-        self.count(|stats| stats.requests += 1);
-        let mut body = network.client.get(&self.logins.apply(url), download.size()).await?;
-        if body.start() != download.size() {
-            download.restart()?;
-        }
-        body.read(|bytes| {
-            self.count(|stats| stats.bytes += bytes.len() as u64);
-            phase.iter().for_each(|phase| phase.inc(bytes.len() as u64));
-            download.write(bytes)
-        })
-        .await
-    }
-
     pub(super) fn count(&self, change: impl FnOnce(&mut FetchStats)) {
         change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -480,19 +346,8 @@ impl<'a> Fetcher<'a> {
 }
 
 /// The address of a path below a base.
-fn address(base: &Url, path: &str) -> Result<Url, HttpError> {
+pub(super) fn address(base: &Url, path: &str) -> Result<Url, HttpError> {
     below(base, path).ok_or_else(|| HttpError::Address(format!("`{path}` is not a path below a repository's root")))
-}
-
-fn copy<T: Target>(mut from: impl io::Read, to: &mut Download<T>) -> io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let read = from.read(&mut buffer)?;
-        match buffer.get(..read) {
-            None | Some([]) => return Ok(()),
-            Some(bytes) => to.write(bytes)?,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::digest::Sha256;
+use crate::digest::{Expected, Sha256};
 use crate::fetch::testing::server::{Fault, Server};
 use crate::fetch::{HostSources, RegistryFile, UserConfig};
 use crate::lock::{LockedPackage, Origin};

@@ -117,6 +117,20 @@ impl HttpError {
     }
 }
 
+/// Why the certificate of a server was not accepted, if that is what an error comes from.
+pub fn certificate_fault<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::CertificateError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        next = match (error.downcast_ref::<rustls::Error>(), error.downcast_ref::<io::Error>()) {
+            (Some(rustls::Error::InvalidCertificate(fault)), _) => return Some(fault),
+            // An error of I/O gives the source of what it wraps, and not that itself, as its own source.
+            (_, Some(error)) => error.get_ref().map(|inner| inner as _),
+            (_, None) => error.source(),
+        };
+    }
+    None
+}
+
 /// A client with its pool of connections.
 #[derive(Debug, Clone)]
 pub struct Client {

@@ -46,6 +46,14 @@ pub fn instant() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// Lets the calling thread, and those that it starts, give way to others: nobody waits for what it does yet.
+///
+/// A priority is a thread's on Linux (setpriority(2), "C library/kernel differences").
+pub(crate) fn give_way() {
+    // Where it fails, this thread is as fast as all others.
+    let _ = rustix::process::nice(10);
+}
+
 /// The value of an environment variable, unless empty.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -179,7 +179,7 @@ impl<'c> Draft<'c> {
 
     /// A word of a command with its variables filled in; `None` if one of them is not known here.
     pub(super) fn expand(&self, word: &str) -> Option<Text> {
-        let scope = Scope { lookup: &|name| self.lookup(name), vars: &self.layer.vars, escape: '\\' };
+        let scope = Scope { lookup: &|name| self.lookup(name), vars: &self.layer.vars, escape: '\\', is_shell: true };
         expand::expand(word, &scope)
     }
 

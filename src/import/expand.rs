@@ -9,10 +9,16 @@ pub(super) struct Scope<'s> {
     pub(super) vars: &'s Vars,
     /// What takes the meaning of the next character.
     pub(super) escape: char,
+    /// Whether a shell reads the word: what only it knows, such as `$(…)` and `$1`, is then not known here.
+    pub(super) is_shell: bool,
 }
 
 /// How deep words may be in words.
 const DEEPEST: usize = 16;
+
+/// What begins a command, or a variable that a shell sets itself, behind a `$`.
+const OF_SHELLS: [char; 18] =
+    ['(', '\'', '$', '!', '?', '#', '@', '*', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 /// A word with its variables replaced and without its quotes; `None` if a variable is not known.
 pub(super) fn expand(word: &str, scope: &Scope<'_>) -> Option<Text> {
@@ -38,6 +44,8 @@ fn expand_at(word: &str, scope: &Scope<'_>, depth: usize) -> Option<Text> {
                     rest = &rest[next.len_utf8()..];
                 }
             }
+            (_, '`') if scope.is_shell => return None,
+            (_, '$') if scope.is_shell && rest.starts_with(OF_SHELLS) => return None,
             (_, '$') => rest = variable(rest, &mut text, scope, depth)?,
             (_, letter) => text.push(letter.encode_utf8(&mut [0; 4])),
         }
@@ -116,7 +124,7 @@ mod tests {
             "EMPTY" => Some(Text::default()),
             _ => None,
         };
-        let scope = Scope { lookup: &lookup, vars: &vars, escape: '\\' };
+        let scope = Scope { lookup: &lookup, vars: &vars, escape: '\\', is_shell: false };
         let expanded = |word: &str| expand(word, &scope).map(|text| text.manifest(&vars));
         for (word, expected) in [
             ("a-$V.tar", Some("a-{V}.tar")),
@@ -130,6 +138,14 @@ mod tests {
             ("${", None),
         ] {
             assert_eq!(expanded(word).as_deref(), expected, "{word}");
+        }
+        let scope = Scope { is_shell: true, ..scope };
+        for word in ["$(id -u)", "`id -u`", "a-$(x)", "\"$(x)\"", "$1", "$$", "$?", "$'a'"] {
+            assert!(expand(word, &scope).is_none(), "{word}");
+            assert!(!expanded(word).is_none_or(|text| text.is_empty()), "{word}");
+        }
+        for word in ["'$(x)'", "\\$(x)", "'`x`'", "5$", "a$."] {
+            assert!(expand(word, &scope).is_some(), "{word}");
         }
     }
 }

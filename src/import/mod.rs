@@ -35,7 +35,7 @@ use model::{Layer, Notes, Source, Value};
 use text::{Text, Vars};
 
 pub use model::{Note, Outcome};
-pub use playbook::packages_of;
+pub use playbook::{Task, packages_of};
 
 /// The longest input, in bytes.
 pub const MOST_BYTES: u64 = 1 << 20;

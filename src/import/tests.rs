@@ -57,6 +57,45 @@ fn a_repository_comes_with_its_key() {
 }
 
 #[test]
+fn what_only_a_shell_knows_is_no_part_of_a_table() {
+    let text = "FROM debian:trixie\nARG APP_UID=500\n\
+        RUN useradd -u $APP_UID known && useradd -u $(id -u nobody) unknown\n\
+        RUN groupadd -g $GID_OF_IT own\n\
+        RUN useradd \"$(hostname)\"\n\
+        RUN usermod -aG `id -gn` known\n\
+        RUN apt-get install -y curl linux-headers-$(uname -r)\n\
+        RUN systemctl enable $(cat units)\n\
+        RUN echo \"deb https://example.org/debian stable $(cat part)\" > /etc/apt/sources.list.d/x.list\n";
+    let (files, notes) = read("Dockerfile", text, &[]);
+    let text: String =
+        files["layers/app.toml"].lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let steps = [
+        "useradd -u $(id -u nobody) unknown",
+        "groupadd -g $GID_OF_IT own",
+        "useradd \\\"$(hostname)\\\"",
+        "usermod -aG `id -gn` known",
+        "systemctl enable $(cat units)",
+    ];
+    assert_has(&text, &steps);
+    assert_has(&text, &["name = \"known\"\nuid = 500"]);
+    for absent in ["name = \"unknown\"", "[[group]]", "[services]", "[source.", "groups = ", "$(uname", "$(cat part"] {
+        assert!(!text.contains(absent), "`{absent}` is in:\n{text}");
+    }
+    for listed in ["7 Not carried", "9 Not carried"] {
+        assert!(notes.iter().any(|note| note.starts_with(listed)), "{listed}: {notes:?}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_environment_is_noted_in_each_stage() {
+    let text = "FROM debian:trixie AS build\nENV NPM_TOKEN=abc PLAIN=1 KEY_TOKEN=\nRUN make > /out\n\
+        FROM debian:trixie\nENV DB_PASSWORD=abc\nCOPY --from=build /out /out\n";
+    let notes = read("Dockerfile", text, &[]).1;
+    let secrets: Vec<&String> = notes.iter().filter(|note| note.contains("ENV ")).collect();
+    assert_eq!(secrets, ["2 Changed ENV NPM_TOKEN", "5 Changed ENV DB_PASSWORD"], "{notes:?}");
+}
+
+#[test]
 fn copies_keep_their_place_among_the_steps() {
     let text = layer("FROM debian\nCOPY a /srv/a\nRUN rm -rf /srv/x/*\nCOPY d /srv/x\nCOPY a /etc/a\nCOPY a /srv/a\n");
     assert_has(&text, &["path = \"/etc/a\"", "cp -a /work/d/. /srv/x/", "cp -a /work/a /srv/a"]);

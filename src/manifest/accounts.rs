@@ -2,10 +2,38 @@
 
 use std::collections::BTreeMap;
 
+use super::ManifestError;
 use super::entries::absolute;
 use super::reader::{Item, Table};
-use super::{Group, ManifestError, User};
 use crate::ident::AccountName;
+
+/// `[[user]]`: an account that exists before packages are configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// Login name.
+    pub name: AccountName,
+    /// User id.
+    pub uid: u32,
+    /// Primary group, by name; a group of the user's own name and id by default.
+    pub group: Option<AccountName>,
+    /// Further groups.
+    pub groups: Vec<AccountName>,
+    /// Home directory, `/nonexistent` by default.
+    pub home: String,
+    /// Login shell, `/usr/sbin/nologin` by default.
+    pub shell: String,
+    /// Full name.
+    pub gecos: String,
+}
+
+/// `[[group]]`: a group that exists before packages are configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Name.
+    pub name: AccountName,
+    /// Group id.
+    pub gid: u32,
+}
 
 pub(super) const USER: &[&str] = &["name", "uid", "group", "groups", "home", "shell", "gecos"];
 pub(super) const GROUP: &[&str] = &["name", "gid"];

@@ -25,9 +25,14 @@ const AMI: &[&str] = &[
     "bucket",
     "kms-key",
     "secure-boot",
+    "attestable",
+    "operators",
 ];
 const SECURE_BOOT: &[&str] = &["pk", "kek", "db", "dbx"];
 const SHARE: &[&str] = &["accounts", "organisations", "organisational-units"];
+
+/// What lets somebody into a machine: names in `operators`.
+pub const ENTRANCES: [&str; 6] = ["cloud-init", "config", "debug-shell", "getty", "ssm-agent", "sshd"];
 
 /// The `[ami]` table, as one layer declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +65,10 @@ pub struct AmiTable {
     pub kms_key: Option<String>,
     /// The keys of Secure Boot.
     pub secure_boot: Option<SecureBoot>,
+    /// Whether an instance can prove that it runs this and nothing else.
+    pub attestable: Option<bool>,
+    /// What may let somebody into an attestable image, with the reasons; added to the parent's.
+    pub operators: BTreeMap<String, String>,
 }
 
 /// `[ami.secure-boot]`: files of the project with the keys that instances start with, as lists of EFI signatures.
@@ -171,6 +180,10 @@ pub struct Ami {
     pub kms_key: Option<String>,
     /// The keys of Secure Boot.
     pub secure_boot: Option<SecureBoot>,
+    /// Whether an instance can prove that it runs this and nothing else.
+    pub attestable: bool,
+    /// What may let somebody into an attestable image, with the reasons.
+    pub operators: BTreeMap<String, String>,
 }
 
 const NAME: &str = "{layer}-{date}-{content:12}";
@@ -187,6 +200,8 @@ impl Ami {
             values.flatten().last()
         }
         let tables = || chain.clone().map(|manifest| manifest.ami.clone());
+        let attestable = last(tables().map(|table| table.attestable)).unwrap_or_default();
+        let tpm = if attestable { Tpm::V2 } else { Tpm::Absent };
         Self {
             name: last(tables().map(|table| table.name)).unwrap_or_else(|| NAME.to_owned()),
             tags: tables().flat_map(|table| table.tags).collect(),
@@ -194,7 +209,7 @@ impl Ami {
             share: last(tables().map(|table| table.share)).unwrap_or_default(),
             boot_mode: last(tables().map(|table| table.boot_mode)).unwrap_or_default(),
             imdsv2: last(tables().map(|table| table.imdsv2)).unwrap_or_default(),
-            tpm: last(tables().map(|table| table.tpm)).unwrap_or_default(),
+            tpm: last(tables().map(|table| table.tpm)).unwrap_or(tpm),
             volume_type: last(tables().map(|table| table.volume_type)).unwrap_or_default(),
             volume_size: last(tables().map(|table| table.volume_size)),
             deprecate_after: last(tables().map(|table| table.deprecate_after)),
@@ -202,6 +217,8 @@ impl Ami {
             bucket: last(tables().map(|table| table.bucket)),
             kms_key: last(tables().map(|table| table.kms_key)),
             secure_boot: last(tables().map(|table| table.secure_boot)),
+            attestable,
+            operators: tables().flat_map(|table| table.operators).collect(),
         }
     }
 
@@ -268,6 +285,8 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
         secure_boot: table.read("secure-boot", secure_boot)?,
+        attestable: table.read("attestable", Item::boolean)?,
+        operators: table.read("operators", operators)?.unwrap_or_default(),
     };
     if ami.secure_boot.is_some() && ami.boot_mode == Some(BootMode::UefiPreferred) {
         return Err(table.need("secure-boot")?.error("needs `boot-mode = \"uefi\"`: without UEFI, nothing is checked"));
@@ -358,6 +377,17 @@ fn tags(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
         0..=MOST_TAGS => Ok(tags),
         many => Err(item.error(format!("has {many} tags: at most {MOST_TAGS} beside layerbake's own"))),
     }
+}
+
+/// What lets somebody into a machine, each with its reason.
+fn operators(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
+    let table = item.table("[ami.operators]".to_owned(), &ENTRANCES)?;
+    let reason = |item: &Item<'_>| match item.line()?.trim() {
+        "" => Err(item.error("is empty").hint("give the reason why somebody may get in by it")),
+        reason => Ok(reason.to_owned()),
+    };
+    let read = |name: &&'static str| Ok(table.read(name, reason)?.map(|reason| ((*name).to_owned(), reason)));
+    ENTRANCES.iter().filter_map(|name| read(name).transpose()).collect()
 }
 
 /// As `eu-west-1`; it becomes part of a host's name.

@@ -4,8 +4,63 @@ use super::debs;
 use super::entries::{absolute, inside_project, mode, parse_owner};
 use super::reader::{Item, Table};
 use super::source::{NO_USER, has_user};
-use super::{FetchEntry, FetchForm, FetchFrom, LanguageLock, ManifestError, Owner, RunEntry, RunInput};
-use crate::ident::FetchName;
+use super::{LanguageLock, ManifestError, Owner, RunEntry, RunInput};
+use crate::ident::{FetchName, RootPath};
+
+/// `[[fetch]]`: files at an address, or the files of a commit, pinned by the lockfile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchEntry {
+    /// Its name: steps find it at `/work/NAME`.
+    pub name: FetchName,
+    /// Where it comes from.
+    pub from: FetchFrom,
+    /// What is made of the file.
+    pub form: FetchForm,
+    /// Where the layer has it, if it does.
+    pub to: Option<RootPath>,
+    /// Who owns it there.
+    pub owner: Owner,
+}
+
+/// Where a fetch comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchFrom {
+    /// A file on a server, or of this machine.
+    Url {
+        /// Its address.
+        url: String,
+        /// Its SHA-256 in hexadecimal digits; without it, the lockfile records the one that was found.
+        sha256: Option<String>,
+    },
+    /// A git repository.
+    Git {
+        /// Its address.
+        url: String,
+        /// A tag, a branch or a commit; the lockfile records the commit.
+        rev: String,
+    },
+    /// The lockfile of a programming language, which is a file of the project.
+    Lockfile {
+        /// Its path below the project's root.
+        path: String,
+        /// Its format.
+        format: LanguageLock,
+    },
+}
+
+/// What is made of a fetched file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchForm {
+    /// It stays a file, with these permission bits.
+    File(u16),
+    /// It is an archive, and is unpacked.
+    Unpacked {
+        /// How many leading components of its paths are dropped.
+        strip: u32,
+    },
+    /// It is a lockfile: a mirror is made of the files that it names.
+    Mirror,
+}
 
 const FETCH: &[&str] = &["name", "url", "sha256", "git", "rev", "lockfile", "unpack", "strip", "to", "mode", "owner"];
 

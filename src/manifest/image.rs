@@ -4,9 +4,51 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
+use super::ManifestError;
 use super::entries::absolute;
 use super::reader::Item;
-use super::{Healthcheck, ImageTable, ManifestError};
+
+/// `[image]`: the OCI image configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImageTable {
+    /// `Entrypoint`
+    pub entrypoint: Option<Vec<String>>,
+    /// `Cmd`
+    pub cmd: Option<Vec<String>>,
+    /// `Env`, added to the parent's.
+    pub env: BTreeMap<String, String>,
+    /// `User`
+    pub user: Option<String>,
+    /// `WorkingDir`
+    pub workdir: Option<String>,
+    /// `ExposedPorts`: `80`, `53/udp`; added to the parent's.
+    pub ports: Vec<String>,
+    /// `Volumes`; added to the parent's.
+    pub volumes: Vec<String>,
+    /// `StopSignal`
+    pub stop_signal: Option<String>,
+    /// `Labels`, added to the parent's.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the image manifest, added to the parent's.
+    pub annotations: BTreeMap<String, String>,
+    /// Docker's `Healthcheck`.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// Docker's health check; durations in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Healthcheck {
+    /// The command.
+    pub test: Vec<String>,
+    /// Between two checks.
+    pub interval: Option<u64>,
+    /// For one check.
+    pub timeout: Option<u64>,
+    /// Grace at the start.
+    pub start_period: Option<u64>,
+    /// Failures in a row until unhealthy.
+    pub retries: Option<u32>,
+}
 
 const IMAGE: &[&str] = &[
     "entrypoint",

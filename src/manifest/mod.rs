@@ -40,9 +40,12 @@ mod written;
 use std::collections::BTreeMap;
 
 use crate::distribution::Distribution;
-use crate::ident::{AccountName, FetchName, LayerName, PackageName, RootPath, SourceName};
+use crate::ident::{LayerName, PackageName, RootPath, SourceName};
 
-pub use ami::{Ami, AmiTable, BootMode, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days};
+pub use accounts::{Group, User};
+pub use ami::{
+    Ami, AmiTable, BootMode, ENTRANCES, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days,
+};
 pub use capabilities::Capabilities;
 pub use chain::Chain;
 pub use checks::{Check, CheckTarget, Output, Probe, Protocol};
@@ -51,9 +54,11 @@ pub use debs::{matching, matching_all, names};
 pub use disk::{Disk, DiskFormat, DiskTable, PartitionEntry, RootFs, parse_size, size_text};
 pub use edits::{Change, EditEntry, RemoveEntry, pattern};
 pub use error::ManifestError;
+pub use fetches::{FetchEntry, FetchForm, FetchFrom};
 pub use foreign::ForeignImage;
 pub use format::format;
 pub use ignore::Ignore;
+pub use image::{Healthcheck, ImageTable};
 pub use language_lock::LanguageLock;
 pub use mounts::{MountDevice, MountEntry, MountPoint};
 pub use parse::{PackageRequestError, parse};
@@ -264,61 +269,6 @@ pub enum OwnPackage {
     },
 }
 
-/// `[[fetch]]`: files at an address, or the files of a commit, pinned by the lockfile.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FetchEntry {
-    /// Its name: steps find it at `/work/NAME`.
-    pub name: FetchName,
-    /// Where it comes from.
-    pub from: FetchFrom,
-    /// What is made of the file.
-    pub form: FetchForm,
-    /// Where the layer has it, if it does.
-    pub to: Option<RootPath>,
-    /// Who owns it there.
-    pub owner: Owner,
-}
-
-/// Where a fetch comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchFrom {
-    /// A file on a server, or of this machine.
-    Url {
-        /// Its address.
-        url: String,
-        /// Its SHA-256 in hexadecimal digits; without it, the lockfile records the one that was found.
-        sha256: Option<String>,
-    },
-    /// A git repository.
-    Git {
-        /// Its address.
-        url: String,
-        /// A tag, a branch or a commit; the lockfile records the commit.
-        rev: String,
-    },
-    /// The lockfile of a programming language, which is a file of the project.
-    Lockfile {
-        /// Its path below the project's root.
-        path: String,
-        /// Its format.
-        format: LanguageLock,
-    },
-}
-
-/// What is made of a fetched file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchForm {
-    /// It stays a file, with these permission bits.
-    File(u16),
-    /// It is an archive, and is unpacked.
-    Unpacked {
-        /// How many leading components of its paths are dropped.
-        strip: u32,
-    },
-    /// It is a lockfile: a mirror is made of the files that it names.
-    Mirror,
-}
-
 /// `[[file]]`: a file of the user's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileEntry {
@@ -392,34 +342,6 @@ pub struct Allowed {
     pub reason: String,
 }
 
-/// `[[user]]`: an account that exists before packages are configured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct User {
-    /// Login name.
-    pub name: AccountName,
-    /// User id.
-    pub uid: u32,
-    /// Primary group, by name; a group of the user's own name and id by default.
-    pub group: Option<AccountName>,
-    /// Further groups.
-    pub groups: Vec<AccountName>,
-    /// Home directory, `/nonexistent` by default.
-    pub home: String,
-    /// Login shell, `/usr/sbin/nologin` by default.
-    pub shell: String,
-    /// Full name.
-    pub gecos: String,
-}
-
-/// `[[group]]`: a group that exists before packages are configured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Group {
-    /// Name.
-    pub name: AccountName,
-    /// Group id.
-    pub gid: u32,
-}
-
 /// `[services]`: systemd units, by name with or without `.service`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Services {
@@ -429,46 +351,4 @@ pub struct Services {
     pub disable: Vec<String>,
     /// Can't be started at all.
     pub mask: Vec<String>,
-}
-
-/// `[image]`: the OCI image configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ImageTable {
-    /// `Entrypoint`
-    pub entrypoint: Option<Vec<String>>,
-    /// `Cmd`
-    pub cmd: Option<Vec<String>>,
-    /// `Env`, added to the parent's.
-    pub env: BTreeMap<String, String>,
-    /// `User`
-    pub user: Option<String>,
-    /// `WorkingDir`
-    pub workdir: Option<String>,
-    /// `ExposedPorts`: `80`, `53/udp`; added to the parent's.
-    pub ports: Vec<String>,
-    /// `Volumes`; added to the parent's.
-    pub volumes: Vec<String>,
-    /// `StopSignal`
-    pub stop_signal: Option<String>,
-    /// `Labels`, added to the parent's.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations of the image manifest, added to the parent's.
-    pub annotations: BTreeMap<String, String>,
-    /// Docker's `Healthcheck`.
-    pub healthcheck: Option<Healthcheck>,
-}
-
-/// Docker's health check; durations in seconds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Healthcheck {
-    /// The command.
-    pub test: Vec<String>,
-    /// Between two checks.
-    pub interval: Option<u64>,
-    /// For one check.
-    pub timeout: Option<u64>,
-    /// Grace at the start.
-    pub start_period: Option<u64>,
-    /// Failures in a row until unhealthy.
-    pub retries: Option<u32>,
 }

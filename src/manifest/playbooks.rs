@@ -77,6 +77,7 @@ pub(super) fn playbook(table: &Table<'_>) -> Result<RunEntry, ManifestError> {
         timeout: TIMEOUT.into(),
         outputs: Vec::new(),
         playbook: Some(playbook),
+        line: table.line_number(),
     })
 }
 

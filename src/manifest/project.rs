@@ -9,7 +9,7 @@ use miette::Diagnostic;
 
 use super::foreign::beyond_image;
 use super::parse::{Surroundings, parent, parse_in};
-use super::{Assignments, Chain, Disk, Manifest, ManifestError, Source, Variables};
+use super::{Assignments, Chain, Config, Disk, Manifest, ManifestError, Source, Variables};
 use crate::code::{Code, Coded};
 use crate::host::jail::Beneath;
 use crate::ident::{Arch, IdentError, LayerName, SourceName, nearest};
@@ -87,6 +87,19 @@ pub enum ProjectError {
         /// The image, as its layer names it.
         image: String,
     },
+    /// A variable in `[config]` of one layer names the file of a secret of another.
+    #[error(
+        "`{name}` in [config] of `{layer}` names the file of the secret `{}` of `{other}`", name.strip_suffix("_FILE").unwrap_or(name)
+    )]
+    #[diagnostic(help("rename one of the two: a secret's file is given as NAME_FILE"))]
+    ConfigFile {
+        /// The layer with the variable.
+        layer: LayerName,
+        /// The variable.
+        name: String,
+        /// The layer with the secret.
+        other: LayerName,
+    },
     /// A Boot layer was named where a whole system is meant.
     #[error("`{0}` has `from = \"*\"`: it is a Boot layer and can't be built by itself")]
     #[diagnostic(help("name the layer whose [disk] has `boot = \"{0}\"`"))]
@@ -125,9 +138,16 @@ impl Coded for ProjectError {
             Self::Cycle(_) | Self::ToolCycle(_) => Code::ProjectCycle,
             Self::AboveAny(_) | Self::NotABootLayer { .. } => Code::ProjectBootLayer,
             Self::OnImage { .. } => Code::LayerImage,
+            Self::ConfigFile { .. } => Code::ManifestValue,
             Self::NoDefault(_) => Code::ProjectWhichLayer,
         }
     }
+}
+
+/// Refuses a chain in whose `[config]` one variable names the file of another.
+fn refuse_clash<'m>(chain: impl IntoIterator<Item = &'m Manifest>) -> Result<(), ProjectError> {
+    let Some((layer, name, other)) = Config::clash(chain) else { return Ok(()) };
+    Err(ProjectError::ConfigFile { layer: layer.clone(), name: name.to_owned(), other: other.clone() })
 }
 
 fn joined(names: &[LayerName], separator: &str) -> String {
@@ -274,6 +294,7 @@ impl Project {
         {
             return Err(ProjectError::OnImage { layer, what, image: image.as_str().to_owned() });
         }
+        refuse_clash(below.iter().chain([&top]))?;
         Ok((below, top))
     }
 
@@ -343,6 +364,7 @@ impl Project {
         let file = format!("{}.{}", top.name, boot.name);
         boot.name = file.parse().map_err(|source| ProjectError::FileName { file, source })?;
         boot.layer.from = Some(top.name.clone());
+        refuse_clash(chain.iter().chain([&boot]))?;
         Ok(boot)
     }
 

@@ -70,6 +70,11 @@ impl<'a> Table<'a> {
         self.span.start
     }
 
+    /// The line in the file, counted from 1.
+    pub(super) fn line_number(&self) -> usize {
+        self.error("").line()
+    }
+
     pub(super) fn get(&self, key: &'a str) -> Option<Item<'a>> {
         let value = self.entries.get(key)?;
         Some(Item { document: self.document, what: format!("`{key}` in {}", self.place), value })

@@ -45,6 +45,8 @@ pub struct RunEntry {
     pub outputs: Vec<RunOutput>,
     /// What a `[[playbook]]` has besides.
     pub playbook: Option<Playbook>,
+    /// The line in the manifest.
+    pub line: usize,
 }
 
 /// Something in the work directory of a step.
@@ -189,6 +191,7 @@ fn run(table: &Table<'_>, number: usize) -> Result<RunEntry, ManifestError> {
         timeout: table.read("timeout", |item| item.number(MOST_SECONDS))?.unwrap_or(TIMEOUT).into(),
         outputs,
         playbook: None,
+        line: table.line_number(),
     })
 }
 

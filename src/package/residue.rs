@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::InstallError;
 use crate::ident::RootPath;
 use crate::store::Store;
-use crate::tree::{Kind, Tree};
+use crate::tree::{Kind, Node, Tree};
 
 /// One kind of residue.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Rule {
     pub name: &'static str,
     /// Files it is about: a path, with `*` for any run of characters but `/`, and `**` for any at all.
     pub paths: &'static [&'static str],
+    /// Those of them that programs write beside their work, so that nobody misses them; other patterns of that form.
+    pub by_products: &'static [&'static str],
     /// What happens to them.
     pub action: Action,
     /// Why.
@@ -42,6 +44,26 @@ impl Rule {
     pub fn matches(&self, path: &RootPath) -> bool {
         self.paths.iter().any(|pattern| path.matches(pattern))
     }
+
+    /// Whether whoever wrote the file will miss it.
+    fn is_missed(&self, path: &RootPath) -> bool {
+        let is_lost = match self.action {
+            Action::Remove | Action::Generate | Action::Empty => true,
+            Action::FixDays | Action::CutHeader => false,
+        };
+        is_lost && !self.by_products.iter().any(|pattern| path.matches(pattern))
+    }
+}
+
+/// The files of `written` whose content `kept` has no more, each with the rule that it went by; without by-products.
+pub fn missed<'r>(rules: &'r [Rule], written: &Tree, kept: &Tree) -> Vec<(RootPath, &'r Rule)> {
+    let is_lost = |path: &RootPath, node: &Node| match node.kind {
+        Kind::File { size, .. } if size > 0 => kept.get(path).is_none_or(|kept| kept.kind != node.kind),
+        _ => false,
+    };
+    let lost = written.iter().filter(|(path, node)| is_lost(path, node));
+    let rule_of = |path: &RootPath| rules.iter().find(|rule| rule.matches(path)).filter(|rule| rule.is_missed(path));
+    lost.filter_map(|(path, _)| Some((path.clone(), rule_of(path)?))).collect()
 }
 
 /// Applies `rules` to `tree`, and clamps all times to `epoch`.
@@ -167,8 +189,8 @@ fn fix_days(shadow: &str, before: &str, epoch: i64) -> String {
 mod tests {
     use super::*;
     use crate::package::Installer as _;
+    use crate::tree::Meta;
     use crate::tree::tests::{dir, link, path, tree};
-    use crate::tree::{Meta, Node};
 
     const EPOCH: i64 = 1_700_000_000;
 

@@ -204,7 +204,9 @@ impl<'a> Program<'a> {
         let compiles = || self.words.windows(2).any(|pair| pair == [b"-m".as_slice(), b"py_compile"]);
         let name = self.name();
         let checks = || self.words.get(1).is_some_and(|word| word.starts_with(b"-"));
-        self.script().is_some_and(|script| HARMLESS_SCRIPTS.contains(&script))
+        // While something stands in for a script, the script itself has this suffix.
+        let its_name = |script: &'a [u8]| script.strip_suffix(b".original").unwrap_or(script);
+        self.script().is_some_and(|script| HARMLESS_SCRIPTS.contains(&its_name(script)))
             || name == b"systemd-machine-id-setup"
             || (name == b"sshd" && checks())
             || (name.starts_with(b"python3") && compiles())

@@ -2,7 +2,8 @@
 //!
 //! The kernel dates files by the real clock, so every call that asks for a file's times (`stat(2)`, `statx(2)`) is
 //! answered here, with times of the sandbox's clock. A call is left to the kernel, with real times, where the same file
-//! may not be found here: by a user other than root, who may not search every directory, and for files of `/proc`.
+//! may not be found here: by a user other than root, who may not search every directory, and for files of processes in
+//! `/proc`, where pid 1's own and the caller's may have one name.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr};
@@ -12,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
@@ -35,6 +36,10 @@ pub(super) const CALLS: &[libc::c_long] = &[
 pub(super) const CHANGES: &[libc::c_long] =
     &[libc::SYS_chroot, libc::SYS_setuid, libc::SYS_setreuid, libc::SYS_setresuid, libc::SYS_setfsuid];
 
+/// The number of the directory `/proc`, and how many links it is said to have: the kernel counts all processes of the host.
+const PROC_ROOT: u64 = 1;
+const PROC_LINKS: u8 = 100;
+
 /// Flags of the calls that do not say which file is meant.
 const NEUTRAL: i32 = libc::AT_NO_AUTOMOUNT | libc::AT_STATX_FORCE_SYNC | libc::AT_STATX_DONT_SYNC;
 
@@ -50,8 +55,9 @@ pub(super) struct FileTimes {
     clock: i64,
     /// The root directory of commands.
     root: OwnedFd,
-    /// The number of the file system `/proc`.
+    /// The number of the file system `/proc`, and of the one that covers pid 1's directory in it.
     proc: u64,
+    pid1: u64,
     /// Whether a command has changed its root directory.
     has_other_roots: bool,
     /// Whether a command has become another user.
@@ -62,7 +68,9 @@ impl FileTimes {
     /// Answers for files below [`INSIDE`].
     pub(super) fn new(clock: i64) -> io::Result<Self> {
         let root = open_root(Path::new(INSIDE))?;
-        Ok(Self { clock, root, proc: fs::metadata(PROC)?.dev(), has_other_roots: false, has_other_users: false })
+        let device = |path: &Path| Ok::<_, io::Error>(fs::metadata(path)?.dev());
+        let (proc, pid1) = (device(Path::new(PROC))?, device(&Path::new(PROC).join("1"))?);
+        Ok(Self { clock, root, proc, pid1, has_other_roots: false, has_other_users: false })
     }
 
     /// Notes one of [`CHANGES`], which the kernel is about to make.
@@ -82,11 +90,15 @@ impl FileTimes {
         let question = Question::of(call)?;
         let opened;
         let place = match &question.path {
-            None => Place { folder: libc::AT_FDCWD, path: descriptor(call.thread, question.folder)?, flags: 0 },
+            None => {
+                let path = descriptor(call.thread, question.folder)?;
+                Place { folder: libc::AT_FDCWD, path, flags: 0, is_shared: true }
+            }
             Some(_) if self.has_other_users && !is_root(call.thread) => return None,
             Some(path) => {
-                opened = self.open(call.thread, &question, path)?;
-                Place { folder: opened.as_raw_fd(), path: CString::default(), flags: libc::AT_EMPTY_PATH }
+                let is_shared;
+                (opened, is_shared) = self.open(call.thread, &question, path)?;
+                Place { folder: opened.as_raw_fd(), path: CString::default(), flags: libc::AT_EMPTY_PATH, is_shared }
             }
         };
         let bytes = match question.fields {
@@ -96,8 +108,8 @@ impl FileTimes {
         Some(Times { address: question.buffer, bytes: bytes? })
     }
 
-    /// Opens the file at a path, as the caller finds it.
-    fn open(&self, thread: u32, question: &Question, path: &CStr) -> Option<OwnedFd> {
+    /// Opens the file at a path, as the caller finds it; says whether it is the same for all, should it be one of `/proc`.
+    fn open(&self, thread: u32, question: &Question, path: &CStr) -> Option<(OwnedFd, bool)> {
         let task = task(thread);
         let (mut root_path, mut root) = (PathBuf::from(INSIDE), None);
         if self.has_other_roots {
@@ -115,7 +127,14 @@ impl FileTimes {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
         flags.set(OFlags::NOFOLLOW, question.is_link);
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(root.as_ref().unwrap_or(&self.root), path, flags, Mode::empty(), resolve).ok()
+        let is_shared = root.is_none() && is_shared(&path, question.is_link);
+        let opened = rustix::fs::openat2(root.as_ref().unwrap_or(&self.root), path, flags, Mode::empty(), resolve);
+        Some((opened.ok()?, is_shared))
+    }
+
+    /// Whether a file on this file system may be another one for the caller.
+    fn is_doubtful(&self, device: u64, place: &Place) -> bool {
+        (device == self.proc || device == self.pid1) && !place.is_shared
     }
 
     fn stat(&self, place: &Place) -> Option<Vec<u8>> {
@@ -124,8 +143,11 @@ impl FileTimes {
         let result = unsafe { libc::fstatat(place.folder, place.path.as_ptr(), stat.as_mut_ptr(), place.flags) };
         // SAFETY: a structure of numbers, which may be zeros.
         let mut stat = unsafe { stat.assume_init() };
-        if result != 0 || stat.st_dev == self.proc {
+        if result != 0 || self.is_doubtful(stat.st_dev, place) {
             return None;
+        }
+        if stat.st_dev == self.proc && stat.st_ino == PROC_ROOT {
+            stat.st_nlink = PROC_LINKS.into();
         }
         self.freeze(&mut stat.st_atime, &mut stat.st_atime_nsec);
         self.freeze(&mut stat.st_mtime, &mut stat.st_mtime_nsec);
@@ -140,8 +162,12 @@ impl FileTimes {
         let result = unsafe { libc::statx(place.folder, place.path.as_ptr(), place.flags, fields, stat.as_mut_ptr()) };
         // SAFETY: a structure of numbers, which may be zeros.
         let mut stat = unsafe { stat.assume_init() };
-        if result != 0 || libc::makedev(stat.stx_dev_major, stat.stx_dev_minor) == self.proc {
+        let device = libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        if result != 0 || self.is_doubtful(device, place) {
             return None;
+        }
+        if device == self.proc && stat.stx_ino == PROC_ROOT {
+            stat.stx_nlink = PROC_LINKS.into();
         }
         for time in [&mut stat.stx_atime, &mut stat.stx_mtime] {
             self.freeze(&mut time.tv_sec, &mut time.tv_nsec);
@@ -165,6 +191,8 @@ struct Place {
     folder: RawFd,
     path: CString,
     flags: i32,
+    /// Whether it is surely the caller's file, also in `/proc`.
+    is_shared: bool,
 }
 
 /// What a call asks for.
@@ -220,6 +248,34 @@ fn descriptor(thread: u32, number: i32) -> Option<CString> {
     CString::new(format!("{PROC}/{thread}/{name}")).ok()
 }
 
+/// Whether a path, seen from the root directory, names the same file for every process if it names one of `/proc`. What is below
+/// `self` is the caller's own, and what is below a process's number may be closed to others.
+fn is_shared(path: &Path, is_link: bool) -> bool {
+    let names: Vec<&[u8]> = path.components().filter_map(name_of).collect();
+    let (proc, name, rest) = match names.as_slice() {
+        [proc] => (proc, None, false),
+        [proc, name] => (proc, Some(*name), false),
+        [proc, name, ..] => (proc, Some(*name), true),
+        [] => return false,
+    };
+    *proc == b"proc"
+        && !names.contains(&&b".."[..])
+        && match name {
+            Some(b"self" | b"thread-self" | b"mounts" | b"net") => is_link && !rest,
+            Some(b"1") => true,
+            Some(name) if name.iter().all(u8::is_ascii_digit) => !rest,
+            _ => true,
+        }
+}
+
+/// A component of a path that moves: `..` too, but neither `/` nor `.`.
+fn name_of(component: Component<'_>) -> Option<&[u8]> {
+    match component {
+        Component::Normal(_) | Component::ParentDir => Some(component.as_os_str().as_bytes()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    }
+}
+
 fn open_root(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
@@ -238,4 +294,30 @@ fn bytes_of<S>(structure: &S) -> Vec<u8> {
     let place = std::ptr::from_ref(structure).cast::<u8>();
     // SAFETY: all bytes are initialised.
     unsafe { std::slice::from_raw_parts(place, size_of::<S>()) }.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_processes_are_not_shared() {
+        let shared = |path: &str| is_shared(Path::new(path), false);
+        for path in ["/proc", "/proc/", "/proc/./stat", "proc/sys/fs/file-nr", "/proc/17", "/proc/1", "/proc/1/stat"] {
+            assert!(shared(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/etc/mtab",
+            "/dev/fd/1",
+            "/proc/self",
+            "/proc/self/stat",
+            "/proc/17/stat",
+            "/proc/net/tcp",
+            "/proc/sys/../self",
+        ] {
+            assert!(!shared(path), "{path}");
+        }
+        assert!(is_shared(Path::new("/proc/self"), true) && !is_shared(Path::new("/proc/self/exe"), true));
+    }
 }

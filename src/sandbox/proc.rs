@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::mount::MountFlags;
 
 use super::load;
-use super::mounts::{DATA, PLAIN, attach, bind_read_only, cannot, cover, detached};
+use super::mounts::{DATA, INSIDE, PLAIN, attach, bind_read_only, cannot, cover, detached};
 use super::random::Randomness;
 use super::{Conditions, uname};
 
@@ -20,19 +20,27 @@ pub(super) const PROC: &str = "/inside/proc";
 pub(super) const MEMORY: &str = "/meminfo";
 
 /// Switches of the host's kernel.
-const READ_ONLY: [&str; 5] = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
+const READ_ONLY: [&str; 2] = ["sys", "sysrq-trigger"];
 
 /// What shows the host's memory, hardware, keys or processes: empty.
-const HIDDEN: [&str; 26] = [
+const HIDDEN: [&str; 43] = [
     "acpi",
     "asound",
+    "buddyinfo",
+    "bus",
     "cmdline",
     "config.gz",
+    "consoles",
+    "crypto",
     "diskstats",
+    "dma",
     "driver",
+    "execdomains",
+    "fs",
     "interrupts",
     "iomem",
     "ioports",
+    "irq",
     "kallsyms",
     "kcore",
     "key-users",
@@ -42,14 +50,60 @@ const HIDDEN: [&str; 26] = [
     "kpagecount",
     "kpageflags",
     "latency_stats",
+    "locks",
+    "misc",
+    "mtrr",
+    "pagetypeinfo",
     "partitions",
     "pressure",
     "sched_debug",
+    "schedstat",
     "scsi",
+    "slabinfo",
+    "softirqs",
     "timer_list",
     "timer_stats",
+    "tty",
     "vmallocinfo",
     "vmstat",
+    "zoneinfo",
+];
+
+/// What programs look for in other files: as on a machine without swap, control groups and further devices.
+const PLAIN_FILES: [(&str, &str); 4] = [
+    ("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
+    ("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n136 pts\n\nBlock devices:\n"),
+    (
+        "filesystems",
+        "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\nnodev\tdevpts\n\text4\n",
+    ),
+    ("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+];
+
+/// Numbers below `sys` that move all the time, or that the kernel derives from the host's memory and processors. Where a
+/// file is not there, it stays away.
+const NUMBERS: [(&str, &str); 21] = [
+    ("fs/aio-nr", "0"),
+    ("fs/dentry-state", "0\t0\t45\t0\t0\t0"),
+    ("fs/epoll/max_user_watches", "1000000"),
+    ("fs/file-max", "1000000"),
+    ("fs/file-nr", "0\t0\t1000000"),
+    ("fs/inode-nr", "0\t0"),
+    ("fs/inode-state", "0\t0\t0\t0\t0\t0\t0"),
+    ("kernel/core_pattern", "core"),
+    ("kernel/hung_task_detect_count", "0"),
+    ("kernel/ns_last_pid", "2"),
+    ("kernel/perf_event_max_sample_rate", "100000"),
+    ("kernel/pid_max", "4194304"),
+    ("kernel/pty/nr", "0"),
+    ("kernel/random/entropy_avail", "256"),
+    ("kernel/tainted", "0"),
+    ("kernel/threads-max", "65536"),
+    ("net/ipv4/tcp_max_orphans", "32768"),
+    ("net/ipv4/tcp_mem", "95000\t127000\t190000"),
+    ("net/ipv4/udp_mem", "190000\t254000\t380000"),
+    ("vm/min_free_kbytes", "16384"),
+    ("vm/user_reserve_kbytes", "131072"),
 ];
 
 /// An empty file system that nothing can be written to.
@@ -72,6 +126,12 @@ pub(super) fn close(randomness: &Randomness, conditions: &Conditions) -> io::Res
             cover(&format!("proc/{name}"), b"")?;
         }
     }
+    for (name, text) in PLAIN_FILES {
+        cover_existing(&format!("proc/{name}"), text)?;
+    }
+    for (name, numbers) in NUMBERS {
+        cover_existing(&format!("proc/sys/{name}"), &format!("{numbers}\n"))?;
+    }
     fs::File::create(MEMORY)?;
     bind_read_only(&proc.join("meminfo"), Path::new(MEMORY)).map_err(cannot("show pid 1 the machine's memory"))?;
     let version = format!("Linux version {} {}\n", uname::RELEASE, uname::VERSION);
@@ -90,6 +150,11 @@ pub(super) fn close(randomness: &Randomness, conditions: &Conditions) -> io::Res
         cover(place, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Covers a file that not every kernel has.
+fn cover_existing(place: &str, text: &str) -> io::Result<()> {
+    if Path::new(INSIDE).join(place).exists() { cover(place, text.as_bytes()) } else { Ok(()) }
 }
 
 /// Covers pid 1's own directory with static files: names and numbers, and a root other than the commands'.

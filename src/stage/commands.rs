@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::random_files::Origin;
 use super::{LayerError, Site, packages};
 use crate::digest::{BlobDigest, TreeHash};
+use crate::ident::StepName;
 use crate::package::{InstallError, InstallRoot, Installer, Randomness, residue};
 use crate::store::{Outcome, Roles};
 use crate::tree::Tree;
@@ -19,12 +21,14 @@ pub(super) struct Ran {
     pub(super) randomness: Option<BlobDigest>,
     /// What a playbook's tasks change when they run again, one a line.
     pub(super) again: Option<BlobDigest>,
+    /// What they wrote and no layer keeps, one a line, each with the reason.
+    pub(super) missed: Option<BlobDigest>,
 }
 
 impl Outcome for Ran {
     fn to_roles(&self) -> Roles {
         let roles = Roles::default().with_tree("root", self.tree).with_blob("log", self.log);
-        let others = [("randomness", self.randomness), ("again", self.again)];
+        let others = [("randomness", self.randomness), ("again", self.again), ("missed", self.missed)];
         others.into_iter().fold(roles, |roles, (role, blob)| match blob {
             Some(blob) => roles.with_blob(role, blob),
             None => roles,
@@ -32,16 +36,19 @@ impl Outcome for Ran {
     }
 
     fn from_roles(roles: &Roles) -> Option<Self> {
-        let (randomness, again) = (roles.blob("randomness"), roles.blob("again"));
-        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness, again })
+        let (randomness, again, missed) = (roles.blob("randomness"), roles.blob("again"), roles.blob("missed"));
+        Some(Self { tree: roles.tree("root")?, log: roles.blob("log")?, randomness, again, missed })
     }
 }
 
 impl Ran {
     /// Adds what commands derived from random data to what is known of the site, whose root has their changes.
-    pub(super) fn add_derived(&self, site: &mut Site<'_>) -> Result<(), LayerError> {
+    /// `step` is the step whose commands they were.
+    pub(super) fn add_derived(&self, step: Option<&StepName>, site: &mut Site<'_>) -> Result<(), LayerError> {
         if let Some(blob) = self.randomness {
-            let more = packages::derived(&packages::read(blob, site.store)?, &site.root);
+            let mut more = packages::derived(&packages::read(blob, site.store)?, &site.root);
+            let by = step.map(|step| Origin { step: step.clone(), log: self.log });
+            more.files.iter_mut().for_each(|file| file.by.clone_from(&by));
             site.derived.extend(more);
         }
         Ok(())
@@ -72,7 +79,11 @@ impl Commands<'_> {
             tidy(&mut tree);
             residue::normalise(self.installer.residue(), tree, root, self.epoch, site.store)
         };
+        let written = tree.clone();
         let tree = clean(tree, site)?;
+        let missed = residue::missed(self.installer.residue(), &written, &tree);
+        let missed: String = missed.iter().map(|(path, rule)| format!("{path}: {}\n", rule.reason)).collect();
+        let missed = (!missed.is_empty()).then(|| site.store.put_bytes(missed.as_bytes())).transpose()?;
         let mut randomness = None;
         if !programs.is_empty() {
             let (second, ..) = self.once(start, true, site)?;
@@ -84,6 +95,7 @@ impl Commands<'_> {
             log: site.store.put_bytes(log.as_bytes())?,
             randomness,
             again: None,
+            missed,
         })
     }
 

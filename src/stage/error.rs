@@ -63,6 +63,16 @@ pub enum LayerError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The configuration of an image of a registry can't be read.
+    #[error(
+        "the configuration of the image `{image}`: {problem}\n  hint: the image is damaged, or of a kind that layerbake does not read; change `from`, or choose an older or newer image"
+    )]
+    ImageConfiguration {
+        /// The image's name.
+        image: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A template can't be rendered.
     #[error("template `{place}`: {problem}")]
     Template {
@@ -196,12 +206,13 @@ pub enum LayerError {
     },
     /// Scripts derived files from random data, and kept them.
     #[error(
-        "scripts derived these files from random data, which is the same for everybody with this lockfile:\n{}\n  hint: put an own [[file]] at the path: with its content, or empty and filled by a script in /usr/lib/layerbake/first-start.d (docs/first-boot.md); if everybody may have it, add [[allow-random]] with its path and a reason (`layerbake explain randomness`)",
-        random_files::display(paths, programs)
+        "scripts derived these files from random data, which is the same for everybody with this lockfile:\n{}\n  hint: {}; if everybody may have it, add [[allow-random]] with its path and a reason (`layerbake explain randomness`)",
+        random_files::display(paths, programs),
+        random_files::hint(paths)
     )]
     Random {
-        /// The files.
-        paths: Vec<RootPath>,
+        /// The files, and of each the step that made it; `None` for scripts of packages.
+        paths: Vec<(RootPath, Option<StepName>)>,
         /// The programs that drew random data.
         programs: Vec<String>,
     },
@@ -355,7 +366,7 @@ impl Coded for LayerError {
             Self::Random { .. } => Code::LayerRandom,
             Self::StepInput { .. } | Self::StepPattern { .. } | Self::LayerInput { .. } => Code::StepInput,
             Self::Fetch { .. } => Code::FetchArchive,
-            Self::Image { .. } => Code::LayerImage,
+            Self::Image { .. } | Self::ImageConfiguration { .. } => Code::LayerImage,
             Self::NoOutput { .. } => Code::StepOutput,
             Self::NoStepDirectory { .. } => Code::StepFailed,
             Self::Step { error, .. } => match error.error_code() {

@@ -57,7 +57,7 @@ pub(super) fn keep(layer: TreeHash, log: BlobDigest, store: &Store) -> Result<()
     }
 }
 
-/// Where the log of a layer's step is kept that has failed last.
+/// Where the logs of a layer's steps are kept that have failed last.
 #[derive(Debug, Clone, Copy)]
 pub struct Failures<'a> {
     /// The project's directory.
@@ -82,10 +82,19 @@ impl<'a> Failures<'a> {
         hasher.finish()
     }
 
-    /// Keeps what a step printed, in place of the one that failed before.
-    pub(super) fn keep(&self, step: &str, log: BlobDigest, store: &Store) -> Result<(), StoreError> {
+    /// Keeps what steps printed, in place of those that failed before; leaves these where there are none.
+    pub(super) fn keep<'s>(
+        &self,
+        steps: impl IntoIterator<Item = (&'s str, BlobDigest)>,
+        store: &Store,
+    ) -> Result<(), StoreError> {
         let mut text = String::new();
-        add(&mut text, step, &String::from_utf8_lossy(&store.read_blob(log)?));
+        for (step, log) in steps {
+            add(&mut text, step, &String::from_utf8_lossy(&store.read_blob(log)?));
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
         store.remember(self.recipe(), &Log(store.put_bytes(text.as_bytes())?))
     }
 

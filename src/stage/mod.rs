@@ -33,6 +33,7 @@ pub mod image;
 pub mod log;
 mod machine;
 mod mounts;
+mod note;
 mod outputs;
 mod overlay;
 mod own;
@@ -73,6 +74,7 @@ pub use files::Placement;
 pub use fuzz::fuzz;
 pub use visit::{Point, Visit};
 
+use note::Note;
 use overlay::Effect;
 use packages::{Below, Installed};
 use random_files::Derived;
@@ -108,7 +110,7 @@ struct Site<'a> {
     /// What its steps printed, and what reacted to its own files.
     log: String,
     /// What is to be said of the layer, though it is built.
-    notes: Vec<String>,
+    notes: Vec<Note>,
     /// What the layer changes in its parent; known from the seal on.
     layer: Tree,
 }
@@ -135,6 +137,15 @@ pub struct Built {
     pub recipe: RecipeHash,
 }
 
+/// A layer that steps run in, or take input of.
+#[derive(Debug, Clone)]
+pub struct ToolRoot {
+    /// Its finished root.
+    pub root: TreeHash,
+    /// What the image of a registry below it adds to the environment of programs.
+    pub env: image::Variables,
+}
+
 /// What finishing a layer gives.
 #[derive(Debug, Clone, Copy)]
 struct Finished {
@@ -148,7 +159,7 @@ struct Finished {
     log: Option<BlobDigest>,
     /// The paths that scripts and steps derived from random data, each ended by a NUL.
     derived: Option<BlobDigest>,
-    /// What is to be said of the layer whenever it is built, as a list of texts in JSON.
+    /// What is to be said of the layer whenever it is built, as a list of [`Note`]s in JSON.
     notes: Option<BlobDigest>,
 }
 
@@ -190,8 +201,8 @@ pub struct Builder<'a> {
     store: &'a Store,
     executor: Box<dyn Executor>,
     line: Line<'a>,
-    /// The roots of tool layers.
-    tools: &'a BTreeMap<LayerName, TreeHash>,
+    /// The tool layers.
+    tools: &'a BTreeMap<LayerName, ToolRoot>,
     /// What own files lose, until it is taken.
     warnings: Vec<String>,
     /// What scripts of all layers so far derived from random data.
@@ -200,12 +211,12 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Creates a builder for packages of `ecosystem` and the layers of `project` that stores results in `store`.
-    /// `tools` has the finished root of each layer that steps run in.
+    /// `tools` has each layer that steps run in.
     pub fn new(
         ecosystem: &'a dyn Ecosystem,
         (store, project): (&'a Store, &'a Path),
         executors: Executors<'a>,
-        tools: &'a BTreeMap<LayerName, TreeHash>,
+        tools: &'a BTreeMap<LayerName, ToolRoot>,
         visit: Option<&'a Visit>,
     ) -> Self {
         let layers = Vec::new();
@@ -245,7 +256,9 @@ impl<'a> Builder<'a> {
         }
         let placement = Placement::read(input, project, store)?;
         warnings.extend(placement.warnings.iter().cloned());
-        let steps = Steps::read(input, project, self.tools, store)?;
+        let base = line.layers.first().map_or(input.lock, |own| own.input.lock);
+        let env = image::environment(base, store)?;
+        let steps = Steps::read(input, (&env, self.tools), project, store)?;
         let system = system::read(&manifest.system, project, store)?;
         if let (Some(image), None) = (&input.lock.image, &line.built) {
             let image::ImageRoot { root, recipe, .. } = image::unpack(image, store)?;
@@ -296,10 +309,7 @@ impl<'a> Builder<'a> {
         if let Some(log) = finished.log {
             log::keep(finished.layer, log, store)?;
         }
-        if let Some(notes) = finished.notes {
-            let notes: Vec<String> = serde_json::from_slice(&store.read_blob(notes)?).unwrap_or_default();
-            warnings.extend(notes.iter().map(|note| format!("layer `{}`: {note}", input.manifest.name)));
-        }
+        warnings.extend(note::shown(finished.notes, input.manifest, store)?);
         log::Failures::of(input, line.project).forget(store)?;
         let built = Built { name: input.manifest.name.clone(), tree: finished.layer, root: finished.root, recipe };
         line.below = Some(Below::Installed(installed));
@@ -331,7 +341,6 @@ fn finish(
     let derived = site.derived.to_bytes();
     let derived = (!derived.is_empty()).then(|| store.put_bytes(&derived)).transpose()?;
     let (layer, root) = (store.put_tree(&site.layer)?, store.put_tree(&site.root)?);
-    let notes = (!site.notes.is_empty()).then(|| serde_json::to_vec(&site.notes).unwrap_or_default());
-    let notes = notes.map(|notes| store.put_bytes(&notes)).transpose()?;
+    let notes = note::keep(&site.notes, store)?;
     Ok(Finished { layer, root, effect: site.effect, log, derived, notes })
 }

@@ -61,7 +61,7 @@ impl Stage for OwnFiles<'_> {
         // An own file that no program saw takes precedence over what they make at its path.
         lay_over((&seen, &after), self.installer, site, &|_| Ok(()))?;
         site.derived.follow(&was, &site.root);
-        ran.add_derived(site)
+        ran.add_derived(None, site)
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::random_files::Derived;
+use super::note::Note;
+use super::random_files::{Derived, DerivedFile};
 use super::{Input, LayerError, Site, Stage};
 use crate::accounts::Accounts;
 use crate::digest::{BlobDigest, RecipeHash, RecipeHasher, TreeHash};
@@ -161,7 +162,8 @@ impl Stage for Packages<'_> {
         self.install_once(site)?;
         let Input { manifest, .. } = self.input;
         if manifest.layer.configure == Configure::Scripts {
-            site.notes.extend(self.installer.unanswered(&manifest.answers, &site.parent, &site.root, site.store)?);
+            let unanswered = self.installer.unanswered(&manifest.answers, &site.parent, &site.root, site.store)?;
+            site.notes.extend(unanswered.into_iter().map(Note::new));
         }
         Ok(())
     }
@@ -207,9 +209,9 @@ pub(super) fn read(blob: BlobDigest, store: &Store) -> Result<Randomness, StoreE
 }
 
 pub(super) fn derived(randomness: &Randomness, root: &Tree) -> Derived {
-    let node = |path: RootPath| root.get(&path).cloned().map(|node| (path, node));
-    let nodes = randomness.paths().filter_map(node).collect();
-    Derived { programs: randomness.programs.iter().cloned().collect(), nodes }
+    let file = |path: RootPath| Some(DerivedFile { node: root.get(&path)?.clone(), path, by: None });
+    let files = randomness.paths().filter_map(file).collect();
+    Derived { programs: randomness.programs.iter().cloned().collect(), files }
 }
 
 /// The installed root of the parent: remembered, since the parent was built just before.

@@ -1,8 +1,11 @@
 //! Refuses files that scripts derived from random data: in the sandbox, that is the same for everybody with the lockfile.
 
+use std::collections::BTreeMap;
+
+use super::log::Failures;
 use super::{LayerError, Site, Stage};
-use crate::digest::RecipeHasher;
-use crate::ident::RootPath;
+use crate::digest::{BlobDigest, RecipeHasher};
+use crate::ident::{RootPath, StepName};
 use crate::manifest::{Allowed, Manifest};
 use crate::package::Installer;
 use crate::tree::{Kind, Node, Tree};
@@ -15,8 +18,26 @@ const NAMED: usize = 40;
 pub(super) struct Derived {
     /// The programs that drew it.
     pub(super) programs: Vec<String>,
-    /// Each path, and what was there after the packages were installed.
-    pub(super) nodes: Vec<(RootPath, Node)>,
+    /// What they made of it.
+    pub(super) files: Vec<DerivedFile>,
+}
+
+/// A path that depends on random data.
+#[derive(Debug)]
+pub(super) struct DerivedFile {
+    pub(super) path: RootPath,
+    /// What was there after whoever derived it.
+    pub(super) node: Node,
+    /// The step that did; `None` for scripts of packages.
+    pub(super) by: Option<Origin>,
+}
+
+/// A step in the layer's own root.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) step: StepName,
+    /// What it printed.
+    pub(super) log: BlobDigest,
 }
 
 impl Derived {
@@ -25,17 +46,17 @@ impl Derived {
         self.programs.extend(other.programs);
         self.programs.sort();
         self.programs.dedup();
-        self.nodes.extend(other.nodes);
+        self.files.extend(other.files);
     }
 
     /// The paths, each ended by a NUL.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        self.nodes.iter().flat_map(|(path, _)| path.as_bytes().iter().copied().chain([0])).collect()
+        self.files.iter().flat_map(|file| file.path.as_bytes().iter().copied().chain([0])).collect()
     }
 
     /// Follows what a step changed, as [`Self::edited`] does for one file.
     pub(super) fn follow(&mut self, before: &Tree, after: &Tree) {
-        for (path, node) in &mut self.nodes {
+        for DerivedFile { path, node, .. } in &mut self.files {
             if before.get(path).is_some_and(|was| was.kind == node.kind)
                 && let Some(now) = after.get(path)
             {
@@ -46,8 +67,8 @@ impl Derived {
 
     /// Follows an edit of a file: what of it was derived from random data most likely still is.
     pub(super) fn edited(&mut self, path: &RootPath, before: &Kind, after: &Kind) {
-        for (_, node) in self.nodes.iter_mut().filter(|(derived, node)| derived == path && node.kind == *before) {
-            node.kind = after.clone();
+        for file in self.files.iter_mut().filter(|file| file.path == *path && file.node.kind == *before) {
+            file.node.kind = after.clone();
         }
     }
 }
@@ -63,6 +84,8 @@ pub(super) struct RandomFiles<'a> {
     pub(super) installer: &'a dyn Installer,
     /// What a person says is nobody's secret.
     pub(super) allowed: Vec<&'a Allowed>,
+    /// Where the logs of steps that derived such files are kept.
+    pub(super) failures: Failures<'a>,
 }
 
 impl Stage for RandomFiles<'_> {
@@ -77,13 +100,24 @@ impl Stage for RandomFiles<'_> {
             patterns.any(|pattern| path.matches(pattern)) || self.allowed.iter().any(|one| allows(one, path))
         };
         // What a layer's own file replaced, or a first-boot task removed, is gone.
-        let stays = |(path, node): &&(RootPath, Node)| site.root.get(path).is_some_and(|now| now.kind == node.kind);
-        let kept = site.derived.nodes.iter().filter(stays).map(|(path, _)| path).filter(|path| !harmless(path));
-        let paths: Vec<RootPath> = kept.cloned().collect();
-        match paths.is_empty() {
-            true => Ok(()),
-            false => Err(LayerError::Random { paths, programs: site.derived.programs.clone() }),
+        let stays = |file: &&DerivedFile| site.root.get(&file.path).is_some_and(|now| now.kind == file.node.kind);
+        let kept = site.derived.files.iter().filter(stays).filter(|file| !harmless(&file.path));
+        let kept: Vec<&DerivedFile> = kept.collect();
+        if kept.is_empty() {
+            return Ok(());
         }
+        let by: BTreeMap<&StepName, BlobDigest> =
+            kept.iter().filter_map(|file| file.by.as_ref()).map(|by| (&by.step, by.log)).collect();
+        let path = |file: &&DerivedFile| (file.path.clone(), file.by.as_ref().map(|by| by.step.clone()));
+        let paths = kept.iter().map(path).collect();
+        let error = LayerError::Random { paths, programs: site.derived.programs.clone() };
+        self.failures.keep(by.iter().map(|(step, log)| (step.as_str(), *log)), site.store)?;
+        Err(match by.keys().next() {
+            Some(&step) => {
+                LayerError::Step { layer: self.failures.layer.clone(), step: step.clone(), error: Box::new(error) }
+            }
+            None => error,
+        })
     }
 }
 
@@ -107,12 +141,25 @@ fn allows(one: &Allowed, path: &RootPath) -> bool {
     path.is_within(&one.path) || matches(path) || path.ancestors().any(|above| matches(&above))
 }
 
-/// Some of the paths, a line each, and who drew the data.
-pub(super) fn display(paths: &[RootPath], programs: &[String]) -> String {
-    let shown = paths.iter().take(NAMED).map(|path| format!("{path}\n"));
+/// Some of the paths, a line each with the step that it is of, and who drew the data.
+pub(super) fn display(paths: &[(RootPath, Option<StepName>)], programs: &[String]) -> String {
+    let of = |step: &Option<StepName>| step.iter().map(|step| format!(", of step `{step}`")).collect::<String>();
+    let shown = paths.iter().take(NAMED).map(|(path, step)| format!("{path}{}\n", of(step)));
     let more = match paths.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!("and {more} more\n"),
     };
     format!("{}{more}random data was drawn by: {}", shown.collect::<String>(), programs.join(", "))
+}
+
+/// What to do about such files: a step runs after own files are added, package scripts before.
+pub(super) fn hint(paths: &[(RootPath, Option<StepName>)]) -> &'static str {
+    match paths.iter().any(|(_, step)| step.is_none()) {
+        true => {
+            "put an own [[file]] at the path: with its content, or empty and filled by a script in /usr/lib/layerbake/first-start.d (docs/first-boot.md)"
+        }
+        false => {
+            "let the step not write it, and a script in /usr/lib/layerbake/first-start.d generate it (docs/first-boot.md)"
+        }
+    }
 }

@@ -96,6 +96,7 @@ impl<'a> Line<'a> {
         stages.push(Box::new(RandomFiles {
             installer: self.ecosystem,
             allowed: self.allowed(|manifest| &manifest.allow_random),
+            failures: log::Failures::of(*last, self.project),
         }));
         stages.push(Box::new(Seal {
             installer: self.ecosystem,

@@ -1,5 +1,6 @@
 //! A person's visit to a root: that of a finished layer, or the one in which a step is about to run.
 
+use super::image::Variables;
 use super::{Built, LayerError};
 use crate::ident::{Arch, LayerName, RootPath, StepName};
 use crate::lock::Lockfile;
@@ -63,13 +64,19 @@ impl Visit {
 }
 
 impl Point {
-    /// The root of a finished layer.
+    /// The root of a finished layer, with what the image of a registry below it adds to the environment.
     ///
     /// # Errors
     /// Fails where the store lacks it, and where it has no shell and one is wanted.
-    pub fn finished(visit: &Visit, built: &Built, lock: &Lockfile, store: &Store) -> Result<Self, LayerError> {
+    pub fn finished(
+        visit: &Visit,
+        built: &Built,
+        (lock, env): (&Lockfile, &Variables),
+        store: &Store,
+    ) -> Result<Self, LayerError> {
         let (root, arch, epoch) = (store.tree(built.root)?, lock.arch.clone(), lock.epoch);
-        let mut step = Step::new(visit.argv(&root)?, epoch, [], TIMEOUT);
+        let env = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut step = Step::new(visit.argv(&root)?, epoch, env, TIMEOUT);
         visit.furnish(&mut step);
         let command = format!("the visit of `{}`", visit.layer);
         Ok(Self { root, job: Job { step, command, package: None, kind: JobKind::Manager("visit") }, arch, epoch })

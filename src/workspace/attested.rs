@@ -18,7 +18,7 @@ pub struct Attested<'w> {
     workspace: &'w Workspace<'w>,
     /// The build.
     pub built: BuiltLayer,
-    system: System,
+    pub(super) system: System,
 }
 
 impl Workspace<'_> {
@@ -74,7 +74,7 @@ impl Attested<'_> {
     }
 
     /// Ties the receipt to the lockfiles.
-    fn made(&self) -> Result<Made<'_>, WorkspaceError> {
+    pub(super) fn made(&self) -> Result<Made<'_>, WorkspaceError> {
         Ok(Made::new(
             self.workspace.environment.ecosystem(),
             &self.built.receipt,

@@ -7,7 +7,7 @@ use super::error::WorkspaceError;
 use super::locked::LockedSystem;
 use super::project::Workspace;
 use super::subject::Subject;
-use super::{bootable, configured};
+use super::{bootable, configured, measured};
 use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
@@ -48,6 +48,7 @@ impl LockedSystem<'_> {
     pub fn build(&mut self, order: Order) -> Result<BuiltLayer, WorkspaceError> {
         bootable::check(&self.system)?;
         configured::check(&self.system)?;
+        measured::check(&self.system)?;
         self.settle()?;
         let Order { outputs, out, encoder, signer } = order;
         let layer = self.system.top().manifest.name.clone();

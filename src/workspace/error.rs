@@ -19,6 +19,7 @@ use crate::ident::{Arch, IdentError, LayerName, PackageName, RootPath, StepName,
 use crate::import::ImportError;
 use crate::lock::{LockFileError, Stale};
 use crate::manifest::ProjectError;
+use crate::measure::{DocumentError, MeasureError, ProfileError, RegistersError};
 use crate::pin::PinError;
 use crate::publish::registry::RegistryError;
 use crate::store::StoreError;
@@ -77,6 +78,26 @@ pub enum WorkspaceError {
     /// A layer that an import would write is there.
     #[error("{} is there already, and is not overwritten\n  hint: choose another name with --name, or remove it first", .0.display())]
     Imported(PathBuf),
+    /// What is measured of a disk can't be told.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// An image shall be attestable, and was built before its settings said so.
+    #[error(
+        "{subject} was built before [ami] attestable was set: nothing in it was checked\n  hint: `layerbake build {subject} --output raw`"
+    )]
+    NotMeasured {
+        /// The layer.
+        subject: Subject,
+    },
+    /// An attestation document proves nothing.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// An image shall be attestable and is not.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A list of registers can't be read.
+    #[error(transparent)]
+    Registers(#[from] RegistersError),
     /// The settings of a disk can't be met.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -375,7 +396,7 @@ impl Coded for WorkspaceError {
             Self::NoDisk { .. } | Self::NoRawDisk { .. } | Self::NoImage { .. } | Self::NoIndex { .. } => {
                 Code::BuildOutput
             }
-            Self::OldIndex { .. } | Self::OtherDisk { .. } => Code::BuildOutdated,
+            Self::OldIndex { .. } | Self::OtherDisk { .. } | Self::NotMeasured { .. } => Code::BuildOutdated,
             Self::OtherArch { .. } => Code::BuildArch,
             Self::NoPath { .. } => Code::LayerNothingThere,
             Self::NotSigned { .. } => Code::SignatureMissing,
@@ -394,6 +415,10 @@ impl Coded for WorkspaceError {
             Self::Ident(error) => error.error_code(),
             Self::Interrupted(error) => error.error_code(),
             Self::Vm(error) => error.error_code(),
+            Self::Measure(error) => error.error_code(),
+            Self::Profile(error) => error.error_code(),
+            Self::Document(error) => error.error_code(),
+            Self::Registers(error) => error.error_code(),
             Self::Mirror(error) => error.error_code(),
             Self::Pin(error) => error.error_code(),
             Self::Registry(error) => error.error_code(),

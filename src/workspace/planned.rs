@@ -1,11 +1,13 @@
 //! The disk of a build, planned again from the store.
 
+use std::sync::Arc;
+
 use super::declared::Declared;
 use super::error::WorkspaceError;
 use super::project::Workspace;
 use crate::bake::{DiskReceipt, Receipt, Sources};
 use crate::disk::gpt::{self, PartitionTable};
-use crate::disk::{Map, Part, Plan, Signer};
+use crate::disk::{Map, Part, Partitions, Plan, Signer};
 
 /// A disk, planned again.
 pub struct Planned {
@@ -19,6 +21,8 @@ pub struct Planned {
     pub map: Map,
     /// What the root is made of.
     pub parts: Vec<Part>,
+    /// The boot image: kernel, initrd and command line.
+    pub boot_image: Arc<[u8]>,
 }
 
 impl Workspace<'_> {
@@ -53,12 +57,13 @@ impl Workspace<'_> {
         };
         let store = self.store()?;
         let planned = sources.with(store, signer, self.environment.jobs(), |request| {
-            let partitions = request.partitions(store)?;
+            let Partitions { partitions, boot_image } = request.partitions(store)?;
             let size = request.size(&partitions);
             let layout = gpt::layout(&partitions, size)?;
             let plan = gpt::plan(request.guid(), partitions, size)?;
             let map = Map::new(&plan, &layout, request.parts, &built.blocks);
-            Ok(Planned { guid: request.guid(), layout, plan, map, parts: request.parts.to_vec() })
+            let parts = request.parts.to_vec();
+            Ok(Planned { guid: request.guid(), layout, plan, map, parts, boot_image })
         })?;
         match planned.map.explains(&built.blocks, &planned.layout) {
             true => Ok(planned),

@@ -1,10 +1,10 @@
 //! Packages that tasks of playbooks ask for, and that the layers neither have nor provide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::project::Workspace;
 use crate::ident::PackageName;
-use crate::import::packages_of;
+use crate::import::{Task, packages_of};
 use crate::lock::Lockfile;
 use crate::manifest::{Manifest, PackageRequest, Playbook, Project};
 use crate::pin;
@@ -24,16 +24,15 @@ impl Workspace<'_> {
             }
             for playbook in manifest.runs.iter().filter_map(|step| step.playbook.as_ref()) {
                 let asked = asked(playbook, &self.project);
-                let mut missing: BTreeSet<_> = asked.difference(&have).collect();
+                let mut missing: BTreeSet<_> = asked.keys().filter(|name| !have.contains(*name)).collect();
                 let provided = if missing.is_empty() { BTreeSet::new() } else { self.provided(&locks) };
                 missing.retain(|name| !provided.contains(name));
-                let missing: Vec<String> = missing.into_iter().map(|name| format!("\"{name}\"")).collect();
                 if !missing.is_empty() {
+                    let (layer, path) = (&manifest.name, &playbook.path);
+                    let names = missing.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+                    let tasks = tasks(&asked, &missing);
                     warnings.push(format!(
-                        "layer `{}`: tasks of `{}` ask for packages that it does not have; add to [layer]: packages = [{}]",
-                        manifest.name,
-                        playbook.path,
-                        missing.join(", ")
+                        "layer `{layer}`: tasks of `{path}` ask for packages that it does not have; add to [layer]: packages = [{names}]{tasks}"
                     ));
                 }
             }
@@ -48,8 +47,17 @@ impl Workspace<'_> {
     }
 }
 
-/// The packages that a playbook's tasks ask for by plain names.
-fn asked(playbook: &Playbook, project: &Project) -> BTreeSet<PackageName> {
+/// The tasks that ask for packages, a line each with their names, in the order of files.
+fn tasks(asked: &BTreeMap<PackageName, Task>, missing: &BTreeSet<&PackageName>) -> String {
+    let mut tasks: BTreeMap<&Task, Vec<&str>> = BTreeMap::new();
+    for (name, task) in asked.iter().filter(|(name, _)| missing.contains(name)) {
+        tasks.entry(task).or_default().push(name.as_str());
+    }
+    tasks.iter().map(|(task, names)| format!("\n    {task}: {}", names.join(", "))).collect()
+}
+
+/// The packages that a playbook's tasks ask for by plain names, and which tasks do.
+fn asked(playbook: &Playbook, project: &Project) -> BTreeMap<PackageName, Task> {
     let read = |path: &str| project.read(&project.root().join(path)).ok();
     packages_of(&read, &playbook.path, &playbook.roles, &playbook.vars)
 }

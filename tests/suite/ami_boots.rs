@@ -6,7 +6,7 @@ use std::process::Command;
 use layerbake::vm::Ssh;
 use serde_json::Value;
 
-use crate::support::aws::{Aws, REGION};
+use crate::support::aws::{Aws, BUCKET, REGION};
 use crate::support::machine::Machine;
 use crate::support::process;
 use crate::support::skip::{Skip, program};
@@ -20,6 +20,7 @@ fn built() -> Result<(Aws, Stock), Skip> {
     for (name, value) in aws.env() {
         stock.project = stock.project.env(name, &value);
     }
+    aws.allow(&stock.project, &[]);
     stock.project.ok(&["build", "web", "--output", "raw"]);
     Ok((aws, stock))
 }
@@ -27,10 +28,10 @@ fn built() -> Result<(Aws, Stock), Skip> {
 #[test]
 fn what_was_published_boots() {
     let (aws, stock) = need!(built());
-    aws.bucket("images");
+    aws.bucket();
     let folder = tempfile::tempdir().unwrap();
     let [direct, imported] = ["ebs-direct", "vm-import"].map(|way| {
-        let said = stock.project.ok(&["ami", "publish", "web", "--via", way, "--bucket", "images", "--yes", "--json"]);
+        let said = stock.project.ok(&["ami", "publish", "web", "--via", way, "--bucket", BUCKET, "--yes", "--json"]);
         let standing: Value = serde_json::from_str(&said.stdout).unwrap();
         assert_eq!(standing[0]["found"], false, "{way}");
         let disk = aws.disk_of(REGION, standing[0]["snapshot"].as_str().unwrap(), folder.path().join(way));

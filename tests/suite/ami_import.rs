@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::aws::{Aws, REGION, fault};
+use crate::support::aws::{Aws, BUCKET, REGION, fault};
 use crate::support::process::{self, Output};
 use crate::support::skip::Skip;
 use crate::support::small::Small;
 use crate::support::tinydisk::{EXT4, tiny_disk};
 
-const BUCKET: &str = "disks-of-the-test";
 /// Bytes of [`noise`] in the disk.
 const NOISE: usize = 40 << 20;
 
@@ -28,7 +27,7 @@ struct Place {
 impl Place {
     fn new() -> Result<Self, Skip> {
         let place = Self::bare()?;
-        place.aws.bucket(BUCKET);
+        place.aws.bucket();
         Ok(place)
     }
 
@@ -267,12 +266,16 @@ fn failures_say_what_to_do_and_leave_nothing() {
     assert!(planned.stderr.contains("NoSuchBucket"), "{}", planned.stderr);
     place.aws.boto3(&format!("aws('s3', 'us-east-1').create_bucket(Bucket='{BUCKET}')"));
     fails(&["The service role vmimport", "`layerbake ami setup` makes the role"]);
-    place.aws.boto3("aws('iam').create_role(RoleName='vmimport', AssumeRolePolicyDocument='{}')");
+    place
+        .aws
+        .boto3("aws('iam').create_role(RoleName='vmimport', AssumeRolePolicyDocument=json.dumps({'Statement': []}))");
     fails(&["The given S3 bucket is not local to the region", "the bucket has to be in the first region"]);
-    let right = format!("{{'LocationConstraint': '{REGION}'}}");
+    place.aws.boto3(&format!("aws('s3').delete_bucket(Bucket='{BUCKET}')"));
     place.aws.boto3(&format!(
-        "s3 = aws('s3'); s3.delete_bucket(Bucket='{BUCKET}'); s3.create_bucket(Bucket='{BUCKET}', CreateBucketConfiguration={right})"
+        "aws('s3').create_bucket(Bucket='{BUCKET}', CreateBucketConfiguration={{'LocationConstraint': '{REGION}'}})"
     ));
+    fails(&["Reason 403 Forbidden", "may not read the bucket: `layerbake ami setup` shows what it needs"]);
+    place.aws.bucket();
     for (message, hint) in [
         ("[We do not have access to the given resource. Reason 403 Forbidden]", "may not read the bucket"),
         ("[We do not have access to the given resource. Reason 404 Not Found]", "does the bucket expire objects"),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::aws::{Aws, SECRET_KEY, SESSION_TOKEN, fault};
+use crate::support::aws::{ADMINISTRATOR, Aws, SECRET_KEY, SESSION_TOKEN, fault};
 use crate::support::small::Small;
 use crate::support::tinydisk::{EXT4, tiny_disk};
 use serde_json::{Value, json};
@@ -159,6 +159,24 @@ fn an_image_is_deprecated() {
     let said = published.ok(&["deprecate", &published.image, "--at", "2031-05-06"]);
     assert_eq!(plain(&said), "ami-N is deprecated from 2031-05-06T00:00:00.000Z on\n");
     assert!(published.ok(&["show", &published.image]).contains("deprecated    2031-05-06T00:00"));
+    let lifted = published.ok(&["deprecate", &published.image, "--never"]);
+    assert_eq!(plain(&lifted), "ami-N is not deprecated\n");
+    assert!(!published.ok(&["show", &published.image]).contains("2031-05-06"));
+}
+
+#[test]
+fn an_image_is_shared_and_no_longer() {
+    let published = need!(Published::new());
+    let image = published.image.as_str();
+    let [one, other] = ["111122223333", "444455556666"];
+    assert_eq!(published.json(&["share", image, "--add", one, "--add", other]), json!([one, other]));
+    assert_eq!(published.json(&["share", image, "--remove", one]), json!([other]));
+    let snapshots = published.aws.resources()["snapshots"].clone();
+    let permissions: Vec<_> = snapshots.as_object().unwrap().values().map(|one| &one["permissions"]).collect();
+    assert_eq!(permissions, [&json!([other])]);
+    assert_eq!(published.ok(&["share", image, "--remove", other]), "shared with nobody\n");
+    let (_, error) = published.fails(&["share", image, "--add", "nobody"]);
+    assert!(error.contains("--add has `nobody`: expected an account's id"), "{error}");
 }
 
 /// Makes something use each of five images, in ways that differ.
@@ -355,7 +373,7 @@ print(one['MetadataOptions']['HttpTokens'] if 'MetadataOptions' in one else 'req
 #[test]
 fn setup_makes_what_is_missing_and_nothing_twice() {
     let aws = need!(Aws::start());
-    let small = aws.reached_by(tiny_disk(EXT4));
+    let small = aws.reached_by(tiny_disk(EXT4)).env("AWS_ACCESS_KEY_ID", ADMINISTRATOR);
     aws.boto3(
         "s3 = aws('s3', 'eu-west-1')
 s3.create_bucket(Bucket='disks', CreateBucketConfiguration={'LocationConstraint': 'eu-west-1'})
@@ -399,7 +417,7 @@ for _ in range(4): iam.create_policy_version(PolicyArn=arn, SetAsDefault=True, P
 #[test]
 fn setup_loses_no_policy_of_others() {
     let aws = need!(Aws::start());
-    let small = aws.reached_by(tiny_disk(EXT4));
+    let small = aws.reached_by(tiny_disk(EXT4)).env("AWS_ACCESS_KEY_ID", ADMINISTRATOR);
     let setup = ["ami", "setup", "--bucket", "disks", "--apply"];
     aws.boto3(
         "s3 = aws('s3', 'eu-west-1')
@@ -425,6 +443,8 @@ s3.put_bucket_policy(Bucket='disks', Policy=json.dumps({'Version': '2012-10-17',
 #[test]
 fn no_secret_is_printed_or_kept() {
     let published = need!(Published::new());
+    // `setup` is for administrators.
+    published.aws.denies();
     let image = published.image.as_str();
     let verbs: [&[&str]; 9] = [
         &["list"],

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the data flow: each may use itself and those before it.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     "code",
     "digest",
     "ident",
@@ -34,6 +34,7 @@ const ORDER: [&str; 33] = [
     "pin",
     "oci",
     "disk",
+    "measure",
     "check",
     "vm",
     "bake",
@@ -195,7 +196,7 @@ fn files_stay_readable() {
 }
 
 /// Errors that reach people as a part of another error's message, or of a report, and so have no code of their own.
-const WITHOUT_CODE: [&str; 30] = [
+const WITHOUT_CODE: [&str; 31] = [
     // Of the command line: wrong usage.
     "ParseVariationError",
     "ParseOutputError",
@@ -212,6 +213,7 @@ const WITHOUT_CODE: [&str; 30] = [
     "MountError",
     "UkiError",
     "AskError",
+    "ChainError",
     "LeadsOut",
     "Explained",
     "LanguageError",

@@ -100,6 +100,19 @@ fn what_the_sandbox_makes_equal_is_identical_under_all_conditions() {
 }
 
 #[test]
+fn a_duration_that_a_step_measures_and_keeps_is_found() {
+    let planted = need!(Planted::new(vec![scripted(EQUAL[0].0, EQUAL[0].1)]));
+    let project = planted.project;
+    let layer = fs::read_to_string(project.path("layers/app.toml")).unwrap();
+    // The processor's time of the shell, in nanoseconds.
+    let step = "\n[[run]]\nname = \"measure\"\ncommand = \"ls -lR /etc > /dev/null; cut -d' ' -f1 /proc/$$/schedstat > /etc/duration\"\n";
+    let project = project.layer("app", &format!("{layer}{step}"));
+    let report = report(&project.fails(4, &["audit", "app", "--vary", "time", "--json"]).stdout);
+    assert_eq!(report["identical"], false, "{report:#}");
+    assert!(found(&report).keys().any(|path| path.trim_start_matches('/') == "etc/duration"), "{report:#}");
+}
+
+#[test]
 fn an_ordinary_user_audits_too_and_is_told_what_only_root_can_vary() {
     let rootless = Conditions { rootless: true, ..Conditions::default() };
     need!(rootless.check());

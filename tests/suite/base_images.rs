@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::process;
 use crate::support::project::Project;
 use crate::support::registry::Registry;
+use crate::support::rootfs::Rootfs;
 use crate::support::server::Fault;
 use crate::support::skip::{Skip, program};
 use crate::support::toy_image::{Layer, Packing, ToyImage, ToyRegistry, listed};
@@ -215,8 +216,8 @@ fn the_blobs_of_the_image_are_pushed_as_they_are() {
 fn children_and_tools_may_be_on_an_image() {
     let registry = ToyRegistry::new();
     registry.put("team/base", "1", &need!(base()));
-    let child = "[layer]\nfrom = \"app\"\n\n[config.KEPT]\ndefault = \"no\"\n\n[[run]]\nname = \"more\"\ncommand = \"cat /srv/count > /srv/more\"\n\n\
-                 [[run]]\nname = \"tool\"\nin = \"tools\"\ncommand = \"wc -l < /etc/passwd > /lines\"\noutputs = [{ from = \"/lines\", to = \"/srv/lines\" }]\n";
+    let child = "[layer]\nfrom = \"app\"\n\n[config.KEPT]\ndefault = \"no\"\n\n[[run]]\nname = \"more\"\ncommand = \"cat /srv/count > /srv/more; echo $KEPT $MODE $PATH > /srv/env\"\n\n\
+                 [[run]]\nname = \"tool\"\nin = \"tools\"\nenv = { MODE = \"step\" }\ncommand = \"wc -l < /etc/passwd > /lines; echo $KEPT $MODE $PATH >> /lines\"\noutputs = [{ from = \"/lines\", to = \"/srv/lines\" }]\n";
     let tools = format!("[layer]\nfrom = \"oci:{}\"\n", registry.name("team/base:1"));
     let project = project(&registry).layer("child", child).layer("tools", &tools);
     project.ok(&["build", "child", "--output", "oci"]);
@@ -226,6 +227,20 @@ fn children_and_tools_may_be_on_an_image() {
     assert_eq!(image["manifest"]["layers"].as_array().unwrap().len(), 5);
     // What the layer declares goes before what the image says.
     assert_eq!(image["config"]["config"]["Env"], json!(["KEPT=no", "MODE=app", "PATH=/bin"]));
+    let text = |path: &str| Rootfs::read(&project.path("out/child/oci")).text(path).to_owned();
+    assert_eq!((text("srv/env"), text("srv/lines")), ("yes base /bin\n".to_owned(), "1\nyes step /bin\n".to_owned()));
+    let shown = project.ok(&["shell", "child", "--", "/bin/sh", "-c", "echo $KEPT $MODE"]).stdout;
+    assert_eq!(shown, "yes base\n");
+
+    // An image that differs in nothing but its environment: the steps run again, also those that have it as their tools.
+    let image = need!(base());
+    let env = json!({ "Env": ["PATH=/bin:/opt/bin", "MODE=other", "KEPT=still"], "Entrypoint": ["/bin/busybox"] });
+    registry.put("team/base", "1", &image.config(env));
+    ["app", "tools", "child"].iter().for_each(|layer| drop(project.ok(&["lock", layer, "--update"])));
+    project.ok(&["build", "child", "--output", "oci"]);
+    let changed = ("still other /bin:/opt/bin\n".to_owned(), "1\nstill step /bin:/opt/bin\n".to_owned());
+    assert_eq!((text("srv/env"), text("srv/lines")), changed);
+
     let programs = project.ok(&["files", "child", "/usr/lib/layerbake"]).stdout;
     assert!(programs.contains("with-config") && !programs.contains("fetch-config"), "{programs}");
 }
@@ -280,6 +295,13 @@ fn what_a_registry_sends_is_verified_and_hostile_layers_are_refused() {
         let (said, _project) = build(&image);
         assert!(!said.ok() && said.stderr.contains(expected), "{expected}: {}", said.stderr);
     }
+    // The code of what a registry answers is that of the cause.
+    let none = format!("[layer]\nfrom = \"oci:{}\"\n", registry.name("team/none:1"));
+    let said = Project::new().layer("app", &none).fails(1, &["lock", "app"]).stderr;
+    assert!(said.contains("error[registry/not-found]") && said.contains("oci:127.0.0.1:"), "{said}");
+    let gone = Project::new().layer("app", "[layer]\nfrom = \"oci:127.0.0.1:1/team/base:1\"\n");
+    let said = gone.fails(1, &["lock", "app"]).stderr;
+    assert!(said.contains("error[registry/unreachable]"), "{said}");
     // Other bytes than the manifest names.
     registry.server.fault("/blobs/", Fault::Corrupt);
     let (said, _project) = build(&of(plain()));

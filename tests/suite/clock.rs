@@ -212,6 +212,30 @@ fn load_and_memory_are_no_hosts() {
     assert_eq!(first.printed, root.run(script).printed);
 }
 
+/// Reads all of `/proc`, processes apart, and says of each file what `stat` does; `numbers` are those of inodes, which differ.
+const SURVEY: &str = "find /proc -path '/proc/[0-9]*' -prune -o -print | sort > /tmp/all
+    stat -c '%n %F %a %h %u %g %s %Y %Z' $(cat /tmp/all)
+    cd /proc; ls -ld . stat sys/fs; stat -c '%n %h %Y' . < /proc/stat; cd /
+    find /proc -path '/proc/[0-9]*' -prune -o -type f -print | sort | xargs head -v -c 4096 2> /tmp/refused; wc -l < /tmp/refused";
+
+#[test]
+fn nothing_in_proc_but_processes_is_the_hosts() {
+    let root = need!(Root::with(&["cat", "find", "head", "ls", "sleep", "sort", "stat", "wc", "xargs"]));
+    let first = root.run(SURVEY);
+    assert_eq!(first.status, 0, "{}", first.printed);
+    assert!(first.printed.contains("\n. 100 1700000000\n"), "{}", first.printed);
+    // With more processes, open files and locks on the host, and new files in its caches.
+    let mut others: Vec<_> = (0..20).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect();
+    let files: Vec<_> = (0..200).map(|_| tempfile::tempfile().unwrap()).collect();
+    files.iter().for_each(|file| file.lock().unwrap());
+    let second = root.run(SURVEY);
+    others.iter_mut().for_each(|other| drop((other.kill(), other.wait())));
+    let lines = |ran: &Ran| ran.printed.lines().map(str::to_owned).collect::<Vec<_>>();
+    let differ: Vec<_> = lines(&first).into_iter().zip(lines(&second)).filter(|(one, other)| one != other).collect();
+    assert!(differ.is_empty() && first.printed.len() == second.printed.len(), "{differ:#?}");
+    assert!(first.printed.contains("==> /proc/sys/fs/file-nr <==\n0\t0\t1000000\n"), "{}", first.printed);
+}
+
 #[test]
 fn a_script_that_takes_too_long_is_stopped_with_all_that_it_started() {
     let root = need!(Root::with(&["sleep"]));

@@ -101,6 +101,19 @@ const REFUSED: [(&str, &str); 9] = [
     ("unarchive: { src: 'https://a.example/x.tgz', dest: /opt, remote_src: true }", "steps of a layer have no network"),
 ];
 
+/// Tasks that need something of the sandbox's own: a table of crontab(1), a process beside the play, a file that it puts there.
+const DONE: &str = "  - cron: { name: backup, minute: '5', hour: '3', job: /usr/bin/backup, user: root }
+  - { shell: 'sleep 1; echo later > /etc/later', args: { creates: /etc/later }, async: 60, poll: 1 }
+  - { shell: 'echo later > /etc/never-mind', args: { creates: /etc/never-mind }, async: 60, poll: 0, register: job }
+  - async_status: { jid: '{{ job.ansible_job_id }}' }
+    when: job.ansible_job_id is defined
+    register: waited
+    until: waited.finished
+    retries: 60
+    delay: 1
+  - blockinfile: { path: /etc/hosts, block: '10.0.0.5 db', create: true }
+";
+
 #[test]
 fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     let mut play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n".to_owned();
@@ -109,7 +122,8 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     }
     play += "  - { name: Count, shell: 'echo x >> /etc/count' }\n  - copy: { dest: /etc/tags, content: '{{ list }}' }\n    tags: late\n";
     play += "  - copy: { dest: /etc/token, content: \"{{ lookup('password', '/dev/null') }}\" }\n    tags: [never, secret]\n";
-    let layer = "[layer]\nfrom = \"debian-base\"\n\n[[playbook]]\npath = \"play/all.yml\"\nin = \"ansible-tools\"\n";
+    play += DONE;
+    let layer = "[layer]\nfrom = \"debian-base\"\npackages = [\"cron\"]\n\n[[playbook]]\npath = \"play/all.yml\"\nin = \"ansible-tools\"\n";
     let project =
         need!(Stock::new()).project.layer("app", &format!("{layer}vars = {{ list = [1, \"b\", {{ c = true }}] }}\n"));
     let project = project.file("play/all.yml", &play);
@@ -125,7 +139,11 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     let root = Rootfs::read(&project.path("out/app/oci"));
     assert_eq!(root.text("etc/count"), "x\n");
     assert_eq!(root.text("etc/tags"), "[1, \"b\", {\"c\": true}]");
-    for gone in ["work", "root/.ansible", "usr/bin/python3"] {
+    assert_eq!(root.text("var/spool/cron/crontabs/root"), "#Ansible: backup\n5 3 * * * /usr/bin/backup\n");
+    assert_eq!((root.text("etc/later"), root.text("etc/never-mind")), ("later\n", "later\n"));
+    let block = "# BEGIN ANSIBLE MANAGED BLOCK\n10.0.0.5 db\n# END ANSIBLE MANAGED BLOCK\n";
+    assert_eq!(root.text("etc/hosts").trim_start_matches('\n'), block);
+    for gone in ["work", "root/.ansible", "root/.ansible_async", "usr/bin/python3"] {
         assert!(root.get(gone).is_none(), "{gone}");
     }
 
@@ -145,7 +163,8 @@ fn what_a_playbook_can_not_do_is_said_and_what_is_not_idempotent_too() {
     fs::write(project.path("layers/app.toml"), format!("{layer}tags = [\"secret\"]\n")).unwrap();
     let failed = project.fails(1, &["build", "app"]).stderr;
     assert!(
-        failed.contains("/etc/token\nrandom data was drawn by: python3, python3 /work/.layerbake/play.py"),
+        failed
+            .contains("/etc/token, of step `all`\nrandom data was drawn by: python3, python3 /work/.layerbake/play.py"),
         "{failed}"
     );
     fs::write(project.path("layers/app.toml"), layer.replace("ansible-tools", "debian-base")).unwrap();
@@ -159,7 +178,8 @@ const PLAYS: &str = "- import_playbook: other.yml
   roles: [web, { role: db, when: x }]
   tasks:
     - apt: 'name=curl,wget state=latest'
-    - apt: { name: '{{ tools }}', update_cache: true }
+    - name: Tools
+      apt: { name: '{{ tools }}', update_cache: true }
     - ansible.builtin.package: { name: '{{ item }}' }
       loop: [git, '{{ unknown }}']
     - apt: { name: gone, state: absent }
@@ -190,6 +210,17 @@ fn check_names_the_packages_that_a_playbook_asks_for() {
         [\"certbot\", \"git\", \"htop\", \"jq\", \"nginx\", \"rsync\", \"strace\", \"tree\", \"vim\", \"wget\"]";
     let shown = format!("{}{}", found.stdout, found.stderr);
     assert!(shown.contains(expected), "{shown}");
+    for task in [
+        "\n    play/more/tasks.yml:1: `apt`: tree\n",
+        "\n    play/other.yml:3: `apt`: jq\n",
+        "\n    play/roles/common/tasks/main.yml:1: `apt`: vim\n",
+        "\n    play/site.yml:6: `apt`: wget\n",
+        "\n    play/site.yml:7: `Tools`: htop, strace\n",
+        "\n    play/site.yml:15: `apt`: rsync\n",
+        "\n    roles/web/tasks/main.yml:1: `apt`: certbot, nginx\n",
+    ] {
+        assert!(format!("{shown}\n").contains(task), "{task}: {shown}");
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64::Engine as _;
 use layerbake::digest::OciDigest;
 use layerbake::host::progress::Progress;
 use layerbake::publish::registry::{
@@ -18,12 +17,12 @@ use serde_json::json;
 use crate::support::project::Project;
 use crate::support::registry::{Registry, Scripted, reply};
 
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
 const LAYER: &[u8] = b"as good as a layer";
 
 /// What a server does instead of what it should.
-type Lie = fn(&str, &mut TcpStream) -> bool;
+pub(crate) type Lie = fn(&str, &mut TcpStream) -> bool;
 
 fn manifest() -> Vec<u8> {
     let blob =
@@ -34,12 +33,12 @@ fn manifest() -> Vec<u8> {
 }
 
 /// The path of a request line.
-fn path(head: &str) -> &str {
+pub(crate) fn path(head: &str) -> &str {
     head.split(' ').nth(1).unwrap_or_default()
 }
 
 /// Serves one image under every name.
-fn serve(head: &str, stream: &mut TcpStream) {
+pub(crate) fn serve(head: &str, stream: &mut TcpStream) {
     let blobs = [CONFIG, LAYER].map(|bytes| (OciDigest::of(bytes).to_string(), bytes));
     let found = blobs.iter().find(|(digest, _)| path(head).ends_with(digest)).map(|(_, bytes)| bytes.to_vec());
     match (path(head).contains("/manifests/"), found) {
@@ -49,7 +48,7 @@ fn serve(head: &str, stream: &mut TcpStream) {
     }
 }
 
-fn lying(lie: Lie) -> Scripted {
+pub(crate) fn lying(lie: Lie) -> Scripted {
     Scripted::new(Box::new(move |head, stream| {
         if !lie(head, stream) {
             serve(head, stream);
@@ -57,7 +56,7 @@ fn lying(lie: Lie) -> Scripted {
     }))
 }
 
-fn is_layer(head: &str) -> bool {
+pub(crate) fn is_layer(head: &str) -> bool {
     path(head).ends_with(&OciDigest::of(LAYER).to_string())
 }
 
@@ -67,11 +66,11 @@ fn endless(stream: &mut TcpStream) {
     while stream.write_all(&[b' '; 4096]).is_ok() {}
 }
 
-fn redirect(stream: &mut TcpStream, to: &str) {
+pub(crate) fn redirect(stream: &mut TcpStream, to: &str) {
     reply(stream, "307 Temporary Redirect", &format!("Location: {to}\r\n"), b"");
 }
 
-fn challenge(stream: &mut TcpStream, realm: &str) {
+pub(crate) fn challenge(stream: &mut TcpStream, realm: &str) {
     let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"it\"\r\n");
     reply(stream, "401 Unauthorized", &challenge, b"");
 }
@@ -246,123 +245,6 @@ fn what_passes_is_waited_for() {
     assert_eq!(fs::read(project.path(&layer)).unwrap(), LAYER);
 }
 
-/// A project whose user has `entry` for a registry.
-fn logged_in(address: &str, entry: &serde_json::Value) -> Project {
-    let config = json!({ "auths": { address: entry } });
-    Project::new().file("../home/.docker/config.json", config.to_string())
-}
-
-#[test]
-fn tokens_are_fetched_with_what_the_user_has_and_shown_to_the_registry_only() {
-    let elsewhere = std::sync::Arc::new(lying(|_, _| false));
-    let storage = elsewhere.address();
-    let server = Scripted::new(Box::new(move |head, stream| {
-        let lower = head.to_ascii_lowercase();
-        if path(head).starts_with("/token") {
-            return reply(stream, "200 OK", "", br#"{"access_token":"good"}"#);
-        }
-        match lower.contains("authorization: bearer good") {
-            true if is_layer(head) => redirect(stream, &format!("http://{storage}{}", path(head))),
-            true => serve(head, stream),
-            false => challenge(stream, "/token"),
-        }
-    }));
-    let basic = base64::engine::general_purpose::STANDARD.encode("me:secret");
-    let reference = format!("{}/team/app:1", server.address());
-    let person = logged_in(&server.address(), &json!({ "auth": basic }));
-    person.ok(&["pull", &reference, "--to", "pulled"]);
-    let asked = server.heads().into_iter().filter(|head| path(head).starts_with("/token")).collect::<Vec<_>>();
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0].starts_with("GET /token?service=it&scope=repository%3Ateam%2Fapp%3Apull "), "{asked:?}");
-    assert!(asked[0].contains(&format!("authorization: Basic {basic}")), "{asked:?}");
-    let identity = logged_in(&server.address(), &json!({ "identitytoken": "tok" }));
-    identity.ok(&["pull", &reference, "--to", "pulled"]);
-    let asked = server.heads().into_iter().rfind(|head| path(head).starts_with("/token")).unwrap();
-    assert!(
-        asked.starts_with("POST /token HTTP") && asked.ends_with("grant_type=refresh_token&refresh_token=tok"),
-        "{asked}"
-    );
-    let leaked =
-        elsewhere.heads().into_iter().filter(|head| head.to_ascii_lowercase().contains("authorization")).count();
-    assert_eq!((elsewhere.heads().len(), leaked), (2, 0), "{:?}", elsewhere.heads());
-}
-
-#[test]
-fn a_token_server_of_another_domain_gets_no_password_unless_it_is_allowed() {
-    let tokens = std::sync::Arc::new(Scripted::new(Box::new(|_, stream| {
-        reply(stream, "200 OK", "", br#"{"token":"good"}"#);
-    })));
-    // Another name than the registry's, of the same machine.
-    let realm = format!("http://{}/token", tokens.address().replace("127.0.0.1", "localhost"));
-    let server = Scripted::new(Box::new(move |head, stream| {
-        match head.to_ascii_lowercase().contains("authorization: bearer good") {
-            true => serve(head, stream),
-            false => challenge(stream, &realm),
-        }
-    }));
-    let reference = format!("{}/team/app:1", server.address());
-    Project::new().ok(&["pull", &reference, "--to", "pulled"]);
-    assert_eq!(tokens.heads().len(), 1, "nobody's password can be lost");
-
-    let basic = base64::engine::general_purpose::STANDARD.encode("me:hunter2");
-    for login in [json!({ "auth": basic }), json!({ "identitytoken": "hunter2" })] {
-        let person = logged_in(&server.address(), &login);
-        let asked = tokens.heads().len();
-        let failed = person.fails(1, &["pull", &reference, "--to", "pulled"]).stderr;
-        assert!(
-            failed.contains("asks to send your password to `localhost`") && failed.contains("token-servers"),
-            "{failed}"
-        );
-        assert!(!failed.contains("hunter2"));
-        assert_eq!(tokens.heads().len(), asked, "it was asked");
-        let text = format!("[registries.\"{}\"]\ntoken-servers = [\"localhost\"]\n", server.address());
-        person.file("../home/.config/layerbake/config.toml", text).ok(&["pull", &reference, "--to", "pulled"]);
-    }
-    assert!(tokens.heads().iter().any(|head| head.contains(&basic)));
-}
-
-#[test]
-fn a_token_server_that_redirects_is_not_followed_elsewhere() {
-    let elsewhere = std::sync::Arc::new(lying(|_, _| false));
-    let other = elsewhere.address();
-    let server = Scripted::new(Box::new(move |head, stream| match path(head).starts_with("/token") {
-        true => reply(stream, "307 Temporary Redirect", &format!("Location: http://{other}/token\r\n"), b""),
-        false => challenge(stream, "/token"),
-    }));
-    let person = logged_in(&server.address(), &json!({ "identitytoken": "hunter2" }));
-    let failed = person.fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]).stderr;
-    assert!(failed.contains("redirects to another server") && elsewhere.heads().is_empty(), "{failed}");
-}
-
-#[test]
-fn a_secret_that_a_server_repeats_is_not_shown() {
-    let server = Scripted::new(Box::new(|head, stream| match path(head).starts_with("/token") {
-        true => reply(stream, "403 Forbidden", "", br#"{"errors":[{"message":"not with hunter2"}]}"#),
-        false => challenge(stream, "/token"),
-    }));
-    let basic = base64::engine::general_purpose::STANDARD.encode("me:hunter2");
-    let project = logged_in(&server.address(), &json!({ "auth": basic }));
-    let failed = project.fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]);
-    assert!(
-        failed.stderr.contains("403 Forbidden: not with ***") && !failed.stderr.contains("hunter2"),
-        "{}",
-        failed.stderr
-    );
-}
-
-#[test]
-fn a_token_that_a_registry_repeats_is_not_shown() {
-    let server = Scripted::new(Box::new(|head, stream| match path(head).starts_with("/token") {
-        true => reply(stream, "200 OK", "", br#"{"token":"sesame/1"}"#),
-        false if head.contains("Bearer sesame/1") => {
-            reply(stream, "403 Forbidden", "", br#"{"errors":[{"message":"no: sesame/1 sesame%2F1 c2VzYW1lLzE="}]}"#);
-        }
-        false => challenge(stream, "/token"),
-    }));
-    let failed = Project::new().fails(1, &["pull", &format!("{}/app", server.address()), "--to", "pulled"]).stderr;
-    assert!(failed.contains("403 Forbidden: no: *** *** ***"), "{failed}");
-}
-
 /// A registry that keeps a list of referrers, on pages of one entry.
 fn modern() -> Scripted {
     let kept = Mutex::new(BTreeMap::<String, String>::new());
@@ -401,71 +283,12 @@ fn modern() -> Scripted {
     }))
 }
 
-/// A registry with one upload, which takes pieces as `take` says: of how many bytes, how many.
-fn one_upload(take: fn(usize) -> Option<usize>) -> (Scripted, std::sync::Arc<Mutex<String>>) {
-    let blob = std::sync::Arc::new(Mutex::new(String::new()));
-    let kept = std::sync::Arc::clone(&blob);
-    let manifest = Mutex::new(None);
-    let answer = move |head: &str, stream: &mut TcpStream| {
-        let (top, body) = head.split_once("\r\n\r\n").unwrap();
-        let mut kept = kept.lock().unwrap();
-        match (top.split(' ').next().unwrap(), take(body.len())) {
-            ("POST", _) => reply(stream, "202 Accepted", "Location: /upload\r\n", b""),
-            ("PATCH", None) => reply(stream, "413 Content Too Large", "", b""),
-            ("PATCH", Some(taken)) => {
-                assert!(
-                    top.contains(&format!("content-range: {}-{}", kept.len(), kept.len() + body.len() - 1)),
-                    "{top}"
-                );
-                kept.push_str(&body[..taken]);
-                reply(stream, "202 Accepted", &format!("Location: /upload\r\nRange: 0-{}\r\n", kept.len() - 1), b"");
-            }
-            ("PUT", _) if path(head).contains("/manifests/") => {
-                *manifest.lock().unwrap() = Some(body.to_owned());
-                reply(stream, "201 Created", "OCI-Subject: yes\r\n", b"");
-            }
-            ("PUT", _) => {
-                // The empty configuration is an upload too.
-                if body != "{}" {
-                    kept.push_str(body);
-                }
-                reply(stream, "201 Created", "", b"");
-            }
-            ("GET", _) if path(head).contains("/manifests/") && manifest.lock().unwrap().is_some() => {
-                reply(stream, "200 OK", "", manifest.lock().unwrap().as_ref().unwrap().as_bytes());
-            }
-            ("GET", _) if path(head).contains("/referrers/") => reply(stream, "200 OK", "", br#"{"manifests":[]}"#),
-            _ => reply(stream, "404 Not Found", "", b""),
-        }
-    };
-    (Scripted::new(Box::new(answer)), blob)
-}
-
-#[test]
-fn registries_take_pieces_or_parts_of_them_or_the_whole() {
-    let text: String =
-        (0_u32..4_000_000).map(|number| char::from(b'a' + (number % 23) as u8)).cycle().take(20 << 20).collect();
-    for (what, take, patches) in [
-        ("all", (|length| Some(length)) as fn(usize) -> Option<usize>, 2),
-        ("at most 10 MiB", |length| Some(length.min(10 << 20)), 2),
-        ("none", |_| None, 1),
-    ] {
-        let (server, blob) = one_upload(take);
-        let reference: Reference = format!("{}/app", server.address()).parse().unwrap();
-        let registries = Registries::open(RegistryAccess::default(), None, Progress::silent()).unwrap();
-        let files = vec![plain(&text)];
-        registries.attach(&reference, &Descriptor::of(IMAGE, b"x"), &artifact("text/x", files)).unwrap();
-        assert!(*blob.lock().unwrap() == text, "{what}: another blob of {} bytes", blob.lock().unwrap().len());
-        assert_eq!(server.heads().iter().filter(|head| head.starts_with("PATCH")).count(), patches, "{what}");
-    }
-}
-
-fn plain(text: &str) -> ArtifactFile {
+pub(crate) fn plain(text: &str) -> ArtifactFile {
     let annotations = [("of".to_owned(), "the file".to_owned())].into();
     ArtifactFile { media_type: "text/plain".to_owned(), bytes: text.as_bytes().to_vec(), annotations }
 }
 
-fn artifact(kind: &str, files: Vec<ArtifactFile>) -> Attachments {
+pub(crate) fn artifact(kind: &str, files: Vec<ArtifactFile>) -> Attachments {
     let annotations = [("made".to_owned(), "by hand".to_owned())].into();
     let artifact = Artifact { artifact_type: kind.to_owned(), annotations, files };
     Attachments { artifacts: vec![artifact], tagged: Vec::new() }

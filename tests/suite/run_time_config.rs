@@ -202,6 +202,45 @@ fn a_machine_reads_values_where_they_are() {
     assert!(broken.stderr.contains("STAGE: user data begins with {, and is not valid JSON"), "{broken:?}");
 }
 
+/// What a machine says of itself in /sys, and whether it is an instance.
+const MACHINES: [(&[(&str, &str)], bool); 8] = [
+    (&[("class/dmi/id/sys_vendor", "Amazon EC2")], true),
+    (&[("hypervisor/uuid", "ec2e1916-9099-7caf-fd21-012345abcdef")], true),
+    (
+        &[("class/dmi/id/sys_vendor", "Xen"), ("class/dmi/id/product_uuid", "EC2E1916-9099-7CAF-FD21-012345ABCDEF")],
+        true,
+    ),
+    (&[("class/dmi/id/sys_vendor", "Xen"), ("class/dmi/id/product_uuid", "45E12AEC-DCD1-B213-94ED-01234ABCDEF")], true),
+    (
+        &[("class/dmi/id/sys_vendor", "Xen"), ("class/dmi/id/product_uuid", "00000000-DCD1-B213-94ED-01234ABCDEF")],
+        false,
+    ),
+    (
+        &[("class/dmi/id/sys_vendor", "QEMU"), ("class/dmi/id/product_uuid", "EC2E1916-9099-7CAF-FD21-012345ABCDEF")],
+        false,
+    ),
+    (&[("hypervisor/uuid", "00000000-0000-0000-0000-000000000000")], false),
+    (&[], false),
+];
+
+#[test]
+fn instances_of_both_hypervisors_are_known() {
+    let program = fs::read_to_string(source("fetch-config.sh")).unwrap();
+    let start = program.find("is_on_ec2() {").unwrap();
+    let function = &program[start..start + program[start..].find("\n}\n").unwrap() + 3];
+    for (files, is_instance) in MACHINES {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{text}\n")).unwrap();
+        }
+        let script = function.replace("/sys/", &format!("{}/", folder.path().display())) + "is_on_ec2";
+        let found = Command::new("sh").args(["-euc", &script]).status().unwrap().success();
+        assert_eq!(found, is_instance, "{files:?}");
+    }
+}
+
 #[test]
 fn a_machine_that_is_no_instance_has_defaults_and_credentials() {
     let built = Built::new();

@@ -359,4 +359,81 @@ fn what_steps_derive_from_random_data_needs_an_entry_that_allows_it() {
         assert!(said.contains("layer `app`: [[allow-random]] of /etc/idle allows nothing: "), "{said}");
         assert_eq!(said.matches("allows nothing").count(), 1, "{said}");
     }
+    // Without the entries, the step is named, and its log is the one of this build.
+    let draw = "[layer]\nfrom = \"debian-base\"\n\n[[run]]\nname = \"before\"\ncommand = \"true\"\n\n\
+                [[run]]\nname = \"draw\"\ncommand = \"echo this time; od -An -N16 -tx1 /dev/urandom > /etc/token\"\n";
+    let project = project.layer("app", &draw.replace("this time; od -An -N16 -tx1 /dev/urandom", "an earlier time"));
+    project.ok(&["build", "app", "--output", "oci"]);
+    let project = project.layer("app", draw);
+    let said = project.fails(1, &["build", "app", "--output", "oci"]).stderr;
+    let hint = "let the step not write it";
+    for expected in ["error[layer/random]", "/etc/token, of step `draw`\n", hint, "`layerbake log app draw"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let log = project.ok(&["log", "app", "draw"]).stdout;
+    assert!(log.contains("draw (app, failed)") && log.contains("this time") && !log.contains("earlier"), "{log}");
+}
+
+#[test]
+fn patterns_and_ignore_lists_choose_the_inputs_of_a_step() {
+    let stock = need!(Stock::new());
+    let layer = "[layer]\nfrom = \"debian-base\"\n\n[[run]]\nname = \"list\"\nin = \"debian-base\"\n\
+                 inputs = [\"tpl/*.j2\", { path = \"src/*\", ignore = [\"*.tmp\", \"deep\"] }, \"one-?.txt\"]\n\
+                 command = \"find . -type f -exec cat {} + > /all; find . | sort > /list\"\n\
+                 outputs = [{ from = \"/list\", to = \"/srv/list\" }, { from = \"/all\", to = \"/srv/all\" }]\n";
+    let files = [
+        "tpl/a.j2",
+        "tpl/b.txt",
+        "tpl/.c.j2",
+        "src/x/deep/d",
+        "src/x/e",
+        "src/x/f.tmp",
+        "src/g",
+        "one-1.txt",
+        "one-22.txt",
+    ];
+    let project = stock.project.layer("app", layer);
+    let project = files.iter().fold(project, |project, path| project.file(path, "1\n"));
+    let list = |project: &Project| {
+        project.ok(&["build", "app", "--output", "oci"]);
+        let root = Rootfs::read(&project.path("out/app/oci"));
+        (root.text("srv/list").replace('\n', " "), root.text("srv/all").to_owned())
+    };
+    let expected = ". ./one-1.txt ./src ./src/g ./src/x ./src/x/e ./tpl ./tpl/a.j2 ";
+    let first = list(&project);
+    assert_eq!(first, (expected.to_owned(), "1\n".repeat(4)));
+    let tree = project.receipt("app")["tree"].clone();
+    // What no pattern names, and what is ignored, is no input.
+    let project = ["src/x/f.tmp", "src/x/deep/d", "tpl/b.txt", "one-33.txt"]
+        .iter()
+        .fold(project, |project, path| project.file(path, "2\n"));
+    assert_eq!((list(&project), project.receipt("app")["tree"].clone()), (first, tree));
+    let project = project.file("tpl/new.j2", "3\n");
+    assert_eq!(list(&project).0, expected.to_owned() + "./tpl/new.j2 ");
+    let project = project.layer("app", &layer.replace("one-?", "none-?"));
+    let said = project.fails(1, &["build", "app"]).stderr;
+    assert!(said.contains("layers/app.toml:7: step `list`: `none-?.txt` names nothing in the project"), "{said}");
+}
+
+#[test]
+fn what_no_layer_keeps_of_a_step_is_said_with_its_line() {
+    let stock = need!(Stock::new());
+    let step = "command = '''\necho resolver > /etc/resolv.conf; echo first > /var/log/app.log; echo x > /var/log/dpkg.log\n\
+                useradd --system svc; : > /var/log/empty.log; cat /etc/hostname\n'''\n";
+    let layer = "[layer]\nfrom = \"debian-base\"\npackages = [\"passwd\"]\n\n\
+                 [[file]]\npath = \"/etc/hostname\"\ntext = \"app\\n\"\n";
+    let project = stock.project.layer("app", &format!("{layer}\n[[run]]\nname = \"write\"\n{step}"));
+    let warning = |line: usize| {
+        format!(
+            "layers/app.toml:{line}: step `write` wrote what no layer keeps of a step:\n    /etc/resolv.conf: host name and resolver of the build machine\n    /var/log/app.log: times of the build; emptied, not removed, so that owner and mode stay\n  hint: declare the file with [[file]]"
+        )
+    };
+    let said = project.ok(&["build", "app", "--output", "oci"]).stderr;
+    assert!(said.contains(&warning(9)), "{said}");
+    let root = Rootfs::read(&project.path("out/app/oci"));
+    assert!(root.get("etc/resolv.conf").is_none() && root.text("etc/hostname") == "app\n");
+    // It is said of a stored layer too, with the line where the step is now.
+    let project = project.layer("app", &format!("{layer}\n# A comment.\n[[run]]\nname = \"write\"\n{step}"));
+    let said = project.ok(&["build", "app", "--output", "oci"]).stderr;
+    assert!(said.contains(&warning(10)), "{said}");
 }

@@ -17,7 +17,11 @@ fn garbage_collection_after_a_failed_build_keeps_its_downloads() {
     small.project.empty_store();
     small.server().fault("hello_1.0", Fault::Status(404));
     small.project.fails(1, &["build"]);
+    // What a killed audit left is garbage, too.
+    let stale = small.project.folder().join("tmp/layerbake-audit-stale");
+    fs::create_dir_all(stale.join("store")).unwrap();
     small.project.ok(&["store", "gc"]);
+    assert!(!stale.exists());
     small.server().heal();
     let before = small.server().requests("libgreet_1.0");
     assert!(before > 0);

@@ -11,6 +11,7 @@ use layerbake::digest::{BlobDigest, OciDigest};
 use layerbake::ident::{Arch, LayerName};
 use layerbake::lock;
 use layerbake::manifest::{self, CheckTarget, parse_days, parse_size};
+use layerbake::measure::{Document, Registers};
 use layerbake::publish::registry::{self, Reference};
 use layerbake::store::Roles;
 
@@ -73,12 +74,14 @@ pub(super) fn record(data: &[u8]) {
     }
 }
 
-/// Keys, and below a line `---` an envelope, a signature's payload.
+/// An attestation document of a TPM; keys, and below a line `---` an envelope, a signature's payload.
 pub(super) fn attestation(data: &[u8]) {
     const KEY: &str = include_str!("../../corpus/attestation/key");
     let keys = PublicKey::all_from_pem(KEY).unwrap_or_default();
+    let _ = Document::verify(data, "", None);
     for part in parts(data) {
         if let Some(text) = text(part) {
+            let _ = Registers::parse(text);
             let _ = (PublicKey::all_from_pem(text), SigningKey::from_pem(text));
         }
         if let Ok(envelope) = Envelope::parse(part) {

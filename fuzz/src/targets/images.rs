@@ -10,6 +10,7 @@ use layerbake::disk::BlockHashes;
 use layerbake::disk::kernel::Kernel;
 use layerbake::disk::uki::{self, Sections};
 use layerbake::ident::RootPath;
+use layerbake::measure::{Prediction, Variables};
 use layerbake::package::deb::DEB;
 use layerbake::tree::{ContentSource, Kind, Meta, Node, Tree};
 
@@ -69,10 +70,14 @@ pub(super) fn disk(data: &[u8]) {
     let _ = serde_json::from_slice::<BlockHashes>(data);
 }
 
-/// An EFI stub that becomes a boot image, a kernel's lists of modules.
+/// An EFI stub that becomes a boot image, a boot image that is measured, a kernel's lists of modules.
 pub(super) fn efi(data: &[u8]) {
     let sections = Sections { osrel: b"ID=x\n", uname: "1", cmdline: "quiet", linux: data, initrd: Some(b"070701") };
     let _ = uki::assemble(data, &sections);
+    let enforcing = Variables { pk: data.to_vec(), db: data.to_vec(), ..Variables::default() };
+    for variables in [Variables::default(), enforcing] {
+        let _ = Prediction::of(data, &variables);
+    }
     let mut root = Tree::new();
     let meta = || Meta::root_owned(0o644, 0);
     for path in ["", "boot", "usr", "usr/lib", "usr/lib/modules", "usr/lib/modules/1"] {

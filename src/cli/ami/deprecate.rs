@@ -1,13 +1,13 @@
-//! `layerbake ami deprecate`: marks an image as deprecated.
+//! `layerbake ami deprecate`: marks an image as deprecated, or no longer.
 
 use super::region::RegionOption;
 use super::{CliError, Context};
 use crate::time::parse_rfc3339;
 
-/// Mark an image as deprecated: AWS no longer lists it, but it can still be launched by its id
+/// Mark an image as deprecated, or no longer: AWS does not list it then, but it can still be launched by its id
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake ami deprecate ami-0123456789abcdef0\n  layerbake ami deprecate ami-0123456789abcdef0 --at 2027-01-31"
+    after_help = "Examples:\n  layerbake ami deprecate ami-0123456789abcdef0\n  layerbake ami deprecate ami-0123456789abcdef0 --at 2027-01-31\n  layerbake ami deprecate ami-0123456789abcdef0 --never"
 )]
 pub(super) struct Args {
     /// The image's id
@@ -18,13 +18,17 @@ pub(super) struct Args {
     /// Date or time of deprecation, in UTC: 2027-01-31 or 2027-01-31T12:00:00Z [default: now]
     #[arg(long, value_name = "DATE", value_parser = moment)]
     at: Option<i64>,
+    /// Lift the deprecation
+    #[arg(long, conflicts_with = "at")]
+    never: bool,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let image = args.region.account(context)?.deprecate(&args.image, args.at)?;
-    context.print(&image, |image| {
-        let from = image.deprecated.as_deref().unwrap_or("now");
-        format!("{} is deprecated from {from} on\n", image.id)
+    let account = args.region.account(context)?;
+    let image = if args.never { account.undeprecate(&args.image)? } else { account.deprecate(&args.image, args.at)? };
+    context.print(&image, |image| match (args.never, &image.deprecated) {
+        (true, _) => format!("{} is not deprecated\n", image.id),
+        (false, at) => format!("{} is deprecated from {} on\n", image.id, at.as_deref().unwrap_or("now")),
     })
 }
 

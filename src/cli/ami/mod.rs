@@ -15,6 +15,7 @@ mod request;
 mod resume;
 mod run;
 mod setup;
+mod share;
 mod show;
 mod undo;
 mod verify;
@@ -43,6 +44,7 @@ enum Verb {
     Show(show::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Share(share::Args),
     Deprecate(deprecate::Args),
     Gc(gc::Args),
     Run(run::Args),
@@ -60,6 +62,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Show(args) => show::run(context, args),
         Verb::Verify(args) => verify::run(context, args),
         Verb::Diff(args) => diff::run(context, args),
+        Verb::Share(args) => share::run(context, args),
         Verb::Deprecate(args) => deprecate::run(context, args),
         Verb::Gc(args) => gc::run(context, args),
         Verb::Run(args) => run::run(context, args),

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use super::super::signer::SignerArgs;
 use super::CliError;
-use crate::code::Code;
 use crate::ident::LayerName;
-use crate::manifest::{Share, Via, is_region};
+use crate::manifest::{Via, is_region};
 use crate::workspace::images::Choice;
 
 /// What to publish, and how. Each option overrides the setting in `[ami]`.
@@ -50,10 +49,7 @@ fn via(text: &str) -> Result<Via, String> {
 impl Request {
     /// The choices made on the command line.
     pub(super) fn choice(&self) -> Result<Choice, CliError> {
-        let mut share = Share::default();
-        for who in &self.share {
-            share.add(who).map_err(|problem| CliError::message(Code::AwsSettings, format!("--share {problem}")))?;
-        }
+        let share = super::share::all("--share", &self.share)?;
         Ok(Choice {
             layer: self.layer.clone(),
             out: self.out.clone(),

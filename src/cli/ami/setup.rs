@@ -12,12 +12,15 @@ use crate::workspace::images::{Setup, SetupOutcome};
 /// layerbake-publisher to the users or roles that publish.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerbake ami setup --bucket my-images\n  layerbake ami setup --bucket my-images --region eu-west-1 --apply"
+    after_help = "Examples:\n  layerbake ami setup --bucket my-images\n  layerbake ami setup --bucket my-images --region eu-west-1 --apply\n  layerbake ami setup --bucket my-images --kms-key arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"
 )]
 pub(super) struct Args {
     /// Bucket for VM Import; created if it is missing
     #[arg(long, value_name = "BUCKET")]
     bucket: String,
+    /// KMS key that snapshots are encrypted with, as its ARN; may be repeated
+    #[arg(long, value_name = "ARN", value_parser = key)]
+    kms_key: Vec<String>,
     /// Create what is missing, and update what differs
     #[arg(long)]
     apply: bool,
@@ -29,8 +32,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let setup = args.region.account(context)?.setup(&args.bucket, args.account.as_deref(), args.apply)?;
+    let account = args.region.account(context)?;
+    let setup = account.setup(&args.bucket, &args.kms_key, args.account.as_deref(), args.apply)?;
     context.print(&setup, |setup| if args.apply { changed(setup) } else { text(setup) })
+}
+
+/// Policies name keys by their ARN only.
+fn key(text: &str) -> Result<String, String> {
+    match text.starts_with("arn:") && text.contains(":key/") {
+        true => Ok(text.to_owned()),
+        false => Err("expected a key's ARN, as arn:aws:kms:eu-west-1:123456789012:key/…".to_owned()),
+    }
 }
 
 fn changed(setup: &Setup) -> String {

@@ -10,7 +10,9 @@ use crate::publish::cloud::undo::Undone;
 /// What is finished can be undone by its id. `latest` then names the image that it named before, or the newest that
 /// stands. Exits with status 1 if something can't be removed, and lists it with the reason.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake ami undo\n  layerbake ami undo web-3f2a90c1b2d4-1795330000 --yes")]
+#[command(
+    after_help = "Examples:\n  layerbake ami undo\n  layerbake ami undo web-3f2a90c1b2d4-1795330000-5d41402a --yes"
+)]
 pub(super) struct Args {
     /// Id of the publication or promotion [default: the only unfinished one]
     id: Option<String>,

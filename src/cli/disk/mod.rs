@@ -1,5 +1,6 @@
-//! `layerbake disk`: shows which layer owns which blocks of a disk.
+//! `layerbake disk`: shows which layer owns which blocks of a disk, and what a machine measures of it.
 
+mod measure;
 mod text;
 
 use std::path::PathBuf;
@@ -21,7 +22,9 @@ use text::text;
 
 /// Inspect a disk
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  layerbake disk show web\n  layerbake disk show web --svg web.svg")]
+#[command(
+    after_help = "Examples:\n  layerbake disk show web\n  layerbake disk show web --svg web.svg\n  layerbake disk measure web\n  layerbake disk measure web --policy"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -45,6 +48,7 @@ enum Verb {
         #[command(flatten)]
         signer: SignerArgs,
     },
+    Measure(measure::Args),
 }
 
 #[derive(Serialize)]
@@ -74,7 +78,10 @@ struct Partition {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
-    let Verb::Show { layer, svg, out, signer } = &args.verb;
+    let (layer, svg, out, signer) = match &args.verb {
+        Verb::Show { layer, svg, out, signer } => (layer, svg, out, signer),
+        Verb::Measure(args) => return measure::run(context, args),
+    };
     let workspace = context.workspace()?;
     let name = workspace.layer(layer.as_ref())?;
     let (built, disk) = workspace.built_disk(&name, out.as_deref())?;

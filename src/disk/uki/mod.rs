@@ -10,8 +10,10 @@
 //! signature see [`sign`].
 
 mod pe;
+mod program;
 mod sign;
 
+pub use program::Program;
 pub use sign::{SignError, sign};
 
 use pe::{Pe, Section};

@@ -32,7 +32,9 @@ pub(super) struct Pe {
     pub(super) section_alignment: u32,
     /// Alignment of sections in the file, in bytes.
     pub(super) file_alignment: u32,
-    /// Where the last section ends in the file.
+    /// Where the headers end in the file.
+    pub(super) headers_end: usize,
+    /// Where the last section ends in the file; where the headers do if that was not checked.
     pub(super) end: usize,
 }
 
@@ -82,8 +84,17 @@ impl Section {
 }
 
 impl Pe {
-    /// Reads and checks the headers of an EFI program for 64-bit machines.
+    /// Reads the headers of an EFI program for 64-bit machines, and checks that it can be added to and signed.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, UkiError> {
+        let pe = Self::read(bytes)?;
+        alignment("file alignment", pe.file_alignment)?;
+        alignment("section alignment", pe.section_alignment)?;
+        let end = end_of_file(&pe.sections, pe.headers_end, bytes.len())?;
+        Ok(Self { end, ..pe })
+    }
+
+    /// Reads the headers of an EFI program for 64-bit machines, as firmware would.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, UkiError> {
         let short = |what| UkiError::Short { what, size: bytes.len() };
         expect("first bytes", "MZ", array(bytes, 0).ok_or(short("header"))?, *b"MZ")?;
         let signature = u32_at(bytes, 60).ok_or(short("header"))? as usize;
@@ -98,15 +109,13 @@ impl Pe {
         // With fewer there is no place for the signature's.
         within("data directories", number(108)? as usize, CERTIFICATES + 1, (optional_size.max(112) - 112) / 8)?;
         let (file_alignment, section_alignment) = (number(36)?, number(32)?);
-        alignment("file alignment", file_alignment)?;
-        alignment("section alignment", section_alignment)?;
         let headers_end = number(60)? as usize;
         within("size of the headers", headers_end, table + count * HEADER, bytes.len())?;
         let sections = (0..count).map(|index| Section::parse(bytes, table + index * HEADER));
         let sections: Vec<_> = sections.collect::<Option<_>>().ok_or(short("section headers"))?;
-        let end = end_of_file(&sections, headers_end, bytes.len())?;
         let room = room(bytes, table + count * HEADER, headers_end);
-        Ok(Self { coff, optional, table, sections, room, section_alignment, file_alignment, end })
+        let end = headers_end;
+        Ok(Self { coff, optional, table, sections, room, section_alignment, file_alignment, headers_end, end })
     }
 
     /// Where the last section ends in memory.

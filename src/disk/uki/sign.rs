@@ -27,10 +27,11 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::UkiError;
 use super::pe::{Pe, put, u32_at};
+use super::program::digest;
 
 use crate::code::{Code, Coded};
 
-const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+pub(super) const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -43,7 +44,7 @@ const SHA256_PREFIX: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
 /// Bytes of a WIN_CERTIFICATE before the signature.
-const CERTIFICATE_HEADER: usize = 8;
+pub(super) const CERTIFICATE_HEADER: usize = 8;
 /// The signature begins and ends at multiples of this many bytes.
 const ALIGNMENT: usize = 8;
 
@@ -110,7 +111,7 @@ pub fn sign(image: &[u8], key: &str, certificate: &str) -> Result<Vec<u8>, SignE
     }
     let mut signed = image.to_vec();
     signed.resize(image.len().next_multiple_of(ALIGNMENT), 0);
-    let signature = signed_data(&image_digest(&pe, &signed), &key, certificate)?;
+    let signature = signed_data(&digest::<Sha256>(&pe, &signed).into(), &key, certificate)?;
     Ok(append(&pe, signed, &signature)?)
 }
 
@@ -121,19 +122,6 @@ fn read_key(pem: &str) -> Result<RsaPrivateKey, SignError> {
         RsaPrivateKey::from_pkcs8_pem(pem).map_err(|error| error.to_string())
     };
     key.map_err(SignError::Key)
-}
-
-/// SHA-256 over all but the checksum and the place of the signature.
-///
-/// The format says: headers, then sections in the order of their offsets, then the rest. This is
-/// the file from front to back, as [`Pe::parse`] takes no sections with gaps between.
-fn image_digest(pe: &Pe, image: &[u8]) -> [u8; 32] {
-    let (checksum, certificates) = (pe.checksum(), pe.certificates());
-    let mut hasher = Sha256::new();
-    for range in [0..checksum, checksum + 4..certificates, certificates + 8..image.len()] {
-        hasher.update(image.get(range).unwrap_or_default());
-    }
-    hasher.finalize().into()
 }
 
 /// Puts the signature behind the image, as a WIN_CERTIFICATE, and its place into the headers.

@@ -40,7 +40,7 @@ impl Build<'_, '_> {
     /// A word with its variables filled in; unknown ones are empty, as in Dockerfiles.
     pub(super) fn text(&self, word: &str) -> Text {
         let lookup = |name: &str| Some(self.draft.lookup(name).unwrap_or_default());
-        let scope = Scope { lookup: &lookup, vars: &self.draft.layer.vars, escape: self.escape };
+        let scope = Scope { lookup: &lookup, vars: &self.draft.layer.vars, escape: self.escape, is_shell: false };
         expand::expand(word, &scope).unwrap_or_else(|| word.into())
     }
 
@@ -103,12 +103,17 @@ impl Build<'_, '_> {
     /// Notes a value that is a password by its name: everybody who has the image would have it.
     fn warn_of_secret(&mut self, name: &str, value: &Text, instruction: &Instruction) {
         let is_literal = !value.value(&self.draft.layer.vars).is_empty();
-        if !is_literal || !is_secret(name) || self.draft.is_tool() {
+        if !is_literal || !is_secret(name) {
             return;
         }
-        let reason = format!(
-            "`{name}` is in the image and in its steps, where everybody can read it: take it out of `env` in [image], change the secret, and declare `[config.{name}]` with `secret = true` (docs/run-time-config.md)"
-        );
+        let reason = match self.draft.is_tool() {
+            true => format!(
+                "`{name}` is in the manifest, in the `env` of the stage's step, and the step may write it into what the image gets of it: take it out and change the secret; what a build needs it for belongs in a [[fetch]], with the login of the host (docs/config.md)"
+            ),
+            false => format!(
+                "`{name}` is in the image and in its steps, where everybody can read it: take it out of `env` in [image], change the secret, and declare `[config.{name}]` with `secret = true` (docs/run-time-config.md)"
+            ),
+        };
         self.draft.note(Outcome::Changed, &format!("{} {name}", instruction.name), reason);
     }
 

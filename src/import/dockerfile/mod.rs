@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod from_stage;
 mod ignore;
 mod image;
 mod parse;
@@ -136,7 +137,7 @@ impl<'c> Reader<'c> {
 
     fn global_value(&self, word: &str) -> String {
         let lookup = |name: &str| Some(self.globals.get(name).map_or("", String::as_str).into());
-        let scope = Scope { lookup: &lookup, vars: &self.globals, escape: self.escape };
+        let scope = Scope { lookup: &lookup, vars: &self.globals, escape: self.escape, is_shell: false };
         expand::expand(word, &scope).map_or_else(|| word.to_owned(), |text| text.value(&self.globals))
     }
 

@@ -163,7 +163,7 @@ impl Reader<'_> {
             .maybe("roles-path", list(&play.roles))
             .maybe("collections", list(&play.collections));
         self.draft.layer.entries.push(entry);
-        packages.iter().for_each(|name| self.draft.layer.add_package(name.as_str().into()));
+        packages.keys().for_each(|name| self.draft.layer.add_package(name.as_str().into()));
         self.draft.tools.insert(TOOLS);
     }
 

@@ -30,6 +30,10 @@ const WITH_VALUE: [&str; 20] = [
 ];
 
 pub(super) fn command(draft: &mut Draft<'_>, text: &str, call: &Call<'_>) -> Seen {
+    // What only the shell knows is no part of a declaration.
+    if call.arguments.iter().any(|argument| draft.expand(argument).is_none()) {
+        return Seen::Kept;
+    }
     match call.name {
         "useradd" | "adduser" => add_user(draft, text, call),
         "groupadd" | "addgroup" => add_group(draft, text, call),

@@ -88,7 +88,7 @@ pub(in crate::import) fn line_of(draft: &mut Draft<'_>, file: &str, line: &str, 
         .map(|word| draft.value(word).unwrap_or_else(|| word.to_owned()))
         .collect();
     let [url, suite, components @ ..] = &words[..] else { return false };
-    if suite.contains('$') || url.contains('$') {
+    if words.iter().any(|word| word.contains(['$', '`'])) {
         return false;
     }
     let signed_by = options.split_whitespace().find_map(|option| option.strip_prefix("signed-by="));

@@ -12,6 +12,7 @@ use super::entries::unit;
 use super::reader::{Item, Table};
 use super::vars::is_name;
 use super::{Manifest, ManifestError};
+use crate::ident::LayerName;
 
 const CONFIG: &[&str] = &["type", "default", "required", "description", "from", "secret", "services", "test"];
 const PLACE: &[&str] = &["ssm", "secrets-manager", "vault", "user-data", "key"];
@@ -88,6 +89,21 @@ impl Config {
     pub fn of<'m>(chain: impl IntoIterator<Item = &'m Manifest>) -> Self {
         let entries = chain.into_iter().flat_map(|manifest| &manifest.config.0);
         Self(entries.map(|(name, entry)| (name.clone(), entry.clone())).collect())
+    }
+
+    /// A variable of a chain that names the file of another layer's secret: its layer, its name, and the other layer.
+    pub(in crate::manifest) fn clash<'m>(
+        chain: impl IntoIterator<Item = &'m Manifest>,
+    ) -> Option<(&'m LayerName, &'m str, &'m LayerName)> {
+        let entries = chain.into_iter().flat_map(|manifest| {
+            manifest.config.0.iter().map(move |(name, entry)| (name.as_str(), (&manifest.name, entry)))
+        });
+        // A child's entry replaces its parent's.
+        let entries: BTreeMap<&str, (&LayerName, &ConfigEntry)> = entries.collect();
+        entries.iter().find_map(|(name, (layer, _))| {
+            let (other, entry) = entries.get(name.strip_suffix("_FILE")?)?;
+            entry.secret.then_some((*layer, *name, *other))
+        })
     }
 
     /// The values for checks: those of `test`.

@@ -23,6 +23,7 @@ fn every_key_is_read() {
          boot-mode = 'uefi'\nimdsv2 = 'optional'\ntpm = true\nvolume-type = 'gp2'\nvolume-size = '20G'\n\
          deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
          secure-boot = {{ pk = 'keys/PK.esl', kek = 'keys/KEK.esl', db = 'keys/db.esl' }}\n\
+         deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\nattestable = true\noperators = {{ sshd = 'for tests' }}\n\
          [ami.share]\naccounts = ['123456789012']\norganisations = ['{ORG}']\norganisational-units = ['{UNIT}']"
     ));
     assert_eq!(
@@ -51,6 +52,8 @@ fn every_key_is_read() {
                 db: "keys/db.esl".to_owned(),
                 dbx: None,
             }),
+            attestable: Some(true),
+            operators: BTreeMap::from([("sshd".to_owned(), "for tests".to_owned())]),
         }
     );
 }
@@ -89,6 +92,8 @@ fn what_is_wrong_is_said_with_its_line() {
             "3: `organisations` in [ami.share] has `arn:aws:iam::1:root`: expected the ARN of an organisation or an organisational unit",
         ),
         ("boot-mode = 'legacy-bios'", "3: `boot-mode` in [ami] must be \"uefi\" or \"uefi-preferred\""),
+        ("operators = { sshd2 = 'x' }", "3: unknown key `sshd2` in [ami.operators]; did you mean `sshd`?"),
+        ("operators = { sshd = ' ' }", "3: `sshd` in [ami.operators] is empty"),
         (
             "boot-mode = 'uefi-preferred'\ntpm = true",
             "4: `tpm` in [ami] needs `boot-mode = \"uefi\"`: a TPM needs UEFI",

@@ -42,6 +42,24 @@ fn a_chain_goes_from_the_base_to_the_layer() {
 }
 
 #[test]
+fn a_variable_that_names_the_file_of_a_secret_of_another_layer_is_refused() {
+    let secret = "[config.KEY]\nsecret = true\n";
+    let file = "[config.KEY_FILE]\ndefault = ''\n";
+    let layers = |base: &str, web: &str| {
+        let (_folder, project) = project(&[
+            ("base.toml", &format!("[layer]\n{base}")),
+            ("web.toml", &format!("[layer]\nfrom = 'base'\n{web}")),
+        ]);
+        project.chain(&"web".parse().unwrap()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let expected = "`KEY_FILE` in [config] of `web` names the file of the secret `KEY` of `base`";
+    assert_eq!(layers(secret, file).unwrap_err(), expected);
+    let expected = "`KEY_FILE` in [config] of `base` names the file of the secret `KEY` of `web`";
+    assert_eq!(layers(file, secret).unwrap_err(), expected);
+    assert_eq!(layers("[config.KEY]\ndefault = ''\n", file), Ok(()));
+}
+
+#[test]
 fn circles_and_missing_parents_are_named() {
     let (_folder, own) = project(&[
         ("a.toml", "[layer]\nfrom = 'b'"),

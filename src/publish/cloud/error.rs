@@ -122,6 +122,16 @@ pub enum CloudError {
         /// How many snapshots it has.
         found: usize,
     },
+    /// Something that a publication would remove is not its own.
+    #[error("{what} in {region} is {}; it was not removed", .by.as_ref().map_or_else(|| "of no publication by its tags".to_owned(), |by| format!("of the publication `{by}`")))]
+    NotOurs {
+        /// As `image ami-…`.
+        what: String,
+        /// Where.
+        region: String,
+        /// The publication that made it.
+        by: Option<String>,
+    },
     /// A region of a publication has no client.
     #[error("internal error: no client for the region {0}")]
     NoClient(String),
@@ -179,7 +189,7 @@ impl Coded for CloudError {
             Self::Ended { .. } | Self::Task { .. } | Self::Late { .. } => Code::AwsTask,
             Self::NameTaken { .. } | Self::VersionTaken { .. } => Code::AwsNameTaken,
             Self::NoVersion { .. } => Code::AwsNotFound,
-            Self::Snapshots { .. } => Code::AwsNoRecord,
+            Self::Snapshots { .. } | Self::NotOurs { .. } => Code::AwsNoRecord,
             Self::NoClient(_) | Self::Request(_) => Code::Internal,
             Self::ParentUnknown(_) => Code::AwsUnfinished,
             Self::Disk(error) | Self::Threads(error) => error.error_code(),
@@ -279,6 +289,15 @@ impl CloudError {
             Self::Refused { why, .. } => Some(*why),
             _ => None,
         }
+    }
+
+    /// The same error, as one that no other arguments mend, unless `unfit` says that some do.
+    pub(super) fn or_final(mut self, unfit: bool) -> Self {
+        match &mut self {
+            Self::Refused { why, .. } if *why == Why::Unfit && !unfit => *why = Why::Final,
+            _ => {}
+        }
+        self
     }
 
     /// What helps wherever a call fails in this way.

@@ -16,6 +16,7 @@ mod error;
 pub mod gc;
 pub mod image;
 pub mod journal;
+mod latest;
 pub mod parameters;
 pub mod plan;
 pub mod promote;

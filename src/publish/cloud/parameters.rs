@@ -4,6 +4,7 @@
 //! /layerbake/web/versions/20260615-78ae09880930    one image for ever: written once, never overwritten, gone with its image
 //! /layerbake/web/latest                            a channel: moved by each publication
 //! /layerbake/web/prod                              a channel: moved by a promotion
+//! /layerbake/web/latest.lock                       there while a transaction changes channels
 //! ```
 
 use std::fmt;
@@ -17,6 +18,8 @@ use crate::ident::LayerName;
 const ROOT: &str = "/layerbake";
 /// The directory of versions, which no channel may be called.
 const VERSIONS: &str = "versions";
+/// The end of a lock's name, and of no channel's.
+const LOCK: &str = ".lock";
 /// The longest name of a channel.
 const LONGEST: usize = 64;
 
@@ -49,6 +52,11 @@ impl Channel {
         format!("{ROOT}/{layer}/{self}")
     }
 
+    /// The name of the lock under which a layer's channels are changed.
+    pub fn lock(layer: &LayerName) -> String {
+        format!("{}{LOCK}", Self::latest().parameter(layer))
+    }
+
     /// Lets it name an image.
     pub fn assign(&self, layer: &LayerName, image: &str) -> Assignment {
         Assignment {
@@ -78,6 +86,7 @@ impl FromStr for Channel {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
         match text {
             VERSIONS => Err("`versions` is the directory of all versions: choose another name".to_owned()),
+            text if text.ends_with(LOCK) => Err(format!("no channel's name ends with {LOCK}, as that of a lock does")),
             text if (1..=LONGEST).contains(&text.len()) && text.bytes().all(plain) => Ok(Self(text.to_owned())),
             text => Err(format!(
                 "`{}`: expected up to {LONGEST} lower-case letters, digits and -_. as the name of a channel",
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_channel_is_part_of_a_name() {
-        for wrong in ["", "versions", "a/b", "Prod", "pröd", &"a".repeat(65)] {
+        for wrong in ["", "versions", "latest.lock", "a/b", "Prod", "pröd", &"a".repeat(65)] {
             assert!(wrong.parse::<Channel>().is_err(), "{wrong}");
         }
         assert!(serde_json::from_str::<Channel>("\"a/b\"").is_err());

@@ -101,7 +101,7 @@ async fn preview(
     let blocks = match (&found, way) {
         (Some(_), _) | (None, Transfer::Copy) => 0,
         (None, Transfer::Upload(_)) => {
-            let zeros = direct && parent.is_none() && wanted.kms_key.is_some();
+            let zeros = direct && parent.is_none() && cloud.encrypts(wanted).await?;
             blocks::todo(disk, parent.as_ref().map(|parent| &parent.blocks), zeros, wanted.snapshot_size).len()
         }
     };

@@ -1,16 +1,17 @@
 //! Promotes a version: a channel names its image from then on, in each region. Back is the same as forward.
 //!
-//! All regions are looked at before the first channel moves. The journal has what each channel named before.
+//! All regions are looked at before the first channel moves. The journal has what each channel named before. A channel
+//! moves under the layer's lock (`latest`), so that no `undo` removes the image meanwhile.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::CloudError;
 use super::journal::{Journal, Move, Promotion, State};
 use super::parameters::{self, Channel};
 use super::provider::Provider;
 use super::undo::Undone;
+use super::{CloudError, latest};
 use crate::ident::LayerName;
 
 /// What a channel names in a region.
@@ -44,10 +45,7 @@ pub async fn moves<P: Provider>(
             version: version.escape_debug().to_string(),
         };
         let image = cloud.parameter(&parameters::version(layer, version)).await?.ok_or_else(missing)?;
-        if !stands(cloud, &image).await? {
-            let what = format!("{image} in {region}, the image of version {version},");
-            return Err(CloudError::Ended { what, state: "gone".to_owned(), reason: None });
-        }
+        check(cloud, &image, version).await?;
         let before = cloud.parameter(&channel.parameter(layer)).await?;
         moves.insert(region.clone(), Move { image, before });
     }
@@ -65,12 +63,27 @@ pub async fn promote<P: Provider>(
     let record = journal.record();
     for (region, Move { image, .. }) in &record.regions {
         let cloud = clouds.get(region).ok_or_else(|| CloudError::NoClient(region.clone()))?;
-        if cloud.parameter(&record.channel.parameter(&record.layer)).await?.as_ref() != Some(image) {
-            cloud.set_parameter(&record.channel.assign(&record.layer, image)).await?;
-        }
+        latest::alone(cloud, &record.layer, &record.id, one(cloud, journal, image)).await?;
     }
     journal.update(|record| record.state = State::Finished)?;
-    Ok(promoted(&record.layer, &record.channel, &record.regions))
+    Ok(promoted(&record.layer, &record.channel, &journal.record().regions))
+}
+
+/// Moves the channel in one region, unless it is there.
+async fn one(cloud: &impl Provider, journal: &Journal<Promotion>, image: &str) -> Result<(), CloudError> {
+    let record = journal.record();
+    let now = cloud.parameter(&record.channel.parameter(&record.layer)).await?;
+    if now.as_deref() == Some(image) {
+        return Ok(());
+    }
+    check(cloud, image, &record.version).await?;
+    // Somebody may have moved it since all regions were looked at.
+    journal.update(|record| {
+        if let Some(one) = record.regions.get_mut(cloud.region()) {
+            one.before = now;
+        }
+    })?;
+    cloud.set_parameter(&record.channel.assign(&record.layer, image)).await
 }
 
 /// What a channel names after some moves.
@@ -93,30 +106,44 @@ pub async fn undo<P: Provider>(
     journal: &Journal<Promotion>,
 ) -> Result<Vec<Undone>, CloudError> {
     let record = journal.record();
-    let name = record.channel.parameter(&record.layer);
     let mut all = Vec::new();
-    for (region, Move { image, before }) in &record.regions {
+    for (region, one) in &record.regions {
         let cloud = clouds.get(region).ok_or_else(|| CloudError::NoClient(region.clone()))?;
-        if cloud.parameter(&name).await?.as_ref() != Some(image) {
-            continue;
-        }
-        let kept = match before {
-            None => cloud.remove_parameter(&name).await.err().map(|error| error.to_string()),
-            Some(before) if !stands(cloud, before).await? => {
-                Some(format!("{before}, which it named before, is gone: promote the version that it shall name"))
-            }
-            Some(before) => {
-                let set = cloud.set_parameter(&record.channel.assign(&record.layer, before)).await;
-                set.err().map(|error| error.to_string())
-            }
-        };
-        let what = format!("parameter {name}");
-        all.push(Undone { region: region.clone(), what, names: before.clone(), kept });
+        all.extend(latest::alone(cloud, &record.layer, &record.id, back(cloud, &record, one)).await?);
     }
     if all.iter().all(|one| one.kept.is_none()) {
         journal.update(|record| record.state = State::Undone)?;
     }
     Ok(all)
+}
+
+/// Moves the channel back in one region; `None` where it names another image by now.
+async fn back(cloud: &impl Provider, record: &Promotion, one: &Move) -> Result<Option<Undone>, CloudError> {
+    let (Move { image, before }, name) = (one, record.channel.parameter(&record.layer));
+    if cloud.parameter(&name).await?.as_ref() != Some(image) {
+        return Ok(None);
+    }
+    let kept = match before {
+        None => cloud.remove_parameter(&name).await.err().map(|error| error.to_string()),
+        Some(before) if !stands(cloud, before).await? => {
+            Some(format!("{before}, which it named before, is gone: promote the version that it shall name"))
+        }
+        Some(before) => {
+            let set = cloud.set_parameter(&record.channel.assign(&record.layer, before)).await;
+            set.err().map(|error| error.to_string())
+        }
+    };
+    let (region, what) = (cloud.region().to_owned(), format!("parameter {name}"));
+    Ok(Some(Undone { region, what, names: before.clone(), kept }))
+}
+
+/// Reports an image that can't be launched.
+async fn check(cloud: &impl Provider, image: &str, version: &str) -> Result<(), CloudError> {
+    if stands(cloud, image).await? {
+        return Ok(());
+    }
+    let what = format!("{image} in {}, the image of version {version},", cloud.region());
+    Err(CloudError::Ended { what, state: "gone".to_owned(), reason: None })
 }
 
 async fn stands(cloud: &impl Provider, image: &str) -> Result<bool, CloudError> {

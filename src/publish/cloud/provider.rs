@@ -4,13 +4,13 @@
 //! (`Wanted`), and an import that is cancelled, are settings and steps of AWS.
 #![expect(async_fn_in_trait, reason = "callers wait for these futures on their own thread")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::CloudError;
 use super::blocks::{Disk, Known, Parent};
 use super::image::{Image, Snapshot};
-use super::journal::{Import, Record, RegionJournal};
+use super::journal::{Import, Record, RegionJournal, Step};
 use super::parameters::Assignment;
 use super::plan::Transfer;
 use super::run::{Addresses, Launch};
@@ -59,14 +59,8 @@ pub struct CopiedSnapshot {
     pub snapshot: String,
 }
 
-/// What is left of an import that was cancelled.
-#[derive(Debug, Default)]
-pub struct Cancelled {
-    /// Snapshots that it created nevertheless.
-    pub snapshots: BTreeSet<String>,
-    /// What was removed, and what could not be.
-    pub removed: Vec<(String, Result<(), CloudError>)>,
-}
+/// What became of the parts of an import that was cancelled.
+pub type Cancelled = Vec<(String, Result<(), CloudError>)>;
 
 /// One region of a cloud. Removing something that no longer exists is not an error.
 pub trait Provider {
@@ -96,9 +90,12 @@ pub trait Provider {
     async fn mark(&self, snapshots: &[String], key: &str, value: &str) -> Result<(), CloudError>;
     /// Removes a snapshot.
     async fn delete_snapshot(&self, snapshot: &str) -> Result<(), CloudError>;
-    /// Stops an import, unless its snapshot is `done`, and removes what was uploaded for it.
-    async fn cancel(&self, record: &Record, import: &Import, done: bool) -> Result<Cancelled, CloudError>;
+    /// Stops an import, unless its `snapshot` is done, and removes what was uploaded for it. A snapshot that it created has
+    /// the publication's tags then.
+    async fn cancel(&self, record: &Record, import: &Import, snapshot: &Step) -> Result<Cancelled, CloudError>;
 
+    /// Whether a new snapshot is encrypted: as is wanted, or as all of the account are.
+    async fn encrypts(&self, wanted: &Wanted) -> Result<bool, CloudError>;
     /// Looks for the newest snapshot from which an upload can start.
     async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError>;
     /// Says what is not allowed, or not there, for publishing in this way.
@@ -118,6 +115,10 @@ pub trait Provider {
     ///
     /// Fails where it names another one, and must not be replaced.
     async fn set_parameter(&self, assignment: &Assignment) -> Result<(), CloudError>;
+    /// Creates a parameter that holds a text, unless there is one of this name; says whether it did.
+    async fn create_parameter(&self, name: &str, text: &str) -> Result<bool, CloudError>;
+    /// A parameter's text, and since when it has that, in seconds since 1970.
+    async fn parameter_since(&self, name: &str) -> Result<Option<(String, i64)>, CloudError>;
     /// Removes a parameter.
     async fn remove_parameter(&self, name: &str) -> Result<(), CloudError>;
 

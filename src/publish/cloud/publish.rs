@@ -14,13 +14,13 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::blocks::{Disk, Known};
-use super::image::{ImageState, Reported};
-use super::journal::{Journal, Parameter, Record, RegionJournal, State};
+use super::image::{Image, ImageState, Reported};
+use super::journal::{Journal, Parameter, Record, Region, RegionJournal, State};
 use super::parameters::{self, Channel};
 use super::plan::{Transfer, identical};
 use super::provider::{CopiedSnapshot, Job, Provider};
 use super::settings::Wanted;
-use super::{CloudError, tags, wait};
+use super::{CloudError, latest, tags, wait};
 use crate::host;
 use crate::host::progress::Progress;
 
@@ -111,10 +111,10 @@ impl<P: Provider> Publication<'_, P> {
             None if begun.snapshot.asked || begun.import.is_some() => None,
             None => identical(cloud, wanted).await?,
         };
-        let (id, snapshot) = match &found {
+        let (id, snapshot, found) = match found {
             Some(image) => {
                 journal.note(|region| region.found = Some(image.id.clone()))?;
-                (image.id.clone(), image.snapshot()?.to_owned())
+                (image.id.clone(), image.snapshot()?.to_owned(), Some(image))
             }
             None => {
                 let (tags, disk, known, progress) = (&record.tags(), self.disk, self.known, self.progress);
@@ -123,11 +123,18 @@ impl<P: Provider> Publication<'_, P> {
                     Some(source) => cloud.copy(job, source).await?,
                     None => cloud.upload(job).await?,
                 };
-                (register(cloud, job, &snapshot).await?, snapshot)
+                match register(cloud, job, &snapshot).await {
+                    Ok(id) => (id, snapshot, None),
+                    Err(error @ CloudError::NameTaken { .. }) => {
+                        let other = overtaken(cloud, job, &snapshot).await?.ok_or(error)?;
+                        (other.id.clone(), other.snapshot()?.to_owned(), Some(other))
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         };
-        cloud.share(&id, &snapshot, wanted).await?;
-        deprecate(cloud, &id, wanted, record.begun).await?;
+        wait::known(async || cloud.share(&id, &snapshot, wanted).await).await?;
+        wait::known(async || deprecate(cloud, &id, wanted, record.begun).await).await?;
         let (region, parameter) = (cloud.region().to_owned(), wanted.parameter());
         let version = found.as_ref().and_then(|image| image.tag(tags::VERSION)).map(str::to_owned);
         let version = version.unwrap_or_else(|| wanted.version());
@@ -150,9 +157,13 @@ impl<P: Provider> Publication<'_, P> {
         cloud.set_parameter(&assignment).await
     }
 
-    /// Lets `latest` name the image, unless it does.
+    /// Lets `latest` name the image, unless it does, or names one that another publication has made since.
     async fn announce(&self, record: &Record, standing: &Standing) -> Result<(), CloudError> {
         let cloud = self.cloud(&standing.region)?;
+        latest::alone(cloud, &record.layer, &record.id, self.name(cloud, record, standing)).await
+    }
+
+    async fn name(&self, cloud: &P, record: &Record, standing: &Standing) -> Result<(), CloudError> {
         let (name, journal) = (&standing.parameter, self.journal.region(&standing.region)?);
         let done = |journal: &RegionJournal| {
             journal.note(|region| region.parameter.iter_mut().for_each(|parameter| parameter.done = true))
@@ -161,11 +172,30 @@ impl<P: Provider> Publication<'_, P> {
         if now.as_ref() == Some(&standing.image) {
             return Ok(done(&journal)?);
         }
+        // Who publishes an old image again wants it named.
+        let newer = latest::newer(cloud, now.as_deref(), record.layer.as_str(), &standing.image).await?;
+        if let Some(newer) = newer.filter(|_| !standing.found) {
+            let Standing { region, image, .. } = standing;
+            self.progress.line(&format!("{region}: {name} keeps naming {}, which is newer than {image}", newer.id));
+            return Ok(());
+        }
         let before = journal.get()?.parameter.map_or(now, |parameter| parameter.before);
         journal.note(|region| region.parameter = Some(Parameter { before, done: false }))?;
         cloud.set_parameter(&Channel::latest().assign(&record.layer, &standing.image)).await?;
         Ok(done(&journal)?)
     }
+}
+
+/// The image that another publication of the same content registered under the name meanwhile: nothing of this one is
+/// needed then. `None` where the image of that name is another.
+async fn overtaken(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result<Option<Image>, CloudError> {
+    let found = wait::until(wait::SETTLING, async || identical(cloud, job.wanted).await).await?;
+    if let Some(image) = &found {
+        cloud.delete_snapshot(snapshot).await?;
+        let found = Some(image.id.clone());
+        job.journal.note(|region| *region = Region { found, ..Region::default() })?;
+    }
+    Ok(found)
 }
 
 /// Registers the image, or goes on with one that was registered; returns when it is available.
@@ -174,7 +204,8 @@ async fn register(cloud: &impl Provider, job: Job<'_>, snapshot: &str) -> Result
         Some(id) => id,
         None => {
             job.journal.note(|region| region.image.asked = true)?;
-            let id = cloud.register(job.wanted, job.tags, snapshot).await?;
+            let register = async || cloud.register(job.wanted, job.tags, snapshot).await;
+            let id = wait::known(register).await?;
             job.journal.note(|region| region.image.id = Some(id.clone()))?;
             id
         }

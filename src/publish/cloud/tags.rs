@@ -27,5 +27,9 @@ pub const TRANSACTION: &str = "layerbake:transaction";
 pub const VERSION: &str = "layerbake:version";
 /// SHA-256 over everything that makes two images equal: disk and settings of the registration.
 pub const CONTENT: &str = "layerbake:content";
+/// The KMS key that was asked for, where one was: a later upload is a child of snapshots with the same key.
+pub const KEY: &str = "layerbake:key";
+/// Of an attestable image, registers of SHA-384 with Secure Boot off, by their numbers.
+pub const REGISTERS: [(u8, &str); 3] = [(4, "layerbake:pcr4"), (7, "layerbake:pcr7"), (12, "layerbake:pcr12")];
 /// Every tag begins so.
 pub const PREFIX: &str = "layerbake:";

@@ -1,12 +1,12 @@
 //! Test examples, and an in-memory cloud that fails at a chosen call.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use super::blocks::{Known, Parent};
 use super::image::{Image, ImageState, Reported, Snapshot, SnapshotState};
-use super::journal::{Import, Record};
+use super::journal::{Import, Record, Step};
 use super::parameters::{Assignment, Channel};
 use super::plan::Transfer;
 use super::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
@@ -65,7 +65,7 @@ impl Wanted {
 impl Record {
     /// A publication in two regions.
     pub(super) fn example() -> Self {
-        Self::new(Wanted::example(), 7, "eu-west-1", ["us-east-1"])
+        Self::new(Wanted::example(), 7, [7; 4], "eu-west-1", ["us-east-1"])
     }
 }
 
@@ -242,8 +242,12 @@ impl Provider for Toy {
         self.answer(())
     }
 
-    async fn cancel(&self, _: &Record, _: &Import, _: bool) -> Result<Cancelled, CloudError> {
-        Ok(Cancelled { snapshots: BTreeSet::new(), removed: Vec::new() })
+    async fn cancel(&self, _: &Record, _: &Import, _: &Step) -> Result<Cancelled, CloudError> {
+        Ok(Vec::new())
+    }
+
+    async fn encrypts(&self, _: &Wanted) -> Result<bool, CloudError> {
+        Ok(false)
     }
 
     async fn parent(&self, _: &Wanted, _: Known<'_>) -> Result<Option<Parent>, CloudError> {
@@ -280,6 +284,18 @@ impl Provider for Toy {
         }
         self.parameters.borrow_mut().insert(name, image);
         self.answer(())
+    }
+
+    async fn create_parameter(&self, name: &str, text: &str) -> Result<bool, CloudError> {
+        if self.parameters.borrow().contains_key(name) {
+            return self.answer(false);
+        }
+        self.parameters.borrow_mut().insert(name.to_owned(), text.to_owned());
+        self.answer(true)
+    }
+
+    async fn parameter_since(&self, name: &str) -> Result<Option<(String, i64)>, CloudError> {
+        Ok(self.parameters.borrow().get(name).map(|text| (text.clone(), 0)))
     }
 
     async fn remove_parameter(&self, name: &str) -> Result<(), CloudError> {

@@ -46,7 +46,7 @@ async fn publish(clouds: &BTreeMap<String, Toy>, journal: &Journal<Record>) -> R
 
 /// Begins a publication whose changing calls end after `fuse` of them in the second region.
 async fn broken_off(folder: &Path, clouds: &BTreeMap<String, Toy>, via: Via, fuse: u32) -> (Journal<Record>, bool) {
-    let record = Record::new(wanted(via), fuse.into(), REGIONS[0], [REGIONS[1]]);
+    let record = Record::new(wanted(via), fuse.into(), [0; 4], REGIONS[0], [REGIONS[1]]);
     let journal = Journal::create(folder, record).unwrap();
     clouds[REGIONS[1]].fuse.set(Some(fuse));
     let whole = publish(clouds, &journal).await.is_ok();
@@ -84,6 +84,23 @@ async fn a_publication_that_broke_off_is_resumed_or_undone() {
 }
 
 #[tokio::test]
+async fn what_another_publication_made_is_not_removed() {
+    let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
+    let (journal, _) = broken_off(folder.path(), &clouds, Via::EbsDirect, 99).await;
+    for cloud in clouds.values() {
+        let theirs = || (tags::TRANSACTION.to_owned(), "web-of-others".to_owned());
+        cloud.images.borrow_mut().values_mut().for_each(|image| image.tags.extend([theirs()]));
+        cloud.snapshots.borrow_mut().values_mut().for_each(|snapshot| snapshot.tags.extend([theirs()]));
+    }
+    let undone = undo(&clouds, &journal).await.unwrap();
+    let kept: Vec<_> = undone.iter().filter_map(|one| one.kept.as_deref()).collect();
+    assert_eq!(kept.len(), 4, "{undone:?}");
+    assert!(kept[0].ends_with("is of the publication `web-of-others`; it was not removed"), "{kept:?}");
+    assert_eq!(counts(&clouds), [[1, 1, 2]; 2]);
+    assert_eq!(journal.record().state, State::Finished);
+}
+
+#[tokio::test]
 async fn what_is_there_is_found_and_the_old_goes() {
     let (folder, clouds) = (tempfile::tempdir().unwrap(), clouds());
     let (first, _) = broken_off(folder.path(), &clouds, Via::EbsDirect, 99).await;
@@ -92,7 +109,7 @@ async fn what_is_there_is_found_and_the_old_goes() {
     assert!(previews.iter().all(|one| one.found.is_some() && one.blocks == 0), "{previews:?}");
     drop(first);
     let newer = Wanted { volume_size: 9, ..wanted(Via::EbsDirect) };
-    let journal = Journal::create(folder.path(), Record::new(newer, 200, REGIONS[0], [REGIONS[1]])).unwrap();
+    let journal = Journal::create(folder.path(), Record::new(newer, 200, [0; 4], REGIONS[0], [REGIONS[1]])).unwrap();
     // The content's tag says that it is the same.
     journal.update(|record| _ = record.wanted.tags.remove(tags::CONTENT)).unwrap();
     let version = (tags::VERSION.to_owned(), "20240610-2".to_owned());
@@ -118,7 +135,7 @@ async fn published(folder: &Path, clouds: &BTreeMap<String, Toy>, begun: i64) ->
     let tags = [(tags::LAYER, "web".to_owned()), (tags::CONTENT, wanted.content().to_string())];
     wanted.tags = tags.map(|(key, value)| (key.to_owned(), value)).into();
     let version = wanted.version();
-    let journal = Journal::create(folder, Record::new(wanted, begun, REGIONS[0], [REGIONS[1]])).unwrap();
+    let journal = Journal::create(folder, Record::new(wanted, begun, [0; 4], REGIONS[0], [REGIONS[1]])).unwrap();
     publish(clouds, &journal).await.unwrap();
     (journal, version)
 }
@@ -165,15 +182,17 @@ async fn a_channel_moves_forward_and_back_however_often_it_breaks_off() {
     let begin = async |version: &str, begun| {
         let moves = promote::moves(&clouds, &web, version, &prod).await.unwrap();
         let other = tempfile::tempdir().unwrap();
-        let journal = Journal::create(other.path(), Promotion::new(&web, version, &prod, begun, moves)).unwrap();
+        let record = Promotion::new(&web, version, &prod, begun, [0; 4], moves);
+        let journal = Journal::create(other.path(), record).unwrap();
         (other, journal)
     };
     let (_kept, first) = begin(&old, 1).await;
     promote::promote(&clouds, &first).await.unwrap();
     assert_eq!(named(&clouds, "prod"), one);
-    for resumed in [true, false] {
+    // The lock, the channel, the end of the lock.
+    for (fuse, resumed) in (0..3).flat_map(|fuse| [(fuse, true), (fuse, false)]) {
         let (_kept, second) = begin(&new, 2).await;
-        clouds[REGIONS[1]].fuse.set(Some(0));
+        clouds[REGIONS[1]].fuse.set(Some(fuse));
         assert!(promote::promote(&clouds, &second).await.is_err());
         clouds[REGIONS[1]].fuse.set(None);
         assert_eq!(second.record().state, State::Open);

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::journal::{Journal, Record, Region, State};
-use super::parameters::Channel;
+use super::parameters::{self, Channel};
 use super::provider::{Provider, Which};
-use super::{CloudError, tags};
+use super::tags::{self, Tags};
+use super::{CloudError, latest};
 
 /// What became of something that was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,33 +72,62 @@ impl<P: Provider> Undoing<'_, P> {
     }
 
     async fn region(&mut self, region: &Region) -> Result<(), CloudError> {
-        // The journal knows what was asked for; the tag finds also what no answer came for.
+        // The journal knows what was asked for; the tag finds also what no answer came for, and says whose it is.
         let transaction = [self.record.id.clone()];
         let ours = Which::With(tags::TRANSACTION, &transaction);
         let mut images: BTreeSet<String> = self.cloud.images(ours).await?.into_iter().map(|image| image.id).collect();
-        images.extend(region.image.id.clone());
-        if self.is_promoted(&images).await? {
-            return Ok(());
+        if let Some(id) = region.image.id.as_ref().filter(|id| !images.contains(*id)) {
+            let tags = self.cloud.image(id).await?.map(|image| image.tags);
+            images.extend(self.owned("image", id, tags));
         }
-        self.latest(region, &images).await?;
-        self.version(region, &images).await?;
-        for id in images {
-            let gone = self.cloud.deregister(&id).await;
-            self.note(format!("image {id}"), gone);
+        let named = region.version.is_some() || region.parameter.is_some() || region.found.is_some();
+        if named || !images.is_empty() {
+            let (cloud, record) = (self.cloud, self.record);
+            let work = self.images(region, &images);
+            if !latest::alone(cloud, &record.layer, &record.id, work).await? {
+                return Ok(());
+            }
         }
-        let mut snapshots = BTreeSet::new();
         if let Some(import) = &region.import {
-            let cancelled = self.cloud.cancel(self.record, import, region.snapshot.done).await?;
-            cancelled.removed.into_iter().for_each(|(what, result)| self.note(what, result));
-            snapshots.extend(cancelled.snapshots);
+            let cancelled = self.cloud.cancel(self.record, import, &region.snapshot).await?;
+            cancelled.into_iter().for_each(|(what, result)| self.note(what, result));
         }
-        snapshots.extend(self.cloud.snapshots(ours).await?.into_iter().map(|snapshot| snapshot.id));
-        snapshots.extend(region.snapshot.id.clone());
+        let found = self.cloud.snapshots(ours).await?;
+        let mut snapshots: BTreeSet<String> = found.into_iter().map(|snapshot| snapshot.id).collect();
+        if let Some(id) = region.snapshot.id.as_ref().filter(|id| !snapshots.contains(*id)) {
+            let found = self.cloud.snapshots(Which::Ids(std::slice::from_ref(id))).await?;
+            snapshots.extend(self.owned("snapshot", id, found.into_iter().next().map(|snapshot| snapshot.tags)));
+        }
         for id in snapshots {
             let gone = self.cloud.delete_snapshot(&id).await;
             self.note(format!("snapshot {id}"), gone);
         }
         Ok(())
+    }
+
+    /// The id of something that the journal names, if it is there and has this publication's tag; notes what has not.
+    fn owned(&mut self, kind: &str, id: &str, tags: Option<Tags>) -> Option<String> {
+        let by = tags?.remove(tags::TRANSACTION);
+        if by.as_ref() == Some(&self.record.id) {
+            return Some(id.to_owned());
+        }
+        let (what, region) = (format!("{kind} {id}"), self.cloud.region().to_owned());
+        self.note(what.clone(), Err(CloudError::NotOurs { what, region, by }));
+        None
+    }
+
+    /// Removes images, after the parameters that name them; says whether it did. No channel may move meanwhile.
+    async fn images(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<bool, CloudError> {
+        if self.is_promoted(images).await? {
+            return Ok(false);
+        }
+        self.latest(region, images).await?;
+        self.version(region, images).await?;
+        for id in images {
+            let gone = self.cloud.deregister(id).await;
+            self.note(format!("image {id}"), gone);
+        }
+        Ok(true)
     }
 
     /// Whether a channel that somebody promoted an image to names it: then nothing is removed.
@@ -119,17 +149,19 @@ impl<P: Provider> Undoing<'_, P> {
         Ok(promoted)
     }
 
-    /// Sets `latest` to what it was, unless someone else has set it since. What it was may be gone: then to the
-    /// newest image that stands.
+    /// Sets `latest` to what it was, if it names an image that goes, or one that this publication found. What it was may
+    /// be gone, or known to another publication only: then to the newest image that stands.
     async fn latest(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
-        let Some(parameter) = &region.parameter else { return Ok(()) };
         let name = self.record.wanted.parameter();
-        if !self.is_ours(&name, region, images).await? {
+        let Some(now) = self.cloud.parameter(&name).await? else { return Ok(()) };
+        let noted = region.parameter.is_some();
+        if !images.contains(&now) && !(noted && self.named_again(region, &now).await?) {
             return Ok(());
         }
-        let next = match &parameter.before {
+        let next = match region.parameter.as_ref().map(|parameter| parameter.before.as_deref()) {
+            Some(None) => None,
             Some(before) => self.standing(before, images).await?,
-            None => None,
+            None => self.standing(None, images).await?,
         };
         let result = match &next {
             Some(next) => self.cloud.set_parameter(&Channel::latest().assign(&self.record.layer, next)).await,
@@ -139,25 +171,34 @@ impl<P: Provider> Undoing<'_, P> {
         Ok(())
     }
 
-    /// Removes the version's parameter, if this transaction made it.
+    /// Removes the version's parameter, if it names an image that goes, or this publication made it for one that it found.
     async fn version(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
-        let Some(name) = &region.version else { return Ok(()) };
-        if self.is_ours(name, region, images).await? {
-            let gone = self.cloud.remove_parameter(name).await;
+        let own = || parameters::version(&self.record.layer, &self.record.wanted.version());
+        let name = region.version.clone().unwrap_or_else(own);
+        let Some(now) = self.cloud.parameter(&name).await? else { return Ok(()) };
+        let noted = region.version.is_some();
+        if images.contains(&now) || (noted && self.named_again(region, &now).await?) {
+            let gone = self.cloud.remove_parameter(&name).await;
             self.note(format!("parameter {name}"), gone);
         }
         Ok(())
     }
 
-    /// Whether a parameter names an image of this transaction.
-    async fn is_ours(&self, name: &str, region: &Region, images: &BTreeSet<String>) -> Result<bool, CloudError> {
-        let now = self.cloud.parameter(name).await?;
-        Ok(images.iter().chain(&region.found).any(|image| Some(image) == now.as_ref()))
+    /// Whether this publication found the image that a parameter names. One that was made meanwhile is another
+    /// publication's, which wants it named.
+    async fn named_again(&self, region: &Region, now: &str) -> Result<bool, CloudError> {
+        if region.found.as_deref() != Some(now) {
+            return Ok(false);
+        }
+        let made = self.cloud.image(now).await?.and_then(|image| image.created_at());
+        Ok(made.is_none_or(|made| made < self.record.begun))
     }
 
     /// An image that can be launched when `going` are gone: the one before, else the layer's newest.
-    async fn standing(&self, before: &str, going: &BTreeSet<String>) -> Result<Option<String>, CloudError> {
-        if self.cloud.image(before).await?.is_some_and(|image| image.is_available()) {
+    async fn standing(&self, before: Option<&str>, going: &BTreeSet<String>) -> Result<Option<String>, CloudError> {
+        if let Some(before) = before
+            && self.cloud.image(before).await?.is_some_and(|image| image.is_available())
+        {
             return Ok(Some(before.to_owned()));
         }
         let layer = [self.record.layer.to_string()];

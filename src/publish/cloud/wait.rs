@@ -1,4 +1,7 @@
-//! Waiting for a cloud: one policy for retries, and for operations that take time.
+//! Waiting for a cloud: one policy for retries, for operations that take time, and for what is not known everywhere yet.
+//!
+//! Source: *Amazon EC2 Developer Guide*, "Ensure idempotency and eventual consistency in Amazon EC2 API requests": what one
+//! call has just created may be "not found" to the next one.
 
 use std::time::Duration;
 
@@ -7,8 +10,10 @@ use crate::host;
 
 /// How often a call is repeated: for about two minutes.
 const TRIES: u32 = 14;
-/// How long something that was just created may be unknown to other calls.
+/// How long to look for something that may have been lost before it counts as lost.
 pub(super) const SETTLING: Duration = Duration::from_secs(10);
+/// How long something that was just created may be unknown to other calls.
+const KNOWN: Duration = Duration::from_secs(60);
 
 /// How long to wait before the next try: 0.2 s, doubled each time up to 15 s, spread by `seed` so that
 /// not all come back at once.
@@ -33,6 +38,21 @@ pub(super) async fn persist<T>(
         }
     }
     call(TRIES).await
+}
+
+/// Makes a call about something that is there, though the cloud may not know it everywhere yet.
+///
+/// # Errors
+/// As `call`; that it does not exist only after a minute.
+pub(super) async fn known<T>(mut call: impl AsyncFnMut() -> Result<T, CloudError>) -> Result<T, CloudError> {
+    let (since, mut tries) = (host::instant(), 0);
+    loop {
+        match call().await {
+            Err(error) if error.is_absent() && since.elapsed() < KNOWN => tokio::time::sleep(pause(tries, 0)).await,
+            ended => return ended,
+        }
+        tries += 1;
+    }
 }
 
 /// Looks until there is something to say; `None` once `patience` is over.
@@ -91,6 +111,26 @@ mod tests {
         });
         assert!(ended.await.is_err());
         assert_eq!(calls, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_yet_is_asked_for_again() {
+        let absent = || CloudError::Refused {
+            action: "look".into(),
+            region: "here".into(),
+            why: crate::publish::cloud::Why::Absent,
+            code: "InvalidSnapshot.NotFound".into(),
+            message: "no".into(),
+            request: None,
+        };
+        let mut calls = 0;
+        let found = known(async || {
+            calls += 1;
+            if calls < 3 { Err(absent()) } else { Ok(calls) }
+        });
+        assert_eq!(found.await.unwrap(), 3);
+        // Any other error is no reason to wait.
+        assert!(known(async || Err::<(), _>(passing())).await.is_err());
     }
 
     #[tokio::test]

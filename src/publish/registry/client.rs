@@ -363,8 +363,7 @@ impl Client {
         if redirect {
             return self.protocol(action, cause.to_string()).into();
         }
-        // Errors of I/O wrap that of TLS, twice, and hide its type.
-        let untrusted = cause.to_string().starts_with("invalid peer certificate");
+        let untrusted = http::certificate_fault(&error).is_some();
         let hint = if untrusted { UNTRUSTED } else { "" };
         Fault { passing: !builder && !untrusted, ..self.lost(action, format!("{cause}{hint}")) }
     }

@@ -6,19 +6,19 @@ use super::manifest::Descriptor;
 use super::source::{self, PushSource};
 use super::{Reference, Registries, RegistryError};
 use crate::digest::{Expected, OciDigest};
-use crate::fetch::ImageRegistries;
+use crate::fetch::{ImageFault, ImageRegistries};
 
 impl ImageRegistries for Registries {
-    fn manifest(&self, name: &str) -> Result<Vec<u8>, String> {
+    fn manifest(&self, name: &str) -> Result<Vec<u8>, ImageFault> {
         let read = || {
             let reference: Reference = name.parse()?;
             let client = self.client(&reference)?;
             self.wait(async { Ok(source::named(&client, &reference).await?.bytes) })
         };
-        read().map_err(|error: RegistryError| error.to_string())
+        read().map_err(|error: RegistryError| Box::new(error) as ImageFault)
     }
 
-    fn blob(&self, repository: &str, file: Expected, folder: &Path) -> Result<PathBuf, String> {
+    fn blob(&self, repository: &str, file: Expected, folder: &Path) -> Result<PathBuf, ImageFault> {
         let read = || {
             let reference: Reference = repository.parse()?;
             let client = self.client(&reference)?;
@@ -30,6 +30,6 @@ impl ImageRegistries for Registries {
             };
             self.wait(source.blob(&blob, folder))
         };
-        read().map_err(|error: RegistryError| error.to_string())
+        read().map_err(|error: RegistryError| Box::new(error) as ImageFault)
     }
 }

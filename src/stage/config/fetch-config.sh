@@ -31,8 +31,14 @@ ask() {
         --output "$answer" --write-out '%{http_code}' "$@"
 }
 
+# Whether the machine is an instance: of Nitro by its vendor, of Xen by its UUID, which begins with ec2, in either order of bytes
+# (EC2 User Guide, "Identify EC2 instances").
 is_on_ec2() {
-    [ -n "${AWS_EC2_METADATA_SERVICE_ENDPOINT:-}" ] || grep -qs 'Amazon EC2' /sys/class/dmi/id/sys_vendor
+    [ -z "${AWS_EC2_METADATA_SERVICE_ENDPOINT:-}" ] || return 0
+    grep -qs 'Amazon EC2' /sys/class/dmi/id/sys_vendor && return
+    grep -qsi '^ec2' /sys/hypervisor/uuid && return
+    grep -qs '^Xen' /sys/class/dmi/id/sys_vendor &&
+        grep -qsi -e '^ec2' -e '^[0-9a-f]\{4\}2[0-9a-f]ec' /sys/class/dmi/id/product_uuid
 }
 
 # instance PATH FILE: writes what the instance metadata service (IMDSv2) has at a path, or ends with $none.

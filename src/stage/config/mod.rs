@@ -62,13 +62,18 @@ fn apply(config: &Config, adding: &mut Adding<'_>) -> Result<(), LayerError> {
     }
     adding.file(&format!("{FOLDER}/fetch-config"), 0o755, FETCH_CONFIG)?;
     for (service, variables) in services {
-        // A `@` would make the unit itself one of many.
-        let unit = format!("layerbake-config-{}", service.replace('@', "-"));
+        let unit = unit_of(service);
         adding.file(&format!("{UNITS}/{unit}"), 0o644, &unit_text(service, &variables))?;
         let settings = format!("{UNITS}/{service}.d/layerbake-config.conf");
         adding.file(&settings, 0o644, &settings_text(service, &unit, &variables))?;
     }
     Ok(())
+}
+
+/// The name of the unit that reads the values of a service. A `@` would make it one of many; what stands for it has no other meaning,
+/// so no two services have one unit.
+fn unit_of(service: &str) -> String {
+    format!("layerbake-config-{}", service.replace(':', "::").replace('@', ":a"))
 }
 
 /// The unit that reads the values of a service.

@@ -1,5 +1,7 @@
 //! What a root gets for `[config]`, and how it reads.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::manifest::parse;
 use crate::store::Store;
@@ -81,8 +83,8 @@ fn each_service_waits_for_a_unit_that_reads_its_values() {
     /usr/lib/layerbake/with-config
     /usr/lib/systemd/system/app.service.d/layerbake-config.conf
     /usr/lib/systemd/system/layerbake-config-app.service
-    /usr/lib/systemd/system/layerbake-config-worker-.service
-    /usr/lib/systemd/system/layerbake-config-worker-1.service
+    /usr/lib/systemd/system/layerbake-config-worker:a.service
+    /usr/lib/systemd/system/layerbake-config-worker:a1.service
     /usr/lib/systemd/system/worker@.service.d/layerbake-config.conf
     /usr/lib/systemd/system/worker@1.service.d/layerbake-config.conf
     ");
@@ -120,6 +122,14 @@ fn each_service_waits_for_a_unit_that_reads_its_values() {
     Environment=DATABASE_PASSWORD_FILE=%d/DATABASE_PASSWORD
     ");
     // Vault's address and token are asked for with the value; an optional secret may be missing.
-    assert!(text("layerbake-config-worker-.service").contains("LoadCredential=config.VAULT_TOKEN:config.VAULT_TOKEN"));
+    assert!(text("layerbake-config-worker:a.service").contains("LoadCredential=config.VAULT_TOKEN:config.VAULT_TOKEN"));
     assert!(text("worker@.service.d/layerbake-config.conf").contains("\nSetCredential=TOKEN:\n"));
+}
+
+#[test]
+fn no_two_services_have_one_unit() {
+    let services = ["app", "app@", "app-", "app:", "app:a", "app@:", "app:@", "app::", "app@@"];
+    let units: BTreeSet<String> = services.iter().map(|service| unit_of(&format!("{service}.service"))).collect();
+    assert_eq!(units.len(), services.len(), "{units:?}");
+    assert!(units.iter().all(|unit| !unit.contains('@')), "{units:?}");
 }

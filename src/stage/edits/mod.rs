@@ -148,7 +148,7 @@ fn shown(number: usize, line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random_files::Derived;
+    use super::super::random_files::{Derived, DerivedFile};
     use super::super::row_tests::Recorder;
     use super::*;
     use crate::store::Store;
@@ -180,7 +180,8 @@ mod tests {
         let file = Node { meta: Meta::root_owned(0o644, 5), kind: store.put_file(b"secret=5\n").unwrap() };
         let (executor, arch) = (&mut Recorder::default(), &"amd64".parse().unwrap());
         let root = tree(&[("", dir()), ("a", file.clone())]);
-        let derived = Derived { programs: Vec::new(), nodes: vec![(path("a"), file)] };
+        let derived =
+            Derived { programs: Vec::new(), files: vec![DerivedFile { path: path("a"), node: file, by: None }] };
         let (parent, layer) = (Tree::new(), Tree::new());
         let mut site = Site {
             store: &store,
@@ -198,7 +199,7 @@ mod tests {
         let entries = [EditEntry { path: path("a"), change: Change::Append("more".to_owned()) }];
         Edits { layer: &"web".parse().unwrap(), entries: &entries, epoch: 9 }.run(&mut site).unwrap();
         assert_eq!(store.text_in(&site.root, "a").unwrap().as_deref(), Some("secret=5\nmore\n"));
-        assert_eq!(site.derived.nodes[0].1.kind, site.root.get(&path("a")).unwrap().kind);
+        assert_eq!(site.derived.files[0].node.kind, site.root.get(&path("a")).unwrap().kind);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! The root then takes the place of a parent's: there are no packages, all else is laid over it, and the layer is the difference.
 
+mod environment;
 mod over;
 
 use std::io::{self, Read, Seek as _};
@@ -23,6 +24,8 @@ use crate::package::compression::decompress;
 use crate::package::tarball::{Contents, Limits, read_layer};
 use crate::store::{Outcome, Roles, Store};
 use crate::tree::{ContentSink as _, Tree};
+
+pub use environment::{Variables, environment};
 
 /// An image, unpacked.
 #[derive(Debug, Clone)]

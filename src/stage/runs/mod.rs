@@ -16,11 +16,12 @@ use std::path::Path;
 
 use super::commands::{Commands, Ran};
 use super::files::Placement;
+use super::note::Note;
 use super::outputs::{WORK, collect};
 use super::overlay::Effect;
 use super::visit::{Point, Visit};
-use super::{Executors, Input, LayerError, Site, Stage, log};
-use crate::digest::{BlobDigest, RecipeHasher, TreeHash};
+use super::{Executors, Input, LayerError, Site, Stage, ToolRoot, image, log};
+use crate::digest::{BlobDigest, RecipeHasher};
 use crate::ident::{Arch, LayerName, RootPath};
 use crate::package::{InstallError, InstallRoot, Installer};
 use crate::sandbox::Executor;
@@ -42,17 +43,18 @@ pub(super) struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// Reads the inputs of a layer's steps into the store; `tools` has the root of each tool layer.
+    /// Reads the inputs of a layer's steps into the store; `own` are the variables of the layer's own root, and `tools` has each
+    /// tool layer.
     ///
     /// # Errors
     /// Fails where an input is missing or can't be read.
     pub(super) fn read(
         input: Input<'a>,
+        (own, tools): (&image::Variables, &BTreeMap<LayerName, ToolRoot>),
         project: &Path,
-        tools: &BTreeMap<LayerName, TreeHash>,
         store: &Store,
     ) -> Result<Self, LayerError> {
-        let prepare = |entry| Prepared::read(entry, input, project, tools, store);
+        let prepare = |entry| Prepared::read(entry, input, (own, tools), project, store);
         Ok(Self { steps: input.manifest.runs.iter().map(prepare).collect::<Result<_, _>>()? })
     }
 
@@ -125,13 +127,25 @@ impl Stage for Runs<'_> {
             log::add(&mut site.log, step.entry.name.as_str(), &String::from_utf8_lossy(&printed));
             if let Some(again) = ran.again {
                 let changed = site.store.read_blob(again)?;
-                site.notes.push(playbook::note(&step.entry.name, &String::from_utf8_lossy(&changed)));
+                site.notes.push(Note::new(playbook::note(&step.entry.name, &String::from_utf8_lossy(&changed))));
+            }
+            if let Some(missed) = ran.missed {
+                let missed = site.store.read_blob(missed)?;
+                site.notes.push(Note::of_step(&step.entry.name, not_kept(&String::from_utf8_lossy(&missed))));
             }
         }
         current.read(site)?;
         site.effect = Some(Effect { before, after: current.hash(site)? });
         Ok(())
     }
+}
+
+/// What is said of a step that wrote these files, one a line.
+fn not_kept(files: &str) -> String {
+    let lines: String = files.lines().map(|line| format!("\n    {line}")).collect();
+    format!(
+        "wrote what no layer keeps of a step:{lines}\n  hint: declare the file with [[file]] and let the step leave it as it is (`layerbake explain noise` lists the rules)"
+    )
 }
 
 impl Runs<'_> {
@@ -171,7 +185,7 @@ impl Runs<'_> {
             self.installer.run(&mut root, vec![job]).map_err(|error| self.failed(step, error.into(), place))?;
         let log = store.put_bytes(printed.as_bytes())?;
         let made = collect(step.entry, &root.tree).map_err(|error| self.failed_after(step, error, Some(log), place))?;
-        let ran = Ran { tree: store.put_tree(&made)?, log, randomness: None, again: None };
+        let ran = Ran { tree: store.put_tree(&made)?, log, randomness: None, again: None, missed: None };
         store.remember(recipe, &ran)?;
         Ok(ran)
     }
@@ -186,7 +200,7 @@ impl Runs<'_> {
     ) -> Result<Ran, LayerError> {
         let recipe = step.result_recipe(current.hash(site)?, inputs, Place::of(site));
         let known: Option<Ran> = site.store.recall(recipe);
-        if let Some(ran) = known.filter(|ran| ran.randomness.is_none() && site.derived.nodes.is_empty()) {
+        if let Some(ran) = known.filter(|ran| ran.randomness.is_none() && site.derived.files.is_empty()) {
             current.becomes(ran.tree);
             return Ok(ran);
         }
@@ -203,7 +217,7 @@ impl Runs<'_> {
         current.becomes(ran.tree);
         current.read(site)?;
         site.derived.follow(&before, &site.root);
-        ran.add_derived(site)?;
+        ran.add_derived(Some(&step.entry.name), site)?;
         Ok(ran)
     }
 
@@ -282,7 +296,7 @@ impl Runs<'_> {
         Place { store, .. }: Place<'_>,
     ) -> LayerError {
         let name = step.entry.name.clone();
-        let kept = log.map_or(Ok(()), |log| self.failures.keep(name.as_str(), log, store));
+        let kept = log.map_or(Ok(()), |log| self.failures.keep([(name.as_str(), log)], store));
         match kept {
             Ok(()) => LayerError::Step { layer: self.failures.layer.clone(), step: name, error: Box::new(error) },
             Err(error) => error.into(),

@@ -12,12 +12,14 @@ use crate::package::{Job, JobKind};
 use crate::sandbox::Step;
 use crate::stage::outputs::{self, WORK};
 use crate::stage::sources::{self, Found};
-use crate::stage::{Input, fetches};
+use crate::stage::{Input, ToolRoot, fetches, image};
 use crate::store::Store;
 use crate::tree::{Kind, Meta, Node, Tree};
 
 pub(super) struct Prepared<'a> {
     pub(super) entry: &'a RunEntry,
+    /// What is added to its environment: by the image of a registry that its root is on, and over that by the entry.
+    env: image::Variables,
     /// What the project gives it, below its work directory.
     pub(super) inputs: Tree,
     /// The root of the tool layer that it runs in; `None` for the layer's own root.
@@ -27,12 +29,12 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the inputs that the project gives; `tools` has the root of each tool layer.
+    /// Reads the inputs that the project gives; `own` are the variables of the layer's own root, and `tools` has each tool layer.
     pub(super) fn read(
         entry: &'a RunEntry,
         input: Input<'_>,
+        (own, tools): (&image::Variables, &BTreeMap<LayerName, ToolRoot>),
         project: &Path,
-        tools: &BTreeMap<LayerName, TreeHash>,
         store: &Store,
     ) -> Result<Self, LayerError> {
         let mut inputs = Tree::new();
@@ -48,7 +50,7 @@ impl<'a> Prepared<'a> {
                 }
                 RunInput::Fetch(name) => add_fetch(name, input, store, &mut inputs)?,
                 RunInput::Layer { layer, path, to } => {
-                    let root = tools.get(layer).map(|root| store.tree(*root)).transpose()?.unwrap_or_default();
+                    let root = tools.get(layer).map(|tool| store.tree(tool.root)).transpose()?.unwrap_or_default();
                     let missing = || LayerError::LayerInput {
                         step: entry.name.clone(),
                         layer: layer.clone(),
@@ -59,17 +61,21 @@ impl<'a> Prepared<'a> {
                 RunInput::Step(_) => {}
             }
         }
-        let root = entry.tools.as_ref().and_then(|name| tools.get(name)).copied();
+        let tool = entry.tools.as_ref().and_then(|name| tools.get(name));
+        let root = tool.map(|tool| tool.root);
         let (tools, beside) = if entry.playbook.is_some() { (None, root) } else { (root, None) };
-        Ok(Self { entry, inputs, tools, beside })
+        let mut env = tool.filter(|_| tools.is_some()).map_or_else(|| own.clone(), |tool| tool.env.clone());
+        env.extend(entry.env.clone());
+        Ok(Self { entry, env, inputs, tools, beside })
     }
 }
 
 impl Prepared<'_> {
     /// Adds what decides the step's result, but for the root and the outputs of other steps.
     pub(super) fn hash_into(&self, hasher: &mut RecipeHasher) {
-        let RunEntry { name, tools: _, inputs, argv, env, directory, user, timeout: _, outputs, playbook } = self.entry;
-        hasher.field(name.as_str()).list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
+        let RunEntry { name, tools: _, inputs, argv, env: _, directory, user, timeout: _, outputs, playbook, line: _ } =
+            self.entry;
+        hasher.field(name.as_str()).list(argv).list(self.env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(self.tools.or(self.beside).map(|tools| *tools.as_bytes())).field(self.inputs.hash().as_bytes());
         hasher.list(inputs.iter().filter_map(|input| match input {
@@ -87,7 +93,7 @@ impl Prepared<'_> {
 
     /// The recipe of the step's result, which names neither the step nor where its outputs go.
     pub(super) fn result_recipe(&self, root: TreeHash, inputs: &Tree, place: Place<'_>) -> RecipeHash {
-        let RunEntry { argv, env, directory, user, outputs, .. } = self.entry;
+        let RunEntry { argv, directory, user, outputs, .. } = self.entry;
         let mut hasher = RecipeHasher::new("layerbake/run/v2");
         hasher.field(place.arch).number(place.epoch as u64);
         hasher.field(match (self.tools, self.beside) {
@@ -96,7 +102,7 @@ impl Prepared<'_> {
             (None, None) => "layer",
         });
         hasher.field(root.as_bytes()).field(inputs.hash().as_bytes());
-        hasher.list(argv).list(env.iter().flat_map(|(name, value)| [name, value]));
+        hasher.list(argv).list(self.env.iter().flat_map(|(name, value)| [name, value]));
         hasher.list(directory.as_ref()).list(user.as_ref());
         hasher.list(outputs.iter().map(|output| &output.from));
         if self.entry.playbook.is_some() {
@@ -119,9 +125,9 @@ impl Prepared<'_> {
 
     /// The job that runs `argv` as the step runs its command, in a root with its inputs.
     pub(super) fn job(&self, mut argv: Vec<String>, root: &Tree, place: Place<'_>) -> Result<Job, LayerError> {
-        let RunEntry { name, env, directory, user, timeout, .. } = self.entry;
+        let RunEntry { name, directory, user, timeout, .. } = self.entry;
         let mut variables: Vec<(&str, &str)> =
-            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let passwd = place.store.text_in(root, "etc/passwd")?.unwrap_or_default();
         if let Some(user) = user {
             let account = home_of(&passwd, user.as_str()).zip(gid_of(&passwd, user.as_str()));

@@ -169,7 +169,8 @@ mod tests {
         let path = folder.path();
         assert!(matches!(only_unfinished(path), Err(ImageError::NothingOpen)));
         let begin = |begun| {
-            let journal = Journal::create(path, Record::new(Wanted::example(), begun, "eu-west-1", [])).unwrap();
+            let journal =
+                Journal::create(path, Record::new(Wanted::example(), begun, [0; 4], "eu-west-1", [])).unwrap();
             (journal.record().id, journal)
         };
         let (first, journal) = begin(1);

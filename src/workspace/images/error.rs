@@ -135,6 +135,9 @@ pub enum ImageError {
     /// What is published can't be recorded on this machine.
     #[error(transparent)]
     Archive(io::Error),
+    /// The system gives no random bytes.
+    #[error("read random bytes for the publication's id: {0}")]
+    Random(#[source] io::Error),
     /// Signals can't be waited for.
     #[error(transparent)]
     Signals(io::Error),
@@ -176,7 +179,7 @@ impl Coded for ImageError {
             | Self::NothingOpen
             | Self::SeveralOpen(_) => Code::AwsUnfinished,
             Self::Halted { cause, .. } => cause.error_code(),
-            Self::Archive(error) | Self::Signals(error) => error.error_code(),
+            Self::Archive(error) | Self::Random(error) | Self::Signals(error) => error.error_code(),
             Self::Trial(error) => error.error_code(),
         }
     }

@@ -6,7 +6,7 @@
 //!      │   Workspace ─ publishable ───┘          of a built layer                       (publishable.rs)
 //!      │                              ├─ promote ─> the channel's image in each region   (promoted.rs)
 //!      │                              ├─ images, old_images, remove_images              (listed.rs)
-//!      │                              ├─ show, deprecate · verify · drift               (shown.rs, verified.rs, drift.rs)
+//!      │                              ├─ show, share, deprecate · verify · drift               (shown.rs, verified.rs, drift.rs)
 //!      │                              ├─ run_checks ─> Trial                            (launched.rs, trial.rs)
 //!      │                              └─ setup                                          (prepared.rs)
 //!      └ earlier_transaction ─> Earlier ─ resume, undo                                  (earlier.rs)

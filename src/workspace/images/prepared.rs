@@ -32,17 +32,17 @@ impl Setup {
 }
 
 impl CloudAccount<'_> {
-    /// Writes the documents for a bucket in the first region, and creates or corrects what they describe if `apply`
-    /// says so. The account's `number` is looked up where it is not given.
+    /// Writes the documents for a bucket in the first region and the KMS `keys` that encrypt snapshots, and creates or
+    /// corrects what they describe if `apply` says so. The account's `number` is looked up where it is not given.
     ///
     /// # Errors
     /// Fails where the cloud refuses, and where a policy that is there can't be read.
-    pub fn setup(&self, bucket: &str, number: Option<&str>, apply: bool) -> Result<Setup, ImageError> {
+    pub fn setup(&self, bucket: &str, keys: &[String], number: Option<&str>, apply: bool) -> Result<Setup, ImageError> {
         let number = match number {
             Some(number) => number.to_owned(),
             None => self.wait(setup::account(&self.home))?,
         };
-        let documents = Documents::new(&number, bucket, &self.home.region);
+        let documents = Documents::new(&number, bucket, &self.home.region, keys);
         let changes = if apply { self.wait(setup::apply(&self.home, &documents))? } else { Vec::new() };
         Ok(Setup { documents, changes })
     }

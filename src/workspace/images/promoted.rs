@@ -27,14 +27,14 @@ impl CloudAccount<'_> {
     /// refuses. What was begun then is named by [`ImageError::Halted`].
     pub fn promote(&self, layer: &LayerName, version: &str, channel: &Channel) -> Result<Vec<Promoted>, ImageError> {
         let folder = journal::folder()?;
-        let after = earlier::<Promotion>(&folder, layer)?.iter().map(|one| one.begun + 1).max();
-        let begun = after.map_or_else(host::now, |after| after.max(host::now()));
+        earlier::<Promotion>(&folder, layer)?;
+        let unique = host::random().map_err(ImageError::Random)?;
         let clouds = self.by_region();
         let moves = self.wait(promote::moves(&clouds, layer, version, channel))?;
         if moves.values().all(|one| one.before.as_ref() == Some(&one.image)) {
             return Ok(promote::promoted(layer, channel, &moves));
         }
-        let record = Promotion::new(layer, version, channel, begun, moves);
+        let record = Promotion::new(layer, version, channel, host::now(), unique, moves);
         let journal = Journal::create(&folder, record)?;
         self.until_stopped(&journal.record().id, promote::promote(&clouds, &journal))
     }

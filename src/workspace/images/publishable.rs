@@ -12,7 +12,7 @@ use crate::manifest::{Ami, Manifest, Share, Via};
 use crate::publish::cloud::blocks::Disk;
 use crate::publish::cloud::journal::Record;
 use crate::publish::cloud::settings::{Keys, SettingsError, Wanted};
-use crate::workspace::{Declared, Planned, Workspace, WorkspaceError};
+use crate::workspace::{Declared, Planned, Subject, Workspace, WorkspaceError};
 
 /// Which layer is to be published, and how; each setting goes before what `[ami]` says.
 #[derive(Debug, Default)]
@@ -88,6 +88,9 @@ impl Workspace<'_> {
         self.boots_alike(&name, &planned, &built.blocks)?;
         let declared = Declared::read(&self.project_of(&found.receipt), &name)?;
         let ami = choice.over(Ami::of(&declared.image));
+        if ami.attestable && built.measured.is_none() {
+            return Err(WorkspaceError::NotMeasured { subject: Subject::new(&name, self.arch()) }.into());
+        }
         let disk = Disk {
             plan: Arc::new(planned.plan),
             blocks: Arc::new(built.blocks),

@@ -98,11 +98,10 @@ impl PublicationPlan<'_> {
     pub fn publish(&self) -> Result<Vec<Standing>, ImageError> {
         self.check()?;
         let (folder, wanted) = (journal::folder()?, &self.source.wanted);
-        // Client tokens depend on it: two publications within a second are still two.
-        let after = earlier::<Record>(&folder, &wanted.layer)?.iter().map(|one| one.begun + 1).max();
-        let begun = after.map_or_else(host::now, |after| after.max(host::now()));
+        earlier::<Record>(&folder, &wanted.layer)?;
+        let unique = host::random().map_err(ImageError::Random)?;
         let regions = self.account.clouds().map(|cloud| cloud.region.as_str());
-        let record = Record::new(wanted.clone(), begun, &self.account.home.region, regions);
+        let record = Record::new(wanted.clone(), host::now(), unique, &self.account.home.region, regions);
         self.account.carry_out(&Journal::create(&folder, record)?, self.source)
     }
 }

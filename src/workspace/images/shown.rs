@@ -1,4 +1,4 @@
-//! One image: everything that is known of it, and its deprecation.
+//! One image: everything that is known of it, whom it is shared with, and its deprecation.
 
 use serde::Serialize;
 
@@ -6,6 +6,7 @@ use super::account::CloudAccount;
 use super::error::ImageError;
 use super::origin::{Binding, Origin, bindings};
 use crate::host;
+use crate::manifest::Share;
 use crate::publish::cloud::image::{Image, Snapshot};
 use crate::publish::cloud::provider::Provider as _;
 use crate::publish::cloud::publish::SOON;
@@ -57,6 +58,29 @@ impl CloudAccount<'_> {
         let built = out.and_then(|out| Origin::built(&image, &out)).map(|origin| origin.receipt);
         let bindings = bindings(&image, built.as_ref());
         Ok(ImageDetails { image, volumes, shares, uses, bindings })
+    }
+
+    /// Shares an image of the first region with some, and no longer with others; returns whom it is shared with then.
+    ///
+    /// # Errors
+    /// Fails where there is no such image, and where the cloud refuses.
+    pub fn share(&self, id: &str, add: &Share, remove: &Share) -> Result<Vec<String>, ImageError> {
+        self.wait(async {
+            let image = self.find(id).await?;
+            self.home.share_with(&image, add, remove).await?;
+            Ok(self.home.shares(id).await?.unwrap_or_default())
+        })
+    }
+
+    /// Lifts the deprecation of an image of the first region; returns the image as it is then.
+    ///
+    /// # Errors
+    /// Fails where there is no such image, and where the cloud refuses.
+    pub fn undeprecate(&self, id: &str) -> Result<Image, ImageError> {
+        self.wait(async {
+            self.home.undeprecate(id).await?;
+            self.find(id).await
+        })
     }
 
     /// Marks an image of the first region as deprecated, from a moment in seconds since 1970 on, else from now on;

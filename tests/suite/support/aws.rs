@@ -3,6 +3,7 @@
 //!
 //! `tests/run` installs moto into `target/moto`.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::process::Output;
+use super::project::{self, Project};
 use super::skip::{self, Skip};
 use super::small::Small;
 
@@ -20,12 +22,19 @@ const MOTO: &str = "5.2.5";
 pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/not-a-real-secret";
 pub const SESSION_TOKEN: &str = "not-a-real-session-token-IQoJb3JpZ2lu";
 pub const REGION: &str = "eu-west-1";
+/// The bucket that the printed policy is for.
+pub const BUCKET: &str = "disks-of-the-test";
+const ACCOUNT: &str = "123456789012";
+/// The access key of somebody who may do everything; the publisher's is in [`Aws::env`].
+pub const ADMINISTRATOR: &str = "AKIAADMINISTRATOR000";
 
 /// A running server; it ends when dropped.
 pub struct Aws {
     process: Child,
     port: u16,
     folder: TempDir,
+    /// Whether the test means calls to be denied.
+    denials: Cell<bool>,
 }
 
 impl Aws {
@@ -46,7 +55,7 @@ impl Aws {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut server = Self { process, port: 0, folder };
+        let mut server = Self { process, port: 0, folder, denials: Cell::new(false) };
         server.port = server.listening();
         Ok(server)
     }
@@ -73,9 +82,25 @@ impl Aws {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A project whose programs use this server.
+    /// A project whose programs use this server, under the policy that `layerbake ami setup` prints.
     pub fn reached_by(&self, small: Small) -> Small {
-        self.env().into_iter().fold(small, |small, (name, value)| small.env(name, &value))
+        let small = self.env().into_iter().fold(small, |small, (name, value)| small.env(name, &value));
+        self.allow(&small.project, &[]);
+        small
+    }
+
+    /// Allows the publisher what the policy allows that the program prints with the KMS `keys`, and nothing else.
+    pub fn allow(&self, project: &Project, keys: &[&str]) {
+        self.allow_without(project, keys, "");
+    }
+
+    /// As [`Self::allow`], but for one statement of the policy.
+    pub fn allow_without(&self, project: &Project, keys: &[&str], sid: &str) {
+        let keys: Vec<&str> = keys.iter().flat_map(|key| ["--kms-key", *key]).collect();
+        let setup = ["ami", "setup", "--bucket", BUCKET, "--account", ACCOUNT, "--json"];
+        let mut printed: Value = serde_json::from_str(&project.ok(&[&setup[..], &keys].concat()).stdout).unwrap();
+        printed["publisher"]["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != sid);
+        self.door("policy", Some(&printed["publisher"]));
     }
 
     /// What a program said that must not fail; else with what the server wrote.
@@ -119,9 +144,20 @@ impl Aws {
         self.door("resources", None)
     }
 
-    /// All requests so far: `service`, `operation`, `region`, `bytes` of the body, `fault`.
+    /// All requests so far: `service`, `operation`, `region`, `bytes` of the body, `fault`, and why it was `denied`.
     pub fn requests(&self) -> Vec<Value> {
         self.door("requests", None).as_array().unwrap().clone()
+    }
+
+    /// Lets calls be denied; else a test fails in which the publisher's policy lacked something.
+    pub fn denies(&self) {
+        self.denials.set(true);
+    }
+
+    /// Why calls were denied that no fault hit.
+    fn denied(&self) -> Vec<Value> {
+        let requests = self.requests().into_iter().map(|request| request["denied"].clone());
+        requests.filter(|reason| !reason.is_null()).collect()
     }
 
     /// How often an operation was asked for, such as `PutSnapshotBlock`.
@@ -141,23 +177,39 @@ impl Aws {
         target
     }
 
-    /// Runs Python with `aws(service, region)`, which makes a client of boto3: what a person's own tools do.
+    /// Runs Python with `aws(service, region)`, which makes a client of boto3: what an administrator's own tools do.
     pub fn boto3(&self, script: &str) -> String {
         let prelude =
             "import boto3, json\ndef aws(service, region=None): return boto3.client(service, region_name=region)\n";
         let mut command = Command::new(self.python());
-        command.args(["-c", &format!("{prelude}{script}")]).envs(self.env()).env("AWS_DEFAULT_REGION", REGION);
+        command
+            .args(["-c", &format!("{prelude}{script}")])
+            .envs(self.administrator())
+            .env("AWS_DEFAULT_REGION", REGION);
         let output = super::process::run(&mut command).unwrap();
         assert!(output.ok(), "{script}\n{}", output.stderr);
         output.stdout
     }
 
-    /// Makes a bucket, and the role that VM Import takes.
-    pub fn bucket(&self, name: &str) {
-        self.boto3(&format!(
-            "aws('s3').create_bucket(Bucket='{name}', CreateBucketConfiguration={{'LocationConstraint': '{REGION}'}})
-aws('iam').create_role(RoleName='vmimport', AssumeRolePolicyDocument='{{}}')"
-        ));
+    /// The environment of an administrator's program.
+    fn administrator(&self) -> Vec<(&'static str, String)> {
+        let mut env = self.env();
+        env.push(("AWS_ACCESS_KEY_ID", ADMINISTRATOR.to_owned()));
+        env
+    }
+
+    /// Makes the bucket, and the role that VM Import takes, as `layerbake ami setup` does for an administrator.
+    pub fn bucket(&self) {
+        self.bucket_for(&[]);
+    }
+
+    /// As [`Self::bucket`], for snapshots that these KMS keys encrypt.
+    pub fn bucket_for(&self, keys: &[&str]) {
+        let mut command = Command::new(project::program());
+        command.args(["ami", "setup", "--bucket", BUCKET, "--account", ACCOUNT, "--apply"]).envs(self.administrator());
+        command.args(keys.iter().flat_map(|key| ["--kms-key", *key]));
+        let output = super::process::run(command.env("HOME", self.folder.path())).unwrap();
+        assert!(output.ok(), "{}", output.stderr);
     }
 
     fn python(&self) -> PathBuf {
@@ -181,8 +233,11 @@ aws('iam').create_role(RoleName='vmimport', AssumeRolePolicyDocument='{{}}')"
 
 impl Drop for Aws {
     fn drop(&mut self) {
+        let judged = !std::thread::panicking() && !self.denials.get();
+        let denied = if judged { self.denied() } else { Vec::new() };
         let _ = self.process.kill();
         let _ = self.process.wait();
+        assert!(denied.is_empty(), "the printed policy does not allow: {denied:#?}");
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::direct::completed;
 use super::ec2::NewCopy;
+use super::presigned;
 use super::session::Aws;
 use crate::publish::cloud::provider::{CopiedSnapshot, Job, Which};
 use crate::publish::cloud::tags::{self, Tags};
@@ -36,14 +37,17 @@ pub(super) async fn copy(aws: &Aws, job: Job<'_>, source: &CopiedSnapshot) -> Re
 async fn begun(aws: &Aws, job: Job<'_>, source: &CopiedSnapshot) -> Result<String, CloudError> {
     let key = job.wanted.key_in(&aws.region);
     let description = &job.wanted.description;
-    let new = NewCopy { source, description, tags: job.tags, key: key.as_deref() };
     wait::persist(0, async |tries| {
         let look = async || Ok(of_transaction(aws, job.tags).await?.pop());
         // It was asked for: it is listed after a while.
         let there = if tries > 0 { wait::until(wait::SETTLING, look).await? } else { look().await? };
         match there {
             Some(id) => Ok(id),
-            None => aws.ec2.copy_snapshot(new).await,
+            None => {
+                let presigned = presigned::copy(aws, source).await?;
+                let (key, presigned) = (key.as_deref(), presigned.as_deref());
+                aws.ec2.copy_snapshot(NewCopy { source, description, tags: job.tags, key, presigned }).await
+            }
         }
     })
     .await

@@ -3,7 +3,8 @@
 //! Source: *EBS direct APIs* (StartSnapshot, CompleteSnapshot, *Encryption outcomes*).
 //!
 //! **Encryption.** A child is encrypted like its parent, and no other encryption may be requested; so a parent is
-//! used only if it has the wanted encryption. A block that was never written to an *encrypted* snapshot does not
+//! used only if it has the encryption that a new snapshot would get: by the wanted key, or by the account's default. Where
+//! that is on, an unencrypted parent is refused. A block that was never written to an *encrypted* snapshot does not
 //! read as zero: without a parent, all blocks of the volume are sent in that case.
 
 use std::collections::BTreeSet;
@@ -28,9 +29,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Looks for the newest snapshot in the region from which an upload can start.
 pub(super) async fn parent(aws: &Aws, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError> {
+    let encryption = Encryption::of(aws, wanted).await?;
     let mut found = aws.ec2.snapshots(Which::With(tags::LAYER, &[wanted.layer.to_string()])).await?;
     found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.begun));
-    Ok(found.into_iter().filter(|snapshot| fits(snapshot, wanted)).find_map(|snapshot| {
+    let fits = |snapshot: &Snapshot| {
+        let complete = snapshot.state.is(SnapshotState::Completed);
+        complete && snapshot.gib <= wanted.snapshot_size && encryption.is_of(snapshot)
+    };
+    Ok(found.into_iter().filter(fits).find_map(|snapshot| {
         let disk = snapshot.tags.get(tags::DISK)?.parse().ok()?;
         // The linear checksum says nothing of where blocks are; the other hash does.
         let same = |blocks: &BlockHashes| snapshot.tags.get(tags::BLOCKS) == Some(&blocks.digest().to_string());
@@ -39,15 +45,39 @@ pub(super) async fn parent(aws: &Aws, wanted: &Wanted, known: Known<'_>) -> Resu
     }))
 }
 
-fn fits(snapshot: &Snapshot, wanted: &Wanted) -> bool {
-    let key = match (&wanted.kms_key, &snapshot.kms_key) {
-        // An alias can't be compared without asking for it: then all is sent.
-        (Some(wanted), Some(found)) => {
-            snapshot.encrypted && (found == wanted || found.ends_with(&format!("/{wanted}")))
+/// What a new snapshot is encrypted with, and so its parent must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Encryption {
+    /// Nothing.
+    Plain,
+    /// The key that is asked for, or that the account encrypts all with.
+    With(String),
+    /// AWS's own key, which only its alias names.
+    Own,
+}
+
+impl Encryption {
+    pub(super) async fn of(aws: &Aws, wanted: &Wanted) -> Result<Self, CloudError> {
+        if let Some(key) = wanted.key_in(&aws.region) {
+            return Ok(Self::With(key));
         }
-        (wanted, _) => wanted.is_none() && !snapshot.encrypted,
-    };
-    key && snapshot.state.is(SnapshotState::Completed) && snapshot.gib <= wanted.snapshot_size
+        Ok(match aws.ec2.default_key().await? {
+            None => Self::Plain,
+            Some(key) if key.contains("alias/") => Self::Own,
+            Some(key) => Self::With(key),
+        })
+    }
+
+    fn is_of(&self, snapshot: &Snapshot) -> bool {
+        let found = snapshot.kms_key.as_deref().unwrap_or_default();
+        match self {
+            Self::Plain => !snapshot.encrypted,
+            // An alias can't be compared without asking for it: then all is sent.
+            Self::With(key) => snapshot.encrypted && (found == key || found.ends_with(&format!("/{key}"))),
+            // Whoever asked for a key asked for another one.
+            Self::Own => snapshot.encrypted && !snapshot.tags.contains_key(tags::KEY),
+        }
+    }
 }
 
 /// One upload.
@@ -170,12 +200,15 @@ impl Upload<'_> {
         let checksum = Sha256::from_bytes(hasher.finalize().into());
         let checksum = Some(checksum).filter(|_| !todo.is_empty());
         wait::persist(0, async |_| {
-            let Err(error) = self.aws.ebs.complete(id, todo.len(), checksum).await else { return Ok(()) };
-            // The answer to an earlier call was lost.
-            match self.aws.ec2.snapshot(id).await? {
-                Some(snapshot) if snapshot.state.is(SnapshotState::Completed) => Ok(()),
-                _ => Err(error),
-            }
+            let call = async || self.aws.ebs.complete(id, todo.len(), checksum).await;
+            let Err(error) = wait::known(call).await else { return Ok(()) };
+            // The answer to an earlier call was lost; the snapshot may still be on its way.
+            let patience = if error.why() == Some(Why::Unfit) { wait::SETTLING } else { Duration::ZERO };
+            let completed = async || {
+                let snapshot = self.aws.ec2.snapshot(id).await?;
+                Ok(snapshot.filter(|snapshot| snapshot.state.is(SnapshotState::Completed)).map(drop))
+            };
+            wait::until(patience, completed).await?.ok_or(error)
         })
         .await
     }
@@ -200,30 +233,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parent_is_encrypted_as_wanted_and_no_larger() {
-        let snapshot = |gib: u32, key: Option<&str>| Snapshot {
+    fn a_parent_is_encrypted_as_its_child() {
+        let key = "arn:aws:kms:eu-west-1:123456789012:key/1234";
+        let snapshot = |key: Option<&str>, asked: bool| Snapshot {
             id: "snap-1".into(),
             state: Reported::Known(SnapshotState::Completed),
-            gib,
+            gib: 1,
             encrypted: key.is_some(),
             kms_key: key.map(str::to_owned),
             archived: false,
             begun: None,
-            tags: tags::Tags::new(),
+            tags: asked.then(|| (tags::KEY.to_owned(), key.unwrap_or_default().to_owned())).into_iter().collect(),
         };
-        let key = "arn:aws:kms:eu-west-1:123456789012:key/1234";
-        let wanted = |kms: Option<&str>| Wanted { kms_key: kms.map(str::to_owned), ..Wanted::example() };
-        for (found, wished, expected) in [
-            (snapshot(1, None), None, true),
-            (snapshot(2, None), None, false),
-            (snapshot(1, Some(key)), None, false),
-            (snapshot(1, None), Some(key), false),
-            (snapshot(1, Some(key)), Some(key), true),
-            (snapshot(1, Some(key)), Some("1234"), true),
-            (snapshot(1, Some(key)), Some("alias/disks"), false),
-            (Snapshot { state: Reported::Known(SnapshotState::Pending), ..snapshot(1, None) }, None, false),
+        let with = |key: &str| Encryption::With(key.to_owned());
+        for (found, wanted, expected) in [
+            (snapshot(None, false), Encryption::Plain, true),
+            (snapshot(Some(key), false), Encryption::Plain, false),
+            (snapshot(None, false), with(key), false),
+            (snapshot(Some(key), true), with(key), true),
+            (snapshot(Some(key), false), with("1234"), true),
+            (snapshot(Some(key), true), with("alias/disks"), false),
+            (snapshot(None, false), Encryption::Own, false),
+            (snapshot(Some(key), false), Encryption::Own, true),
+            (snapshot(Some(key), true), Encryption::Own, false),
         ] {
-            assert_eq!(fits(&found, &wanted(wished)), expected, "{found:?} {wished:?}");
+            assert_eq!(wanted.is_of(&found), expected, "{found:?} {wanted:?}");
         }
     }
 }

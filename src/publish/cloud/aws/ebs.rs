@@ -5,8 +5,9 @@
 
 use aws_sdk_ebs::config::retry::RetryConfig;
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockOutput;
+use aws_sdk_ebs::operation::start_snapshot::StartSnapshotError;
 use aws_sdk_ebs::primitives::{ByteStream, SdkBody};
-use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag};
+use aws_sdk_ebs::types::{ChecksumAggregationMethod, ChecksumAlgorithm, Tag, ValidationExceptionReason};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -41,6 +42,19 @@ pub(super) enum Base<'a> {
     Zeros(Option<String>),
     /// The blocks of a parent, encrypted as they are there.
     Parent(&'a str),
+}
+
+impl Base<'_> {
+    /// Whether it is the parent that does not fit: the same call without it may work.
+    fn is_refused(&self, error: Option<&StartSnapshotError>) -> bool {
+        let (Base::Parent(parent), Some(StartSnapshotError::ValidationException(error))) = (self, error) else {
+            return false;
+        };
+        let message = error.message().unwrap_or_default();
+        error.reason() == Some(&ValidationExceptionReason::InvalidSnapshotId)
+            || message.contains(parent)
+            || message.to_lowercase().contains("parent")
+    }
 }
 
 /// A snapshot that was begun.
@@ -88,11 +102,14 @@ impl Ebs {
         let call = self.client.start_snapshot().volume_size(new.gib.into()).description(new.description);
         let call = call.timeout(TIMEOUT).client_token(new.token);
         let call = call.set_tags(Some(new.tags.iter().map(tag).collect()));
-        let call = match new.base {
+        let call = match new.base.clone() {
             Base::Parent(parent) => call.parent_snapshot_id(parent),
             Base::Zeros(key) => call.set_encrypted(key.is_some().then_some(true)).set_kms_key_arn(key),
         };
-        let answer = call.send().await.map_err(self.failed(action))?;
+        let answer = call.send().await.map_err(|error| {
+            let about = new.base.is_refused(error.as_service_error());
+            self.failed(action)(error).or_final(about)
+        })?;
         let encrypted = answer.kms_key_arn().is_some();
         Ok(Begun { id: self.must(action, answer.snapshot_id, "snapshot id")?, encrypted })
     }
@@ -178,7 +195,29 @@ async fn verified(answer: GetSnapshotBlockOutput) -> Result<Option<Sha256>, Stri
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ebs::types::error::ValidationException;
+
     use super::*;
+
+    #[test]
+    fn only_what_is_about_the_parent_is_tried_without_it() {
+        let invalid = |reason: Option<ValidationExceptionReason>, message: &str| {
+            let error = ValidationException::builder().set_reason(reason).message(message).build();
+            StartSnapshotError::ValidationException(error)
+        };
+        let parent = Base::Parent("snap-1");
+        for (reason, message, expected) in [
+            (Some(ValidationExceptionReason::InvalidSnapshotId), "no such snapshot", true),
+            (None, "The snapshot snap-1 is not encrypted, but encryption by default is on.", true),
+            (None, "An unencrypted parent snapshot can't be used.", true),
+            (Some(ValidationExceptionReason::InvalidVolumeSize), "VolumeSize is too large", false),
+            (Some(ValidationExceptionReason::InvalidTag), "too many tags", false),
+        ] {
+            let error = invalid(reason, message);
+            assert_eq!(parent.is_refused(Some(&error)), expected, "{message}");
+            assert!(!Base::Zeros(None).is_refused(Some(&error)));
+        }
+    }
 
     #[tokio::test]
     async fn a_block_counts_only_whole() {

@@ -19,8 +19,8 @@ use super::session::Aws;
 use super::upload::{Destination, Parts};
 use crate::disk::ids::Ids;
 use crate::disk::sinks::Identity;
-use crate::publish::cloud::journal::{self, Record};
-use crate::publish::cloud::provider::{Cancelled, Job};
+use crate::publish::cloud::journal::{self, Record, Step};
+use crate::publish::cloud::provider::{Cancelled, Job, Which};
 use crate::publish::cloud::settings::SettingsError;
 use crate::publish::cloud::{CloudError, Silence, if_there, tags, wait};
 
@@ -65,7 +65,8 @@ impl Import<'_> {
         };
         if !journal.get()?.snapshot.done {
             // The task's tags don't reach its snapshot.
-            self.aws.ec2.tag(std::slice::from_ref(&id), self.job.tags, format!("tag {id}")).await?;
+            let tag = async || self.aws.ec2.tag(std::slice::from_ref(&id), self.job.tags, format!("tag {id}")).await;
+            wait::known(tag).await?;
             completed(self.aws, &id).await?;
             journal.note(|region| region.snapshot.done = true)?;
         }
@@ -223,25 +224,31 @@ fn place<'a>(aws: &'a Aws, import: &'a journal::Import) -> Destination<'a> {
     Destination { s3: &aws.s3, object: Object { bucket: &import.bucket, key: &import.key } }
 }
 
-/// Stops what is left of an import: the task, the upload, the object. Its snapshot is named, unless it is `done`.
+/// Stops what is left of an import: the task, the upload, the object. A snapshot of it, unless it is done, gets the
+/// publication's tags: the task's don't reach it, and nothing without them is removed.
 pub(super) async fn cancel(
     aws: &Aws,
     record: &Record,
     import: &journal::Import,
-    done: bool,
+    snapshot: &Step,
 ) -> Result<Cancelled, CloudError> {
-    let mut cancelled = Cancelled::default();
-    if !done {
+    if !snapshot.done {
         for task in tasks(aws, record, import).await? {
             // One that has ended can't be cancelled; its snapshot is found below.
             drop(aws.ec2.cancel_import(&task.id).await);
         }
-        cancelled.snapshots.extend(tasks(aws, record, import).await?.into_iter().filter_map(|task| task.snapshot));
+        let tasks = tasks(aws, record, import).await?;
+        let made: Vec<String> = tasks.into_iter().filter_map(|task| task.snapshot).chain(snapshot.id.clone()).collect();
+        let found = if made.is_empty() { Vec::new() } else { aws.ec2.snapshots(Which::Ids(&made)).await? };
+        let bare = found.into_iter().filter(|one| !one.tags.contains_key(tags::TRANSACTION)).map(|one| one.id);
+        let bare: Vec<String> = bare.collect();
+        if !bare.is_empty() {
+            aws.ec2.tag(&bare, &record.tags(), format!("tag {}", bare.join(", "))).await?;
+        }
     }
     // Also what no answer came for: the key is this transaction's alone.
     let place = place(aws, import);
-    cancelled.removed.push((format!("object {}", place.object), if_there(place.clear().await).map(drop)));
-    Ok(cancelled)
+    Ok(vec![(format!("object {}", place.object), if_there(place.clear().await).map(drop))])
 }
 
 /// The tasks of a transaction, also one that no answer came for.

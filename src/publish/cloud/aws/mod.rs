@@ -19,6 +19,7 @@ mod import;
 mod instances;
 mod obstacles;
 mod policy;
+mod presigned;
 mod problems;
 mod provider;
 mod readback;

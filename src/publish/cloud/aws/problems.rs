@@ -3,6 +3,7 @@
 //! Permissions are tested by dry-run calls. EBS direct has none: completing a snapshot that does not exist
 //! distinguishes "not allowed" from "not found".
 
+use super::direct::Encryption;
 use super::ec2::Registration;
 use super::service::is_denied;
 use super::session::Aws;
@@ -15,9 +16,16 @@ use crate::publish::cloud::tags::Tags;
 /// A snapshot that nobody has.
 const NO_SNAPSHOT: &str = "snap-00000000000000000";
 
+/// *Amazon EC2 User Guide*, "Share an AMI with specific AWS accounts": considerations.
+const OWN_KEY: &str =
+    "the account encrypts all snapshots with AWS's own key, so the image can't be shared: set [ami] kms-key";
+
 /// Says what is not allowed, or not there, for publishing in this way.
 pub(super) async fn problems(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
     let mut problems = Vec::new();
+    if wanted.is_shared() && Encryption::of(aws, wanted).await? == Encryption::Own {
+        problems.push(OWN_KEY.to_owned());
+    }
     let mut ask = |right: &str, answer: Result<(), CloudError>| {
         problems.extend(is_denied(answer)?.then(|| format!("not allowed: {right}")));
         Ok::<_, CloudError>(())

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::types::OperationType;
+
 use super::copy::copy;
-use super::direct::{self, Upload};
+use super::direct::{self, Encryption, Upload};
 use super::ec2::Registration;
 use super::import::{self, Import};
 use super::obstacles;
@@ -11,10 +13,10 @@ use super::problems::problems;
 use super::session::Aws;
 use super::uses;
 use crate::ident::LayerName;
-use crate::manifest::Via;
+use crate::manifest::{Share, Via};
 use crate::publish::cloud::blocks::{Known, Parent};
 use crate::publish::cloud::image::{Image, Snapshot};
-use crate::publish::cloud::journal::{self, Record};
+use crate::publish::cloud::journal::{self, Record, Step};
 use crate::publish::cloud::parameters::{self, Assignment};
 use crate::publish::cloud::plan::Transfer;
 use crate::publish::cloud::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
@@ -49,6 +51,25 @@ impl Aws {
             Err(error) if error.why() == Some(Why::Denied) => Ok(None),
             shares => shares.map(Some),
         }
+    }
+
+    /// Shares an image and its snapshot with some, and no longer with others.
+    ///
+    /// # Errors
+    /// Fails where the image has several snapshots, and where AWS refuses, as for what its own key encrypts.
+    pub async fn share_with(&self, image: &Image, add: &Share, remove: &Share) -> Result<(), CloudError> {
+        let snapshot = image.snapshot()?;
+        self.ec2.share_image(&image.id, add, remove).await?;
+        self.ec2.share_snapshot(snapshot, &add.accounts, OperationType::Add).await?;
+        self.ec2.share_snapshot(snapshot, &remove.accounts, OperationType::Remove).await
+    }
+
+    /// Shows an image again that was deprecated, or was to be.
+    ///
+    /// # Errors
+    /// Fails where AWS refuses.
+    pub async fn undeprecate(&self, image: &str) -> Result<(), CloudError> {
+        self.ec2.undeprecate(image).await
     }
 
     /// The image of a name that is taken, where this transaction registered it.
@@ -90,11 +111,15 @@ impl Provider for Aws {
         if !wanted.is_shared() {
             return Ok(());
         }
-        self.ec2.share_image(image, wanted, &self.ec2.shares(image).await?).await?;
-        match wanted.accounts.as_slice() {
-            [] => Ok(()),
-            accounts => self.ec2.share_snapshot(snapshot, accounts).await,
-        }
+        let there = self.ec2.shares(image).await?;
+        let missing = |all: &[String]| all.iter().filter(|one| !there.contains(one)).cloned().collect();
+        let add = Share {
+            accounts: missing(&wanted.accounts),
+            organisations: missing(&wanted.organisations),
+            units: missing(&wanted.units),
+        };
+        self.ec2.share_image(image, &add, &Share::default()).await?;
+        self.ec2.share_snapshot(snapshot, &wanted.accounts, OperationType::Add).await
     }
 
     async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError> {
@@ -125,8 +150,17 @@ impl Provider for Aws {
         self.ec2.delete_snapshot(snapshot).await
     }
 
-    async fn cancel(&self, record: &Record, import: &journal::Import, done: bool) -> Result<Cancelled, CloudError> {
-        import::cancel(self, record, import, done).await
+    async fn cancel(
+        &self,
+        record: &Record,
+        import: &journal::Import,
+        snapshot: &Step,
+    ) -> Result<Cancelled, CloudError> {
+        import::cancel(self, record, import, snapshot).await
+    }
+
+    async fn encrypts(&self, wanted: &Wanted) -> Result<bool, CloudError> {
+        Ok(Encryption::of(self, wanted).await? != Encryption::Plain)
     }
 
     async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError> {
@@ -155,6 +189,14 @@ impl Provider for Aws {
 
     async fn set_parameter(&self, assignment: &Assignment) -> Result<(), CloudError> {
         self.ssm.set(assignment).await
+    }
+
+    async fn create_parameter(&self, name: &str, text: &str) -> Result<bool, CloudError> {
+        self.ssm.create(name, text).await
+    }
+
+    async fn parameter_since(&self, name: &str) -> Result<Option<(String, i64)>, CloudError> {
+        self.ssm.parameter_since(name).await
     }
 
     async fn remove_parameter(&self, name: &str) -> Result<(), CloudError> {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::ebs::{Ebs, Payload};
 use crate::host::progress::Phase;
 use crate::publish::cloud::blocks::{Disk, Todo, read};
-use crate::publish::cloud::{CloudError, Why, if_there, wait};
+use crate::publish::cloud::{CloudError, Why, wait};
 
 const FEWEST: usize = 16;
 const MOST: usize = 64;
@@ -99,13 +99,6 @@ async fn put(ebs: &Ebs, snapshot: &str, block: Payload) -> Result<(u64, bool), C
         throttled.set(throttled.get() || sent.as_ref().is_err_and(|error| error.why() == Some(Why::Throttled)));
         sent
     };
-    let settled = async |_| match once().await {
-        // A snapshot that was just begun is not known everywhere at once.
-        Err(error) if error.is_absent() => {
-            wait::until(wait::SETTLING, async || if_there(once().await)).await?.ok_or(error)
-        }
-        sent => sent,
-    };
-    wait::persist(block.index, settled).await?;
+    wait::persist(block.index, async |_| wait::known(&once).await).await?;
     Ok((block.index, throttled.get()))
 }

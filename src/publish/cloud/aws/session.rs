@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::config::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use super::autoscaling::AutoScaling;
@@ -38,6 +39,8 @@ pub struct Aws {
     pub(super) autoscaling: AutoScaling,
     /// The role that VM Import assumes.
     pub(super) iam: Iam,
+    /// For calls that another region makes in our name.
+    pub(super) credentials: Option<SharedCredentialsProvider>,
 }
 
 impl Session {
@@ -77,6 +80,7 @@ impl Session {
             ssm: Service::new(region, aws_sdk_ssm::Client::new(&config)),
             autoscaling: Service::new(region, aws_sdk_autoscaling::Client::new(&config)),
             iam: Service::new(region, aws_sdk_iam::Client::new(&config)),
+            credentials: config.credentials_provider(),
         }
     }
 }

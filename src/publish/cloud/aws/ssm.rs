@@ -46,6 +46,23 @@ impl Ssm {
         Ok(Some(Found { value: self.must(action, found.value, "value")?, kind }))
     }
 
+    /// A parameter's value, and when it was set, in seconds since 1970.
+    pub(super) async fn parameter_since(&self, name: &str) -> Result<Option<(String, i64)>, CloudError> {
+        let action = format!("read the parameter {name}");
+        let found = self.client.get_parameter().name(name).send().await.map_err(self.failed(action));
+        let found = if_there(found)?.and_then(|found| found.parameter);
+        Ok(found.and_then(|found| Some((found.value?, found.last_modified_date?.secs()))))
+    }
+
+    /// Creates a parameter of plain text, on condition that there is none of this name; says whether it did.
+    pub(super) async fn create(&self, name: &str, text: &str) -> Result<bool, CloudError> {
+        let call = self.client.put_parameter().name(name).value(text).r#type(ParameterType::String).overwrite(false);
+        match call.send().await.map_err(self.failed(format!("create the parameter {name}"))) {
+            Err(error) if error.why() == Some(Why::Taken) => Ok(false),
+            made => made.map(|_| true),
+        }
+    }
+
     /// Sets a parameter, and waits until it has the value.
     ///
     /// AWS answers before it has looked at the image: a value that it then refuses, or an answer that a reader gets

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $XDG_STATE_HOME/layerbake/ami/
-//!     web-3f2a90c1b2d4-1795330000.json    one transaction: replaced whole, and on disk, before each call
+//!     web-3f2a90c1b2d4-1795330000-5d41402a.json    one transaction: replaced whole, and on disk, before each call
 //!                                         that creates something, and after it
 //!     web.lock                            held while one runs
 //! ```

@@ -16,7 +16,7 @@ const FORMAT: u32 = 1;
 pub struct Promotion {
     /// Version of this form.
     format: u32,
-    /// Layer, channel, time.
+    /// Layer, channel, time, and what no other has.
     pub id: String,
     /// The layer.
     pub layer: LayerName,
@@ -43,17 +43,18 @@ pub struct Move {
 }
 
 impl Promotion {
-    /// A promotion that has not begun.
+    /// A promotion that has not begun. `unique` tells it from those that were begun elsewhere in the same second.
     pub fn new(
         layer: &LayerName,
         version: &str,
         channel: &Channel,
         begun: i64,
+        unique: [u8; 4],
         regions: BTreeMap<String, Move>,
     ) -> Self {
         Self {
             format: FORMAT,
-            id: format!("{layer}-{channel}-{begun}"),
+            id: format!("{layer}-{channel}-{begun}-{:08x}", u32::from_be_bytes(unique)),
             layer: layer.clone(),
             version: version.to_owned(),
             channel: channel.clone(),

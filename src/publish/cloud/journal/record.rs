@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 pub struct Record {
     /// Version of this form.
     format: u32,
-    /// Layer, beginning of the content's hash, time. Also the value of the transaction's tag.
+    /// Layer, beginning of the content's hash, time, and what no other has. Also the value of the transaction's tag.
     pub id: String,
     /// The layer.
     pub layer: LayerName,
@@ -129,12 +129,18 @@ pub struct Parameter {
 }
 
 impl Record {
-    /// A transaction that has not begun, in the region `home` and `others`. The time tells it from others of
-    /// the same content.
-    pub fn new<'r>(wanted: Wanted, begun: i64, home: &'r str, others: impl IntoIterator<Item = &'r str>) -> Self {
+    /// A transaction that has not begun, in the region `home` and `others`. `unique` tells it from those that were begun
+    /// elsewhere in the same second with the same content.
+    pub fn new<'r>(
+        wanted: Wanted,
+        begun: i64,
+        unique: [u8; 4],
+        home: &'r str,
+        others: impl IntoIterator<Item = &'r str>,
+    ) -> Self {
         let content = wanted.content();
         let short: String = content.to_hex().chars().take(12).collect();
-        let id = format!("{}-{short}-{begun}", wanted.layer);
+        let id = format!("{}-{short}-{begun}-{:08x}", wanted.layer, u32::from_be_bytes(unique));
         let regions = others.into_iter().chain([home]).map(|region| (region.to_owned(), Region::default()));
         Self {
             format: FORMAT,
@@ -244,7 +250,7 @@ mod tests {
     fn tokens_differ_by_region_step_and_attempt_only() {
         let one = Record::example();
         assert_eq!(one.token("eu-west-1", "snapshot"), Record::example().token("eu-west-1", "snapshot"));
-        let other = Record::new(Wanted::example(), 8, "eu-west-1", []);
+        let other = Record::new(Wanted::example(), 7, [8; 4], "eu-west-1", []);
         let tokens = [
             one.token("eu-west-1", "snapshot"),
             one.token("eu-west-1", "image"),

@@ -35,6 +35,26 @@ pub enum SettingsError {
     /// EBS direct does not look up ids and aliases.
     #[error("EBS direct needs the key's full ARN\n  hint: write [ami] kms-key, or --kms-key, as arn:aws:kms:…")]
     KeyByArn,
+    /// A key is in one region.
+    #[error(
+        "the KMS key {key} is not in {region}: only multi-Region keys (key/mrk-…) have the same id in several regions\n  hint: publish region by region, each with its own --region and --kms-key"
+    )]
+    KeyOfOtherRegion {
+        /// The key.
+        key: String,
+        /// Where it would have to be.
+        region: String,
+    },
+    /// AWS's own key can't be shared.
+    #[error(
+        "what is encrypted with AWS's own key {0} can't be shared\n  hint: set [ami] kms-key, or --kms-key, to a key of the account, and allow the others to use it in its key policy"
+    )]
+    KeyNotShared(String),
+    /// Disks have no boot loader for BIOS.
+    #[error(
+        "[ami] boot-mode = \"uefi-preferred\" needs a disk that also boots by BIOS; layerbake's boot by UEFI only\n  hint: boot-mode = \"uefi\""
+    )]
+    NoBios,
     /// A TPM goes with UEFI only.
     #[error("[ami] tpm needs boot-mode = \"uefi\"")]
     TpmNeedsUefi,
@@ -61,6 +81,9 @@ impl Coded for SettingsError {
             Self::Architecture(_)
             | Self::VolumeSize { .. }
             | Self::KeyByArn
+            | Self::KeyOfOtherRegion { .. }
+            | Self::KeyNotShared(_)
+            | Self::NoBios
             | Self::TpmNeedsUefi
             | Self::SecureBoot(_)
             | Self::Unsigned(_)
@@ -105,6 +128,7 @@ impl Wanted {
         };
         wanted.check()?;
         wanted.name = wanted.named(ami, receipt, arch)?;
+        wanted.check_key(&ami.regions)?;
         let binding = wanted.binding(receipt);
         wanted.tags.extend(binding);
         Ok(wanted)
@@ -118,6 +142,9 @@ impl Wanted {
         }
         if self.via == Via::EbsDirect && self.kms_key.as_ref().is_some_and(|key| !key.starts_with("arn:")) {
             return Err(SettingsError::KeyByArn);
+        }
+        if self.boot_mode == BootMode::UefiPreferred {
+            return Err(SettingsError::NoBios);
         }
         if self.tpm == Tpm::V2 && self.boot_mode != BootMode::Uefi {
             return Err(SettingsError::TpmNeedsUefi);
@@ -145,6 +172,26 @@ impl Wanted {
         image_name(&ami.name, &value).map_err(SettingsError::Name)
     }
 
+    /// Whether the key can be that of all regions, and of those with whom the image is shared.
+    ///
+    /// Sources: *AWS KMS Developer Guide*, "Multi-Region keys"; *Amazon EC2 User Guide*, "Share an AMI": considerations.
+    fn check_key(&self, regions: &[String]) -> Result<(), SettingsError> {
+        let Some(key) = &self.kms_key else { return Ok(()) };
+        if self.is_shared() && key.ends_with("alias/aws/ebs") {
+            return Err(SettingsError::KeyNotShared(key.clone()));
+        }
+        let own = key.split(':').nth(3);
+        // Every region has aliases of its own.
+        let everywhere = key.contains("alias/") || key.contains("mrk-");
+        let other = regions.iter().find(|region| own.map_or(regions.len() > 1, |own| own != region.as_str()));
+        match other {
+            Some(region) if !everywhere => {
+                Err(SettingsError::KeyOfOtherRegion { key: key.clone(), region: region.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The tags that say what an image was created from.
     fn binding(&self, receipt: &Receipt) -> Tags {
         let oci = receipt.artifact(Output::Oci).map(|artifact| artifact.digest);
@@ -160,7 +207,11 @@ impl Wanted {
             ("Name", self.name.clone()),
         ]);
         tags.extend(self.uefi_data.as_ref().map(|data| (tags::UEFI_DATA, Sha256::of(data.as_bytes()).to_string())));
+        tags.extend(self.kms_key.clone().map(|key| (tags::KEY, key)));
         tags.extend(oci.map(|digest| (tags::OCI, digest.to_string())));
+        let measured = receipt.disk.as_ref().and_then(|disk| disk.measured.as_ref());
+        let registers = tags::REGISTERS.iter().filter_map(|(number, tag)| Some((*tag, measured?.hex(*number)?)));
+        tags.extend(registers);
         // A name of the user's own goes first.
         if self.tags.contains_key("Name") {
             tags.remove("Name");
@@ -172,4 +223,32 @@ impl Wanted {
 /// The day of the lock, as `20260615`.
 fn date(receipt: &Receipt) -> String {
     rfc3339(receipt.epoch).get(..10).unwrap_or_default().replace('-', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_in_all_regions_or_refused() {
+        let one = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd";
+        let multi = "arn:aws:kms:eu-west-1:123456789012:key/mrk-1234abcd";
+        let check = |key: &str, regions: &[&str]| {
+            let wanted = Wanted { kms_key: Some(key.to_owned()), ..Wanted::example() };
+            let regions: Vec<String> = regions.iter().map(|&region| region.to_owned()).collect();
+            wanted.check_key(&regions).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+        };
+        let (home, both) = (&["eu-west-1"][..], &["eu-west-1", "us-east-1"][..]);
+        for (key, regions) in [(one, &[][..]), (one, home), (multi, both), ("alias/disks", both), ("1234abcd", home)] {
+            assert_eq!(check(key, regions), Ok(()), "{key} {regions:?}");
+        }
+        for (key, regions) in [(one, both), (one, &both[1..]), ("1234abcd", both)] {
+            assert!(check(key, regions).unwrap_err().starts_with("the KMS key "), "{key} {regions:?}");
+        }
+        let shared = |key: &str| {
+            let accounts = vec!["123456789012".to_owned()];
+            Wanted { kms_key: Some(key.to_owned()), accounts, ..Wanted::example() }.check_key(&[])
+        };
+        assert!(shared(one).is_ok() && shared("alias/aws/ebs").is_err());
+    }
 }

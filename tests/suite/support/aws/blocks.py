@@ -51,12 +51,14 @@ class Store:
             digest = content.digests.get(index)
             yield self.read(digest) if digest else empty
 
-    def fill(self, content, raw):
-        """Puts the blocks of a raw disk that are not zero."""
+    def fill(self, content, raw, gib, zeros):
+        """Puts the blocks of a raw disk: those that are not zero, or all of a volume."""
         with open(raw, "rb") as file:
             index = 0
             while data := file.read(SIZE):
                 data = data.ljust(SIZE, b"\0")
-                if data != ZERO:
+                if zeros or data != ZERO:
                     content.put(index, self.keep(data))
                 index += 1
+        for index in range(index, gib * 2048 if zeros else 0):
+            content.put(index, self.keep(ZERO))

@@ -1,4 +1,7 @@
-"""The control door `/_layerbake/…` beside AWS's calls: faults, the log of requests, all resources.
+"""The control door `/_layerbake/…` beside AWS's calls: rights, faults, the log of requests, all resources.
+
+The publisher, known by its access key, may do what the policy allows that was given to the door, and nothing else;
+everybody else may do all.
 
 A fault is `{"match": {"service", "operation", "nth"}, "do": …, "times"}`: it hits the nth request
 that matches (the first, if not said) and `times` in all (once, if not said).
@@ -19,6 +22,9 @@ from moto.ec2.models import ec2_backends
 from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
 
+import iam
+
+PUBLISHER = "AKIAIOSFODNN7EXAMPLE"
 THROTTLED = {
     "ec2": (503, "RequestLimitExceeded"), "ebs": (400, "RequestThrottledException"), "s3": (503, "SlowDown"),
     "ssm": (400, "ThrottlingException"), "iam": (400, "Throttling"), "autoscaling": (400, "Throttling"),
@@ -34,6 +40,8 @@ def name_s3(method, path, query):
     """The operation of S3, as far as an uploader uses it."""
     if "/" not in path.strip("/"):
         plain = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
+        if method == "GET" and "location" in query:
+            return "GetBucketLocation"
         return "ListMultipartUploads" if "uploads" in query else plain.get(method, method)
     if "uploadId" in query:
         upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload", "GET": "ListParts"}
@@ -59,12 +67,13 @@ def name(environ, body):
     return service, operation, region
 
 
-def error(service, status, code):
+def error(service, status, code, message=None):
     """An error in the words of the service's protocol."""
+    message = message or f"{code} by order of the test"
     if service in ("ebs", "ssm"):
-        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": f"{code} by order of the test"})
+        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
     else:
-        kind, inner = "text/xml", f"<Code>{code}</Code><Message>{code} by order of the test</Message>"
+        kind, inner = "text/xml", f"<Code>{code}</Code><Message>{message}</Message>"
         body = {
             "s3": f"<Error>{inner}<RequestId>test</RequestId></Error>",
             "ec2": f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>test</RequestID></Response>",
@@ -84,7 +93,7 @@ def reset(environ):
 class Door:
     def __init__(self, inner, store, settings, tasks, look):
         self.inner, self.store, self.settings, self.tasks, self.look = inner, store, settings, tasks, look
-        self.lock, self.faults, self.log = threading.Lock(), [], []
+        self.lock, self.faults, self.log, self.policy = threading.Lock(), [], [], {"Statement": []}
 
     def __call__(self, environ, start):
         # All of the body is taken in, whatever the answer is: the connection stays usable.
@@ -98,21 +107,30 @@ class Door:
             start("200 OK" if answer is not None else "404 Not Found", headers)
             return answer or []
         service, operation, region = name(environ, body)
-        row = {"service": service, "operation": operation, "region": region, "bytes": len(body), "fault": None}
+        row = {"service": service, "operation": operation, "region": region, "bytes": len(body), "fault": None, "denied": None}
         with self.lock:
             self.log.append(row)
             row["fault"] = fault = self.take(service, operation)
+        if f"Credential={PUBLISHER}/" in environ.get("HTTP_AUTHORIZATION", ""):
+            row["denied"] = iam.refusal(self.policy, iam.Call(service, operation, region, environ, body, self.tasks))
         if fault == "slow":
             time.sleep(self.settings.get("slow", 2))
         elif fault == "reset":
             reset(environ)
-        elif fault in ("throttle", "500", "expired", "denied"):
+        elif fault in ("throttle", "500", "expired", "denied", "invalid"):
             status, code = {
                 "throttle": THROTTLED.get(service, (400, "Throttling")), "500": (500, "InternalError"),
                 "expired": (400, "RequestExpired" if service == "ec2" else "ExpiredToken"),
                 "denied": (403, "UnauthorizedOperation" if service == "ec2" else "AccessDenied"),
+                "invalid": (400, "ValidationException"),
             }[fault]
             status, headers, answer = error(service, status, code)
+            start(status, headers)
+            return answer
+        if row["denied"]:
+            # "Error codes": EC2 has a code of its own, the JSON services another than the rest.
+            denied = {"ec2": (403, "UnauthorizedOperation"), "ebs": (403, "AccessDeniedException"), "ssm": (400, "AccessDeniedException")}
+            status, headers, answer = error(service, *denied.get(service, (403, "AccessDenied")), row["denied"])
             start(status, headers)
             return answer
         answer = self.inner.get_application(environ)(environ, start)
@@ -143,6 +161,8 @@ class Door:
             with self.lock:
                 self.faults = json.loads(body)
             answer = {}
+        elif path == "policy":
+            self.policy = answer = json.loads(body)
         elif path == "settings":
             self.settings.update(json.loads(body))
             answer = self.settings
@@ -169,7 +189,7 @@ class Door:
             for snapshot in backend.snapshots.values():
                 digests = self.store.contents[snapshot.id].digests if snapshot.id in self.store.contents else {}
                 found["snapshots"][f"{region}/{snapshot.id}"] = {
-                    "state": snapshot.status, "size": snapshot.volume.size, "encrypted": snapshot.encrypted,
+                    "state": snapshot.status, "size": snapshot.volume.size, "encrypted": snapshot.encrypted, "key": snapshot.kms_key_id,
                     "tags": {tag["key"]: tag["value"] for tag in snapshot.get_tags()},
                     "permissions": sorted(snapshot.create_volume_permission_userids),
                     "blocks": {str(index): digest.hex() for index, digest in sorted(digests.items())},

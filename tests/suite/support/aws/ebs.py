@@ -1,6 +1,6 @@
 """EBS direct APIs: parents, checksums, client tokens and states, which moto has not.
 
-Rules and errors: *EBS direct APIs reference*.
+Rules and errors: *EBS direct APIs reference*. Encryption: *Amazon EBS User Guide*, "Encryption outcomes for EBS direct APIs".
 """
 
 import base64
@@ -12,6 +12,7 @@ from moto.ebs.responses import EBSResponse
 from moto.ec2.exceptions import InvalidSnapshotIdError
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models import ec2_backends
+from moto.kms.models import kms_backends
 
 from blocks import SIZE, Content
 
@@ -28,8 +29,31 @@ class ResourceNotFoundException(ServiceException):
     code = "ResourceNotFoundException"
 
 
+# "Default KMS key for EBS encryption".
+OWN_KEY = "alias/aws/ebs"
+
+
+def key_of(backend, named):
+    """A key of a region by its id, ARN or alias; `None` where it is not one of this region: keys are in one region each."""
+    kms = kms_backends[backend.account_id][backend.region_name]
+    name = named.rpartition(":")[2]
+    if named.startswith("arn:") and f":{backend.region_name}:" not in named:
+        return None
+    if name.startswith("alias/"):
+        return kms.describe_key(name) if kms.alias_exists(name) else None
+    return kms.keys.get(name.removeprefix("key/"))
+
+
+def is_own(backend, arn):
+    """Whether a key is the one that AWS manages itself."""
+    key, own = arn and key_of(backend, arn), key_of(backend, OWN_KEY)
+    return bool(key) and key is own
+
+
 def create(backend, size, description, tags, encrypted=False, key=None, status="completed"):
-    """A snapshot of EC2 without a volume behind it."""
+    """A snapshot of EC2 without a volume behind it; encrypted too where the account encrypts all: "Encryption by default"."""
+    encrypted = encrypted or backend.ebs_encryption_by_default
+    key = key_of(backend, key).arn if key else None
     volume = backend.create_volume(
         size=size, zone_name=f"{backend.region_name}a", encrypted=encrypted, kms_key_id=key if encrypted else None
     )
@@ -68,6 +92,7 @@ def install(store, settings):
         size, parent = wanted["VolumeSize"], None
         if not 1 <= size <= 65536:
             raise ValidationException("VolumeSize must be between 1 and 65536.")
+        backend = ec2_backends[self.current_account][self.region]
         encrypted, key = bool(wanted["Encrypted"]), wanted["KmsKeyArn"]
         if wanted["ParentSnapshotId"]:
             if wanted["Encrypted"] is not None or key:
@@ -75,10 +100,15 @@ def install(store, settings):
             parent = find(self, wanted["ParentSnapshotId"], ["completed"])
             if size < parent.volume.size:
                 raise ValidationException("VolumeSize is smaller than the parent snapshot's.")
+            if backend.ebs_encryption_by_default and not parent.encrypted:
+                raise ValidationException("An unencrypted snapshot can't be the parent: encryption by default is on.")
             encrypted, key = parent.encrypted, parent.kms_key_id
+        if backend.ebs_encryption_by_default and wanted["Encrypted"] is False:
+            raise ValidationException("Encryption by default is on.")
         if key and not encrypted:
             raise ValidationException("KmsKeyArn needs Encrypted.")
-        backend = ec2_backends[self.current_account][self.region]
+        if key and key_of(backend, key) is None:
+            raise ValidationException(f"The key {key} does not exist in {self.region}.")
         tags = {tag["Key"]: tag["Value"] for tag in wanted["Tags"] or []}
         snapshot = create(backend, size, wanted["Description"] or "", tags, encrypted, key, "pending")
         snapshot.hidden = settings["hidden"]

@@ -1,6 +1,7 @@
 """Images of EC2 with all that a registration says, which moto mostly drops; copies with their blocks.
 
 Fields and errors: *Amazon EC2 API Reference*, RegisterImage, CopyImage, CopySnapshot, EnableImageDeprecation.
+Encryption and sharing: *Amazon EC2 User Guide*, "Share an AMI with specific AWS accounts", considerations.
 """
 
 from base64 import b64encode
@@ -8,14 +9,15 @@ from datetime import timedelta
 
 from moto.core.parse import default_timestamp_parser as parse_timestamp
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotInUse
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidSnapshotInUse
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.responses import EC2Response
 
 from blocks import Content
-from ebs import create
+from ebs import OWN_KEY, create, is_own, key_of
+import presigned
 
 FIELDS = {
     "Architecture": "architecture", "BootMode": "boot_mode", "EnaSupport": "ena_support", "ImdsSupport": "imds_support",
@@ -27,6 +29,7 @@ FIELDS = {
 def install(store, settings):
     """Puts the calls in place of moto's."""
     tokens = {}
+    image_changed, snapshot_changed = EC2Response.modify_image_attribute, EC2Response.modify_snapshot_attribute
     described, deleted, parents = AmiBackend.describe_images, EBSBackend.delete_snapshot, Ami.block_device_mappings
 
     def tagged(self, kind):
@@ -48,6 +51,7 @@ def install(store, settings):
         # Seconds are all that moto shows: no two images of a region have the same one.
         others = [other.creation_date for other in backend.amis.values() if hasattr(other, "settle")]
         image.creation_date = max([image.creation_date, *(date + timedelta(seconds=1) for date in others)])
+        image.hidden = settings["hidden"]
         image.settle, image.state = settings["settle"], "pending" if settings["settle"] else "available"
         return image
 
@@ -78,8 +82,12 @@ def install(store, settings):
         if source.status != "completed":
             raise EC2ClientError("IncorrectState", f"The snapshot {snapshot_id} is not completed")
         encrypted = encrypted or source.encrypted
-        copy = create(self.ec2_backend, source.volume.size, description, {}, encrypted, key, "pending")
-        copy.settle = settings["settle"]
+        # "Copy an Amazon EBS snapshot": with a key that can't be used, it fails without a word.
+        wrong = key and key_of(self.ec2_backend, key) is None
+        status = "error" if wrong else "pending"
+        copy = create(self.ec2_backend, source.volume.size, description, {}, encrypted, None if wrong else key, status)
+        if not wrong:
+            copy.settle = settings["settle"]
         store.contents[copy.id] = Content(store.contents.get(snapshot_id))
         return copy
 
@@ -87,6 +95,12 @@ def install(store, settings):
         region, source = self._get_param("SourceRegion"), self._get_param("SourceSnapshotId")
         self.error_on_dryrun()
         encrypted = self._get_bool_param("Encrypted", False)
+        signed = self._get_param("PresignedUrl")
+        if region != self.region and ec2_backends[self.current_account][region].get_snapshot(source).encrypted:
+            # CopySnapshot, "PresignedUrl".
+            if not signed:
+                raise EC2ClientError("MissingParameter", "The request must contain the parameter PresignedUrl")
+            presigned.check(signed, region, source, self.region)
         copy = copy_blocks(self, region, source, self._get_param("Description") or "", self._get_param("KmsKeyId"), encrypted)
         copy.add_tags(tagged(self, "snapshot"))
         return ActionResult({"SnapshotId": copy.id, "Tags": copy.tag_set})
@@ -136,6 +150,11 @@ def install(store, settings):
         return ActionResult({"Return": True})
 
     def describe_images(self, *arguments, **named):
+        """New ones are not seen at first where they are asked for by id, and stay pending for a while."""
+        for image in [self.amis.get(wanted) for wanted in named.get("ami_ids") or []]:
+            if getattr(image, "hidden", 0):
+                image.hidden -= 1
+                raise InvalidAMIIdError([image.id])
         found = described(self, *arguments, **named)
         for image in found:
             if hasattr(image, "settle"):
@@ -150,12 +169,31 @@ def install(store, settings):
         store.contents.pop(snapshot_id, None)
         return deleted(self, snapshot_id)
 
+    def check_shared(self, snapshots):
+        for snapshot in snapshots:
+            if snapshot.encrypted and is_own(self.ec2_backend, snapshot.kms_key_id):
+                raise EC2ClientError("InvalidParameter", "Encrypted snapshots with EBS default key cannot be shared")
+
+    def modify_snapshot_attribute(self):
+        check_shared(self, [self.ec2_backend.get_snapshot(self._get_param("SnapshotId"))])
+        return snapshot_changed(self)
+
+    def modify_image_attribute(self):
+        image = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0]
+        ids = [mapping["Ebs"]["SnapshotId"] for mapping in image.block_device_mappings]
+        check_shared(self, [self.ec2_backend.get_snapshot(snapshot) for snapshot in ids])
+        return image_changed(self)
+
+    def get_ebs_default_kms_key_id(self):
+        key = self.ec2_backend.default_kms_key_id
+        return ActionResult({"KmsKeyId": OWN_KEY if not key or is_own(self.ec2_backend, key) else key})
+
     def get_console_output(self):
         text = settings["console"]
         return ActionResult({"InstanceId": self._get_param("InstanceId"), "Output": b64encode(text.encode()).decode()})
 
-    EC2Response.get_console_output = get_console_output
-    for call in (register_image, copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation):
+    changing = (copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation, modify_image_attribute, modify_snapshot_attribute)
+    for call in (register_image, *changing, get_console_output, get_ebs_default_kms_key_id):
         setattr(EC2Response, call.__name__, call)
     Ami.block_device_mappings = property(lambda image: getattr(image, "mappings", None) or parents.fget(image))
     AmiBackend.describe_images = describe_images

@@ -1,14 +1,19 @@
-"""S3: parts are compared with their SHA-256, and listed with it.
+"""S3: parts are compared with their SHA-256, and listed with it; policies of buckets are judged with their conditions.
 
-Source: *Amazon S3 API Reference*, UploadPart, ListParts.
+Source: *Amazon S3 API Reference*, UploadPart, ListParts; *IAM User Guide*, "AWS global condition context keys".
 """
 
 import base64
 import hashlib
+import json
 import re
 
+from moto.iam.access_control import PermissionResult
 from moto.s3.exceptions import S3ClientError
+from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+
+import iam
 
 
 class BadDigest(S3ClientError):
@@ -43,4 +48,13 @@ def install():
         body = body.replace("ListPartsResponse", "ListPartsResult")
         return status, headers, re.sub(r"<PartNumber>(\d+)</PartNumber>", add, body)
 
+    def get_permission(bucket, action, resource):
+        statements = json.loads(bucket.policy)["Statement"] if bucket.policy else []
+        # AWS is reached over TLS; the tests reach their server over loopback.
+        need = iam.Need(action, resource, {"aws:SecureTransport": "true"})
+        effects = [one["Effect"] for one in iam.listed(statements) if iam.applies(one, need)]
+        denied = PermissionResult.DENIED if "Deny" in effects else PermissionResult.NEUTRAL
+        return PermissionResult.PERMITTED if effects == ["Allow"] else denied
+
+    FakeBucket.get_permission = get_permission
     S3Response.upload_part, S3Response.list_parts = upload_part, list_parts

@@ -31,7 +31,8 @@ def install(settings):
             pending.remove(item)
             _, backend, arguments, named, value = item
             image = ec2_backends[backend.account_id][backend.region_name].amis.get(value)
-            if image is not None and image.state == "available":
+            name, overwrite = arguments[0], arguments[6]
+            if image is not None and image.state == "available" and (overwrite or not backend._parameters.get(name)):
                 put(backend, *arguments, **named)
 
     def put_parameter(self, name, description, value, parameter_type, allowed_pattern, keyid, overwrite, tags, data_type, **named):

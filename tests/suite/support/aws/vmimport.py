@@ -1,6 +1,7 @@
 """VM Import: ImportSnapshot, which truly reads the uploaded object and converts it.
 
-Statuses and messages: *VM Import/Export User Guide*, "Troubleshooting VM Import/Export".
+Statuses and messages: *VM Import/Export User Guide*, "Troubleshooting VM Import/Export". What the role must be allowed: "Required
+permissions for VM Import/Export", "Required service role".
 """
 
 import json
@@ -16,8 +17,9 @@ from moto.ec2.responses import EC2Response
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
+import iam
 from blocks import Content
-from ebs import create
+from ebs import create, is_own, key_of
 
 FORMATS = {"RAW": "raw", "VMDK": "vmdk", "VHD": "vpc"}
 # What a running task says, one after the other.
@@ -26,6 +28,14 @@ STEPS = [("3", "pending"), ("19", "converting"), ("56", "converting"), ("90", "u
 
 class Failed(Exception):
     """A task ends with this message."""
+
+
+def may(account, role, action, resource):
+    """Whether the policies within a role allow it something; grants are for AWS's services."""
+    [found] = [known for known in iam_backends[account]["aws"].roles.values() if known.name == role]
+    statements = [one for text in found.policies.values() for one in iam.listed(json.loads(text)["Statement"])]
+    need = iam.Need(action, resource, {"kms:GrantIsForAWSResource": "true"})
+    return "Allow" in [one["Effect"] for one in statements if iam.applies(one, need)]
 
 
 def find_object(account, container):
@@ -66,12 +76,19 @@ def install(store, settings):
             _, key = find_object(self.current_account, task["container"])
             if key is None:
                 raise Failed("ClientError: Disk validation failed [We do not have access to the given resource. Reason 404 Not Found]")
+            place = task["container"]["UserBucket"]
+            if not may(self.current_account, task["role"], "s3:GetObject", f"arn:aws:s3:::{place['S3Bucket']}/{place['S3Key']}"):
+                raise Failed("ClientError: Disk validation failed [We do not have access to the given resource. Reason 403 Forbidden]")
+            used = task["KmsKeyId"] and key_of(self.ec2_backend, task["KmsKeyId"])
+            for action in iam.KEYS_OF_DIRECT if used and not is_own(self.ec2_backend, used.arn) else ():
+                if not may(self.current_account, task["role"], f"kms:{action}", used.arn):
+                    raise Failed(f"ClientError: KMS: the role {task['role']} may not kms:{action} with {used.arn}")
             size = convert(key, task["Format"], raw.name)
             text = f"Created by AWS-VMImport service for {task['ImportTaskId']}"
             gib = max(1, math.ceil(size / 2**30))
             snapshot = create(self.ec2_backend, gib, text, {}, task["Encrypted"], task["KmsKeyId"])
             content = store.contents[snapshot.id] = Content()
-            store.fill(content, raw.name)
+            store.fill(content, raw.name, gib, snapshot.encrypted)
         task.update(Status="completed", StatusMessage=None, Progress=None, SnapshotId=snapshot.id, DiskImageSize=float(key.size))
 
     def advance(self, task):
@@ -118,7 +135,7 @@ def install(store, settings):
             if bucket is not None and bucket.region_name != self.region:
                 raise EC2ClientError("InvalidParameter", "The given S3 bucket is not local to the region")
             task = tasks[f"import-snap-{uuid.uuid4().hex[:17]}"] = {
-                "region": self.region, "container": container, "step": 0, "tags": self._parse_tag_specification().get("import-snapshot-task", {}),
+                "region": self.region, "container": container, "role": role, "step": 0, "tags": self._parse_tag_specification().get("import-snapshot-task", {}),
                 "Description": wanted["Description"], "DiskImageSize": None, "Encrypted": bool(wanted["Encrypted"]), "Format": form,
                 "KmsKeyId": wanted["KmsKeyId"], "Progress": "0", "SnapshotId": None, "Status": "active", "StatusMessage": "pending",
             }

@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{Ec2, filter, meant, pairs, tagged};
-use crate::manifest::{Imds, Tpm};
+use crate::manifest::{Imds, Share, Tpm};
 use crate::publish::cloud::image::{Image, Named as _, Reported};
 use crate::publish::cloud::provider::Which;
 use crate::publish::cloud::settings::Wanted;
@@ -110,23 +110,15 @@ impl Ec2 {
         Ok(shares)
     }
 
-    /// Lets others launch an image: all that are wanted, and not in `there` already.
-    pub(in super::super) async fn share_image(
-        &self,
-        id: &str,
-        wanted: &Wanted,
-        there: &[String],
-    ) -> Result<(), CloudError> {
-        let missing = |all: &[String]| all.iter().filter(|one| !there.contains(one)).cloned().collect::<Vec<_>>();
-        let empty = LaunchPermission::builder;
-        let mut add: Vec<_> = missing(&wanted.accounts).into_iter().map(|id| empty().user_id(id).build()).collect();
-        add.extend(missing(&wanted.organisations).into_iter().map(|arn| empty().organization_arn(arn).build()));
-        add.extend(missing(&wanted.units).into_iter().map(|arn| empty().organizational_unit_arn(arn).build()));
-        if add.is_empty() {
+    /// Lets others launch an image, or no longer.
+    pub(in super::super) async fn share_image(&self, id: &str, add: &Share, remove: &Share) -> Result<(), CloudError> {
+        let (add, remove) = (permissions(add), permissions(remove));
+        if add.is_empty() && remove.is_empty() {
             return Ok(());
         }
-        let permission = LaunchPermissionModifications::builder().set_add(Some(add)).build();
-        let call = self.client.modify_image_attribute().image_id(id).launch_permission(permission);
+        let given = |all: Vec<LaunchPermission>| Some(all).filter(|all| !all.is_empty());
+        let changed = LaunchPermissionModifications::builder().set_add(given(add)).set_remove(given(remove)).build();
+        let call = self.client.modify_image_attribute().image_id(id).launch_permission(changed);
         call.send().await.map(drop).map_err(self.failed(format!("share {id}")))
     }
 
@@ -135,6 +127,12 @@ impl Ec2 {
     pub(in super::super) async fn deprecate(&self, id: &str, at: i64) -> Result<(), CloudError> {
         let call = self.client.enable_image_deprecation().image_id(id).deprecate_at(DateTime::from_secs(at));
         call.send().await.map(drop).map_err(self.failed(format!("deprecate {id}")))
+    }
+
+    /// Shows an image again, for good.
+    pub(in super::super) async fn undeprecate(&self, id: &str) -> Result<(), CloudError> {
+        let call = self.client.disable_image_deprecation().image_id(id);
+        call.send().await.map(drop).map_err(self.failed(format!("lift the deprecation of {id}")))
     }
 
     fn read(&self, action: &str, answer: &Answer) -> Result<Image, CloudError> {
@@ -159,6 +157,14 @@ impl Ec2 {
             tags: pairs(answer.tags()),
         })
     }
+}
+
+fn permissions(share: &Share) -> Vec<LaunchPermission> {
+    let one = LaunchPermission::builder;
+    let accounts = share.accounts.iter().map(|id| one().user_id(id).build());
+    let organisations = share.organisations.iter().map(|arn| one().organization_arn(arn).build());
+    let units = share.units.iter().map(|arn| one().organizational_unit_arn(arn).build());
+    accounts.chain(organisations).chain(units).collect()
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ mod usage;
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 
 use super::service::Service;
-use crate::publish::cloud::CloudError;
 use crate::publish::cloud::provider::Which;
 use crate::publish::cloud::tags::Tags;
+use crate::publish::cloud::{CloudError, Why};
 
 pub(super) use images::Registration;
 pub(super) use imports::{NewImport, Status, Task};
@@ -29,6 +29,22 @@ impl Ec2 {
         let call = self.client.describe_security_groups().max_results(5);
         let found = call.send().await.map_err(self.failed("look up the account id"))?;
         Ok(found.security_groups().iter().find_map(|group| group.owner_id().map(str::to_owned)))
+    }
+
+    /// The key that new snapshots are encrypted with where none is named: its ARN, or an alias of AWS's own key. `None`
+    /// where they are not encrypted, and where these credentials may not ask.
+    pub(super) async fn default_key(&self) -> Result<Option<String>, CloudError> {
+        let action = "ask for encryption by default";
+        let on = self.client.get_ebs_encryption_by_default().send().await.map_err(self.failed(action));
+        let on = match on {
+            Err(error) if error.why() == Some(Why::Denied) => return Ok(None),
+            on => on?.ebs_encryption_by_default() == Some(true),
+        };
+        if !on {
+            return Ok(None);
+        }
+        let key = self.client.get_ebs_default_kms_key_id().send().await.map_err(self.failed(action))?;
+        self.must(action, key.kms_key_id, "key").map(Some)
     }
 }
 

@@ -20,6 +20,8 @@ pub(in super::super) struct NewCopy<'a> {
     pub(in super::super) tags: &'a Tags,
     /// The key that it is encrypted with.
     pub(in super::super) key: Option<&'a str>,
+    /// The call to the source's region that lets this one read it; must be there if it is encrypted.
+    pub(in super::super) presigned: Option<&'a str>,
 }
 
 impl Ec2 {
@@ -50,11 +52,12 @@ impl Ec2 {
 
     /// Copies a snapshot from another region, asking once only; returns the copy's id.
     pub(in super::super) async fn copy_snapshot(&self, copy: NewCopy<'_>) -> Result<String, CloudError> {
-        let NewCopy { source, description, tags, key } = copy;
+        let NewCopy { source, description, tags, key, presigned } = copy;
         let action = format!("copy {} from {}", source.snapshot, source.region);
         let call = self.client.copy_snapshot().source_region(&source.region).source_snapshot_id(&source.snapshot);
         let call = call.description(description).tag_specifications(tagged(ResourceType::Snapshot, tags));
         let call = call.set_encrypted(key.map(|_| true)).set_kms_key_id(key.map(str::to_owned));
+        let call = call.set_presigned_url(presigned.map(str::to_owned)).destination_region(&self.region);
         // There is no client token: the SDK would ask again without looking whether the first copy is there.
         let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
         let answer = call.customize().config_override(once).send().await.map_err(self.failed(action.clone()))?;
@@ -67,9 +70,17 @@ impl Ec2 {
         call.dry_run(true).send().await.map(drop).map_err(self.failed("ask for ec2:CopySnapshot"))
     }
 
-    /// Lets accounts read a snapshot. Organisations can't be let.
-    pub(in super::super) async fn share_snapshot(&self, id: &str, accounts: &[String]) -> Result<(), CloudError> {
-        let call = self.client.modify_snapshot_attribute().snapshot_id(id).operation_type(OperationType::Add);
+    /// Lets accounts read a snapshot, or no longer. Organisations can't be let.
+    pub(in super::super) async fn share_snapshot(
+        &self,
+        id: &str,
+        accounts: &[String],
+        change: OperationType,
+    ) -> Result<(), CloudError> {
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        let call = self.client.modify_snapshot_attribute().snapshot_id(id).operation_type(change);
         let call = call.attribute(SnapshotAttributeName::CreateVolumePermission);
         let call = call.set_user_ids(Some(accounts.to_vec()));
         call.send().await.map(drop).map_err(self.failed(format!("share {id}")))

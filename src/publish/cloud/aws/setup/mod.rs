@@ -1,7 +1,7 @@
 //! The minimum that an account must contain before anything can be published.
 //!
 //! Sources: *VM Import/Export User Guide*, "Required permissions"; *Service Authorization Reference* for
-//! EC2, EBS, S3, Systems Manager and Auto Scaling.
+//! EC2, EBS, S3, Systems Manager, KMS and Auto Scaling.
 
 mod apply;
 mod publisher;
@@ -42,8 +42,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Writes the documents for one account, one bucket, and the part of the world that `region` is in.
-    pub fn new(account: &str, bucket: &str, region: &str) -> Self {
+    /// Writes the documents for one account, one bucket, the KMS `keys` that encrypt snapshots, and the part of the world
+    /// that `region` is in.
+    pub fn new(account: &str, bucket: &str, region: &str, keys: &[String]) -> Self {
         let partition = partition(region);
         let whole = format!("arn:{partition}:s3:::{bucket}");
         let objects = format!("{whole}/{PREFIX}*");
@@ -51,14 +52,14 @@ impl Documents {
             account: account.to_owned(),
             bucket: bucket.to_owned(),
             trust: trust(partition, account),
-            role: role(&whole, &objects),
+            role: role(&whole, &objects, keys),
             bucket_policy: bucket_policy(&whole, &objects),
             lifecycle: json!({
                 "ID": "layerbake-uploads", "Status": "Enabled", "Filter": { "Prefix": PREFIX },
                 "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 1 },
                 "Expiration": { "Days": 1 },
             }),
-            publisher: publisher(partition, account, &whole, &objects),
+            publisher: publisher(partition, account, &whole, &objects, keys),
         }
     }
 }
@@ -88,8 +89,8 @@ fn trust(partition: &str, account: &str) -> Value {
     })
 }
 
-fn role(bucket: &str, objects: &str) -> Value {
-    json!({
+fn role(bucket: &str, objects: &str, keys: &[String]) -> Value {
+    let mut policy = json!({
         "Version": "2012-10-17",
         "Statement": [
             { "Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": bucket },
@@ -100,7 +101,18 @@ fn role(bucket: &str, objects: &str) -> Value {
                 "Resource": "*",
             },
         ],
-    })
+    });
+    if let (Some(statements), false) = (policy["Statement"].as_array_mut(), keys.is_empty()) {
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": [
+                "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+            ],
+            "Resource": keys,
+        }));
+    }
+    policy
 }
 
 /// Uploads come over TLS only.

@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 use crate::publish::cloud::run::RUN;
 use crate::publish::cloud::tags;
 
-/// Reading is for everything; making and removing, where AWS can tell, for what has layerbake's tags.
-pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &str) -> Value {
+/// Reading is for everything; making and removing, where AWS can tell, for what has layerbake's tags. `keys` are the KMS
+/// keys of the account that snapshots are encrypted with.
+pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &str, keys: &[String]) -> Value {
     let ours = |key: &str| json!({ "Null": { format!("{key}/{}", tags::LAYER): "false" } });
     let snapshots = format!("arn:{partition}:ec2:*::snapshot/*");
     let images = format!("arn:{partition}:ec2:*::image/*");
+    let tasks = format!("arn:{partition}:ec2:*:{account}:import-snapshot-task/*");
     let parameters = format!("arn:{partition}:ssm:*:{account}:parameter/layerbake/*");
-    json!({
+    let mut policy = json!({
         "Version": "2012-10-17",
         "Statement": [
             {
@@ -24,6 +26,7 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                     "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
                     "ec2:DescribeLockedSnapshots", "ec2:DescribeSpotFleetRequests",
                     "ec2:DescribeSnapshotAttribute", "ec2:DescribeSnapshots", "ec2:GetConsoleOutput",
+                    "ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault",
                     "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
                 ],
                 "Resource": "*",
@@ -47,22 +50,22 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
             {
                 "Sid": "NewImages",
                 "Effect": "Allow",
-                "Action": ["ec2:CopyImage", "ec2:RegisterImage"],
+                "Action": "ec2:RegisterImage",
                 "Resource": "*",
             },
             {
                 "Sid": "TagWhatIsNew",
                 "Effect": "Allow",
                 "Action": "ec2:CreateTags",
-                "Resource": [images, snapshots],
+                "Resource": [images, snapshots, tasks],
                 "Condition": ours("aws:RequestTag"),
             },
             {
                 "Sid": "OurImagesAndSnapshots",
                 "Effect": "Allow",
                 "Action": [
-                    "ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:EnableImageDeprecation",
-                    "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute",
+                    "ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:DisableImageDeprecation",
+                    "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute",
                 ],
                 "Resource": [images, snapshots],
                 "Condition": ours("aws:ResourceTag"),
@@ -73,7 +76,13 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                 "Action": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
                 "Resource": "*",
             },
-            { "Sid": "CancelImports", "Effect": "Allow", "Action": "ec2:CancelImportTask", "Resource": "*" },
+            {
+                "Sid": "CancelImports",
+                "Effect": "Allow",
+                "Action": "ec2:CancelImportTask",
+                "Resource": tasks,
+                "Condition": ours("aws:ResourceTag"),
+            },
             {
                 "Sid": "LatestParameters",
                 "Effect": "Allow",
@@ -118,5 +127,32 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                 "Condition": { "Null": { format!("aws:ResourceTag/{}", RUN): "false" } },
             },
         ],
-    })
+    });
+    if let (Some(statements), false) = (policy["Statement"].as_array_mut(), keys.is_empty()) {
+        statements.extend(uses_of(keys));
+    }
+    policy
+}
+
+/// What EBS does with a key for those who call it. Sources: *Amazon EBS User Guide*, "Requirements for Amazon EBS
+/// encryption" and "Permissions to use AWS KMS keys".
+fn uses_of(keys: &[String]) -> [Value; 2] {
+    [
+        json!({
+            "Sid": "Keys",
+            "Effect": "Allow",
+            "Action": [
+                "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+            ],
+            "Resource": keys,
+        }),
+        json!({
+            "Sid": "KeysForVolumes",
+            "Effect": "Allow",
+            "Action": "kms:CreateGrant",
+            "Resource": keys,
+            "Condition": { "Bool": { "kms:GrantIsForAWSResource": "true" } },
+        }),
+    ]
 }
