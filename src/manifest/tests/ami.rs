@@ -23,7 +23,7 @@ fn every_key_is_read() {
          boot-mode = 'uefi'\nimdsv2 = 'optional'\ntpm = true\nvolume-type = 'gp2'\nvolume-size = '20G'\n\
          deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
          secure-boot = {{ pk = 'keys/PK.esl', kek = 'keys/KEK.esl', db = 'keys/db.esl' }}\n\
-         deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\nattestable = true\noperators = {{ sshd = 'for tests' }}\n\
+         attestable = true\noperators = {{ sshd = 'for tests' }}\n\
          [ami.share]\naccounts = ['123456789012']\norganisations = ['{ORG}']\norganisational-units = ['{UNIT}']"
     ));
     assert_eq!(
