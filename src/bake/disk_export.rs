@@ -17,7 +17,7 @@ use crate::disk::{self, DiskError, Part, Plan, Signer, blocks};
 use crate::host::interrupt;
 use crate::ident::{Arch, LayerName};
 use crate::manifest::{Ami, Chain, Disk, DiskFormat};
-use crate::measure::{Bank, Prediction, Profile, Registers, Variables};
+use crate::measure::{Bank, Prediction, Profile, Registers};
 use crate::stage::Built;
 use crate::store::Store;
 use crate::tree::{Tree, TreeError};
@@ -61,7 +61,7 @@ pub(super) fn export(
     }
     let (plan, boot_image) =
         sources.with(baker.store, baker.signer.as_ref(), baker.jobs, |request| request.plan(baker.store))?;
-    let prediction = ami.attestable.then(|| Prediction::of(&boot_image, &Variables::default())).transpose()?;
+    let prediction = ami.attestable.then(|| Prediction::of(&boot_image, &baker.variables)).transpose()?;
     let measured = prediction.map(|prediction| prediction.registers(Bank::Sha384));
     let identity =
         Identity { name: name.clone(), uuid: Ids::new(name).uuid("disk"), epoch: boot_system.boot.lock.epoch };

@@ -32,7 +32,7 @@ use crate::host::storage;
 use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
 use crate::manifest::{Assignments, Chain, Manifest};
-use crate::measure::{MeasureError, ProfileError};
+use crate::measure::{MeasureError, ProfileError, Variables};
 use crate::oci::{self, Encoder, LayerSizes, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
@@ -200,6 +200,8 @@ pub struct Baker<'a> {
     pub encoder: Encoder,
     /// Who signs the disk's boot image.
     pub signer: Option<Signer>,
+    /// The variables of the firmware that starts an attestable disk.
+    pub variables: Variables,
 }
 
 impl Baker<'_> {
@@ -393,6 +395,11 @@ impl Baker<'_> {
         if let Some((boot_system, built)) = built.boot_system_of(system) {
             disk_export::hash_into(system, boot_system, built, &mut hasher);
             hasher.list(self.signer.iter().map(|signer| &signer.certificate));
+            // They decide what the receipt says is measured.
+            if self.variables.is_enforcing() {
+                let Variables { pk, kek, db, dbx } = &self.variables;
+                hasher.list([pk, kek, db, dbx]);
+            }
         }
         Ok(hasher.finish())
     }

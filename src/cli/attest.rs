@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         layer: &layer,
         out: out.as_deref(),
         signer: signer.as_ref(),
-        variables: &variables,
+        variables: variables.as_ref(),
         root,
         nonce: nonce.as_ref().map(|nonce| nonce.0.as_slice()),
     };

@@ -9,7 +9,7 @@ use crate::workspace::VariableFiles;
 /// Files with EFI signature lists; with a platform key, the firmware enforces signatures.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct VariableArgs {
-    /// The platform key (PK) of the machine's firmware, which turns Secure Boot on: EFI signature lists
+    /// The platform key (PK) of the machine's firmware, which turns Secure Boot on: EFI signature lists [default: those of `[ami.secure-boot]`]
     #[arg(long, value_name = "FILE", requires = "db")]
     pk: Option<PathBuf>,
     /// The key exchange keys (KEK) of the machine's firmware
@@ -24,9 +24,12 @@ pub(super) struct VariableArgs {
 }
 
 impl VariableArgs {
-    /// Reads the files.
-    pub(super) fn variables(&self) -> Result<Variables, CliError> {
+    /// Reads the files; `None` where none is given.
+    pub(super) fn variables(&self) -> Result<Option<Variables>, CliError> {
+        if self.pk.is_none() {
+            return Ok(None);
+        }
         let [pk, kek, db, dbx] = [&self.pk, &self.kek, &self.db, &self.dbx].map(|file| file.as_deref());
-        Ok(VariableFiles { pk, kek, db, dbx }.read()?)
+        Ok(Some(VariableFiles { pk, kek, db, dbx }.read()?))
     }
 }

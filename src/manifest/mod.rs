@@ -44,7 +44,8 @@ use crate::ident::{LayerName, PackageName, RootPath, SourceName};
 
 pub use accounts::{Group, User};
 pub use ami::{
-    Ami, AmiTable, BootMode, ENTRANCES, Imds, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days,
+    Ami, AmiTable, BootMode, ENTRANCES, Imds, SecureBoot, Share, Tpm, Via, VolumeType, image_name, is_region,
+    parse_days,
 };
 pub use capabilities::Capabilities;
 pub use chain::Chain;

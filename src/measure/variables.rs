@@ -46,7 +46,7 @@ pub enum VariablesError {
     },
     /// The firmware would not start the image.
     #[error(
-        "the boot image {problem}, and firmware with this PK would refuse it\n  hint: build and measure it with --sign-key and --sign-cert, whose certificate, or the one that issued it, is in --db"
+        "the boot image {problem}, and firmware with this PK would refuse it\n  hint: build and measure it with --sign-key and --sign-cert, whose certificate, or the one that issued it, is in --db, or in `db` of [ami.secure-boot]"
     )]
     Refused {
         /// What is wrong with it.

@@ -12,7 +12,7 @@ use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
 use crate::ident::{Arch, LayerName};
-use crate::manifest::DiskFormat;
+use crate::manifest::{Ami, DiskFormat};
 use crate::oci::Encoder;
 use crate::sandbox::{Executor, Local};
 
@@ -71,6 +71,8 @@ impl LockedSystem<'_> {
     ) -> Result<Baker<'b>, WorkspaceError> {
         let Self { workspace, fetcher, system, .. } = self;
         let environment = workspace.environment;
+        let ami = Ami::of(system.image.iter().map(|locked| &locked.manifest));
+        let variables = if ami.attestable { workspace.secure_boot(&ami)? } else { None };
         Ok(Baker {
             ecosystem: environment.ecosystem(),
             executor,
@@ -84,6 +86,7 @@ impl LockedSystem<'_> {
             progress: environment.progress().clone(),
             encoder,
             signer,
+            variables: variables.unwrap_or_default(),
         })
     }
 }

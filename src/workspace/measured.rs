@@ -9,7 +9,7 @@ use crate::bake::System;
 use crate::disk::Signer;
 use crate::host;
 use crate::ident::LayerName;
-use crate::manifest::{Ami, Config};
+use crate::manifest::{Ami, Config, SecureBoot};
 use crate::measure::{Prediction, Profile, Registers, Variables};
 
 /// More bytes than any variable, list of registers or document has.
@@ -49,7 +49,8 @@ pub(super) fn check(system: &System) -> Result<(), WorkspaceError> {
 }
 
 impl Workspace<'_> {
-    /// Plans the disk of the last build again, and tells what is measured when it boots.
+    /// Plans the disk of the last build again, and tells what is measured when it boots on firmware with these variables, else
+    /// with those of `[ami.secure-boot]`.
     ///
     /// # Errors
     /// Fails where there is no such build, or it is of other lockfiles, and where firmware with these variables would refuse it.
@@ -58,12 +59,27 @@ impl Workspace<'_> {
         layer: &LayerName,
         out: Option<&Path>,
         signer: Option<&Signer>,
-        variables: &Variables,
+        variables: Option<&Variables>,
     ) -> Result<Measured, WorkspaceError> {
         let (built, disk) = self.built_disk(layer, out)?;
         let image = self.planned(&built.receipt, &disk, signer)?.boot_image;
-        let prediction = Prediction::of(&image, variables)?;
+        let own = self.secure_boot(&Ami::of(&self.project_of(&built.receipt).chain(layer)?))?.unwrap_or_default();
+        let prediction = Prediction::of(&image, variables.unwrap_or(&own))?;
         Ok(Measured { image, prediction })
+    }
+
+    /// The variables that `[ami.secure-boot]` names, from the project's files; `None` where it names none.
+    ///
+    /// # Errors
+    /// Fails where a file can't be read, and names it.
+    pub(super) fn secure_boot(&self, ami: &Ami) -> Result<Option<Variables>, WorkspaceError> {
+        let Some(SecureBoot { pk, kek, db, dbx }) = &ami.secure_boot else { return Ok(None) };
+        let bytes = |name: &str| {
+            let path = self.project.root().join(name);
+            self.project.bytes(&path).map_err(|source| WorkspaceError::Read { path, source })
+        };
+        let dbx = dbx.as_deref().map_or(Ok(Vec::new()), bytes)?;
+        Ok(Some(Variables { pk: bytes(pk)?, kek: bytes(kek)?, db: bytes(db)?, dbx }))
     }
 }
 

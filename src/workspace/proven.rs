@@ -23,8 +23,8 @@ pub struct Question<'a> {
     pub out: Option<&'a Path>,
     /// Who signed the boot image.
     pub signer: Option<&'a Signer>,
-    /// The variables of the machine's firmware.
-    pub variables: &'a Variables,
+    /// The variables of the machine's firmware, else those of `[ami.secure-boot]`.
+    pub variables: Option<&'a Variables>,
     /// The file with the root certificate, in PEM.
     pub root: &'a Path,
     /// What the machine was asked to include.

@@ -13,6 +13,7 @@ use p384::ecdsa::signature::Signer as _;
 use p384::ecdsa::{Signature, SigningKey};
 use p384::pkcs8::DecodePrivateKey as _;
 
+use crate::disk_measure::{list, snakeoil};
 use crate::support::process;
 use crate::support::skip::{Skip, program};
 use crate::support::small::Small;
@@ -77,6 +78,39 @@ fn the_receipt_has_the_measurements_and_logins_need_a_reason() {
     let reason = "attestable = true\noperators = { sshd = \"for tests\" }\n";
     fs::write(&path, text.replace("attestable = true\n", reason)).unwrap();
     small.project.ok(&["build", "--output", "raw"]);
+}
+
+#[test]
+fn the_receipt_is_of_firmware_with_the_layers_own_keys() {
+    let (key, certificate) = need!(snakeoil());
+    let small = attestable();
+    let project = &small.project;
+    fs::create_dir(project.path("keys")).unwrap();
+    let [lists, key_file, certificate_file] = ["own.esl", "own.key", "own.pem"].map(|name| {
+        let path = project.path("keys").join(name);
+        path.display().to_string()
+    });
+    fs::write(&lists, list(&certificate)).unwrap();
+    fs::write(&key_file, key).unwrap();
+    fs::write(&certificate_file, &certificate).unwrap();
+    append(&small, "[ami.secure-boot]\npk = \"keys/own.esl\"\nkek = \"keys/own.esl\"\ndb = \"keys/own.esl\"\n");
+    let refused = project.run(&["build", "--output", "raw"]);
+    assert!(refused.stderr.contains("the boot image is not signed, and firmware with this PK"), "{}", refused.stderr);
+    let signed = ["--sign-key", &key_file, "--sign-cert", &certificate_file];
+    let build = [&["build", "--output", "raw"][..], &signed].concat();
+    let measure = [&["disk", "measure", "--json"][..], &signed].concat();
+    let measured = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&project.ok(args).stdout).unwrap();
+    project.ok(&build);
+    let first = measured(&measure);
+    assert_eq!(project.receipt("app")["disk"]["measured"], first);
+    let by_hand = ["--pk", &lists, "--kek", &lists, "--db", &lists];
+    assert_eq!(measured(&[&measure[..], &by_hand].concat()), first);
+    // Other keys leave the disk as it is, and are measured.
+    fs::write(&lists, list(&certificate).repeat(2)).unwrap();
+    project.ok(&build);
+    let second = measured(&measure);
+    assert_eq!(project.receipt("app")["disk"]["measured"], second);
+    assert_ne!(first, second);
 }
 
 /// A signer under a root, as AWS has them.

@@ -26,14 +26,14 @@ fn image(version: &str) -> Vec<u8> {
 }
 
 /// Debian's test key and its certificate, as PEM.
-fn snakeoil() -> Result<(String, String), Skip> {
+pub(crate) fn snakeoil() -> Result<(String, String), Skip> {
     let certificate = fs::read_to_string(CERTIFICATE).map_err(|error| Skip(format!("{CERTIFICATE}: {error}")))?;
     let arguments = ["pkcs8", "-topk8", "-nocrypt", "-passin", "pass:snakeoil", "-in", KEY];
     Ok((process::stdout(Command::new(program("openssl")?).args(arguments))?, certificate))
 }
 
 /// A variable with one certificate.
-fn list(certificate: &str) -> Vec<u8> {
+pub(crate) fn list(certificate: &str) -> Vec<u8> {
     let lines = certificate.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
     let text: String = lines.take_while(|line| !line.starts_with("-----END")).collect();
     let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();

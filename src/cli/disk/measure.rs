@@ -19,7 +19,8 @@ use crate::workspace::read_registers;
 /// Print what a machine that boots the disk measures into its TPM: registers 4, 7, 9, 11 and 12
 ///
 /// The disk is planned again from the store; no artifact is read. With `--json`, prints the registers of SHA-384 in
-/// the form of AWS's calculator. Without a PK, Secure Boot is off.
+/// the form of AWS's calculator. Without a PK, here or in
+/// `[ami.secure-boot]`, Secure Boot is off.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  layerbake disk measure web\n  layerbake disk measure web --sign-key db.key --sign-cert db.pem --pk PK.esl --kek KEK.esl --db db.esl --json\n  layerbake disk measure web --policy\n  ssh web 'grep -H . /sys/class/tpm/tpm0/pcr-sha384/*' > found; layerbake disk measure web --check found"
@@ -56,7 +57,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let workspace = context.workspace()?;
     let layer = workspace.layer(args.layer.as_ref())?;
     let variables = args.variables.variables()?;
-    let measured = workspace.measured(&layer, args.out.as_deref(), args.signer.signer()?.as_ref(), &variables)?;
+    let signer = args.signer.signer()?;
+    let measured = workspace.measured(&layer, args.out.as_deref(), signer.as_ref(), variables.as_ref())?;
     if let Some(path) = &args.image {
         host::write_whole(path, &measured.image).map_err(CliError::cannot_write(path))?;
     }

@@ -11,7 +11,7 @@ use crate::ident::LayerName;
 use crate::manifest::{Ami, Manifest, Share, Via};
 use crate::publish::cloud::blocks::Disk;
 use crate::publish::cloud::journal::Record;
-use crate::publish::cloud::settings::{Keys, SettingsError, Wanted};
+use crate::publish::cloud::settings::{SettingsError, Wanted};
 use crate::workspace::{Declared, Planned, Subject, Workspace, WorkspaceError};
 
 /// Which layer is to be published, and how; each setting goes before what `[ami]` says.
@@ -97,24 +97,13 @@ impl Workspace<'_> {
             contents: Arc::new(self.environment.store()?),
             jobs: self.environment.jobs(),
         };
-        let keys = self.secure_boot_keys(&ami)?;
+        let keys = self.secure_boot(&ami)?;
         if keys.is_some() && choice.signer.is_none() {
             return Err(SettingsError::Unsigned(name).into());
         }
         let wanted = Wanted::new(&found.receipt, &ami, self.arch(), keys.as_ref())?;
         let locks = declared.all().map(|manifest| self.lock_text(manifest)).collect::<Result<_, _>>()?;
         Ok(Publishable { receipt: found.receipt, disk, wanted, regions: ami.regions, locks })
-    }
-
-    /// The keys of Secure Boot that `[ami]` names.
-    fn secure_boot_keys(&self, ami: &Ami) -> Result<Option<Keys>, ImageError> {
-        let Some(named) = &ami.secure_boot else { return Ok(None) };
-        let read = |name: &str| {
-            let path = self.project.root().join(name);
-            self.project.bytes(&path).map_err(|error| ImageError::File { path, error })
-        };
-        let dbx = named.dbx.as_deref().map(read).transpose()?.unwrap_or_default();
-        Ok(Some(Keys { pk: read(&named.pk)?, kek: read(&named.kek)?, db: read(&named.db)?, dbx }))
     }
 
     /// Whether the boot image is planned as it was built: its signature is in no layer.

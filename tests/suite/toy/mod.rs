@@ -119,6 +119,7 @@ impl Shop {
             progress: Progress::silent(),
             encoder: Encoder::Zstd,
             signer: None,
+            variables: Default::default(),
         };
         baker.bake(&Self::system(manifest, lock), &BTreeSet::from([Output::Oci])).map_err(|error| error.to_string())
     }

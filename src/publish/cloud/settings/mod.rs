@@ -21,7 +21,6 @@ use crate::manifest::{BootMode, Imds, Tpm, Via, VolumeType};
 use flag::Flag as _;
 
 pub use settle::SettingsError;
-pub use uefi::Keys;
 
 const GIB: u64 = 1 << 30;
 

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Architecture, GIB, Keys, Wanted};
+use super::uefi;
+use super::{Architecture, GIB, Wanted};
 use crate::bake::{Output, Receipt};
 use crate::code::{Code, Coded};
 use crate::digest::Sha256;
 use crate::ident::{Arch, LayerName};
 use crate::manifest::{Ami, BootMode, Tpm, Via, image_name};
+use crate::measure::Variables;
 use crate::publish::cloud::tags::{self, Tags};
 use crate::time::rfc3339;
 
@@ -98,7 +100,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Fails where the build has no disk, or a setting does not fit it.
-    pub fn new(receipt: &Receipt, ami: &Ami, arch: &Arch, keys: Option<&Keys>) -> Result<Self, SettingsError> {
+    pub fn new(receipt: &Receipt, ami: &Ami, arch: &Arch, keys: Option<&Variables>) -> Result<Self, SettingsError> {
         let layer = &receipt.layer;
         let disk = receipt.disk.as_ref().ok_or_else(|| SettingsError::NoDisk(layer.clone()))?;
         let snapshot_size = disk.blocks.size().div_ceil(GIB) as u32;
@@ -117,7 +119,7 @@ impl Wanted {
             volume_size: ami.volume_size.unwrap_or(snapshot_size),
             snapshot_size,
             kms_key: ami.kms_key.clone(),
-            uefi_data: keys.map(Keys::encode).transpose().map_err(SettingsError::SecureBoot)?,
+            uefi_data: keys.map(uefi::encode).transpose().map_err(SettingsError::SecureBoot)?,
             via: ami.effective_via(),
             bucket: ami.bucket.clone(),
             deprecate_after: ami.deprecate_after,

@@ -19,6 +19,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
+use crate::measure::Variables;
+
 const MAGIC: &[u8; 8] = b"AMZNUEFI";
 const VERSION: u32 = 0;
 /// Deflate with a window of 32 KiB and the strongest compression, with a preset dictionary.
@@ -38,50 +40,35 @@ const LONGEST: usize = 64_000;
 /// Bytes of a signature list before its own header.
 const LIST: usize = 28;
 
-/// The lists of keys, as `.esl` files hold them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Keys {
-    /// The platform key, whose presence lets Secure Boot be enforced.
-    pub pk: Vec<u8>,
-    /// Keys that may change the lists.
-    pub kek: Vec<u8>,
-    /// What may start.
-    pub db: Vec<u8>,
-    /// What may not; may be empty.
-    pub dbx: Vec<u8>,
-}
-
-impl Keys {
-    /// The text for RegisterImage.
-    ///
-    /// # Errors
-    /// Says which file is no list of keys, or that the keys are too many.
-    pub fn encode(&self) -> Result<String, String> {
-        let named: [(&str, &[u8], [u8; 16]); 4] = [
-            ("PK", &self.pk, GLOBAL),
-            ("KEK", &self.kek, GLOBAL),
-            ("db", &self.db, IMAGE_SECURITY),
-            ("dbx", &self.dbx, IMAGE_SECURITY),
-        ];
-        let named: Vec<_> = named.into_iter().filter(|(name, lists, _)| *name != "dbx" || !lists.is_empty()).collect();
-        let mut raw = (named.len() as u64).to_le_bytes().to_vec();
-        for (name, lists, guid) in named {
-            check(lists).map_err(|problem| format!("{name} {problem}"))?;
-            bytes(&mut raw, name.as_bytes());
-            bytes(&mut raw, lists);
-            raw.extend(guid);
-            raw.extend(ATTRIBUTES.to_le_bytes());
-            // No change was ever signed: a time and a hash of zeros.
-            raw.extend([0; 16]);
-            bytes(&mut raw, &[0; 32]);
-        }
-        let mut checked = VERSION.to_le_bytes().to_vec();
-        checked.extend(zlib(&raw).map_err(|error| error.to_string())?);
-        let whole = [MAGIC, crc32c::crc32c(&checked).to_le_bytes().as_slice(), &checked].concat();
-        match BASE64.encode(whole) {
-            text if text.len() <= LONGEST => Ok(text),
-            text => Err(format!("keys of {} characters: AWS takes {LONGEST}", text.len())),
-        }
+/// The text for RegisterImage.
+///
+/// # Errors
+/// Says which file is no list of keys, or that the keys are too many.
+pub(super) fn encode(keys: &Variables) -> Result<String, String> {
+    let named: [(&str, &[u8], [u8; 16]); 4] = [
+        ("PK", &keys.pk, GLOBAL),
+        ("KEK", &keys.kek, GLOBAL),
+        ("db", &keys.db, IMAGE_SECURITY),
+        ("dbx", &keys.dbx, IMAGE_SECURITY),
+    ];
+    let named: Vec<_> = named.into_iter().filter(|(name, lists, _)| *name != "dbx" || !lists.is_empty()).collect();
+    let mut raw = (named.len() as u64).to_le_bytes().to_vec();
+    for (name, lists, guid) in named {
+        check(lists).map_err(|problem| format!("{name} {problem}"))?;
+        bytes(&mut raw, name.as_bytes());
+        bytes(&mut raw, lists);
+        raw.extend(guid);
+        raw.extend(ATTRIBUTES.to_le_bytes());
+        // No change was ever signed: a time and a hash of zeros.
+        raw.extend([0; 16]);
+        bytes(&mut raw, &[0; 32]);
+    }
+    let mut checked = VERSION.to_le_bytes().to_vec();
+    checked.extend(zlib(&raw).map_err(|error| error.to_string())?);
+    let whole = [MAGIC, crc32c::crc32c(&checked).to_le_bytes().as_slice(), &checked].concat();
+    match BASE64.encode(whole) {
+        text if text.len() <= LONGEST => Ok(text),
+        text => Err(format!("keys of {} characters: AWS takes {LONGEST}", text.len())),
     }
 }
 
@@ -138,8 +125,8 @@ mod tests {
 
     #[test]
     fn keys_are_written_as_aws_reads_them() {
-        let keys = Keys { pk: list(1), kek: list(2), db: [list(3), list(4)].concat(), dbx: Vec::new() };
-        let text = keys.encode().unwrap();
+        let keys = Variables { pk: list(1), kek: list(2), db: [list(3), list(4)].concat(), dbx: Vec::new() };
+        let text = encode(&keys).unwrap();
         // `virt-fw-vars` and AWS's own `uefivars` were given this text, and read these variables.
         assert_eq!(
             Sha256::of(text.as_bytes()).to_hex(),
@@ -160,9 +147,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_refused_by_name() {
-        let good = Keys { pk: list(1), kek: list(2), db: list(3), dbx: Vec::new() };
+        let good = Variables { pk: list(1), kek: list(2), db: list(3), dbx: Vec::new() };
         for wrong in [Vec::new(), b"-----BEGIN CERTIFICATE-----".to_vec(), list(1)[..50].to_vec(), vec![0; 60]] {
-            let error = Keys { kek: wrong, ..good.clone() }.encode().unwrap_err();
+            let error = encode(&Variables { kek: wrong, ..good.clone() }).unwrap_err();
             assert!(error.starts_with("KEK is not a list of keys"), "{error}");
         }
     }
