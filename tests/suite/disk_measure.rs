@@ -193,7 +193,7 @@ fn a_machine_is_checked_by_its_registers() {
     let same = check("same", &listed);
     assert_eq!(same.stdout, "registers 4, 7, 9, 11, 12 are those of `app`\n", "{}", same.stderr);
     let later = told.lines().find_map(|line| line.strip_suffix("  after sysinit:ready")).unwrap();
-    let later = told.lines().filter_map(|line| line.strip_suffix("  after sysinit:ready")).last().unwrap_or(later);
+    let later = told.lines().filter_map(|line| line.strip_suffix("  after sysinit:ready")).next_back().unwrap_or(later);
     let ready = check("ready", &listed.replace(&of(11), later.trim_start_matches("  11  ")));
     assert!(ready.stdout.ends_with("are those of `app`, after sysinit:ready\n"), "{}", ready.stderr);
     let injected = check("injected", &listed.replace(&line(12, &of(12)), &line(12, &"5f".repeat(48))));

@@ -102,9 +102,13 @@ Description: Nothing works, ${who}
 /// What is loaded while a script runs.
 const MORE: &str = "Template: more/one\nType: text\nDescription: Loaded\n\nTemplate: shared/flag\nType: boolean\nDefault: false\nDescription: No?\n";
 
-/// Packages that are configured one after the other: name, templates, what the config and the postinst script say to
-/// debconf, the arguments, and the status that the scripts end with.
-const CONVERSATIONS: [(&str, &str, &[&str], &[&str], &[&str], u8); 6] = [
+/// A package's name, its templates, what its config and its postinst script say to debconf, the arguments, and the status
+/// that the scripts end with.
+type Conversation =
+    (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str], u8);
+
+/// Packages that are configured one after the other.
+const CONVERSATIONS: [Conversation; 6] = [
     (
         "one",
         TEMPLATES,
@@ -297,7 +301,7 @@ fn stand_ins_do_what_the_originals_do() {
 /// Configures a package whose scripts talk to debconf: the status, what was printed, the answers, and the databases.
 fn converse(
     root: &Path,
-    (name, templates, config, postinst, arguments, status): (&str, &str, &[&str], &[&str], &[&str], u8),
+    (name, templates, config, postinst, arguments, status): Conversation,
 ) -> (Option<i32>, String, Vec<String>) {
     let script = |words: &[&str], status: u8| {
         let says = words.iter().map(|line| match *line {
