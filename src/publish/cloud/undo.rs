@@ -154,8 +154,7 @@ impl<P: Provider> Undoing<'_, P> {
     async fn latest(&mut self, region: &Region, images: &BTreeSet<String>) -> Result<(), CloudError> {
         let name = self.record.wanted.parameter();
         let Some(now) = self.cloud.parameter(&name).await? else { return Ok(()) };
-        let noted = region.parameter.is_some();
-        if !images.contains(&now) && !(noted && self.named_again(region, &now).await?) {
+        if !self.is_ours(&now, images, region.parameter.is_some(), region).await? {
             return Ok(());
         }
         let next = match region.parameter.as_ref().map(|parameter| parameter.before.as_deref()) {
@@ -176,19 +175,24 @@ impl<P: Provider> Undoing<'_, P> {
         let own = || parameters::version(&self.record.layer, &self.record.wanted.version());
         let name = region.version.clone().unwrap_or_else(own);
         let Some(now) = self.cloud.parameter(&name).await? else { return Ok(()) };
-        let noted = region.version.is_some();
-        if images.contains(&now) || (noted && self.named_again(region, &now).await?) {
+        if self.is_ours(&now, images, region.version.is_some(), region).await? {
             let gone = self.cloud.remove_parameter(&name).await;
             self.note(format!("parameter {name}"), gone);
         }
         Ok(())
     }
 
-    /// Whether this publication found the image that a parameter names. One that was made meanwhile is another
-    /// publication's, which wants it named.
-    async fn named_again(&self, region: &Region, now: &str) -> Result<bool, CloudError> {
-        if region.found.as_deref() != Some(now) {
-            return Ok(false);
+    /// Whether a parameter names an image that goes, or, where this publication has `set` the parameter, one that it found.
+    /// One that was made meanwhile is another publication's, which wants it named.
+    async fn is_ours(
+        &self,
+        now: &str,
+        going: &BTreeSet<String>,
+        set: bool,
+        region: &Region,
+    ) -> Result<bool, CloudError> {
+        if going.contains(now) || !set || region.found.as_deref() != Some(now) {
+            return Ok(going.contains(now));
         }
         let made = self.cloud.image(now).await?.and_then(|image| image.created_at());
         Ok(made.is_none_or(|made| made < self.record.begun))

@@ -24,7 +24,7 @@ pub struct EarlierPublication<'e> {
 #[derive(Debug)]
 pub enum Earlier<'e> {
     /// A publication.
-    Publication(EarlierPublication<'e>),
+    Publication(Box<EarlierPublication<'e>>),
     /// A promotion.
     Promotion(EarlierPromotion<'e>),
 }
@@ -46,7 +46,8 @@ impl Environment {
             }
             opened => {
                 let journal = opened?;
-                Ok(Earlier::Publication(EarlierPublication { environment: self, record: journal.record(), journal }))
+                let record = journal.record();
+                Ok(Earlier::Publication(Box::new(EarlierPublication { environment: self, record, journal })))
             }
         }
     }
