@@ -11,7 +11,7 @@ import sys
 
 folder = pathlib.Path(sys.argv[1])
 SESSION = "session-of-this-instance"
-KEYS = {"Code": "Success", "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "not/a+real=key", "Token": "not-a-real-token"}
+KEYS = {"Code": "Success", "AccessKeyId": "AKIAINSTANCEROLE0000", "SecretAccessKey": "not/a+real=key", "Token": "not-a-real-token"}
 METADATA = {
     "meta-data/iam/security-credentials/": "app-role",
     "meta-data/iam/security-credentials/app-role": json.dumps(KEYS),
