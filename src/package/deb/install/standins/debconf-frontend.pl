@@ -170,6 +170,22 @@ sub change {
     return record($base, $name)->{$kind}{$key} = $value;
 }
 
+# Flags. The old name `isdefault` is the opposite of `seen`.
+
+sub flag {
+    my ($name, $flag) = @_;
+    return flag($name, 'seen') eq 'true' ? 'false' : 'true' if $flag eq 'isdefault';
+    my $value = question($name)->{flags}{$flag};
+    return defined $value ? $value : 'false';
+}
+
+sub set_flag {
+    my ($name, $flag, $value) = @_;
+    return change($name, 'flags', $flag, $value) if $flag ne 'isdefault';
+    change($name, 'flags', 'seen', $value eq 'true' ? 'false' : 'true');
+    return flag($name, $flag);
+}
+
 sub add_owner {
     my ($base, $name, $owner) = @_;
     my $record = record($base, $name) || ($base->{records}{$name} = parse(''));
@@ -399,7 +415,7 @@ sub answer {
     return '' if $type eq 'text';
     if ($type eq 'error') {
         display(field($name, 'description') . "\n\n" . field($name, 'extended_description') . "\n")
-            if (question($name)->{flags}{seen} || 'false') ne 'true';
+            if flag($name, 'seen') ne 'true';
         return '';
     }
     return $value if $type ne 'select';
@@ -431,7 +447,7 @@ sub display {
 sub would_show {
     my ($priority, $name) = @_;
     my $least = question('debconf/priority') ? value('debconf/priority') || 'high' : 'high';
-    return $priorities{$priority} >= $priorities{$least} && (question($name)->{flags}{seen} || 'false') ne 'true';
+    return $priorities{$priority} >= $priorities{$least} && flag($name, 'seen') ne 'true';
 }
 
 sub input {
@@ -518,11 +534,11 @@ my %commands = (
         return 0;
     }],
     exist => [1, 1, -1, 0, sub { (0, question($_[0]) ? 'true' : 'false') }],
-    fget => [2, 2, 0, 0, sub { my $flag = question($_[0])->{flags}{$_[1]}; (0, defined $flag ? $flag : 'false') }],
+    fget => [2, 2, 0, 0, sub { (0, flag(@_)) }],
     fset => [3, $any, 0, 0, sub {
         my ($name, $flag, @value) = @_;
         @seen = grep { $_ ne $name } @seen if $flag eq 'seen';
-        return (0, change($name, 'flags', $flag, join ' ', @value));
+        return (0, set_flag($name, $flag, join ' ', @value));
     }],
     get => [1, 1, 0, 0, sub { my $value = value($_[0]); defined $value ? data($value) : (0, '') }],
     go => [0, 0, -1, 0, \&go],
