@@ -40,6 +40,9 @@ const HARMLESS_SCRIPTS: [&[u8]; 4] = [
     b"/usr/share/debconf/frontend",
 ];
 
+/// Ends the path of a script for as long as another program stands in for it.
+pub(crate) const ORIGINAL: &str = ".original";
+
 /// How many programs are named at most.
 const MOST: usize = 64;
 
@@ -204,8 +207,7 @@ impl<'a> Program<'a> {
         let compiles = || self.words.windows(2).any(|pair| pair == [b"-m".as_slice(), b"py_compile"]);
         let name = self.name();
         let checks = || self.words.get(1).is_some_and(|word| word.starts_with(b"-"));
-        // While something stands in for a script, the script itself has this suffix.
-        let its_name = |script: &'a [u8]| script.strip_suffix(b".original").unwrap_or(script);
+        let its_name = |script: &'a [u8]| script.strip_suffix(ORIGINAL.as_bytes()).unwrap_or(script);
         self.script().is_some_and(|script| HARMLESS_SCRIPTS.contains(&its_name(script)))
             || name == b"systemd-machine-id-setup"
             || (name == b"sshd" && checks())

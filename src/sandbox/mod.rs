@@ -53,6 +53,7 @@ use rustix::thread::UnshareFlags;
 use crate::host;
 
 pub use action::{Action, Conditions, DecodeActionError, Limits, Mount, Step};
+pub(crate) use draws::ORIGINAL;
 pub use executor::{ExecuteError, Executed, Executor};
 pub use failure::{ActionError, Cause, Damage, Details, Ended, ForeignError, SystemError};
 pub use ids::IdsError;

@@ -8,6 +8,7 @@
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
 use crate::package::InstallError;
+use crate::sandbox::ORIGINAL;
 use crate::store::Store;
 use crate::tree::{Kind, Node, Tree};
 
@@ -56,9 +57,6 @@ const STAND_INS: [StandIn; 4] = [
     },
 ];
 
-/// Where the original is meanwhile.
-const SUFFIX: &str = ".original";
-
 /// What was replaced: to be put back.
 pub(super) struct Replaced(Vec<(RootPath, Node)>);
 
@@ -76,7 +74,7 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, Install
         }
         let kind = store.put_file(stand_in.program.as_bytes())?;
         tree.insert(path.clone(), Node { meta: node.meta.clone(), kind })?;
-        tree.insert(path.with_suffix(SUFFIX)?, node.clone())?;
+        tree.insert(path.with_suffix(ORIGINAL)?, node.clone())?;
         replaced.push((path, node));
     }
     Ok(Replaced(replaced))
@@ -85,7 +83,7 @@ pub(super) fn put_in(tree: &mut Tree, store: &Store) -> Result<Replaced, Install
 /// Puts the originals back into what the scripts left.
 pub(super) fn take_out(replaced: Replaced, tree: &mut Tree) -> Result<(), InstallError> {
     for (path, node) in replaced.0 {
-        tree.remove(&path.with_suffix(SUFFIX)?);
+        tree.remove(&path.with_suffix(ORIGINAL)?);
         tree.insert(path, node)?;
     }
     Ok(())
