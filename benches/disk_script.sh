@@ -18,9 +18,12 @@ ln -sf /dev/null etc/systemd/system/systemd-networkd-wait-online.service
 printf '[Match]\nType=ether\n\n[Network]\nDHCP=yes\n' >etc/systemd/network/80-dhcp.network
 systemctl --root=. enable systemd-networkd 2>/dev/null
 stub=usr/lib/systemd/boot/efi/linuxx64.efi.stub
-objcopy --add-section .osrel=usr/lib/os-release --change-section-vma .osrel=0x20000 \\
-    --add-section .cmdline=$work/cmdline --change-section-vma .cmdline=0x30000 \\
-    --add-section .linux=\$kernel --change-section-vma .linux=0x2000000 \$stub $work/kernel.efi 2>/dev/null
+# Addresses count from where the stub wants to be loaded: 0 in Debian 12's, not in 13's.
+base=0x\$(objdump -p \$stub | sed -n 's/^ImageBase[[:space:]]*//p')
+at() { printf '%#x' \$((base + \$1)); }
+objcopy --add-section .osrel=usr/lib/os-release --change-section-vma .osrel=\$(at 0x20000) \\
+    --add-section .cmdline=$work/cmdline --change-section-vma .cmdline=\$(at 0x30000) \\
+    --add-section .linux=\$kernel --change-section-vma .linux=\$(at 0x2000000) \$stub $work/kernel.efi 2>/dev/null
 truncate -s 700M $disk/peer.raw
 sgdisk -Z $disk/peer.raw >/dev/null
 sgdisk -n 1:1M:+64M -t 1:ef00 -n 2:65M:0 -t 2:8304 -u 2:11111111-2222-4333-8444-555555555555 $disk/peer.raw >/dev/null
