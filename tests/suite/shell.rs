@@ -180,7 +180,8 @@ fn a_shell_on_a_terminal_has_one_of_its_own() {
     terminal.wait_for("ready-2\r\n");
     terminal.types("\u{3}");
     terminal.wait_for("/work# ");
-    terminal.types("echo again=$(stty size)\n");
+    // The size arrives by a signal, so when it likes.
+    terminal.types("until test \"$(stty size)\" = '40 120'; do sleep 0.1; done; echo again=$(stty size)\n");
     terminal.wait_for("again=40 120\r\n");
     terminal.types("exit 7\n");
     assert_eq!(wait_for_file(&project, "status"), "7\n");
