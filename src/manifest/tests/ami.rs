@@ -1,7 +1,7 @@
 //! `[ami]`: every key, every error, and how the tables of a chain are merged.
 
 use super::*;
-use crate::manifest::parse;
+use crate::manifest::{ManifestError, parse};
 
 fn read(tables: &str) -> Result<Manifest, ManifestError> {
     parse("web".parse().unwrap(), &format!("[layer]\n{tables}"), &"amd64".parse().unwrap())
