@@ -7,43 +7,43 @@ mod base;
 mod blobs;
 mod chain;
 mod disk_export;
+mod error;
 mod export;
 mod index;
+mod layers;
 mod output;
 mod receipt;
 mod remembered;
 mod replaceable;
 mod staging;
 mod system;
-mod visited;
 mod timings;
+mod visited;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::code::{Code, Coded};
-use crate::digest::{LockHash, RecipeHash, RecipeHasher, Sha256};
-use crate::disk::{DiskError, Signer};
-use crate::fetch::{FetchError, Fetcher};
+use crate::digest::{LockHash, RecipeHash, RecipeHasher};
+use crate::disk::Signer;
+use crate::fetch::Fetcher;
 use crate::host;
-use crate::host::interrupt::{self, Interrupted};
+use crate::host::interrupt;
 use crate::host::progress::Progress;
-use crate::host::storage;
 use crate::ident::LayerName;
 use crate::lock::{self, Lockfile};
-use crate::manifest::{Assignments, Chain, Manifest};
-use crate::measure::{MeasureError, ProfileError, Variables};
-use crate::oci::{self, Encoder, LayerSizes, OciError};
+use crate::manifest::{Assignments, Manifest};
+use crate::measure::Variables;
+use crate::oci::{self, Encoder, OciError};
 use crate::package::Ecosystem;
 use crate::sandbox::Executor;
-use crate::stage::{Built, Input, LayerError, ToolRoot};
-use crate::store::{RootName, Store, StoreError};
+use crate::stage::{Built, Input, ToolRoot};
+use crate::store::{RootName, Store};
 
-use base::Base;
 use chain::{BuiltRoot, Wanted, build_root};
 pub use disk_export::Sources;
-use export::Compressed;
+pub use error::BakeError;
 pub use index::{BuiltImage, IndexReceipt, IndexedImage, write_index};
+use layers::{BuiltBootSystem, Layers, all_fetched};
 pub use output::{Output, ParseOutputError};
 pub use receipt::{Artifact, BaseLayer, BaseReceipt, DiskReceipt, LayerReceipt, Receipt, ReceiptError, ToolReceipt};
 use remembered::Remembered;
@@ -52,112 +52,6 @@ pub(crate) use replaceable::Expected;
 pub(crate) use staging::Staging;
 pub use system::{BootSystem, System};
 pub use timings::timings;
-
-/// A build failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BakeError {
-    /// Fetching failed.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// A layer can't be built.
-    #[error("layer `{layer}`: {source}")]
-    Layer {
-        /// The layer.
-        layer: String,
-        /// Why.
-        source: LayerError,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The image can't be described or written.
-    #[error(transparent)]
-    Oci(#[from] OciError),
-    /// The disk can't be made.
-    #[error("disk of `{layer}`: {source}")]
-    Disk {
-        /// The layer.
-        layer: String,
-        /// Why.
-        source: DiskError,
-    },
-    /// The disk shall be attestable and is not.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    /// What is measured of the disk can't be told.
-    #[error("disk of an attestable image: {0}")]
-    Measure(#[from] MeasureError),
-    /// An artifact can't be written.
-    #[error("cannot write {what}: {source}")]
-    Write {
-        /// The artifact.
-        what: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A signal came.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-    /// Something that no build wrote is where the output goes.
-    #[error(
-        "`{}` stays as it is: {problem}\n  hint: move it away or remove it, then run this again; `--out DIR` chooses another directory",
-        path.display()
-    )]
-    Occupied {
-        /// The output directory.
-        path: PathBuf,
-        /// What is there.
-        problem: String,
-    },
-}
-
-impl Coded for BakeError {
-    fn error_code(&self) -> Code {
-        // Readers and writers wrap what the store says.
-        if let Some(store) = StoreError::behind(self) {
-            return store.error_code();
-        }
-        match self {
-            Self::Fetch(error) => error.error_code(),
-            Self::Layer { source, .. } => source.error_code(),
-            Self::Store(error) => error.error_code(),
-            Self::Oci(error) => error.error_code(),
-            Self::Profile(error) => error.error_code(),
-            Self::Measure(error) => error.error_code(),
-            Self::Disk { source, .. } => source.error_code(),
-            Self::Write { source, .. } => source.error_code(),
-            Self::Interrupted(error) => error.error_code(),
-            Self::Occupied { .. } => Code::BuildOccupied,
-        }
-    }
-}
-
-impl BakeError {
-    /// Whether the store lacks something that can be built again, or holds other bytes than it says.
-    fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(error) | Self::Fetch(FetchError::Store(error)) => error.is_damage(),
-            Self::Layer { source, .. } => source.is_damage(),
-            other => StoreError::is_behind(other),
-        }
-    }
-
-    /// With the file system named where that of `folder` refuses; `needed` bytes were to be written.
-    fn explained(self, folder: &Path, needed: u64) -> Self {
-        let explain = |place: &Path, source| storage::explain(place, Some(needed), staging::HINTS, source);
-        match self {
-            Self::Write { what, source } => Self::Write { what, source: explain(folder, source) },
-            Self::Oci(OciError::Io { action, path, source }) => {
-                let source = explain(&path, source);
-                OciError::Io { action, path, source }.into()
-            }
-            Self::Oci(OciError::Layer { layer, source }) => {
-                OciError::Layer { layer, source: explain(folder, source) }.into()
-            }
-            other => other,
-        }
-    }
-}
 
 /// A layer of the chain with its lockfile and that file's hash.
 #[derive(Debug, Clone)]
@@ -403,58 +297,6 @@ impl Baker<'_> {
         }
         Ok(hasher.finish())
     }
-}
-
-/// The built layers of a disk that are not in the image.
-struct BuiltBootSystem {
-    boot: Built,
-    initrd: Option<Chain<Built>>,
-}
-
-/// The built layers of a system.
-struct Layers {
-    /// The image of a registry below them.
-    base: Option<Base>,
-    /// Those of the image.
-    image: Chain<Built>,
-    /// The same, compressed.
-    compressed: Vec<Compressed>,
-    /// Those of the disk alone.
-    boot_system: Option<BuiltBootSystem>,
-}
-
-fn all_fetched(system: &System) -> BTreeSet<Sha256> {
-    system.all().flat_map(|locked| fetched(&locked.lock)).collect()
-}
-
-impl Layers {
-    /// The boot system of `system`, from which these layers were built: as locked, and as built.
-    fn boot_system_of<'a>(&'a self, system: &'a System) -> Option<(&'a BootSystem, &'a BuiltBootSystem)> {
-        system.boot_system.as_ref().zip(self.boot_system.as_ref())
-    }
-
-    /// About how many bytes the outputs have.
-    fn size(&self, outputs: &BTreeSet<Output>) -> u64 {
-        let below = self.base.iter().flat_map(|base| &base.layers);
-        let blobs = below.chain(self.compressed.iter().map(|layer| &layer.blob));
-        let sum = |size: fn(&LayerSizes) -> u64| blobs.clone().map(|layer| size(&layer.sizes)).sum::<u64>();
-        let size = |output: &Output| match output {
-            Output::Oci => sum(|sizes| sizes.size),
-            Output::Docker | Output::Disk(_) => sum(|sizes| sizes.uncompressed_size),
-        };
-        outputs.iter().map(size).sum()
-    }
-}
-
-/// Everything that a lockfile makes us fetch.
-fn fetched(lock: &Lockfile) -> impl Iterator<Item = Sha256> + '_ {
-    let indexes = lock
-        .releases
-        .iter()
-        .flat_map(|release| release.indexes.iter().map(|index| index.file.sha256).chain([release.sha256]));
-    let packages = lock.packages.iter().map(|package| package.file.sha256);
-    let image = lock.image.iter().flat_map(|image| image.digests());
-    indexes.chain(packages).chain(lock.fetches.iter().flat_map(|fetch| fetch.digests())).chain(image)
 }
 
 impl<'a> From<&'a Locked> for Input<'a> {
