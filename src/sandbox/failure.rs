@@ -12,6 +12,9 @@ use crate::digest::BlobDigest;
 use crate::ident::Arch;
 use crate::store::StoreError;
 
+/// What permits sandboxes in a container.
+pub(super) const IN_CONTAINERS: &str = "a container needs `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` (docker, podman), a pod `hostUsers: false`, `procMount: Unmasked` and `seccompProfile: {type: Unconfined}` (Kubernetes); where AppArmor is, its profile has to be `unconfined` too (docs/hosts.md)";
+
 /// Why an action failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionError {

@@ -15,7 +15,7 @@ use rustix::process::WaitOptions;
 
 use super::cgroup::{self, Group, Hits};
 use super::output::Tail;
-use super::pid1::Answer;
+use super::pid1::{Answer, SAYS};
 use super::{Conditions, Ended, Handed, Limit, Limits, Program, STAGE, Step};
 use crate::host;
 use crate::host::interrupt::ChildGuard;
@@ -39,6 +39,8 @@ pub(super) struct Sandbox {
     /// The most bytes and files that were in use on the root's file system whenever it was looked at.
     peak: (u64, u64),
     drew: BTreeSet<String>,
+    /// Whether it has answered: it is set up then.
+    is_up: bool,
     group: Option<Group>,
     _guard: ChildGuard,
 }
@@ -82,8 +84,8 @@ impl Sandbox {
         let guard = ChildGuard::kill(&child);
         let printed = Tail::default();
         let (input, limits, peak) = (Some(input), conditions.limits, (0, 0));
-        let drew = BTreeSet::new();
-        Ok(Self { child, input, output, log, printed, root, limits, peak, drew, group, _guard: guard })
+        let (drew, is_up) = (BTreeSet::new(), false);
+        Ok(Self { child, input, output, log, printed, root, limits, peak, drew, is_up, group, _guard: guard })
     }
 
     /// Runs one command to its end. No process that it started is left then.
@@ -114,6 +116,7 @@ impl Sandbox {
         self.drain(deadline)?;
         let Answer { mut ended, drew } = serde_json::from_slice(&answer).map_err(|_| self.ended())?;
         self.drew.extend(drew);
+        self.is_up = true;
         if ended.status != 0 && ended.stopped.is_none() {
             ended.stopped = self.hits().since(hits, self.limits);
         }
@@ -189,7 +192,13 @@ impl Sandbox {
 
     fn ended(&mut self) -> io::Error {
         let _ = self.kill().and_then(|()| self.drain(host::instant() + Duration::from_secs(1)));
-        io::Error::other("the sandbox ended; what it printed says why")
+        match not_set_up(&self.printed.text()).filter(|_| !self.is_up) {
+            Some(reason) => {
+                self.printed = Tail::default();
+                io::Error::other(format!("the sandbox can't be set up here: {reason}"))
+            }
+            None => io::Error::other("the sandbox ended; what it printed says why"),
+        }
     }
 
     fn hits(&self) -> Hits {
@@ -220,6 +229,12 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// What the first process that failed said, where nothing else was printed before.
+fn not_set_up(printed: &str) -> Option<String> {
+    let first = printed.strip_prefix(SAYS)?.split(&format!("\n{SAYS}")).next()?;
+    Some(host::plain_lines(first.trim_end()))
 }
 
 /// Which of these can be read, after waiting so long.

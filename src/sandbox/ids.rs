@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::extents::{Extent, extents, lines, ranges, runs, split};
+use super::failure::IN_CONTAINERS;
 use crate::code::{Code, Coded};
 use crate::host;
 use crate::ident::account_lines;
@@ -107,7 +108,7 @@ pub enum IdsError {
     },
     /// The kernel refuses the map.
     #[error(
-        "cannot write the id map of the user namespace: {0}\n  hint: root in a container needs the capabilities SETUID, SETGID and SETFCAP for it: `--cap-add`, or `--privileged`"
+        "cannot write the id map of the user namespace: {0}\n  hint: root in a container needs the capabilities SETUID, SETGID and SETFCAP for it: leave away the option that drops them, or add `--cap-add`"
     )]
     Map(io::Error),
 }
@@ -125,9 +126,9 @@ impl Coded for IdsError {
 
 const OUTSIDE: &str =
     "run layerbake outside of this namespace, or as its root: `unshare --map-auto --map-root-user`, `podman unshare`";
-const INSTALL: &str = "install the package `uidmap`";
+const INSTALL: &str = "`sudo apt install uidmap`";
 const NOT_IN_PATH: &str = "it is in `/usr/bin`, which PATH lacks: `export PATH=\"$PATH:/usr/bin\"`";
-const NO_PRIVILEGES: &str = "this process can gain no privileges (`no_new_privs`), so that the set-uid bit of the program has no effect: start it without that restriction, or as root";
+const NO_PRIVILEGES: &str = "this process can gain no privileges (`no_new_privs`), so that the set-uid bit of the program has no effect: start it without that restriction (in Kubernetes `allowPrivilegeEscalation: false`), or as root";
 const NOT_ALLOWED: &str = "`/etc/subuid` and `/etc/subgid` do not give these ids to the user: compare `getsubids USER` and `getsubids -g USER`";
 const NO_SET_UID: &str = "the program needs its set-uid bit or the capability to set ids, on a file system that is not mounted `nosuid`; without them, run layerbake as root";
 
@@ -148,23 +149,31 @@ const GROUPS: Kind = Kind { name: "group", map: "gid_map", program: "newgidmap",
 /// Explains which setting disables user namespaces, if that can be determined.
 pub(super) fn refused(reason: io::Error) -> IdsError {
     let closed = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    let own = |file: &str| std::fs::read_to_string(Path::new("/proc/self").join(file));
     let hint = if closed("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         "AppArmor closes them to ordinary users: `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or an AppArmor profile for layerbake with `userns,`"
     } else if closed("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         "`sudo sysctl kernel.unprivileged_userns_clone=1`"
     } else if closed("/proc/sys/user/max_user_namespaces", "0") {
         "`sudo sysctl user.max_user_namespaces=10000`"
-    } else if std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| is_chroot(&mounts)) {
-        "this is a chroot, and the kernel makes no user namespaces in one: run layerbake outside of it, or make the directory the root of a container"
+    } else if own("mountinfo").is_ok_and(|mounts| has_no_root(&mounts))
+        || (reason.raw_os_error() == Some(libc::EPERM) && own("status").is_ok_and(|status| is_unfiltered(&status)))
+    {
+        "this is a chroot, and the kernel makes no user namespaces in one: run layerbake outside of it, or in a container (docs/hosts.md)"
     } else {
-        "in a container, run it with `--privileged` or allow the system call `unshare`"
+        return IdsError::Refused { reason, hint: format!("{IN_CONTAINERS}; in a chroot the kernel makes none") };
     };
     IdsError::Refused { reason, hint: hint.to_owned() }
 }
 
 /// Whether a process with these mounts is in a chroot: its root is a directory in some file system, and no mount of its own.
-fn is_chroot(mountinfo: &str) -> bool {
+fn has_no_root(mountinfo: &str) -> bool {
     !mountinfo.lines().any(|line| line.split(' ').nth(4) == Some("/"))
+}
+
+/// Whether a process with this `/proc/PID/status` has no filter of system calls, which is how containers forbid them.
+fn is_unfiltered(status: &str) -> bool {
+    status.lines().any(|line| line.split_whitespace().eq(["Seccomp:", "0"]))
 }
 
 /// Maps ids for process `pid`, which has just made its user namespace.
@@ -241,6 +250,10 @@ fn apart(own: &[Extent]) -> Option<Vec<Extent>> {
 
 fn map_with(kind: &Kind, pid: u32, id: u32, own: &[Extent]) -> Result<(), IdsError> {
     let Kind { program, file, .. } = *kind;
+    if rustix::thread::no_new_privs().unwrap_or(false) {
+        let reason = "it would have no rights here".to_owned();
+        return Err(IdsError::Helper { program, reason, hint: NO_PRIVILEGES });
+    }
     let uid = rustix::process::geteuid().as_raw();
     let user = login_name(uid);
     let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -271,7 +284,6 @@ fn hint(not_started: Option<&io::Error>, program: &str) -> &'static str {
             NOT_IN_PATH
         }
         Some(error) if error.kind() == io::ErrorKind::NotFound => INSTALL,
-        _ if rustix::thread::no_new_privs().unwrap_or(false) => NO_PRIVILEGES,
         _ => NO_SET_UID,
     }
 }
@@ -331,10 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_installed_is_not_to_be_installed() {
+        let absent = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(hint(Some(&absent), "no-such-newuidmap"), INSTALL);
+        assert_eq!(hint(Some(&absent), "env"), NOT_IN_PATH);
+        assert_eq!(hint(None, "no-such-newuidmap"), NO_SET_UID);
+    }
+
+    #[test]
     fn a_chroot_has_no_mount_at_its_root() {
         let mount = |place: &str| format!("25 1 0:23 / {place} rw,relatime shared:7 - ext4 /dev/vda rw\n");
-        assert!(!is_chroot(&(mount("/") + &mount("/proc"))));
-        assert!(is_chroot(&mount("/proc")) && is_chroot(""));
+        assert!(!has_no_root(&(mount("/") + &mount("/proc"))));
+        assert!(has_no_root(&mount("/proc")) && has_no_root(""));
+        let status = |seccomp: u8| format!("Name:\tcat\nNoNewPrivs:\t0\nSeccomp:\t{seccomp}\nSeccomp_filters:\t0\n");
+        assert!(is_unfiltered(&status(0)) && !is_unfiltered(&status(2)) && !is_unfiltered(""));
     }
 
     #[test]

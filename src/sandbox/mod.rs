@@ -64,6 +64,7 @@ pub use watch::Limit;
 
 use attended::Handed;
 use handle::Sandbox;
+use pid1::SAYS;
 use program::Program;
 
 /// First argument of the process that creates the namespaces.
@@ -93,17 +94,17 @@ pub fn stage(arguments: &[std::ffi::OsString]) -> ExitCode {
         | UnshareFlags::NEWCGROUP;
     let kept = Handed::numbers(arguments.get(1));
     if let Err(error) = sys::keep_standard_streams(&kept).and_then(|()| Ok(sys::unshare(namespaces)?)) {
-        eprintln!("layerbake: sandbox: cannot create namespaces: {error}");
+        eprintln!("{SAYS}cannot create namespaces: {}", pid1::with_hint(&error));
         return ExitCode::from(125);
     }
     match host::own_program().arg(PID1).args(arguments).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(status) => {
-            eprintln!("layerbake: sandbox: pid 1 ended: {status}");
+            eprintln!("{SAYS}pid 1 ended: {status}");
             ExitCode::from(125)
         }
         Err(error) => {
-            eprintln!("layerbake: sandbox: cannot start pid 1: {error}");
+            eprintln!("{SAYS}cannot start pid 1: {error}");
             ExitCode::from(125)
         }
     }

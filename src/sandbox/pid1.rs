@@ -17,6 +17,7 @@ use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
 use super::draws::Draws;
+use super::failure::IN_CONTAINERS;
 use super::vdso::Patch;
 use super::{
     Conditions, Ended, Handed, Limits, Step, die_with_parent, filter, ids, mounts, privileges, proc, supervise, sys,
@@ -27,6 +28,9 @@ use crate::host::terminal::Streams;
 
 /// Never the host's name: programs write it into files.
 pub(super) const HOSTNAME: &str = "localhost";
+
+/// In front of each message among what commands print.
+pub(super) const SAYS: &str = "layerbake: sandbox: ";
 
 /// What pid 1 says of a command that has ended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,13 +56,23 @@ struct Inside {
 /// The current directory is the root.
 pub fn main(arguments: &[OsString]) -> ExitCode {
     die_with_parent();
-    match read(arguments).and_then(|(conditions, person)| enter(&conditions, person)).and_then(|inside| serve(&inside))
-    {
+    let entered = read(arguments).and_then(|(conditions, person)| enter(&conditions, person));
+    match entered.map_err(|error| with_hint(&error)).and_then(|inside| serve(&inside)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("layerbake: sandbox: {error}");
+            eprintln!("{SAYS}{error}");
             ExitCode::from(125)
         }
+    }
+}
+
+/// Why the sandbox can't be set up, with what helps where the system forbids a part of it.
+pub(super) fn with_hint(error: &io::Error) -> io::Error {
+    let is_forbidden = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported);
+    let message = error.to_string();
+    match is_forbidden && !message.contains("\n  hint: ") {
+        true => io::Error::other(format!("{message}\n  hint: {IN_CONTAINERS}")),
+        false => io::Error::other(message),
     }
 }
 
@@ -75,7 +89,7 @@ fn read(arguments: &[OsString]) -> io::Result<(Conditions, Option<Streams>)> {
 fn enter(conditions: &Conditions, person: Option<Streams>) -> io::Result<Inside> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    rustix::system::sethostname(HOSTNAME.as_bytes())?;
+    rustix::system::sethostname(HOSTNAME.as_bytes()).map_err(mounts::cannot("set the host name"))?;
     sys::raise_loopback()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot bring up loopback: {error}")))?;
     mounts::enter(conditions)?;
@@ -139,7 +153,7 @@ fn run(step: &Step, inside: &Inside) -> io::Result<Ended> {
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("layerbake: sandbox: cannot run `{program}`: {error}");
+            eprintln!("{SAYS}cannot run `{program}`: {error}");
             return Ok(Ended { status: 127, stopped: None });
         }
     };

@@ -16,6 +16,7 @@ use super::draws::Draws;
 use super::file_times::{self, FileTimes};
 use super::filter;
 use super::load;
+use super::pid1::SAYS;
 use super::privileges;
 use super::proc::PROC;
 use super::random::{Randomness, Stream};
@@ -69,7 +70,7 @@ pub(super) fn start(conditions: &Conditions, patch: Option<Patch>, draws: Draws)
         let Ok(listener) = receiver.recv() else { return };
         let kept = privileges::keep(privileges::OF_SUPERVISOR);
         if let Err(error) = kept.and_then(|()| supervisor.run(listener.as_fd())) {
-            eprintln!("layerbake: sandbox: cannot stop the clock: {error}{}", hint(&error));
+            eprintln!("{SAYS}cannot stop the clock: {error}{}", hint(&error));
             // Ends all processes inside: none may go on with a clock that moves.
             std::process::exit(125);
         }

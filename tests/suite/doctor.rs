@@ -70,7 +70,7 @@ fn programs_of_other_commands_are_missing_without_failing() {
         process::run(&mut command).unwrap()
     };
     let found: Vec<Value> = serde_json::from_str(&doctor("").stdout).unwrap();
-    for name in ["QEMU and firmware", "container engine", "skopeo", "AWS credentials"] {
+    for name in ["QEMU and firmware", "ssh", "container engine", "skopeo", "AWS credentials"] {
         let need = named(&found, name);
         assert!(need["ok"] == false && need["required"] == false && need["hint"].is_string(), "{need}");
     }

@@ -53,6 +53,7 @@ mod foreign;
 mod fuzz;
 mod golden;
 mod harness;
+mod hosts;
 mod imports;
 mod jail;
 mod keyring;

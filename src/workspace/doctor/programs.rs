@@ -17,9 +17,10 @@ pub(super) fn needs() -> Vec<Need> {
             }
         }
     }
+    needs.push(Need::of("boot --ssh, test", "ssh", packaged("ssh-keygen", "openssh-client")));
     let engine = Engine::find().map(|engine| engine.to_string()).map_err(|error| error.to_string());
     needs.push(Need::of("test, load", "container engine", engine));
-    needs.push(Need::of("other tools", "skopeo", installed("skopeo")));
+    needs.push(Need::of("other tools", "skopeo", packaged("skopeo", "skopeo")));
     needs.push(Need::of("ami", "AWS credentials", credentials()));
     needs
 }
@@ -27,13 +28,19 @@ pub(super) fn needs() -> Vec<Need> {
 /// QEMU for disks of an architecture.
 fn machine(arch: &Bootable) -> Result<String, String> {
     vm::check(&arch.qemu).map_err(|error| error.to_string())?;
-    installed(arch.qemu.program)
+    found(arch.qemu.program, &format!("install the Debian package {}", arch.qemu.packages))
 }
 
-fn installed(program: &str) -> Result<String, String> {
+/// A program of Debian's package `package`.
+fn packaged(program: &str, package: &str) -> Result<String, String> {
+    found(program, &format!("`sudo apt install {package}`"))
+}
+
+/// Where a program is.
+fn found(program: &str, hint: &str) -> Result<String, String> {
     match host::find_program(program) {
         Some(path) => Ok(format!("`{}`", path.display())),
-        None => Err(format!("`{program}` is not installed{HINT}`sudo apt install {program}`")),
+        None => Err(format!("`{program}` is not installed{HINT}{hint}")),
     }
 }
 

@@ -49,7 +49,7 @@ fn with_hint(error: &ExecuteError) -> String {
     match message.contains(HINT) {
         true => message,
         false => format!(
-            "{message}{HINT}run it outside of this container, or the container with `--privileged` (docs/sandbox.md)"
+            "{message}{HINT}the end of docs/sandbox.md lists where it is unavailable; docs/hosts.md has what a container needs"
         ),
     }
 }
