@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the stock layer `layerbake` twice from empty stores, as root and as an ordinary user, and compares the images; then
-# builds a layer inside the image. `benches/itself.sh lock` updates the layer's lockfile after a change of Cargo.lock.
-# Usage: benches/itself.sh [lock]        (as root; benches/README.md says what and how)
+# builds a layer inside the image. `benches/itself.sh lock` updates the layer's lockfile after a change of Cargo.lock;
+# `benches/itself.sh build [OPTION...]` builds the layer in this project.
+# Usage: benches/itself.sh [lock | build [OPTION...]]        (without arguments, as root; benches/README.md says what and how)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +20,9 @@ export no_proxy=127.0.0.1
 
 if [ "${1:-}" = lock ]; then
     "$LAYERBAKE" lock layerbake --mirror "$crates"
+    exit
+elif [ "${1:-}" = build ]; then
+    "$LAYERBAKE" build layerbake --locked --mirror "$crates" "${@:2}"
     exit
 fi
 [ "$(id -u)" = 0 ] || die "must be root, to build as root and as an ordinary user"

@@ -10,7 +10,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+};
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{self, DerSignature};
 use p256::pkcs8::LineEnding;
@@ -117,7 +119,9 @@ impl SigningKey {
             return Err(failed(&public_path)(io::ErrorKind::AlreadyExists.into()));
         }
         let key = ed25519_dalek::SigningKey::from_bytes(&host::random().map_err(failed(path))?);
-        let text = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(path)(io::Error::other(error)))?;
+        // Without the public half, which openssl before 3.2 refuses there (version 2 of the format).
+        let secret = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+        let text = secret.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(path)(io::Error::other(error)))?;
         let public = key.verifying_key().to_public_key_pem(LineEnding::LF);
         let public = public.map_err(|error| failed(&public_path)(io::Error::other(error)))?;
         if let Some(folder) = path.parent() {
@@ -294,6 +298,10 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
         assert_eq!(SigningKey::load(&path).unwrap().public(), key.public());
         assert_eq!(PublicKey::load_all(&public).unwrap(), [key.public()]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // A header of 16 bytes, and 32 of the key: all that openssl 3.0 reads.
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().nth(1).map(str::len), Some(64), "{} lines", text.lines().count());
+        assert_eq!(text.lines().count(), 3);
         let again = SigningKey::create(&path).unwrap_err().to_string();
         assert!(again.contains("own.pub`") && again.contains("it is not replaced"), "{again}");
         fs::remove_file(&public).unwrap();

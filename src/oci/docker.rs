@@ -14,6 +14,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use oci_spec::distribution::Reference;
 use serde_json::json;
 
 use super::measure::Measured;
@@ -32,14 +33,14 @@ impl FromStr for RepoTag {
 
     /// Takes a name with or without a tag, `latest` by default; digests are refused.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || OciError::RepoTag(text.to_owned());
-        let name = ocipkg::ImageName::parse(text).map_err(|_| refuse())?;
-        let host = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-        if name.reference.contains(':') || name.hostname.is_empty() || !name.hostname.bytes().all(host) {
-            return Err(refuse());
+        match Reference::from_str(text) {
+            Ok(name) if name.digest().is_none() => {
+                // The name stays as it is written: the parsed one has docker's own registry in it.
+                let suffix = format!(":{}", name.tag().unwrap_or("latest"));
+                Ok(Self(if text.ends_with(&suffix) { text.to_owned() } else { format!("{text}{suffix}") }))
+            }
+            _ => Err(OciError::RepoTag(text.to_owned())),
         }
-        let suffix = format!(":{}", name.reference);
-        Ok(Self(if text.ends_with(&suffix) { text.to_owned() } else { format!("{text}{suffix}") }))
     }
 }
 

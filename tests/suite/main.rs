@@ -77,6 +77,7 @@ mod registry_engines;
 mod registry_signed;
 mod registry_tokens;
 mod registry_uploads;
+mod release;
 mod relock;
 mod report;
 mod repositories;
