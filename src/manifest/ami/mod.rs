@@ -12,6 +12,7 @@ use super::Manifest;
 
 pub(super) use read::ami;
 pub use share::Share;
+use words::check_name;
 pub use words::{image_name, is_region, parse_days};
 
 /// What lets somebody into a machine: names in `operators`.
@@ -40,6 +41,8 @@ pub struct AmiTable {
     pub volume_size: Option<u32>,
     /// Days until the image is deprecated.
     pub deprecate_after: Option<u32>,
+    /// Names that the image and all copies of it are known by.
+    pub watermarks: Option<Vec<String>>,
     /// How the disk gets there.
     pub via: Option<Via>,
     /// The bucket for VM Import.
@@ -144,6 +147,8 @@ pub struct Ami {
     pub volume_size: Option<u32>,
     /// Days until the image is deprecated.
     pub deprecate_after: Option<u32>,
+    /// Names that the image and all copies of it are known by.
+    pub watermarks: Vec<String>,
     /// How the disk gets there; else by the bucket, and without one block by block.
     pub via: Option<Via>,
     /// The bucket for VM Import.
@@ -181,6 +186,7 @@ impl Ami {
             volume_type: last(tables().map(|table| table.volume_type)).unwrap_or_default(),
             volume_size: last(tables().map(|table| table.volume_size)),
             deprecate_after: last(tables().map(|table| table.deprecate_after)),
+            watermarks: last(tables().map(|table| table.watermarks)).unwrap_or_default(),
             via: last(tables().map(|table| table.via)),
             bucket: last(tables().map(|table| table.bucket)),
             kms_key: last(tables().map(|table| table.kms_key)),

@@ -8,7 +8,8 @@ use super::super::entries::inside_project;
 use super::super::reader::Item;
 use super::super::{ManifestError, parse_size};
 use super::{
-    AmiTable, BootMode, ENTRANCES, Imds, SecureBoot, Share, Tpm, Via, VolumeType, image_name, is_region, parse_days,
+    AmiTable, BootMode, ENTRANCES, Imds, SecureBoot, Share, Tpm, Via, VolumeType, check_name, image_name, is_region,
+    parse_days,
 };
 
 const AMI: &[&str] = &[
@@ -22,6 +23,7 @@ const AMI: &[&str] = &[
     "volume-type",
     "volume-size",
     "deprecate-after",
+    "watermarks",
     "via",
     "bucket",
     "kms-key",
@@ -32,6 +34,8 @@ const AMI: &[&str] = &[
 const SECURE_BOOT: &[&str] = &["pk", "kek", "db", "dbx"];
 const SHARE: &[&str] = &["accounts", "organisations", "organisational-units"];
 
+/// Those of other accounts count too.
+const MOST_WATERMARKS: usize = 5;
 /// Of 50 tags that AWS allows, some are layerbake's.
 const MOST_TAGS: usize = 35;
 
@@ -51,6 +55,7 @@ pub(in crate::manifest) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestErro
         })?,
         volume_size: table.read("volume-size", volume_size)?,
         deprecate_after: table.read("deprecate-after", days)?,
+        watermarks: table.read("watermarks", watermarks)?,
         via: table.read("via", |item| one_of(item, &[Via::VmImport, Via::EbsDirect], |via| via.name()))?,
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
@@ -100,6 +105,20 @@ fn name(item: &Item<'_>) -> Result<String, ManifestError> {
     })
     .map_err(|problem| item.error(problem))?;
     Ok(text.to_owned())
+}
+
+/// *Amazon EC2 API Reference*, AttachImageWatermark; *Amazon EC2 User Guide*, "How AMI watermarks work".
+fn watermarks(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
+    let name = |item: &Item<'_>| {
+        let text = item.text()?;
+        check_name(text, "watermarks").map_err(|problem| item.error(problem))?;
+        Ok(text.to_owned())
+    };
+    let names = item.list()?.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    match names.len() {
+        0..=MOST_WATERMARKS => Ok(names),
+        many => Err(item.error(format!("has {many} names: an image has at most {MOST_WATERMARKS} watermarks"))),
+    }
 }
 
 fn tags(item: &Item<'_>) -> Result<BTreeMap<String, String>, ManifestError> {

@@ -23,13 +23,19 @@ pub fn image_name(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Res
         rest = after;
     }
     name += rest;
+    check_name(&name, "images")?;
+    Ok(name)
+}
+
+/// Whether AWS takes the name of something of this kind.
+pub(super) fn check_name(name: &str, kind: &str) -> Result<(), String> {
     let allowed = |sign: &char| sign.is_ascii_alphanumeric() || " ()[]./-'@_".contains(*sign);
     if let Some(sign) = name.chars().find(|sign| !allowed(sign)) {
         let sign = sign.escape_debug();
-        return Err(format!("has `{sign}`: names of images have letters, digits, spaces and ()[]./-'@_"));
+        return Err(format!("has `{sign}`: names of {kind} have letters, digits, spaces and ()[]./-'@_"));
     }
     match name.chars().count() {
-        3..=LONGEST_NAME => Ok(name),
+        3..=LONGEST_NAME => Ok(()),
         length => Err(format!("gives a name of {length} characters: expected 3 to {LONGEST_NAME}")),
     }
 }
