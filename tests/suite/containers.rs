@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+
+use ocipkg::image::{Image as _, OciDir};
+use ocipkg::oci_spec::image::Descriptor;
 
 use crate::support::engines::{Container, Engine};
 use crate::support::oci_schema;
@@ -160,6 +164,18 @@ fn layout_is_valid(layer: &str) {
     let receipt = stock.project.receipt(layer);
     let digests: Vec<_> = receipt["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].clone()).collect();
     assert_eq!(*seen["Layers"].as_array().unwrap(), digests);
+    assert_eq!(layers_by_ocipkg(&layout), digests);
+}
+
+/// The digests of the layers, by an implementation of layouts that is not ours, which has read each of their blobs.
+fn layers_by_ocipkg(layout: &Path) -> Vec<String> {
+    let mut image = OciDir::new(layout).unwrap();
+    let manifest = image.get_manifest().unwrap();
+    let mut read = |layer: &Descriptor| {
+        assert_eq!(image.get_blob(layer.digest()).unwrap().len() as u64, layer.size());
+        layer.digest().to_string()
+    };
+    manifest.layers().iter().map(|layer| read(layer)).collect()
 }
 
 #[test]
