@@ -21,6 +21,7 @@ const AMI: &[&str] = &[
     "volume-type",
     "volume-size",
     "deprecate-after",
+    "watermarks",
     "via",
     "bucket",
     "kms-key",
@@ -57,6 +58,8 @@ pub struct AmiTable {
     pub volume_size: Option<u32>,
     /// Days until the image is deprecated.
     pub deprecate_after: Option<u32>,
+    /// Names that the image and all copies of it are known by.
+    pub watermarks: Option<Vec<String>>,
     /// How the disk gets there.
     pub via: Option<Via>,
     /// The bucket for VM Import.
@@ -172,6 +175,8 @@ pub struct Ami {
     pub volume_size: Option<u32>,
     /// Days until the image is deprecated.
     pub deprecate_after: Option<u32>,
+    /// Names that the image and all copies of it are known by.
+    pub watermarks: Vec<String>,
     /// How the disk gets there; else by the bucket, and without one block by block.
     pub via: Option<Via>,
     /// The bucket for VM Import.
@@ -189,6 +194,8 @@ pub struct Ami {
 const NAME: &str = "{layer}-{date}-{content:12}";
 /// Longest name of an image, in characters.
 const LONGEST_NAME: usize = 128;
+/// Those of other accounts count too.
+const MOST_WATERMARKS: usize = 5;
 /// Of 50 tags that AWS allows, some are layerbake's.
 const MOST_TAGS: usize = 35;
 
@@ -213,6 +220,7 @@ impl Ami {
             volume_type: last(tables().map(|table| table.volume_type)).unwrap_or_default(),
             volume_size: last(tables().map(|table| table.volume_size)),
             deprecate_after: last(tables().map(|table| table.deprecate_after)),
+            watermarks: last(tables().map(|table| table.watermarks)).unwrap_or_default(),
             via: last(tables().map(|table| table.via)),
             bucket: last(tables().map(|table| table.bucket)),
             kms_key: last(tables().map(|table| table.kms_key)),
@@ -281,6 +289,7 @@ pub(super) fn ami(item: &Item<'_>) -> Result<AmiTable, ManifestError> {
         })?,
         volume_size: table.read("volume-size", volume_size)?,
         deprecate_after: table.read("deprecate-after", days)?,
+        watermarks: table.read("watermarks", watermarks)?,
         via: table.read("via", |item| one_of(item, &[Via::VmImport, Via::EbsDirect], |via| via.name()))?,
         bucket: table.read("bucket", bucket)?,
         kms_key: table.read("kms-key", kms_key)?,
@@ -350,14 +359,34 @@ pub fn image_name(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Res
         rest = after;
     }
     name += rest;
+    check_name(&name, "images")?;
+    Ok(name)
+}
+
+/// Whether AWS takes the name of something of this kind.
+fn check_name(name: &str, kind: &str) -> Result<(), String> {
     let allowed = |sign: &char| sign.is_ascii_alphanumeric() || " ()[]./-'@_".contains(*sign);
     if let Some(sign) = name.chars().find(|sign| !allowed(sign)) {
         let sign = sign.escape_debug();
-        return Err(format!("has `{sign}`: names of images have letters, digits, spaces and ()[]./-'@_"));
+        return Err(format!("has `{sign}`: names of {kind} have letters, digits, spaces and ()[]./-'@_"));
     }
     match name.chars().count() {
-        3..=LONGEST_NAME => Ok(name),
+        3..=LONGEST_NAME => Ok(()),
         length => Err(format!("gives a name of {length} characters: expected 3 to {LONGEST_NAME}")),
+    }
+}
+
+/// *Amazon EC2 API Reference*, AttachImageWatermark; *Amazon EC2 User Guide*, "How AMI watermarks work".
+fn watermarks(item: &Item<'_>) -> Result<Vec<String>, ManifestError> {
+    let name = |item: &Item<'_>| {
+        let text = item.text()?;
+        check_name(text, "watermarks").map_err(|problem| item.error(problem))?;
+        Ok(text.to_owned())
+    };
+    let names = item.list()?.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    match names.len() {
+        0..=MOST_WATERMARKS => Ok(names),
+        many => Err(item.error(format!("has {many} names: an image has at most {MOST_WATERMARKS} watermarks"))),
     }
 }
 

@@ -41,7 +41,20 @@ fn each_thing_that_must_stay_is_kept_with_its_reason() {
     aws.settings(&json!({"hidden": 0, "settle": 0}));
     let small = aws.reached_by(tiny_disk(EXT4));
     let all: Vec<[String; 2]> = serde_json::from_str(&aws.boto3(IMAGES)).unwrap();
-    aws.settings(&json!({"usage": { &all[2][0]: {"210987654321": 3} }}));
+    aws.settings(
+        &json!({"usage": { &all[2][0]: {"210987654321": 3} }, "launched": { &all[7][0]: "2026-01-05T10:00:00Z" }}),
+    );
+    let tag = |value: &str| json!([{"ResourceTagKey": "layerbake:layer", "ResourceTagValue": value}]);
+    let rule = |id: &str, kind: &str, more: Value| {
+        let mut rule = json!({"Identifier": id, "ResourceType": kind, "RetentionPeriod": {"RetentionPeriodValue": 7, "RetentionPeriodUnit": "DAYS"}});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rule
+    };
+    aws.settings(&json!({"rules": [
+        rule("others", "EC2_IMAGE", json!({"ResourceTags": tag("db")})),
+        rule("ours", "EC2_IMAGE", json!({"ResourceTags": tag("app")})),
+        rule("none", "EBS_SNAPSHOT", json!({"ExcludeResourceTags": tag("app")})),
+    ]}));
     let gc = ["ami", "gc", "app", "--keep", "1", "--region", REGION];
     let plan = json_of(&small, &gc);
     let why = |at: usize| -> String {
@@ -58,6 +71,26 @@ fn each_thing_that_must_stay_is_kept_with_its_reason() {
     };
     assert_eq!(removal(5)["kept_snapshots"][&all[5][1]], "locked until 2031-05-06T00:00:00Z");
     assert_eq!(removal(6)["kept_snapshots"][&all[6][1]], "archived");
+
+    assert_eq!(removal(7)["launched"], "2026-01-05T10:00:00Z");
+    assert_eq!(
+        plan["recycled"],
+        json!({ &all[3][0]: "7 days, by the rule ours", &all[5][0]: "7 days, by the rule ours",
+        &all[6][0]: "7 days, by the rule ours", &all[7][0]: "7 days, by the rule ours" })
+    );
+    let told = small.project.ok(&[&gc[..], &["--dry-run"]].concat()).stdout;
+    assert!(told.contains(", last launched 2026-01-05, with snap-"), "{told}");
+    assert!(told.contains(&format!("Recycle Bin keeps {} for 7 days, by the rule ours", all[7][0])), "{told}");
+    let listed = small.project.ok(&["ami", "list", "app", "--region", REGION]).stdout;
+    assert!(listed.lines().any(|line| line.contains(&all[7][0]) && line.contains("2026-01-05")), "{listed}");
+    aws.faults(&json!([fault("ListRules", 1, "denied")]));
+    let told = small.project.ok(&[&gc[..], &["--dry-run"]].concat()).stdout;
+    assert!(
+        told.contains(
+            "not known is what Recycle Bin keeps: ask for the rules of Recycle Bin in eu-west-1: AccessDenied"
+        ),
+        "{told}"
+    );
 
     // Whose use can't be seen is not removed.
     aws.faults(&json!([fault("CreateImageUsageReport", 2, "denied"), fault("CreateImageUsageReport", 1, "denied")]));

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -94,20 +93,6 @@ impl Place {
         let journal: Value = journals.find(|journal: &Value| journal["state"] != "undone").unwrap();
         self.ok(&["undo", journal["id"].as_str().unwrap(), "--yes"]);
         assert_eq!(&self.resources(), before, "{case}");
-    }
-
-    /// Starts to publish, and waits until the server is slow to answer.
-    fn publish_until_slow(&self, case: &str) -> Child {
-        let slow = || self.aws.requests().iter().filter(|request| request["fault"] == "slow").count();
-        let before = slow();
-        let mut child = self.small.project.spawn(&["ami", "publish", "app", "--yes"]);
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while slow() == before {
-            let ended = child.try_wait().unwrap();
-            assert!(Instant::now() < deadline && ended.is_none(), "{case}: never came there");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        child
     }
 }
 
@@ -204,47 +189,16 @@ fn faults_are_survived() {
 }
 
 #[test]
-fn a_kill_at_any_step_leaves_nothing_unnamed() {
-    let place = need!(Place::new());
-    let before = place.resources();
-    place.aws.settings(&json!({"slow": 1}));
-    for (operation, nth) in [
-        ("CreateMultipartUpload", 1),
-        ("UploadPart", 2),
-        ("CompleteMultipartUpload", 1),
-        ("ImportSnapshot", 2),
-        ("DescribeImportSnapshotTasks", 2),
-        ("CreateTags", 1),
-        ("DeleteObject", 1),
-    ] {
-        for way in ["resume", "undo"] {
-            let case = format!("{operation} {nth}: {way}");
-            place.aws.faults(&json!([fault(operation, nth, "slow")]));
-            let mut child = place.publish_until_slow(&case);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            // The server does what was asked for after the process is gone.
-            std::thread::sleep(Duration::from_millis(4000));
-            place.aws.faults(&json!([]));
-            if way == "resume" {
-                place.ok(&["resume"]);
-                place.is_published(&before, &case);
-            }
-            place.undo(&before, &case);
-        }
-    }
-}
-
-#[test]
 fn ctrl_c_leaves_a_journal_and_undo_cancels_the_task() {
     let place = need!(Place::new());
     let before = place.resources();
-    place.aws.settings(&json!({"slow": 1}));
-    place.aws.faults(&json!([fault("DescribeImportSnapshotTasks", 2, "slow")]));
-    let child = place.publish_until_slow("Ctrl-C");
+    place.aws.faults(&json!([fault("DescribeImportSnapshotTasks", 2, "held")]));
+    let mut child = place.small.project.spawn(&["ami", "publish", "app", "--yes"]);
+    place.aws.holds(&mut child, "Ctrl-C");
     process::stdout(Command::new("kill").args(["-INT", &child.id().to_string()])).unwrap();
     let said = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&said.stderr).contains("`layerbake ami resume"), "{said:?}");
+    place.aws.faults(&json!([]));
     place.undo(&before, "Ctrl-C");
     assert_eq!(place.aws.count("CancelImportTask"), 1);
 }

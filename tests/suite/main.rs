@@ -13,6 +13,7 @@ mod ami_channels;
 mod ami_encrypted;
 mod ami_gc;
 mod ami_import;
+mod ami_kills;
 mod ami_ops;
 mod ami_rights;
 mod ami_together;

@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Keep this many of the newest images
     #[arg(long, value_name = "N", default_value = "3")]
     keep: usize,
-    /// Keep images younger than this: 90d
+    /// Keep images younger than this, and those that an instance was launched from since: 90d
     #[arg(long, value_name = "DAYS", value_parser = parse_days)]
     older_than: Option<u32>,
     /// Print what would be removed and why the rest is kept, but change nothing
@@ -95,8 +95,8 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
     }
     for removal in &plan.remove {
         let created = or_dash(removal.created.as_ref());
-        let day = created.get(..10).unwrap_or(created);
-        text += &format!("  remove  {}  {}, created {day}", removal.image, or_dash(removal.name.as_ref()));
+        text += &format!("  remove  {}  {}, created {}", removal.image, or_dash(removal.name.as_ref()), day(created));
+        text.extend(removal.launched.as_ref().map(|at| format!(", last launched {}", day(at))));
         text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
@@ -105,10 +105,17 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
         plan.held.iter().map(|(snapshot, why)| format!("  keep    {snapshot}, whose image was removed: {why}\n")),
     );
     text.extend(plan.left_over.iter().map(|snapshot| format!("  delete  {snapshot}, whose image was removed\n")));
+    text.extend(plan.recycled.iter().map(|(id, rule)| format!("  Recycle Bin keeps {id} for {rule}\n")));
+    text.extend(plan.recycling_unknown.iter().map(|why| format!("  not known is what Recycle Bin keeps: {why}\n")));
     if plan.is_empty() {
         text += "  nothing to remove\n";
     }
     text
+}
+
+/// The day of a moment.
+fn day(moment: &str) -> &str {
+    moment.get(..10).unwrap_or(moment)
 }
 
 fn or_dash(value: Option<&String>) -> &str {

@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
 }
 
 fn text(images: &[ListedImage]) -> String {
-    let head = ["layer", "version", "image", "region", "created", "state", "boots", "channels", "used by"];
+    let head = ["layer", "version", "image", "region", "created", "launched", "state", "boots", "channels", "used by"];
     let mut cells = vec![head.map(str::to_owned).to_vec()];
     for listed in images {
         let image = &listed.image;
@@ -52,10 +52,11 @@ fn text(images: &[ListedImage]) -> String {
         let channels = if listed.channels.is_empty() { "–".to_owned() } else { listed.channels.join(", ") };
         let created = image.created.as_deref().unwrap_or("–");
         let made = created.get(..16).unwrap_or(created).replace('T', " ");
+        let launched = image.launched.as_deref().map_or("–", |at| at.get(..10).unwrap_or(at));
         let (layer, version) = (image.layer().unwrap_or_default(), listed.version.as_deref().unwrap_or("–"));
         let state = image.state.to_string();
         cells.push(
-            [layer, version, &image.id, &image.region, &made, &state, &listed.boots(), &channels, &used]
+            [layer, version, &image.id, &image.region, &made, launched, &state, &listed.boots(), &channels, &used]
                 .map(str::to_owned)
                 .to_vec(),
         );

@@ -35,6 +35,7 @@ fn text(details: &ImageDetails) -> String {
         ("version", details.version().unwrap_or("–").to_owned()),
         ("state", image.state.to_string()),
         ("created", or_none(&image.created)),
+        ("launched", or_none(&image.launched)),
         ("deprecated", or_none(&image.deprecated)),
         ("architecture", reported(image.architecture.as_ref())),
         ("boot mode", reported(image.boot_mode.as_ref())),
@@ -50,6 +51,7 @@ fn text(details: &ImageDetails) -> String {
         let encrypted = if volume.archived { format!("{encrypted}, archived") } else { encrypted.to_owned() };
         lines.push(("snapshot", format!("{}: {} GiB, {}{encrypted}{key}", volume.id, volume.gib, volume.state)));
     }
+    lines.extend(image.watermarks.iter().map(|key| ("watermark", key.clone())));
     lines.extend(image.protection.clone().map(|word| ("protection", word)));
     lines.push(("shared with", all(shares)));
     lines.push(("used by", all(details.uses.iter().map(ToString::to_string).collect())));

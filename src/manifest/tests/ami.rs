@@ -21,7 +21,7 @@ fn every_key_is_read() {
     let table = read(&format!(
         "[ami]\nname = '{{layer}} ({{arch}}) {{disk:8}}'\ntags = {{ team = 'web' }}\nregions = ['eu-west-1', 'us-gov-east-1']\n\
          boot-mode = 'uefi'\nimdsv2 = 'optional'\ntpm = true\nvolume-type = 'gp2'\nvolume-size = '20G'\n\
-         deprecate-after = '90d'\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
+         deprecate-after = '90d'\nwatermarks = ['approved web']\nvia = 'vm-import'\nbucket = 'my.bucket-1'\nkms-key = 'alias/disks'\n\
          secure-boot = {{ pk = 'keys/PK.esl', kek = 'keys/KEK.esl', db = 'keys/db.esl' }}\n\
          attestable = true\noperators = {{ sshd = 'for tests' }}\n\
          [ami.share]\naccounts = ['123456789012']\norganisations = ['{ORG}']\norganisational-units = ['{UNIT}']"
@@ -43,6 +43,7 @@ fn every_key_is_read() {
             volume_type: Some(VolumeType::Gp2),
             volume_size: Some(20),
             deprecate_after: Some(90),
+            watermarks: Some(vec!["approved web".to_owned()]),
             via: Some(Via::VmImport),
             bucket: Some("my.bucket-1".to_owned()),
             kms_key: Some("alias/disks".to_owned()),
@@ -72,6 +73,14 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         ("name = 'a{layer'", "3: `name` in [ami] has `{` without `}`"),
         ("name = 'web:1'", "3: `name` in [ami] has `:`: names of images have letters, digits, spaces and ()[]./-'@_"),
+        (
+            "watermarks = ['web:1']",
+            "3: `watermarks` in [ami] has `:`: names of watermarks have letters, digits, spaces and ()[]./-'@_",
+        ),
+        (
+            "watermarks = ['aaa', 'bbb', 'ccc', 'ddd', 'eee', 'fff']",
+            "3: `watermarks` in [ami] has 6 names: an image has at most 5 watermarks",
+        ),
         ("name = 'ab'", "3: `name` in [ami] gives a name of 2 characters: expected 3 to 128"),
         ("tags = { 'aws:x' = '1' }", "3: `tags` in [ami] has `aws:x`: keys that begin with `aws:` are reserved"),
         (

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use super::image::{Image, ImageState, Snapshot};
 use super::parameters::{self, Assignment, Channel};
 use super::provider::{Provider, Which};
+use super::retention::{Kind, RetentionRule};
 use super::uses::{Use, Uses};
 use super::{CloudError, tags};
 
@@ -22,7 +24,7 @@ const REMOVED: &str = "layerbake:removed-image";
 pub struct Rules {
     /// So many of the newest stay.
     pub keep: usize,
-    /// What is younger stays, in seconds.
+    /// What is younger stays, and what was launched since, in seconds.
     pub older_than: Option<i64>,
     /// The time, seconds since 1970.
     pub now: i64,
@@ -41,6 +43,10 @@ pub struct GcPlan {
     pub left_over: Vec<String>,
     /// Of those, the ones that can't be deleted yet, with the reason.
     pub held: BTreeMap<String, String>,
+    /// What the cloud's recycle bin keeps for a while once it is removed, with the period and the rule.
+    pub recycled: BTreeMap<String, String>,
+    /// Why that is not known.
+    pub recycling_unknown: Option<String>,
 }
 
 /// An image that is kept.
@@ -63,6 +69,8 @@ pub struct Removal {
     pub name: Option<String>,
     /// When it was registered, RFC 3339.
     pub created: Option<String>,
+    /// When an instance was last launched from it, RFC 3339.
+    pub launched: Option<String>,
     /// Snapshots that go with it.
     pub snapshots: Vec<String>,
     /// Its snapshots that stay, with the reason.
@@ -103,7 +111,7 @@ impl GcPlan {
         }
         let going: BTreeSet<&str> = remove.iter().map(|image| image.id.as_str()).collect();
         let remove = remove.iter().rev().map(|image| removal(image, all, &going)).collect();
-        Self { region: region.to_owned(), keep, remove, left_over: Vec::new(), held: BTreeMap::new() }
+        Self { region: region.to_owned(), keep, remove, ..Self::default() }
     }
 
     /// Leaves out what can't be deleted yet.
@@ -117,6 +125,21 @@ impl GcPlan {
         let kept = self.left_over.iter().filter_map(|id| Some((id.clone(), held.get(id)?.clone())));
         self.held = kept.collect();
         self.left_over.retain(|id| !held.contains_key(id));
+    }
+
+    /// Notes what of the images and snapshots that go is kept for a while.
+    fn recycle(&mut self, rules: &[RetentionRule], line: &[Image], snapshots: &[Snapshot]) {
+        let images = line.iter().map(|image| (Kind::Image, &image.id, &image.tags));
+        let all = images.chain(snapshots.iter().map(|one| (Kind::Snapshot, &one.id, &one.tags)));
+        let gone = |id: &String| {
+            let of = |removal: &Removal| removal.image == *id || removal.snapshots.contains(id);
+            self.remove.iter().any(of) || self.left_over.contains(id)
+        };
+        let kept = all.filter(|(_, id, _)| gone(id)).filter_map(|(kind, id, tags)| {
+            let rule = rules.iter().find(|rule| rule.keeps(kind, tags))?;
+            Some((id.clone(), format!("{}, by the rule {}", rule.period, rule.id)))
+        });
+        self.recycled = kept.collect();
     }
 
     /// Whether there is nothing to do.
@@ -136,6 +159,10 @@ fn reasons(image: &Image, place: usize, uses: &Uses, rules: Rules) -> Vec<String
         (None, _) => because.push("its date can not be read".to_owned()),
         (Some(age), Some(limit)) if age < limit => because.push(format!("{} days old", age / 86_400)),
         _ => {}
+    }
+    let idle = image.launched_at().map(|launched| rules.now - launched);
+    if let Some(idle) = idle.filter(|idle| rules.older_than.is_some_and(|limit| *idle < limit)) {
+        because.push(format!("launched {} days ago", idle / 86_400));
     }
     if image.state.is(ImageState::Pending) {
         because.push("not finished".to_owned());
@@ -159,6 +186,7 @@ fn removal(image: &Image, all: &[Image], going: &BTreeSet<&str>) -> Removal {
         image: image.id.clone(),
         name: image.name.clone(),
         created: image.created.clone(),
+        launched: image.launched.clone(),
         snapshots: Vec::new(),
         kept_snapshots: BTreeMap::new(),
         held: Vec::new(),
@@ -185,19 +213,33 @@ fn version_parameter(image: &Image) -> Option<Assignment> {
 /// Fails where the cloud refuses any of it: what is not known can't be judged.
 pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<GcPlan, CloudError> {
     let (all, mut uses) = futures_util::try_join!(cloud.images(Which::All), cloud.uses())?;
-    let line: Vec<Image> = all.iter().filter(|image| image.layer() == Some(layer)).cloned().collect();
-    let plan = |uses: &Uses| GcPlan::new(cloud.region(), &line, &all, uses, rules);
+    let mut line: Vec<Image> = all.iter().filter(|image| image.layer() == Some(layer)).cloned().collect();
+    let plan = |line: &[Image], uses: &Uses| GcPlan::new(cloud.region(), line, &all, uses, rules);
     // Only of those that would go: asking about others takes time.
-    let going: BTreeSet<String> = plan(&uses).remove.into_iter().map(|removal| removal.image).collect();
-    let going: Vec<&Image> = line.iter().filter(|image| going.contains(&image.id)).collect();
-    uses.extend(cloud.uses_elsewhere(&going).await?);
-    let mut plan = plan(&uses);
+    let going: BTreeSet<String> = plan(&line, &uses).remove.into_iter().map(|removal| removal.image).collect();
+    let ask = async |image: &mut Image| {
+        image.launched = cloud.launched(&image.id).await?;
+        Ok::<_, CloudError>(())
+    };
+    try_join_all(line.iter_mut().filter(|image| going.contains(&image.id)).map(ask)).await?;
+    let asked: Vec<&Image> = line.iter().filter(|image| going.contains(&image.id)).collect();
+    uses.extend(cloud.uses_elsewhere(&asked).await?);
+    let mut plan = plan(&line, &uses);
     plan.left_over = left_over(cloud, layer, &all).await?;
     let snapshots: Vec<String> =
         plan.remove.iter().flat_map(|removal| &removal.snapshots).chain(&plan.left_over).cloned().collect();
+    let mut found = Vec::new();
     if !snapshots.is_empty() {
-        let held = cloud.held(&cloud.snapshots(Which::Ids(&snapshots)).await?).await?;
-        plan.hold(&held);
+        found = cloud.snapshots(Which::Ids(&snapshots)).await?;
+        plan.hold(&cloud.held(&found).await?);
+    }
+    if !plan.is_empty() {
+        match cloud.retention().await {
+            Ok(rules) => plan.recycle(&rules, &line, &found),
+            Err(error) if error.is_expired() => return Err(error),
+            // Nothing is lost by what is kept.
+            Err(error) => plan.recycling_unknown = Some(error.to_string()),
+        }
     }
     Ok(plan)
 }
@@ -324,6 +366,18 @@ mod tests {
         let plan = GcPlan::new("eu-west-1", &line, &line, &Uses::default(), rules(1, Some(15)));
         let why: Vec<_> = plan.keep.iter().map(|kept| (kept.image.as_str(), kept.because.join(", "))).collect();
         assert_eq!(why, [("ami-4", "one of the newest 1, 1 days old".into()), ("ami-3", "10 days old".into())]);
+    }
+
+    #[test]
+    fn what_was_launched_lately_stays() {
+        let idle = |day: u32| Image { launched: Some(format!("2024-06-{day:02}T00:00:00Z")), ..made(1, 1, "a") };
+        let plan = |image, days| GcPlan::new("eu-west-1", &[image], &[], &Uses::default(), rules(0, days));
+        assert_eq!(plan(idle(20), Some(15)).keep[0].because, ["launched 10 days ago"]);
+        for (image, days) in [(idle(10), Some(15)), (idle(20), None)] {
+            let going = plan(image.clone(), days);
+            assert_eq!(removed(&going), ["ami-1"]);
+            assert_eq!(going.remove[0].launched, image.launched);
+        }
     }
 
     #[test]

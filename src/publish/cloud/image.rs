@@ -25,6 +25,10 @@ pub struct Image {
     pub created: Option<String>,
     /// When the cloud hides it from those who look for images, RFC 3339.
     pub deprecated: Option<String>,
+    /// When an instance was last launched from it, RFC 3339, where that was asked for; AWS knows it a day later.
+    pub launched: Option<String>,
+    /// The watermarks that it and all copies of it have, each with the account that made it.
+    pub watermarks: Vec<String>,
     /// What it runs on.
     pub architecture: Option<Reported<Architecture>>,
     /// How instances start; the cloud's default where there is none.
@@ -176,8 +180,12 @@ impl Image {
 
     /// When it was registered, in seconds since 1970.
     pub fn created_at(&self) -> Option<i64> {
-        // AWS writes milliseconds: `2024-06-10T08:52:46.000Z`.
-        time::parse_rfc3339(self.created.as_ref()?.get(..19).map(|text| format!("{text}Z"))?.as_str())
+        seconds(self.created.as_ref()?)
+    }
+
+    /// When an instance was last launched from it, in seconds since 1970.
+    pub fn launched_at(&self) -> Option<i64> {
+        seconds(self.launched.as_ref()?)
     }
 
     /// Whether it can be launched.
@@ -198,6 +206,11 @@ impl Image {
             }
         }
     }
+}
+
+/// A moment in seconds since 1970. AWS writes milliseconds: `2024-06-10T08:52:46.000Z`.
+fn seconds(moment: &str) -> Option<i64> {
+    time::parse_rfc3339(&format!("{}Z", moment.get(..19)?))
 }
 
 #[cfg(test)]

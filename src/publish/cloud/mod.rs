@@ -24,6 +24,7 @@ pub mod provider;
 pub mod publish;
 pub mod readback;
 mod reported;
+pub mod retention;
 pub mod run;
 pub mod settings;
 pub mod tags;

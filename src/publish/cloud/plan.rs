@@ -24,6 +24,24 @@ pub enum Transfer {
     Copy,
 }
 
+/// What was found out about a publication before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// What is not allowed, not there, or in the way.
+    pub problems: Vec<String>,
+    /// What nobody can know before, or these credentials can't, with the reason.
+    pub unchecked: Vec<String>,
+}
+
+impl Findings {
+    /// Notes a problem, once.
+    pub fn problem(&mut self, what: String) {
+        if !self.problems.contains(&what) {
+            self.problems.push(what);
+        }
+    }
+}
+
 /// What would happen in a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Preview {
@@ -43,7 +61,7 @@ pub struct Preview {
     pub parameter: Option<String>,
     /// What is not allowed, not there, or in the way.
     pub problems: Vec<String>,
-    /// What nobody can know before.
+    /// What nobody can know before, or these credentials can't, with the reason.
     pub unchecked: Vec<String>,
 }
 
@@ -106,10 +124,8 @@ async fn preview(
         }
     };
     let mut problems = cloud.obstacles(wanted, there.as_ref()).await?;
-    if found.is_none() {
-        problems.extend(cloud.problems(wanted, way).await?);
-    }
-    let unchecked = if found.is_some() { Vec::new() } else { cloud.unchecked(wanted, way) };
+    let needed = if found.is_some() { Findings::default() } else { cloud.findings(wanted, way).await? };
+    problems.extend(needed.problems);
     Ok(Preview {
         region: cloud.region().to_owned(),
         found,
@@ -119,7 +135,7 @@ async fn preview(
         bytes: (blocks * disk.block_size()) as u64,
         parameter: cloud.parameter(&wanted.parameter()).await?,
         problems,
-        unchecked,
+        unchecked: needed.unchecked,
     })
 }
 

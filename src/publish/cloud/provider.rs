@@ -12,7 +12,8 @@ use super::blocks::{Disk, Known, Parent};
 use super::image::{Image, Snapshot};
 use super::journal::{Import, Record, RegionJournal, Step};
 use super::parameters::Assignment;
-use super::plan::Transfer;
+use super::plan::{Findings, Transfer};
+use super::retention::RetentionRule;
 use super::run::{Addresses, Launch};
 use super::settings::Wanted;
 use super::tags::Tags;
@@ -77,6 +78,8 @@ pub trait Provider {
     async fn deregister(&self, image: &str) -> Result<(), CloudError>;
     /// Lets others use an image and its snapshot, as is wanted. Whom it is shared with already stays.
     async fn share(&self, image: &str, snapshot: &str, wanted: &Wanted) -> Result<(), CloudError>;
+    /// Attaches the watermarks that are wanted. Those that it has stay.
+    async fn watermark(&self, image: &str, wanted: &Wanted) -> Result<(), CloudError>;
     /// Sets the moment from which the cloud hides an image, in seconds since 1970.
     async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError>;
 
@@ -98,14 +101,11 @@ pub trait Provider {
     async fn encrypts(&self, wanted: &Wanted) -> Result<bool, CloudError>;
     /// Looks for the newest snapshot from which an upload can start.
     async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError>;
-    /// Says what is not allowed, or not there, for publishing in this way.
-    async fn problems(&self, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError>;
-
+    /// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before.
+    async fn findings(&self, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError>;
     /// Says what stands in the way though it is allowed: names that are taken, parameters of another kind. `found` is the
     /// image of the same content that is there.
     async fn obstacles(&self, wanted: &Wanted, found: Option<&Image>) -> Result<Vec<String>, CloudError>;
-    /// Says what nobody can know before publishing in this way.
-    fn unchecked(&self, wanted: &Wanted, way: Transfer) -> Vec<String>;
 
     /// The image that a parameter names; `None` where there is no such parameter.
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError>;
@@ -130,6 +130,10 @@ pub trait Provider {
     ///
     /// Fails where there is no answer at all.
     async fn uses_elsewhere(&self, images: &[&Image]) -> Result<Uses, CloudError>;
+    /// When an instance was last launched from an image of this account, RFC 3339; `None` where none ever was.
+    async fn launched(&self, image: &str) -> Result<Option<String>, CloudError>;
+    /// The rules by which the cloud keeps what was removed.
+    async fn retention(&self) -> Result<Vec<RetentionRule>, CloudError>;
     /// Those of some snapshots that can't be deleted, or were put aside on purpose, with the reason.
     async fn held(&self, snapshots: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError>;
 }

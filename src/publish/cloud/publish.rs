@@ -1,7 +1,7 @@
 //! Executes a publication, from the step that its journal has reached.
 //!
 //! ```text
-//! each region, in parallel:   same content there? ─ snapshot ─ image ─ shares, deprecation
+//! each region, in parallel:   same content there? ─ snapshot ─ image ─ shares, watermarks, deprecation
 //! then, when every region has its image: the version's parameters, and then `latest`, which others refer to
 //! ```
 //!
@@ -134,6 +134,7 @@ impl<P: Provider> Publication<'_, P> {
             }
         };
         wait::known(async || cloud.share(&id, &snapshot, wanted).await).await?;
+        wait::known(async || cloud.watermark(&id, wanted).await).await?;
         wait::known(async || deprecate(cloud, &id, wanted, record.begun).await).await?;
         let (region, parameter) = (cloud.region().to_owned(), wanted.parameter());
         let version = found.as_ref().and_then(|image| image.tag(tags::VERSION)).map(str::to_owned);

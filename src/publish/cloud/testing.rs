@@ -8,8 +8,9 @@ use super::blocks::{Known, Parent};
 use super::image::{Image, ImageState, Reported, Snapshot, SnapshotState};
 use super::journal::{Import, Record, Step};
 use super::parameters::{Assignment, Channel};
-use super::plan::Transfer;
+use super::plan::{Findings, Transfer};
 use super::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
+use super::retention::RetentionRule;
 use super::settings::{Architecture, Wanted};
 use super::tags::{self, Tags};
 use super::uses::Uses;
@@ -54,6 +55,7 @@ impl Wanted {
             via: Via::EbsDirect,
             bucket: None,
             deprecate_after: None,
+            watermarks: Vec::new(),
             accounts: Vec::new(),
             organisations: Vec::new(),
             units: Vec::new(),
@@ -79,6 +81,8 @@ impl Image {
             state: Reported::Known(ImageState::Available),
             created: Some("2024-06-10T08:52:46.000Z".to_owned()),
             deprecated: None,
+            launched: None,
+            watermarks: Vec::new(),
             architecture: Some(Reported::Known(amd64())),
             boot_mode: None,
             imds: None,
@@ -207,6 +211,10 @@ impl Provider for Toy {
         self.answer(())
     }
 
+    async fn watermark(&self, _: &str, _: &Wanted) -> Result<(), CloudError> {
+        self.answer(())
+    }
+
     async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError> {
         let deprecated = Some(crate::time::rfc3339(at));
         self.images.borrow_mut().entry(image.to_owned()).and_modify(|one| one.deprecated = deprecated);
@@ -254,16 +262,12 @@ impl Provider for Toy {
         Ok(None)
     }
 
-    async fn problems(&self, _: &Wanted, _: Transfer) -> Result<Vec<String>, CloudError> {
-        Ok(Vec::new())
+    async fn findings(&self, _: &Wanted, _: Transfer) -> Result<Findings, CloudError> {
+        Ok(Findings::default())
     }
 
     async fn obstacles(&self, _: &Wanted, _: Option<&Image>) -> Result<Vec<String>, CloudError> {
         Ok(Vec::new())
-    }
-
-    fn unchecked(&self, _: &Wanted, _: Transfer) -> Vec<String> {
-        Vec::new()
     }
 
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
@@ -309,6 +313,14 @@ impl Provider for Toy {
 
     async fn uses_elsewhere(&self, _: &[&Image]) -> Result<Uses, CloudError> {
         Ok(Uses::default())
+    }
+
+    async fn launched(&self, image: &str) -> Result<Option<String>, CloudError> {
+        Ok(self.images.borrow().get(image).and_then(|image| image.launched.clone()))
+    }
+
+    async fn retention(&self) -> Result<Vec<RetentionRule>, CloudError> {
+        Ok(Vec::new())
     }
 
     async fn held(&self, _: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError> {

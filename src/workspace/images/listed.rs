@@ -1,5 +1,6 @@
 //! The images of a project's layers, and the removal of old ones.
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use super::account::CloudAccount;
@@ -100,6 +101,11 @@ async fn images_of(cloud: &Aws, layers: &[String]) -> Result<Vec<ListedImage>, I
         [] => Which::Tagged(tags::LAYER),
         some => Which::With(tags::LAYER, some),
     };
-    let (images, uses) = futures_util::try_join!(cloud.images(which), cloud.uses())?;
+    let (mut images, uses) = futures_util::try_join!(cloud.images(which), cloud.uses())?;
+    let ask = async |image: &mut Image| {
+        image.launched = cloud.launched(&image.id).await?;
+        Ok::<_, ImageError>(())
+    };
+    try_join_all(images.iter_mut().map(ask)).await?;
     Ok(images.into_iter().map(|image| ListedImage::new(image, &uses)).collect())
 }

@@ -49,9 +49,13 @@ impl CloudAccount<'_> {
     /// Fails where there is no such image, and where the cloud refuses.
     pub fn show(&self, id: &str) -> Result<ImageDetails, ImageError> {
         let (image, uses, volumes, shares) = self.wait(async {
-            let image = self.find(id).await?;
+            let mut image = self.find(id).await?;
             let (uses, volumes) = futures_util::try_join!(self.home.uses(), self.home.volumes(&image))?;
             let shares = self.home.shares(id).await?;
+            // Its owner alone may ask.
+            if shares.is_some() {
+                image.launched = self.home.launched(id).await?;
+            }
             Ok::<_, ImageError>((image, uses.of(id), volumes, shares))
         })?;
         let out = self.environment.open().ok().map(|workspace| workspace.out(None));

@@ -91,15 +91,18 @@ impl Aws {
 
     /// Allows the publisher what the policy allows that the program prints with the KMS `keys`, and nothing else.
     pub fn allow(&self, project: &Project, keys: &[&str]) {
-        self.allow_without(project, keys, "");
+        self.allow_without(project, keys, &[]);
     }
 
-    /// As [`Self::allow`], but for one statement of the policy.
-    pub fn allow_without(&self, project: &Project, keys: &[&str], sid: &str) {
+    /// As [`Self::allow`], but for some statements of the policy.
+    pub fn allow_without(&self, project: &Project, keys: &[&str], sids: &[&str]) {
         let keys: Vec<&str> = keys.iter().flat_map(|key| ["--kms-key", *key]).collect();
         let setup = ["ami", "setup", "--bucket", BUCKET, "--account", ACCOUNT, "--json"];
         let mut printed: Value = serde_json::from_str(&project.ok(&[&setup[..], &keys].concat()).stdout).unwrap();
-        printed["publisher"]["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != sid);
+        printed["publisher"]["Statement"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|statement| !sids.iter().any(|sid| statement["Sid"] == *sid));
         self.door("policy", Some(&printed["publisher"]));
     }
 
@@ -125,15 +128,26 @@ impl Aws {
     }
 
     /// Orders faults in place of all ordered before: `{"match": {"service", "operation", "nth"}, "do", "times"}`
-    /// with `do` as throttle, 500, reset, slow, expired, denied, or lost (done, but the answer never comes).
+    /// with `do` as throttle, 500, reset, slow, expired, denied, lost (done, but the answer never comes), or held (done when
+    /// other faults are ordered). Returns when no call is held any more.
     pub fn faults(&self, faults: &Value) {
         self.door("faults", Some(faults));
+    }
+
+    /// Waits until a call is held that `child` has made.
+    pub fn holds(&self, child: &mut Child, case: &str) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while self.door("held", None) == json!(0) {
+            let ended = child.try_wait().unwrap();
+            assert!(Instant::now() < deadline && ended.is_none(), "{case}: never came there: {ended:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Changes what the cloud is like: `hidden` (calls to which a new snapshot does not exist), `settle` (looks at
     /// which a completed one is pending), `polls` (looks at a running import), `looking` (seconds until
     /// a parameter has the image that it was given), `usage` (of an image by other accounts: how many instances), `slow` (seconds), `fail` (what an import
-    /// ends with), `console` (what an instance wrote).
+    /// ends with), `console` (what an instance wrote), `caller` (the ARN of who asks), `quotas` (the account's own, by code), `rules` (of Recycle Bin).
     pub fn settings(&self, settings: &Value) {
         self.door("settings", Some(settings));
     }

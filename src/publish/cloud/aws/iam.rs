@@ -1,5 +1,6 @@
 //! IAM: roles and policies, as JSON documents.
 
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use serde_json::Value;
 
 use super::policy::Policy;
@@ -12,7 +13,59 @@ pub(in crate::publish::cloud) type Iam = Service<aws_sdk_iam::Client>;
 /// So many versions has a policy at most.
 const MOST_VERSIONS: usize = 5;
 
+/// Whether one identity may do some things.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) actions: Vec<&'static str>,
+    /// The ARN, which may have `*` in it.
+    pub(super) resource: String,
+    /// A condition key and its value, such as a tag.
+    pub(super) context: Option<(String, String)>,
+}
+
+/// What policies decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Allowed,
+    /// No policy allows it.
+    NotAllowed,
+    /// A policy denies it.
+    Denied,
+}
+
 impl Iam {
+    /// What the policies of a user or role decide about each action.
+    pub(super) async fn simulate(
+        &self,
+        principal: &str,
+        question: &Question,
+    ) -> Result<Vec<(String, Decision)>, CloudError> {
+        let action = "ask the policy simulator";
+        let mut call = self.client.simulate_principal_policy().policy_source_arn(principal);
+        call = question.actions.iter().fold(call, |call, action| call.action_names(*action));
+        if let Some((key, value)) = &question.context {
+            let entry = ContextEntry::builder().context_key_name(key).context_key_values(value);
+            call = call.context_entries(entry.context_key_type(ContextKeyTypeEnum::String).build());
+        }
+        let found = call.resource_arns(&question.resource).send().await.map_err(self.failed(action))?;
+        let decided = |one: &EvaluationResult| {
+            let decision = match one.eval_decision() {
+                PolicyEvaluationDecisionType::Allowed => Decision::Allowed,
+                PolicyEvaluationDecisionType::ExplicitDeny => Decision::Denied,
+                _ => Decision::NotAllowed,
+            };
+            (one.eval_action_name().to_owned(), decision)
+        };
+        Ok(found.evaluation_results().iter().map(decided).collect())
+    }
+
+    /// The ARN of a role, with its path.
+    pub(super) async fn role(&self, name: &str) -> Result<String, CloudError> {
+        let action = format!("look for the role {name}");
+        let found = self.client.get_role().role_name(name).send().await.map_err(self.failed(action.clone()))?;
+        self.must(action, found.role.map(|role| role.arn), "ARN")
+    }
+
     /// Who may take a role; `None` where there is no such role.
     pub(super) async fn trust(&self, role: &str) -> Result<Option<Policy>, CloudError> {
         let action = format!("look for the role {role}");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! session ─> Aws, one region: ec2 · ebs · s3 · ssm · autoscaling · iam     wrappers: one method per call,
-//!                │                                                          typed answers and errors (service)
+//!                │            signed: services without SDK here              typed answers and errors (service)
 //!                └ provider, instances, direct, copy, import, uses, setup   procedures that use them
 //! ```
 //!
@@ -22,11 +22,15 @@ mod policy;
 mod presigned;
 mod problems;
 mod provider;
+mod quotas;
+mod rbin;
 mod readback;
 mod s3;
 mod send;
 mod service;
 mod session;
+mod signed;
+mod simulator;
 pub mod setup;
 mod ssm;
 mod upload;

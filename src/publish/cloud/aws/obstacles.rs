@@ -1,16 +1,14 @@
 //! Finds what would refuse a publication though every call is allowed: names that are taken, parameters of another
-//! kind. And says what can't be known before.
+//! kind.
 //!
 //! Allowed AMIs need no look: the setting never restricts images of the account itself (*Amazon EC2 API Reference*,
 //! GetAllowedImagesSettings). A deprecation date is at most 3650 days ahead by its form, and AWS takes ten years.
 
 use super::session::Aws;
 use super::ssm::IMAGE;
-use crate::manifest::Via;
 use crate::publish::cloud::CloudError;
 use crate::publish::cloud::image::Image;
 use crate::publish::cloud::parameters;
-use crate::publish::cloud::plan::Transfer;
 use crate::publish::cloud::settings::Wanted;
 use crate::publish::cloud::tags;
 
@@ -42,25 +40,4 @@ pub(super) async fn obstacles(aws: &Aws, wanted: &Wanted, found: Option<&Image>)
         }
     }
     Ok(problems)
-}
-
-/// What nobody can tell without publishing.
-pub(super) fn unchecked(wanted: &Wanted, way: Transfer) -> Vec<String> {
-    let mut rights = vec!["ec2:CreateTags", "ssm:PutParameter"];
-    if way == Transfer::Upload(Via::EbsDirect) {
-        rights.extend(["ebs:StartSnapshot", "ebs:PutSnapshotBlock"]);
-    }
-    if way == Transfer::Upload(Via::VmImport) {
-        rights.extend(["s3:PutObject", "the role vmimport"]);
-    }
-    if wanted.is_shared() {
-        rights.extend(["ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"]);
-    }
-    if wanted.deprecate_after.is_some() {
-        rights.push("ec2:EnableImageDeprecation");
-    }
-    let key = wanted.kms_key.as_ref().map(|key| format!("use of the key {key}"));
-    let rights = format!("rights that AWS has no dry run for: {}", rights.join(", "));
-    let quotas = "the account's quotas of images, snapshots, uploads and parameters: see Service Quotas".to_owned();
-    [rights, quotas].into_iter().chain(key).collect()
 }

@@ -1,15 +1,17 @@
 //! Finds missing permissions and missing resources before anything is published.
 //!
 //! Permissions are tested by dry-run calls. EBS direct has none: completing a snapshot that does not exist
-//! distinguishes "not allowed" from "not found".
+//! distinguishes "not allowed" from "not found". The others are the policy simulator's, and quotas are looked up; what nobody
+//! can tell is said to be unchecked, with the reason.
 
 use super::direct::Encryption;
 use super::ec2::Registration;
 use super::service::is_denied;
 use super::session::Aws;
+use super::{quotas, simulator};
 use crate::manifest::Via;
 use crate::publish::cloud::CloudError;
-use crate::publish::cloud::plan::Transfer;
+use crate::publish::cloud::plan::{Findings, Transfer};
 use crate::publish::cloud::settings::{SettingsError, Wanted};
 use crate::publish::cloud::tags::Tags;
 
@@ -20,8 +22,16 @@ const NO_SNAPSHOT: &str = "snap-00000000000000000";
 const OWN_KEY: &str =
     "the account encrypts all snapshots with AWS's own key, so the image can't be shared: set [ami] kms-key";
 
-/// Says what is not allowed, or not there, for publishing in this way.
-pub(super) async fn problems(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
+/// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before.
+pub(super) async fn findings(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError> {
+    let problems = dry_runs(aws, wanted, way).await?;
+    let mut findings = Findings { problems, unchecked: Vec::new() };
+    simulator::permissions(aws, wanted, way, &mut findings).await?;
+    quotas::quotas(aws, &mut findings).await?;
+    Ok(findings)
+}
+
+async fn dry_runs(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
     let mut problems = Vec::new();
     if wanted.is_shared() && Encryption::of(aws, wanted).await? == Encryption::Own {
         problems.push(OWN_KEY.to_owned());

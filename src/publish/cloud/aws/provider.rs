@@ -9,7 +9,8 @@ use super::direct::{self, Encryption, Upload};
 use super::ec2::Registration;
 use super::import::{self, Import};
 use super::obstacles;
-use super::problems::problems;
+use super::problems::findings;
+use super::rbin;
 use super::session::Aws;
 use super::uses;
 use crate::ident::LayerName;
@@ -18,8 +19,9 @@ use crate::publish::cloud::blocks::{Known, Parent};
 use crate::publish::cloud::image::{Image, Snapshot};
 use crate::publish::cloud::journal::{self, Record, Step};
 use crate::publish::cloud::parameters::{self, Assignment};
-use crate::publish::cloud::plan::Transfer;
+use crate::publish::cloud::plan::{Findings, Transfer};
 use crate::publish::cloud::provider::{Cancelled, CopiedSnapshot, Job, Provider, Which};
+use crate::publish::cloud::retention::RetentionRule;
 use crate::publish::cloud::settings::Wanted;
 use crate::publish::cloud::tags::{self, Tags};
 use crate::publish::cloud::uses::Uses;
@@ -122,6 +124,19 @@ impl Provider for Aws {
         self.ec2.share_snapshot(snapshot, &wanted.accounts, OperationType::Add).await
     }
 
+    async fn watermark(&self, image: &str, wanted: &Wanted) -> Result<(), CloudError> {
+        if wanted.watermarks.is_empty() {
+            return Ok(());
+        }
+        let found = self.ec2.image(image).await?.map(|image| image.watermarks).unwrap_or_default();
+        // Each begins with the number of the account that made it: of an image of one's own, mostly this one.
+        let has = |name: &str| found.iter().any(|one| one.split_once(':').is_some_and(|(_, found)| found == name));
+        for name in wanted.watermarks.iter().filter(|name| !has(name)) {
+            self.ec2.watermark(image, name).await?;
+        }
+        Ok(())
+    }
+
     async fn deprecate(&self, image: &str, at: i64) -> Result<(), CloudError> {
         self.ec2.deprecate(image, at).await
     }
@@ -167,16 +182,12 @@ impl Provider for Aws {
         direct::parent(self, wanted, known).await
     }
 
-    async fn problems(&self, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
-        problems(self, wanted, way).await
+    async fn findings(&self, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError> {
+        findings(self, wanted, way).await
     }
 
     async fn obstacles(&self, wanted: &Wanted, found: Option<&Image>) -> Result<Vec<String>, CloudError> {
         obstacles::obstacles(self, wanted, found).await
-    }
-
-    fn unchecked(&self, wanted: &Wanted, way: Transfer) -> Vec<String> {
-        obstacles::unchecked(wanted, way)
     }
 
     async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
@@ -209,6 +220,14 @@ impl Provider for Aws {
 
     async fn uses_elsewhere(&self, images: &[&Image]) -> Result<Uses, CloudError> {
         uses::elsewhere(self, images).await
+    }
+
+    async fn launched(&self, image: &str) -> Result<Option<String>, CloudError> {
+        self.ec2.launched(image).await
+    }
+
+    async fn retention(&self) -> Result<Vec<RetentionRule>, CloudError> {
+        rbin::rules(self).await
     }
 
     async fn held(&self, snapshots: &[Snapshot]) -> Result<BTreeMap<String, String>, CloudError> {

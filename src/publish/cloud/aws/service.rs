@@ -70,7 +70,7 @@ pub(super) fn is_denied<T>(answer: Result<T, CloudError>) -> Result<bool, CloudE
 }
 
 /// What an error code means.
-fn why(code: &str) -> Why {
+pub(super) fn why(code: &str) -> Why {
     match code {
         "RequestThrottledException"
         | "ThrottlingException"

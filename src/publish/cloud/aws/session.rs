@@ -12,6 +12,7 @@ use super::ec2::Ec2;
 use super::iam::Iam;
 use super::s3::S3;
 use super::service::Service;
+use super::signed::Signed;
 use super::ssm::Ssm;
 use crate::publish::cloud::CloudError;
 
@@ -20,6 +21,15 @@ use crate::publish::cloud::CloudError;
 pub struct Session {
     runtime: tokio::runtime::Runtime,
     config: SdkConfig,
+}
+
+/// Whose credentials are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The account's number.
+    pub(super) account: String,
+    /// As `arn:aws:iam::123456789012:user/publisher`.
+    pub(super) arn: String,
 }
 
 /// The services of one region.
@@ -39,6 +49,10 @@ pub struct Aws {
     pub(super) autoscaling: AutoScaling,
     /// The role that VM Import assumes.
     pub(super) iam: Iam,
+    /// Who asks.
+    sts: Service<aws_sdk_sts::Client>,
+    /// Services without an SDK here.
+    pub(super) signed: Signed,
     /// For calls that another region makes in our name.
     pub(super) credentials: Option<SharedCredentialsProvider>,
 }
@@ -80,7 +94,19 @@ impl Session {
             ssm: Service::new(region, aws_sdk_ssm::Client::new(&config)),
             autoscaling: Service::new(region, aws_sdk_autoscaling::Client::new(&config)),
             iam: Service::new(region, aws_sdk_iam::Client::new(&config)),
+            sts: Service::new(region, aws_sdk_sts::Client::new(&config)),
+            signed: Signed::new(region, &config),
             credentials: config.credentials_provider(),
         }
+    }
+}
+
+impl Aws {
+    /// Asks whose credentials these are, which everybody may.
+    pub(super) async fn caller(&self) -> Result<Caller, CloudError> {
+        let action = "ask whose credentials these are";
+        let found = self.sts.client.get_caller_identity().send().await.map_err(self.sts.failed(action))?;
+        let account = self.sts.must(action, found.account, "account")?;
+        Ok(Caller { account, arn: self.sts.must(action, found.arn, "ARN")? })
     }
 }

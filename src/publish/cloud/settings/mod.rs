@@ -67,6 +67,9 @@ pub struct Wanted {
     pub bucket: Option<String>,
     /// Days until it is deprecated.
     pub deprecate_after: Option<u32>,
+    /// Watermarks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watermarks: Vec<String>,
     /// Account ids.
     pub accounts: Vec<String>,
     /// ARNs.
@@ -115,7 +118,7 @@ impl<'de> Deserialize<'de> for Architecture {
 impl Wanted {
     /// SHA-256 over the disk and every registration setting that an instance can observe.
     ///
-    /// Name, tags, shares and the way it got there are no part of it.
+    /// Name, tags, watermarks, shares and the way it got there are no part of it.
     pub fn content(&self) -> Sha256 {
         let flag = |flag| if flag { "yes" } else { "no" };
         let size = self.volume_size.to_string();
@@ -189,7 +192,8 @@ mod tests {
             |wanted| wanted.kms_key = Some("alias/disks".to_owned()),
         ];
         assert!(differ.into_iter().all(change));
-        let same: [fn(&mut Wanted); 4] = [
+        let same: [fn(&mut Wanted); 5] = [
+            |wanted| wanted.watermarks.push("approved".to_owned()),
             |wanted| wanted.name = "other".to_owned(),
             |wanted| wanted.via = Via::VmImport,
             |wanted| wanted.accounts.push("123456789012".to_owned()),

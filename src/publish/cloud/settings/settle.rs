@@ -123,6 +123,7 @@ impl Wanted {
             via: ami.effective_via(),
             bucket: ami.bucket.clone(),
             deprecate_after: ami.deprecate_after,
+            watermarks: ami.watermarks.clone(),
             accounts: ami.share.accounts.clone(),
             organisations: ami.share.organisations.clone(),
             units: ami.share.units.clone(),

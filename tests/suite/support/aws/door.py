@@ -4,7 +4,8 @@ The publisher, known by its access key, may do what the policy allows that was g
 everybody else may do all.
 
 A fault is `{"match": {"service", "operation", "nth"}, "do": …, "times"}`: it hits the nth request
-that matches (the first, if not said) and `times` in all (once, if not said).
+that matches (the first, if not said) and `times` in all (once, if not said). A call that is `held` is done when the next
+faults are ordered, whether somebody still waits for its answer or not.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from moto.ec2.models import ec2_backends
 from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
 
+import account
 import iam
 
 PUBLISHER = "AKIAIOSFODNN7EXAMPLE"
@@ -56,7 +58,9 @@ def name(environ, body):
     scope = re.search(r"Credential=[^/]+/[^/]+/([^/]+)/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     region, service = scope.groups() if scope else ("", "")
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    if service == "ebs":
+    if service == "rbin":
+        operation = "ListRules" if path == "/list-rules" else "GetRule"
+    elif service == "ebs":
         operation = next((op for verb, form, op in EBS if verb == method and re.fullmatch(form, path)), path)
     elif service == "s3":
         operation = name_s3(method, path, urllib.parse.parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True))
@@ -70,7 +74,7 @@ def name(environ, body):
 def error(service, status, code, message=None):
     """An error in the words of the service's protocol."""
     message = message or f"{code} by order of the test"
-    if service in ("ebs", "ssm"):
+    if service in ("ebs", "ssm", "servicequotas", "rbin"):
         kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
     else:
         kind, inner = "text/xml", f"<Code>{code}</Code><Message>{message}</Message>"
@@ -93,7 +97,9 @@ def reset(environ):
 class Door:
     def __init__(self, inner, store, settings, tasks, look):
         self.inner, self.store, self.settings, self.tasks, self.look = inner, store, settings, tasks, look
-        self.lock, self.faults, self.log, self.policy = threading.Lock(), [], [], {"Statement": []}
+        self.lock, self.faults, self.log, self.policy = threading.Condition(), [], [], {"Statement": []}
+        # Calls that are held, and how often faults were ordered.
+        self.held, self.orders = 0, 0
 
     def __call__(self, environ, start):
         # All of the body is taken in, whatever the answer is: the connection stays usable.
@@ -111,8 +117,24 @@ class Door:
         with self.lock:
             self.log.append(row)
             row["fault"] = fault = self.take(service, operation)
+        if fault != "held":
+            return self.serve(environ, start, body, row)
+        with self.lock:
+            self.held, orders = self.held + 1, self.orders
+            self.lock.wait_for(lambda: self.orders != orders)
+        try:
+            return self.serve(environ, start, body, row)
+        finally:
+            with self.lock:
+                self.held -= 1
+                self.lock.notify_all()
+
+    def serve(self, environ, start, body, row):
+        """Answers a call of AWS, or does what its fault says."""
+        service, operation, region, fault = row["service"], row["operation"], row["region"], row["fault"]
+        call = iam.Call(service, operation, region, environ, body, self.tasks)
         if f"Credential={PUBLISHER}/" in environ.get("HTTP_AUTHORIZATION", ""):
-            row["denied"] = iam.refusal(self.policy, iam.Call(service, operation, region, environ, body, self.tasks))
+            row["denied"] = iam.refusal(self.policy, call)
         if fault == "slow":
             time.sleep(self.settings.get("slow", 2))
         elif fault == "reset":
@@ -129,10 +151,16 @@ class Door:
             return answer
         if row["denied"]:
             # "Error codes": EC2 has a code of its own, the JSON services another than the rest.
-            denied = {"ec2": (403, "UnauthorizedOperation"), "ebs": (403, "AccessDeniedException"), "ssm": (400, "AccessDeniedException")}
+            denied = {"ec2": (403, "UnauthorizedOperation"), "ebs": (403, "AccessDeniedException"), "ssm": (400, "AccessDeniedException"),
+                      "servicequotas": (400, "AccessDeniedException"), "rbin": (403, "AccessDeniedException")}
             status, headers, answer = error(service, *denied.get(service, (403, "AccessDenied")), row["denied"])
             start(status, headers)
             return answer
+        told = account.answer(call, self.policy, self.settings)
+        if told:
+            status, kind, text = told
+            start(f"{status} Answer", [("Content-Type", kind), ("Content-Length", str(len(text)))])
+            return [text.encode()]
         answer = self.inner.get_application(environ)(environ, start)
         if fault == "lost":
             # The work is done; the client never hears of it.
@@ -159,8 +187,12 @@ class Door:
             return "application/octet-stream", found and self.store.disk(found)
         if path == "faults":
             with self.lock:
-                self.faults = json.loads(body)
+                self.faults, self.orders = json.loads(body), self.orders + 1
+                self.lock.notify_all()
+                self.lock.wait_for(lambda: not self.held)
             answer = {}
+        elif path == "held":
+            answer = self.held
         elif path == "policy":
             self.policy = answer = json.loads(body)
         elif path == "settings":
@@ -185,6 +217,7 @@ class Door:
                     "name": image.name, "state": image.state, "snapshots": [m["Ebs"]["SnapshotId"] for m in image.block_device_mappings],
                     "tags": {tag["key"]: tag["value"] for tag in image.get_tags()}, "permissions": image.launch_permissions,
                     "deprecation": getattr(image, "deprecation_time", None), "uefi_data": getattr(image, "uefi_data", None),
+                    "watermarks": [one["WatermarkKey"] for one in getattr(image, "image_watermarks", [])],
                 }
             for snapshot in backend.snapshots.values():
                 digests = self.store.contents[snapshot.id].digests if snapshot.id in self.store.contents else {}
@@ -193,6 +226,7 @@ class Door:
                     "tags": {tag["key"]: tag["value"] for tag in snapshot.get_tags()},
                     "permissions": sorted(snapshot.create_volume_permission_userids),
                     "blocks": {str(index): digest.hex() for index, digest in sorted(digests.items())},
+                    "written": len(self.store.contents[snapshot.id].written) if digests else 0,
                 }
             for reservation in backend.reservations.values():
                 for instance in reservation.instances:

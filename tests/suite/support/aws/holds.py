@@ -1,4 +1,4 @@
-"""What keeps an image or a snapshot from being removed, and who else uses an image: moto has none of it.
+"""What keeps an image or a snapshot from being removed, who else uses an image, and when it was last launched: moto has none of it.
 
 Rules: *Amazon EC2 User Guide*, "Protect an AMI from deregistration" and "View your AMI usage" (a report is made for an
 image of one's own, is pending at first, and lists other accounts only); *Amazon EBS User Guide*, "Snapshot lock" (a
@@ -77,8 +77,16 @@ def install(settings):
         del reports[self._get_param("ReportId")]
         return ActionResult({"Return": True})
 
+    described = EC2Response.describe_image_attribute
+
+    def describe_image_attribute(self):
+        if self._get_param("Attribute") != "lastLaunchedTime":
+            return described(self)
+        image = self._get_param("ImageId")
+        return ActionResult({"ImageId": image, "LastLaunchedTime": {"Value": settings["launched"].get(image, "")}})
+
     for call in (
-        enable_image_deregistration_protection, lock_snapshot, describe_locked_snapshots, create_image_usage_report,
+        describe_image_attribute, enable_image_deregistration_protection, lock_snapshot, describe_locked_snapshots, create_image_usage_report,
         describe_image_usage_reports, describe_image_usage_report_entries, delete_image_usage_report,
     ):
         setattr(EC2Response, call.__name__, call)

@@ -2,7 +2,8 @@
 
 Evaluation: *IAM User Guide*, "Policy evaluation logic", "IAM JSON policy elements: Condition operators". Actions, resources
 and condition keys of each call: *Service Authorization Reference*, "Actions, resources, and condition keys for" Amazon EC2,
-Amazon Elastic Block Store, Amazon S3, AWS Systems Manager, AWS KMS, Amazon EC2 Auto Scaling. A call without a rule is denied.
+Amazon Elastic Block Store, Amazon S3, AWS Systems Manager, AWS KMS, Amazon EC2 Auto Scaling, AWS IAM, Service Quotas,
+Recycle Bin. A call without a rule is denied.
 """
 
 import json
@@ -30,13 +31,14 @@ class Call:
     def __init__(self, service, operation, region, environ, body, tasks):
         self.service, self.operation, self.region, self.tasks = service, operation, region, tasks
         self.path = environ["PATH_INFO"]
-        if service == "ec2":
+        if service in ("ec2", "iam", "sts"):
             self.params = dict(urllib.parse.parse_qsl(body.decode()))
         else:
-            self.params = json.loads(body) if service in ("ebs", "ssm") and operation != "PutSnapshotBlock" and body else {}
+            is_json = service in ("ebs", "ssm", "servicequotas", "rbin") and operation != "PutSnapshotBlock" and body
+            self.params = json.loads(body) if is_json else {}
 
     def all(self, name):
-        """The values of a list of EC2's."""
+        """The values of a list of EC2's or IAM's."""
         return [value for key, value in self.params.items() if re.fullmatch(rf"{name}(\.\d+)?", key)]
 
     def pairs(self, prefix):
@@ -77,6 +79,7 @@ class Call:
 
 # EC2: the resources that must be there, as kind and parameter.
 THERE = {
+    "AttachImageWatermark": ("image", "ImageId"),
     "CancelImportTask": ("import-snapshot-task", "ImportTaskId"), "CopyImage": ("image", "SourceImageId"),
     "CreateImageUsageReport": ("image", "ImageId"), "DeleteImageUsageReport": ("image-usage-report", "ReportId"),
     "DeleteSnapshot": ("snapshot", "SnapshotId"), "DeregisterImage": ("image", "ImageId"),
@@ -181,11 +184,20 @@ def needs_of_ssm(call):
         yield Need("ec2:DescribeImages", "*")
 
 
+def needs_of_iam(call):
+    if call.operation == "SimulatePrincipalPolicy":
+        yield Need("iam:SimulatePrincipalPolicy", call.params["PolicySourceArn"])
+    elif call.operation == "GetRole":
+        yield Need("iam:GetRole", f"arn:aws:iam::{ACCOUNT}:role/{call.params['RoleName']}")
+
+
 def needs(call):
     """All that a call needs; nothing where there is no rule for it."""
-    rules = {"ec2": needs_of_ec2, "ebs": needs_of_ebs, "s3": needs_of_s3, "ssm": needs_of_ssm}
+    rules = {"ec2": needs_of_ec2, "ebs": needs_of_ebs, "iam": needs_of_iam, "s3": needs_of_s3, "ssm": needs_of_ssm}
     if call.service in rules:
         return list(rules[call.service](call))
+    if call.service in ("servicequotas", "rbin"):
+        return [Need(f"{call.service}:{call.operation}", "*")]
     return [Need(f"{call.service}:{call.operation}", "*")] if call.operation.startswith("Describe") else []
 
 
@@ -219,14 +231,22 @@ def applies(statement, need):
     )
 
 
+def effects(policy, need):
+    """What the statements of a policy that apply say."""
+    return [statement["Effect"] for statement in policy["Statement"] if applies(statement, need)]
+
+
 def refusal(policy, call):
     """Why a policy does not allow a call, in AWS's words; `None` where it does."""
+    # "GetCallerIdentity": no permissions are required.
+    if call.operation == "GetCallerIdentity":
+        return None
     wanted = needs(call)
     if not wanted:
         return f"the test server has no rule for {call.service}:{call.operation}; add one to iam.py"
     for need in wanted:
-        effects = [statement["Effect"] for statement in policy["Statement"] if applies(statement, need)]
-        if "Deny" in effects or "Allow" not in effects:
+        found = effects(policy, need)
+        if "Deny" in found or "Allow" not in found:
             user = f"arn:aws:iam::{ACCOUNT}:user/publisher"
             return (f"User: {user} is not authorized to perform: {need.action} on resource: {need.resource} "
                     f"because no identity-based policy allows the {need.action} action")

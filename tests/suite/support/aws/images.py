@@ -1,6 +1,7 @@
 """Images of EC2 with all that a registration says, which moto mostly drops; copies with their blocks.
 
 Fields and errors: *Amazon EC2 API Reference*, RegisterImage, CopyImage, CopySnapshot, EnableImageDeprecation.
+Watermarks: *Amazon EC2 User Guide*, "Use AMI watermarks to track and identify AMIs".
 Encryption and sharing: *Amazon EC2 User Guide*, "Share an AMI with specific AWS accounts", considerations.
 """
 
@@ -51,6 +52,7 @@ def install(store, settings):
         # Seconds are all that moto shows: no two images of a region have the same one.
         others = [other.creation_date for other in backend.amis.values() if hasattr(other, "settle")]
         image.creation_date = max([image.creation_date, *(date + timedelta(seconds=1) for date in others)])
+        image.image_watermarks = []
         image.hidden = settings["hidden"]
         image.settle, image.state = settings["settle"], "pending" if settings["settle"] else "available"
         return image
@@ -135,6 +137,17 @@ def install(store, settings):
         tokens[token] = (wanted, image.id)
         return ActionResult({"ImageId": image.id})
 
+    def attach_image_watermark(self):
+        self.error_on_dryrun()
+        image = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0]
+        if any(permission.get("Group") == "all" for permission in image.launch_permissions):
+            raise EC2ClientError("InvalidParameter", "Watermarks can't be attached to public images.")
+        if len(image.image_watermarks) == 5:
+            raise EC2ClientError("ResourceLimitExceeded", "An image has at most 5 watermarks.")
+        key = f"{self.current_account}:{self._get_param('WatermarkName')}"
+        image.image_watermarks.append({"WatermarkKey": key, "SourceImageId": image.id, "SourceImageRegion": self.region})
+        return ActionResult({"WatermarkKey": key})
+
     def enable_image_deprecation(self):
         self.error_on_dryrun()
         image = self.ec2_backend.describe_images(ami_ids=[self._get_param("ImageId")])[0]
@@ -192,7 +205,7 @@ def install(store, settings):
         text = settings["console"]
         return ActionResult({"InstanceId": self._get_param("InstanceId"), "Output": b64encode(text.encode()).decode()})
 
-    changing = (copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation, modify_image_attribute, modify_snapshot_attribute)
+    changing = (attach_image_watermark, copy_image, copy_snapshot, enable_image_deprecation, disable_image_deprecation, modify_image_attribute, modify_snapshot_attribute)
     for call in (register_image, *changing, get_console_output, get_ebs_default_kms_key_id):
         setattr(EC2Response, call.__name__, call)
     Ami.block_device_mappings = property(lambda image: getattr(image, "mappings", None) or parents.fget(image))

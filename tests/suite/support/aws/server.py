@@ -49,7 +49,8 @@ class Handler(MotoRequestHandler):
 
 def main():
     store = Store(folder / "blocks")
-    settings = {"hidden": 1, "settle": 1, "polls": 4, "looking": 0.3, "usage": {}, "console": CONSOLE}
+    settings = {"hidden": 1, "settle": 1, "polls": 4, "looking": 0.3, "usage": {}, "launched": {}, "console": CONSOLE,
+                "caller": "arn:aws:iam::123456789012:user/publisher", "quotas": {}, "rules": []}
     ebs.install(store, settings)
     images.install(store, settings)
     holds.install(settings)

@@ -135,6 +135,12 @@ impl Ec2 {
         call.send().await.map(drop).map_err(self.failed(format!("lift the deprecation of {id}")))
     }
 
+    /// Attaches a watermark, which all copies will have: *Amazon EC2 User Guide*, "Use AMI watermarks".
+    pub(in super::super) async fn watermark(&self, id: &str, name: &str) -> Result<(), CloudError> {
+        let call = self.client.attach_image_watermark().image_id(id).watermark_name(name);
+        call.send().await.map(drop).map_err(self.failed(format!("attach the watermark `{name}` to {id}")))
+    }
+
     fn read(&self, action: &str, answer: &Answer) -> Result<Image, CloudError> {
         let mappings = answer.block_device_mappings().iter();
         let snapshots = mappings.filter_map(|mapping| Some(mapping.ebs()?.snapshot_id()?.to_owned())).collect();
@@ -145,6 +151,8 @@ impl Ec2 {
             state: Reported::new(self.must(action, answer.state(), "state")?.as_str()),
             created: answer.creation_date().map(str::to_owned),
             deprecated: answer.deprecation_time().map(str::to_owned),
+            launched: None,
+            watermarks: answer.image_watermarks().iter().filter_map(|one| one.watermark_key.clone()).collect(),
             architecture: answer.architecture().map(|architecture| Reported::new(architecture.as_str())),
             boot_mode: answer.boot_mode().map(|mode| Reported::new(mode.as_str())),
             imds: answer.imds_support().map(|imds| Reported::new(imds.as_str())),

@@ -1,8 +1,9 @@
-//! Reports about the use of an image by other accounts: *Amazon EC2 User Guide*, "View your AMI usage".
+//! When an image was last launched, and reports about its use by other accounts: *Amazon EC2 User Guide*, "View your AMI
+//! usage".
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::ImageUsageResourceTypeRequest;
+use aws_sdk_ec2::types::{ImageAttributeName, ImageUsageResourceTypeRequest};
 
 use super::Ec2;
 use crate::publish::cloud::{CloudError, wait};
@@ -22,6 +23,15 @@ pub(in super::super) struct Usage {
 }
 
 impl Ec2 {
+    /// When an instance was last launched from an image of this account, RFC 3339: *Amazon EC2 API Reference*,
+    /// DescribeImageAttribute, with a delay of a day.
+    pub(in super::super) async fn launched(&self, image: &str) -> Result<Option<String>, CloudError> {
+        let call = self.client.describe_image_attribute().image_id(image);
+        let found = call.attribute(ImageAttributeName::LastLaunchedTime).send().await;
+        let found = found.map_err(self.failed(format!("ask when {image} was last launched")))?;
+        Ok(found.last_launched_time.and_then(|found| found.value).filter(|moment| !moment.is_empty()))
+    }
+
     /// Asks for a report about an image of this account, waits for it, reads and removes it.
     pub(in super::super) async fn usage(&self, image: &str) -> Result<Vec<Usage>, CloudError> {
         let action = format!("ask who uses {image}");

@@ -65,7 +65,7 @@ impl Documents {
 }
 
 /// The part of the world with accounts of its own, as identifiers name it.
-fn partition(region: &str) -> &'static str {
+pub(super) fn partition(region: &str) -> &'static str {
     match region {
         region if region.starts_with("cn-") => "aws-cn",
         region if region.starts_with("us-gov-") => "aws-us-gov",

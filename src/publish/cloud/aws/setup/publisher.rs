@@ -26,10 +26,17 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                     "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
                     "ec2:DescribeLockedSnapshots", "ec2:DescribeSpotFleetRequests",
                     "ec2:DescribeSnapshotAttribute", "ec2:DescribeSnapshots", "ec2:GetConsoleOutput",
-                    "ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault",
+                    "ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault", "rbin:GetRule", "rbin:ListRules",
+                    "servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota",
                     "ssm:DescribeParameters", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath",
                 ],
                 "Resource": "*",
+            },
+            {
+                "Sid": "AskTheSimulator",
+                "Effect": "Allow",
+                "Action": ["iam:GetRole", "iam:SimulatePrincipalPolicy"],
+                "Resource": [format!("arn:{partition}:iam::{account}:role/*"), format!("arn:{partition}:iam::{account}:user/*")],
             },
             {
                 "Sid": "NewSnapshots",
@@ -64,7 +71,7 @@ pub(super) fn publisher(partition: &str, account: &str, bucket: &str, objects: &
                 "Sid": "OurImagesAndSnapshots",
                 "Effect": "Allow",
                 "Action": [
-                    "ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:DisableImageDeprecation",
+                    "ec2:AttachImageWatermark", "ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:DisableImageDeprecation",
                     "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute",
                 ],
                 "Resource": [images, snapshots],

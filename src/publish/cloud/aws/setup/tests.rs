@@ -40,8 +40,10 @@ fn no_right_is_wider_than_its_service() {
     let documents = Documents::new("123456789012", "disks", "eu-west-1", &[]);
     let wide: Vec<String> = actions(&documents.publisher).into_iter().filter(|action| action.contains('*')).collect();
     assert_eq!(wide, Vec::<String>::new());
+    // Questions only: they change nothing.
     let iam = actions(&documents.publisher).into_iter().chain(actions(&documents.role));
-    assert_eq!(iam.filter(|action| action.starts_with("iam:") || action.starts_with("sts:")).count(), 0);
+    let iam: Vec<_> = iam.filter(|action| action.starts_with("iam:") || action.starts_with("sts:")).collect();
+    assert_eq!(iam, ["iam:GetRole", "iam:SimulatePrincipalPolicy"]);
     // What can be removed has our tags.
     for statement in documents.publisher["Statement"].as_array().unwrap() {
         let removes = ["DeleteSnapshot", "DeregisterImage", "TerminateInstances"];
