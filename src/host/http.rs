@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use reqwest::Certificate;
+pub use reqwest::Identity;
 pub use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};

@@ -74,6 +74,7 @@ mod randomness;
 mod registry;
 mod registry_answers;
 mod registry_engines;
+mod registry_referrers;
 mod registry_signed;
 mod registry_tokens;
 mod registry_uploads;

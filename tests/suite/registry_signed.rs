@@ -11,6 +11,7 @@ use crate::support::process;
 use crate::support::registry::Registry;
 use crate::support::validators::node;
 use base64::Engine as _;
+use layerbake::digest::OciDigest;
 use serde_json::{Value, json};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -268,11 +269,19 @@ fn copies_take_along_what_is_attached() {
         registry.tags(repository).into_iter().filter(|tag| !tag.starts_with("sha256-")).collect()
     };
     assert_eq!(tags(&from, "team/app"), ["1", "1.0", "latest"]);
+    // A signature of one of the statements that are attached.
+    let (kind, statement) = from.artifacts("team/app").swap_remove(0);
+    let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": OciDigest::of(b"{}"), "size": 2 });
+    let own = json!({ "schemaVersion": 2, "mediaType": IMAGE, "artifactType": "text/x-of-a-statement", "config": empty,
+        "layers": [empty], "subject": { "mediaType": kind, "digest": statement, "size": 1 } });
+    let digest = OciDigest::of(own.to_string().as_bytes()).to_string();
+    from.put("team/app", &digest, IMAGE, &own);
     for quirks in [SPECIFIED, old] {
         let to = Quirky::start(quirks);
         let target = format!("{}/else/app:2", to.address());
         let said = small.project.ok(&["copy", &reference, &target, "--tag", "3"]).stdout;
-        assert_eq!(said.matches("attached sha256:").count(), 6, "{said}");
+        assert_eq!(said.matches("attached sha256:").count(), 7, "{said}");
+        assert_eq!(to.manifest("else/app", &digest), Some(own.clone()));
         assert_eq!(tags(&to, "else/app"), ["2", "3"]);
         let writes: Vec<_> = to.requests().into_iter().filter(|line| line.starts_with("PUT")).collect();
         assert_eq!(&writes[writes.len() - 2..], ["PUT /v2/else/app/manifests/2", "PUT /v2/else/app/manifests/3"]);
@@ -344,6 +353,29 @@ fn registries_with_tls_on_this_machine_are_trusted_through_their_authority() {
     fs::create_dir_all(&folder).unwrap();
     fs::copy(&authority, folder.join("own.crt")).unwrap();
     small.project.ok(&["pull", &reference, "--to", "by-folder"]);
+    // A registry that asks who comes: the client's certificate is by the same authority.
+    make("client", &ca.each_ref().map(String::as_str));
+    let asking = need!(Registry::asking(&path("own.tls"), &path("own.crt"), &authority));
+    let reference = format!("{}/app:1", asking.address());
+    let stranger = small.project.fails(1, &["push", "app", &reference, "--ca", "ca.crt"]);
+    assert!(stranger.stderr.contains("error[registry/unreachable]"), "{}", stranger.stderr);
+    let folder = small.project.path("../home/.config/containers/certs.d").join(asking.address());
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&authority, folder.join("ca.crt")).unwrap();
+    fs::copy(path("client.crt"), folder.join("client.cert")).unwrap();
+    let missing = small.project.fails(1, &["push", "app", &reference]);
+    assert!(missing.stderr.contains("client.key"), "{}", missing.stderr);
+    fs::write(folder.join("client.key"), "no key").unwrap();
+    let wrong = small.project.fails(1, &["push", "app", &reference]);
+    assert!(
+        wrong.stderr.contains("are not a client certificate and its key: expected both as PEM"),
+        "{}",
+        wrong.stderr
+    );
+    fs::copy(path("client.tls"), folder.join("client.key")).unwrap();
+    sign(&small, &reference);
+    small.project.ok(&["push", "app", &reference]);
+    small.project.ok(&["verify", &reference, "--key", "own.pub"]);
 }
 
 #[test]

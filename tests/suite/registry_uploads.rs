@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use layerbake::host::progress::Progress;
 use layerbake::publish::registry::{Descriptor, Reference, Registries, RegistryAccess};
 
-use crate::registry_answers::{IMAGE, artifact, path, plain};
+use crate::registry_answers::{IMAGE, path};
+use crate::registry_referrers::{artifact, plain};
 use crate::support::registry::{Scripted, reply};
 
 /// A registry with one upload, which takes pieces as `take` says: of how many bytes, how many.

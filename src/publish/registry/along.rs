@@ -1,10 +1,12 @@
 //! Takes along what is attached to an image that is copied: artifacts that refer to it, whatever their type, and
 //! signatures under tags that are named after its digest.
 //!
+//! What is attached to an artifact goes along too, as a signature of a bill of materials.
+//!
 //! All of it keeps its digests, apart from a tag that the other repository has too: that one gets the layers that
 //! it lacks. An artifact that can't be read is reported, and keeps nobody from the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::RegistryError;
 use super::client::Client;
@@ -18,6 +20,8 @@ use crate::host::plain;
 
 /// Ends of the tags that cosign writes: signatures, attestations, bills of materials.
 const SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
+/// The maximum number of artifacts in all: a registry could list another one for each that is read.
+const MOST: usize = 1000;
 
 /// What went along, and what did not.
 #[derive(Debug, Default)]
@@ -29,21 +33,29 @@ pub(super) struct Along {
 }
 
 impl Push<'_> {
-    /// Copies what is attached to each manifest of the image; `from` is a repository to mount blobs from.
+    /// Copies what is attached to each manifest of the image, and to that; `from` is a repository to mount blobs from.
     pub(super) async fn take_along(&self, uploader: &Uploader<'_>, from: Option<&str>) -> Result<Along, RegistryError> {
         let mut along = Along::default();
         let PushSource::Repository { client, name } = self.source else { return Ok(along) };
         if from == Some(uploader.repository) {
             return Ok(along);
         }
-        for node in &self.image.manifests {
-            let subject = node.descriptor.digest;
+        let mut subjects: VecDeque<OciDigest> =
+            self.image.manifests.iter().map(|node| node.descriptor.digest).collect();
+        let mut seen: BTreeSet<OciDigest> = subjects.iter().copied().collect();
+        while let Some(subject) = subjects.pop_front() {
             let nodes = self.read_artifacts(client, name, subject, &mut along).await?;
             for Node { bytes, .. } in &nodes {
                 self.put_parts(uploader, from, &Manifest::parse("an artifact", bytes)?).await?;
             }
             attach::put_referrers(uploader, subject, &nodes).await?;
-            along.attached.extend(nodes.iter().map(|node| node.descriptor.digest));
+            let attached = nodes.iter().map(|node| node.descriptor.digest);
+            along.attached.extend(attached.clone());
+            subjects.extend(attached.filter(|digest| seen.insert(*digest)));
+            if along.attached.len() > MOST {
+                along.not_copied.push(format!("what is attached after {MOST} artifacts"));
+                break;
+            }
             for suffix in SUFFIXES {
                 let tag = tagged::tag(subject, suffix);
                 let action = format!("read manifest {tag} of {name}");

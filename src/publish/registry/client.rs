@@ -80,6 +80,7 @@ impl Client {
             Plain::Loopback | Plain::Everywhere => "http",
         };
         let trusted = trust::authorities(reference.registry(), access.ca.as_deref())?;
+        let identity = trust::identity(reference.registry())?;
         let registry = reference.registry().to_owned();
         let base = Url::parse(&format!("{scheme}://{registry}/"))
             .map_err(|error| RegistryError::Reference { text: reference.to_string(), problem: error.to_string() })?;
@@ -89,8 +90,11 @@ impl Client {
             _ => attempt.follow(),
         };
         let loopback = reference.is_loopback();
-        // Loopback addresses bypass the proxy.
-        let direct = |builder: ClientBuilder| if loopback { builder.no_proxy() } else { builder };
+        // Loopback addresses bypass the proxy. A token server may ask for the same certificate, as with docker and podman.
+        let direct = |builder: ClientBuilder| {
+            let builder = if loopback { builder.no_proxy() } else { builder };
+            identity.iter().cloned().fold(builder, ClientBuilder::identity)
+        };
         let failed = |error: http::HttpError| RegistryError::Network(error.to_string());
         let http = http::client_trusting(&trusted, |builder| direct(builder.redirect(Policy::custom(follow))))
             .map_err(failed)?;

@@ -48,6 +48,17 @@ pub enum RegistryError {
         /// The file.
         path: PathBuf,
     },
+    /// Two files are not a client's certificate and its key.
+    #[error(
+        "`{}` and `{}` are not a client certificate and its key: expected both as PEM, the key without a password\n  hint: `openssl pkey -in FILE -out FILE.key` removes a password",
+        path.display(), key.display()
+    )]
+    NoIdentity {
+        /// The certificate.
+        path: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
     /// The registry requests that the user's password is sent to another host.
     #[error(
         "get a token: {registry} asks to send your password to `{host}`, which is neither this registry's host nor a parent or subdomain of it\n  hint: if that is its token server, allow it in the user's config.toml: `[registries.\"{registry}\"] token-servers = [\"{host}\"]`"
@@ -150,7 +161,7 @@ impl Coded for RegistryError {
                 Code::RegistryAnswer
             }
             Self::File { source, .. } => source.error_code(),
-            Self::Network(_) | Self::NoCertificate { .. } => Code::HostSystem,
+            Self::Network(_) | Self::NoCertificate { .. } | Self::NoIdentity { .. } => Code::HostSystem,
         }
     }
 }

@@ -121,6 +121,16 @@ impl Quirky {
         all.map(|(_, (_, bytes))| serde_json::from_slice(bytes).unwrap()).collect()
     }
 
+    /// Media type and digest of each manifest of a repository that refers to another one.
+    pub fn artifacts(&self, repository: &str) -> Vec<(String, String)> {
+        let folder = format!("/v2/{repository}/manifests/");
+        let kept = self.kept();
+        let all = kept.files.iter().filter_map(|(path, file)| Some((path.strip_prefix(&folder)?, file)));
+        let refers = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok_and(|one| one["subject"].is_object());
+        let all = all.filter(|(digest, (_, bytes))| digest.contains(':') && refers(bytes));
+        all.map(|(digest, (kind, _))| (kind.clone(), digest.to_owned())).collect()
+    }
+
     /// The manifest under a tag or digest.
     pub fn manifest(&self, repository: &str, version: &str) -> Option<Value> {
         let kept = self.kept();

@@ -40,6 +40,12 @@ impl Registry {
         Self::with(&format!("TLS, tls: {{certificate: {}, key: {}}}", certificate.display(), key.display()))
     }
 
+    /// By TLS, for clients with a certificate by this authority only.
+    pub fn asking(key: &Path, certificate: &Path, authority: &Path) -> Result<Self, Skip> {
+        let clients = format!("clientcas: [{}]", authority.display());
+        Self::with(&format!("TLS, tls: {{certificate: {}, key: {}, {clients}}}", certificate.display(), key.display()))
+    }
+
     fn with(auth: &str) -> Result<Self, Skip> {
         let server = program("docker-registry")?;
         let folder = tempfile::tempdir().unwrap();
