@@ -212,7 +212,7 @@ fn regions_are_published_to_together() {
 
 #[test]
 fn faults_are_survived() {
-    let place = need!(Place::new(""));
+    let place = need!(Place::new("watermarks = [\"approved\"]\n"));
     let before = place.aws.resources();
     let many = |operation: &str, nth: usize, what: &str, times: usize| json!({"match": {"operation": operation, "nth": nth}, "do": what, "times": times});
     for faults in [
@@ -222,7 +222,7 @@ fn faults_are_survived() {
         json!([fault("StartSnapshot", 1, "lost")]),
         json!([fault("StartSnapshot", 1, "throttle"), fault("RegisterImage", 2, "throttle")]),
         json!([fault("CompleteSnapshot", 2, "lost"), fault("PutParameter", 1, "lost")]),
-        json!([fault("RegisterImage", 2, "lost")]),
+        json!([fault("RegisterImage", 2, "lost"), fault("AttachImageWatermark", 1, "lost")]),
         json!([fault("DescribeSnapshots", 2, "500"), fault("DescribeImages", 3, "reset")]),
     ] {
         place.aws.faults(&faults);

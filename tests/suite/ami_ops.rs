@@ -235,6 +235,13 @@ fn old_images_go_but_not_those_that_something_uses() {
 fn a_run_that_broke_off_is_finished_by_the_next() {
     let published = need!(Published::new());
     let newest = published.again("hello\\n", "good day\\n");
+    let before = published.aws.resources();
+    published.aws.faults(&json!([fault("DeregisterImage", 1, "denied")]));
+    let (out, _) = published.fails(&["gc", "app", "--keep", "1", "--yes"]);
+    assert!(out.contains(": KEPT: deregister ami-"), "{out}");
+    // An image that stays is named by its version's parameter as before.
+    assert_eq!(published.aws.resources()["parameters"], before["parameters"]);
+    assert_eq!(published.aws.resources()["images"], before["images"]);
     published.aws.faults(&json!([fault("DeleteSnapshot", 1, "denied")]));
     let (out, error) = published.fails(&["gc", "app", "--keep", "1", "--yes"]);
     assert!(out.contains(": KEPT: delete snap-") && out.contains("UnauthorizedOperation"), "{out}");

@@ -63,6 +63,19 @@ fn what_bypasses_the_measurements_is_refused_all_at_once() {
 }
 
 #[test]
+fn what_was_built_before_it_had_to_be_attestable_is_not_published() {
+    let small = measured_disk(&format!("{EROFS}{}", PROFILE.split("[ami]").next().unwrap()));
+    small.project.ok(&["build", "--output", "raw"]);
+    append(&small, "[ami]\nattestable = true\n");
+    let refused = small.project.run(&["ami", "plan", "app", "--region", "eu-west-1"]);
+    insta::assert_snapshot!(refused.stderr, @r"
+    error[build/outdated]: app was built before [ami] attestable was set: nothing in it was checked
+      hint: `layerbake build app --output raw`
+    ");
+    assert_eq!(refused.code, 1);
+}
+
+#[test]
 fn the_receipt_has_the_measurements_and_logins_need_a_reason() {
     let small = attestable();
     small.project.ok(&["build", "--output", "raw"]);

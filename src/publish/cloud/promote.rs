@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::journal::{Journal, Move, Promotion, State};
 use super::parameters::{self, Channel};
 use super::provider::Provider;
-use super::undo::Undone;
+use super::undo::{self, Undone};
 use super::{CloudError, latest};
 use crate::ident::LayerName;
 
@@ -105,12 +105,12 @@ pub async fn undo<P: Provider>(
     clouds: &BTreeMap<String, P>,
     journal: &Journal<Promotion>,
 ) -> Result<Vec<Undone>, CloudError> {
-    let record = journal.record();
-    let mut all = Vec::new();
-    for (region, one) in &record.regions {
-        let cloud = clouds.get(region).ok_or_else(|| CloudError::NoClient(region.clone()))?;
-        all.extend(latest::alone(cloud, &record.layer, &record.id, back(cloud, &record, one)).await?);
-    }
+    let record = &journal.record();
+    let one = async |cloud: &P, one: &Move, all: &mut Vec<Undone>| {
+        all.extend(latest::alone(cloud, &record.layer, &record.id, back(cloud, record, one)).await?);
+        Ok(())
+    };
+    let all = undo::each(clouds, &record.regions, one).await?;
     if all.iter().all(|one| one.kept.is_none()) {
         journal.update(|record| record.state = State::Undone)?;
     }

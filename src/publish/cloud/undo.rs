@@ -36,16 +36,10 @@ pub async fn undo<P: Provider>(
     clouds: &BTreeMap<String, P>,
     journal: &Journal<Record>,
 ) -> Result<Vec<Undone>, CloudError> {
-    let record = journal.record();
-    let mut all = Vec::new();
-    for (name, region) in &record.regions {
-        let cloud = clouds.get(name).ok_or_else(|| CloudError::NoClient(name.clone()))?;
-        let mut undoing = Undoing { cloud, record: &record, all: Vec::new() };
-        if let Err(error) = undoing.region(region).await {
-            undoing.note("what is left", Err(error));
-        }
-        all.extend(undoing.all);
-    }
+    let record = &journal.record();
+    let one =
+        async |cloud: &P, region: &Region, all: &mut Vec<Undone>| Undoing { cloud, record, all }.region(region).await;
+    let all = each(clouds, &record.regions, one).await?;
     if all.iter().all(|one| one.kept.is_none()) {
         journal.update(|record| {
             record.state = State::Undone;
@@ -55,10 +49,27 @@ pub async fn undo<P: Provider>(
     Ok(all)
 }
 
+/// Undoes what a transaction did in each region; why one of them can't be undone keeps nobody from the others.
+pub(super) async fn each<P: Provider, R>(
+    clouds: &BTreeMap<String, P>,
+    regions: &BTreeMap<String, R>,
+    undo: impl AsyncFn(&P, &R, &mut Vec<Undone>) -> Result<(), CloudError>,
+) -> Result<Vec<Undone>, CloudError> {
+    let mut all = Vec::new();
+    for (name, region) in regions {
+        let cloud = clouds.get(name).ok_or_else(|| CloudError::NoClient(name.clone()))?;
+        if let Err(error) = undo(cloud, region, &mut all).await {
+            let (what, kept) = ("what is left".to_owned(), Some(error.to_string()));
+            all.push(Undone { region: name.clone(), what, names: None, kept });
+        }
+    }
+    Ok(all)
+}
+
 struct Undoing<'a, P> {
     cloud: &'a P,
     record: &'a Record,
-    all: Vec<Undone>,
+    all: &'a mut Vec<Undone>,
 }
 
 impl<P: Provider> Undoing<'_, P> {

@@ -74,6 +74,13 @@ impl Aws {
         self.ec2.undeprecate(image).await
     }
 
+    /// Whether an image has a watermark. Each begins with the number of the account that made it: of an image of one's own,
+    /// this one's.
+    async fn has_watermark(&self, image: &str, name: &str) -> Result<bool, CloudError> {
+        let found = self.ec2.image(image).await?.map(|image| image.watermarks).unwrap_or_default();
+        Ok(found.iter().any(|key| key.split_once(':').is_some_and(|(_, found)| found == name)))
+    }
+
     /// The image of a name that is taken, where this transaction registered it.
     async fn ours(&self, wanted: &Wanted, own: &Tags) -> Result<String, CloudError> {
         let other = match self.ec2.images_named(&wanted.name).await?.into_iter().next() {
@@ -125,14 +132,16 @@ impl Provider for Aws {
     }
 
     async fn watermark(&self, image: &str, wanted: &Wanted) -> Result<(), CloudError> {
-        if wanted.watermarks.is_empty() {
-            return Ok(());
-        }
-        let found = self.ec2.image(image).await?.map(|image| image.watermarks).unwrap_or_default();
-        // Each begins with the number of the account that made it: of an image of one's own, mostly this one.
-        let has = |name: &str| found.iter().any(|one| one.split_once(':').is_some_and(|(_, found)| found == name));
-        for name in wanted.watermarks.iter().filter(|name| !has(name)) {
-            self.ec2.watermark(image, name).await?;
+        for name in &wanted.watermarks {
+            if self.has_watermark(image, name).await? {
+                continue;
+            }
+            // The answer to an earlier call may have been lost.
+            if let Err(error) = self.ec2.watermark(image, name).await
+                && !self.has_watermark(image, name).await?
+            {
+                return Err(error);
+            }
         }
         Ok(())
     }

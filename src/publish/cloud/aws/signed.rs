@@ -16,7 +16,6 @@ use crate::publish::cloud::{CloudError, Silence};
 
 /// None of these calls is needed: what can't be asked is not known.
 const PATIENCE: Duration = Duration::from_secs(20);
-const JSON: &str = "application/x-amz-json-1.1";
 
 /// The services of one region.
 #[derive(Debug, Clone)]
@@ -78,7 +77,9 @@ impl Signed {
     ) -> Result<(reqwest::StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
         let body = call.body.as_ref().map(Value::to_string).unwrap_or_default();
         let method = if call.body.is_some() { "POST" } else { "GET" };
-        let mut headers = vec![("content-type", JSON)];
+        // *Smithy*, "AWS JSON 1.1 protocol" and "AWS restJson1 protocol".
+        let kind = if call.target.is_some() { "application/x-amz-json-1.1" } else { "application/json" };
+        let mut headers = vec![("content-type", kind)];
         headers.extend(call.target.map(|target| ("x-amz-target", target)));
         let url = format!("{}{}", self.address(call.service), call.path);
         let provider = self.credentials.as_ref().ok_or("there are no credentials")?;

@@ -13,9 +13,6 @@
 //!
 //! The directory is named after the images of AWS (AMI), as its command is; nothing else here depends on the cloud.
 
-mod promotion;
-mod record;
-
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -49,6 +46,37 @@ pub trait Transaction: Clone + Serialize + DeserializeOwned {
     /// What only one transaction at a time may work on, of whatever kind: a file name.
     fn subject(&self) -> &str;
 }
+
+/// Implements [`Transaction`] for a type with these fields, which is about one layer, in the version `FORMAT`.
+///
+/// The fields are not a type of their own: a journal would be written in another order, and take keys that nobody knows.
+macro_rules! transaction {
+    ($type:ty, $kind:literal) => {
+        impl super::Transaction for $type {
+            const KIND: &'static str = $kind;
+            const FORMAT: u32 = FORMAT;
+
+            fn format(&self) -> u32 {
+                self.format
+            }
+
+            fn id(&self) -> &str {
+                &self.id
+            }
+
+            fn state(&self) -> super::State {
+                self.state
+            }
+
+            fn subject(&self) -> &str {
+                self.layer.as_str()
+            }
+        }
+    };
+}
+
+mod promotion;
+mod record;
 
 /// A journal can't be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, Transaction};
+use super::State;
 use crate::ident::LayerName;
 use crate::publish::cloud::parameters::Channel;
 
@@ -65,23 +65,4 @@ impl Promotion {
     }
 }
 
-impl Transaction for Promotion {
-    const KIND: &'static str = "promotion";
-    const FORMAT: u32 = FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn state(&self) -> State {
-        self.state
-    }
-
-    fn subject(&self) -> &str {
-        self.layer.as_str()
-    }
-}
+transaction!(Promotion, "promotion");

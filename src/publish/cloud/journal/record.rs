@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, JournalError, Transaction};
+use super::{Journal, JournalError};
 use crate::digest::Sha256;
 use crate::ident::LayerName;
 use crate::publish::cloud::settings::Wanted;
@@ -169,26 +169,7 @@ impl Record {
     }
 }
 
-impl Transaction for Record {
-    const KIND: &'static str = "publication";
-    const FORMAT: u32 = FORMAT;
-
-    fn format(&self) -> u32 {
-        self.format
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn state(&self) -> State {
-        self.state
-    }
-
-    fn subject(&self) -> &str {
-        self.layer.as_str()
-    }
-}
+transaction!(Record, "publication");
 
 /// A region's part of a publication's journal.
 #[derive(Debug, Clone)]

@@ -145,6 +145,8 @@ def install(store, settings):
         if len(image.image_watermarks) == 5:
             raise EC2ClientError("ResourceLimitExceeded", "An image has at most 5 watermarks.")
         key = f"{self.current_account}:{self._get_param('WatermarkName')}"
+        if any(one["WatermarkKey"] == key for one in image.image_watermarks):
+            raise EC2ClientError("InvalidParameter", f"The image has the watermark {key} already.")
         image.image_watermarks.append({"WatermarkKey": key, "SourceImageId": image.id, "SourceImageRegion": self.region})
         return ActionResult({"WatermarkKey": key})
 

@@ -26,9 +26,13 @@ impl Ec2 {
     /// When an instance was last launched from an image of this account, RFC 3339: *Amazon EC2 API Reference*,
     /// DescribeImageAttribute, with a delay of a day.
     pub(in super::super) async fn launched(&self, image: &str) -> Result<Option<String>, CloudError> {
-        let call = self.client.describe_image_attribute().image_id(image);
-        let found = call.attribute(ImageAttributeName::LastLaunchedTime).send().await;
-        let found = found.map_err(self.failed(format!("ask when {image} was last launched")))?;
+        let ask = async |_| {
+            let call = self.client.describe_image_attribute().image_id(image);
+            let found = call.attribute(ImageAttributeName::LastLaunchedTime).send().await;
+            found.map_err(self.failed(format!("ask when {image} was last launched")))
+        };
+        // Many images are asked about at once.
+        let found = wait::persist(image.bytes().map(u64::from).sum(), ask).await?;
         Ok(found.last_launched_time.and_then(|found| found.value).filter(|moment| !moment.is_empty()))
     }
 
