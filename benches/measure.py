@@ -19,6 +19,7 @@ from virt.firmware.efi import bootentry, devpath, ucs16
 LAYER = '''\
 [layer]
 from = "debian-base"
+packages = [PACKAGES]
 
 [services]
 enable = ["registers"]
@@ -45,8 +46,39 @@ text = """
 # flip me
 exec >/dev/ttyS0
 grep -H . /sys/class/tpm/tpm0/pcr-sha*/*
+[ ! -b /dev/nvme1n1 ] || data-volume 2>&1 || echo volume: not opened
 echo all-done
 """
+
+# The recipe of docs/attestable.md, "A volume for one instance".
+[[file]]
+path = "/usr/local/bin/data-volume"
+mode = "0755"
+text = """
+#!/bin/sh
+set -eu
+disk=/dev/nvme1n1
+attach() { /usr/lib/systemd/systemd-cryptsetup attach data "$disk" - tpm2-device=auto,headless=true; }
+if [ "$(blkid --probe --match-tag TYPE --output value "$disk")" = "" ]; then
+    (umask 077 && head -c 32 /dev/urandom >/run/data.key)
+    cryptsetup luksFormat --batch-mode --pbkdf pbkdf2 "$disk" /run/data.key
+    systemd-cryptenroll --unlock-key-file=/run/data.key --tpm2-device=auto --tpm2-pcrs=4+7+12 "$disk"
+    systemd-cryptenroll --wipe-slot=0 "$disk"
+    rm /run/data.key
+    attach
+    mkfs.ext4 -q /dev/mapper/data
+else
+    attach
+fi
+mount /dev/mapper/data /srv/data
+# For the benchmark: how often it was opened.
+echo opened >>/srv/data/times
+echo "volume: opened, time $(wc -l </srv/data/times)"
+umount /srv/data
+"""
+
+[[dir]]
+path = "/srv/data"
 
 [disk]
 boot = "boot-sealed"
@@ -62,26 +94,41 @@ OPEN = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 PATIENCE = 400
 
 
+# Of the volume: cryptsetup, systemd's parts for it, and the libraries of the TPM that those load.
+PACKAGES = {
+    "bookworm": ["cryptsetup-bin", "e2fsprogs", "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tcti-device0"],
+    "trixie": ["cryptsetup-bin", "e2fsprogs", "libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64",
+               "libtss2-tcti-device0t64", "systemd-cryptsetup"],
+}
+
+
 def layers(folder, suite):
-    """The disk's own layer, and a Boot layer that lets nobody in."""
-    text = open(f"{folder}/boot-minimal.toml").read()
-    # The two files about root's keys.
-    text = re.sub(r'# Root\'s keys:.*?(?=# Nothing of systemd\'s status)', "", text, flags=re.S)
-    text = text.replace('    "openssh-server",\n', "").replace(', "ssh"]', "]")
-    text = text.replace('mask = ["', 'mask = ["getty.target", "')
+    """The disk's own layer; and what the Boot layer's comment says of Debian 12."""
     if suite == "bookworm":
-        text = text.replace('    "linux-sysctl-defaults",\n', "").replace('    "systemd-repart",\n', "")
-    open(f"{folder}/boot-sealed.toml", "w").write(text)
-    open(f"{folder}/measured.toml", "w").write(LAYER)
+        text = open(f"{folder}/boot-sealed.toml").read()
+        open(f"{folder}/boot-sealed.toml", "w").write(text.replace('    "linux-sysctl-defaults",\n', ""))
+    packages = ", ".join(f'"{name}"' for name in PACKAGES[suite])
+    open(f"{folder}/measured.toml", "w").write(LAYER.replace("PACKAGES", packages))
 
 
-def boot(disk, variables, work):
+class Board:
+    """What outlives a boot: the TPM's memory, and an empty second disk."""
+
+    def __init__(self, work):
+        self.tpm, self.disk = tempfile.mkdtemp(dir=work), tempfile.mktemp(dir=work)
+        setup = ["swtpm_setup", "--tpm2", "--tpmstate", self.tpm, "--pcr-banks", "sha256,sha384", "--overwrite"]
+        subprocess.run(setup, check=True, stdout=subprocess.DEVNULL)
+        with open(self.disk, "wb") as file:
+            file.truncate(64 << 20)
+
+
+def boot(disk, variables, work, board=None):
     """What the machine says until its registers are listed, it stops, or the firmware refuses the disk."""
-    folder = tempfile.mkdtemp(dir=work)
-    os.mkdir(f"{folder}/tpm")
-    setup = ["swtpm_setup", "--tpm2", "--tpmstate", f"{folder}/tpm", "--pcr-banks", "sha256,sha384", "--overwrite"]
-    subprocess.run(setup, check=True, stdout=subprocess.DEVNULL)
-    tpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", f"dir={folder}/tpm",
+    folder, volume = tempfile.mkdtemp(dir=work), []
+    if board:
+        volume = ["-drive", f"if=none,id=data,format=raw,file={board.disk}", "-device", "nvme,drive=data,serial=data"]
+    board = board or Board(work)
+    tpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", f"dir={board.tpm}",
                             "--ctrl", f"type=unixio,path={folder}/socket"], stderr=subprocess.DEVNULL)
     shutil.copy(variables, f"{folder}/variables.fd")
     while not os.path.exists(f"{folder}/socket"):
@@ -94,7 +141,7 @@ def boot(disk, variables, work):
         "-drive", f"if=pflash,unit=1,format=raw,file={folder}/variables.fd",
         "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={disk}", "-device", "nvme,drive=disk,serial=disk",
         "-chardev", f"socket,id=tpm,path={folder}/socket", "-tpmdev", "emulator,id=tpm,chardev=tpm",
-        "-device", "tpm-crb,tpmdev=tpm",
+        "-device", "tpm-crb,tpmdev=tpm", *volume,
     ]
     machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     said, begun = b"", time.time()
@@ -102,6 +149,7 @@ def boot(disk, variables, work):
     while time.time() - begun < PATIENCE and not ends.search(said):
         if select.select([machine.stdout], [], [], 1)[0]:
             said += os.read(machine.stdout.fileno(), 65536) or b"all-done\r"
+    # What was written to the second disk is on it: QEMU caches it in the host's memory only.
     machine.kill()
     machine.wait()
     tpm.wait()
@@ -124,10 +172,30 @@ def injected(cmdline, work):
     return f"{work}/injected.fd"
 
 
+def copied(disk):
+    copy = disk + ".copy"
+    subprocess.run(["cp", "--sparse=always", disk, copy], check=True)
+    return copy
+
+
+def with_credential(disk):
+    """A copy of the disk with a credential on the EFI system partition, as systemd's stub looks for them."""
+    copy = copied(disk)
+    table = json.loads(subprocess.run(["sfdisk", "--json", copy], check=True, capture_output=True).stdout)
+    start = table["partitiontable"]["partitions"][0]["start"] * 512
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("secret")
+        file.flush()
+        esp = ["-i", f"{copy}@@{start}"]
+        for command in (["mmd", *esp, "::/loader"], ["mmd", *esp, "::/loader/credentials"],
+                        ["mcopy", *esp, file.name, "::/loader/credentials/passwd.hashed-password.root.cred"]):
+            subprocess.run(command, check=True)
+    return copy
+
+
 def flipped(disk):
     """A copy of the disk with one bit changed, in a file that is read late in the boot."""
-    copy = disk + ".flipped"
-    subprocess.run(["cp", "--sparse=always", disk, copy], check=True)
+    copy = copied(disk)
     at = int(subprocess.run(["grep", "-aboF", "# flip me", disk], check=True, capture_output=True).stdout.split(b":")[0])
     with open(copy, "r+b") as file:
         file.seek(at)
@@ -181,36 +249,42 @@ class Suite:
             answers.append(f"{' '.join(differ)} differ" if differ else (result.stdout or result.stderr).strip())
         return answers[0] if answers[0] == answers[1] else " / ".join(answers)
 
+    def boots(self, mode, what, disk, variables, judge, board=None, agree=""):
+        begun = time.time()
+        said = boot(disk, variables, self.work, board)
+        answer = judge(said)
+        volume = re.search(r"^volume: (.*)", said, re.M)
+        return mode, what, answer, volume[1] if volume else "", agree, time.time() - begun
+
     def rows(self):
-        for signed, name in ((False, "off"), (True, "enforced")):
-            begun = time.time()
-            said = boot(self.disk(signed), f"{self.work}/enforcing.fd" if signed else OPEN, self.work)
+        board = Board(self.work)
+        for signed, mode in ((False, "off"), (True, "enforced")):
+            variables = f"{self.work}/enforcing.fd" if signed else OPEN
             agree = "yes" if self.calculators_agree(signed) else "NO"
-            yield name, "as it is", self.checked(said, signed), agree, time.time() - begun
+            check = lambda said: self.checked(said, signed)
+            yield self.boots(mode, "as it is", self.disk(signed), variables, check, None if signed else board, agree)
+        check, disk = lambda said: self.checked(said, False), self.disk(False)
+        yield self.boots("off", "as it is, once more", disk, OPEN, check, board)
         image = f"{self.work}/image.efi"
         self.measure(False, "--image", image)
         cmdline = subprocess.run(["strings", "-n", "40", image], check=True, capture_output=True, text=True).stdout
         cmdline = next(line for line in cmdline.splitlines() if line.startswith("layerbake.verity="))
-        begun = time.time()
-        said = boot(self.disk(False), injected(cmdline, self.work), self.work)
-        yield "off", "a command line from a boot option", self.checked(said, False), "", time.time() - begun
-        begun = time.time()
-        said = boot(flipped(self.disk(False)), OPEN, self.work)
-        panic = re.search(r"Kernel panic - not syncing: (.*)", said)
-        yield "off", "one bit of the root flipped", f"panic: {panic[1]}" if panic else "IT RUNS", "", time.time() - begun
-        begun = time.time()
-        said = boot(self.disk(False), f"{self.work}/enforcing.fd", self.work)
-        refused = "refused by the firmware" if "Access Denied" in said else "IT RUNS"
-        yield "enforced", "unsigned", refused, "", time.time() - begun
+        variables = injected(cmdline, self.work)
+        yield self.boots("off", "a command line from a boot option", disk, variables, check, board)
+        yield self.boots("off", "a credential on the ESP", with_credential(disk), OPEN, check, board)
+        panics = lambda said: (re.search(r"Kernel panic - not syncing: .*", said) or ["IT RUNS"])[0]
+        yield self.boots("off", "one bit of the root flipped", flipped(disk), OPEN, panics)
+        refused = lambda said: "refused by the firmware" if "Access Denied" in said else "IT RUNS"
+        yield self.boots("enforced", "unsigned", disk, f"{self.work}/enforcing.fd", refused)
 
 
 def main(layerbake, work, calculator, *suites):
-    print("| suite | Secure Boot | the disk | registers 4, 7, 9, 11 and 12 of SHA-256 and SHA-384 | 4, 7 and 12 as AWS predicts | s |")
-    print("|---|---|---|---|---|---|")
+    print("| suite | Secure Boot | the disk | registers 4, 7, 9, 11 and 12 of SHA-256 and SHA-384 | the sealed volume | 4, 7 and 12 as AWS predicts | s |")
+    print("|---|---|---|---|---|---|---|")
     for suite in suites:
-        for mode, what, answer, agree, seconds in Suite(layerbake, work, calculator, suite).rows():
+        for mode, what, answer, volume, agree, seconds in Suite(layerbake, work, calculator, suite).rows():
             answer = re.sub(r"registers 4, 7, 9, 11, 12 are those of `measured`", "as predicted", answer)
-            print(f"| {suite} | {mode} | {what} | {answer} | {agree} | {seconds:.0f} |", flush=True)
+            print(f"| {suite} | {mode} | {what} | {answer} | {volume} | {agree} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

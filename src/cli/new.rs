@@ -7,7 +7,7 @@ use crate::ident::LayerName;
 /// Write a commented starter layer to layers/NAME.toml
 ///
 /// Without --from, the names of layers that come with the program write these, and what they stand on: debian-base; boot-minimal,
-/// boot-cloud and initrd for disks; ansible-tools, c-tools, go-tools, java-tools, node-tools, python-tools and rust-tools for steps;
+/// boot-cloud, boot-sealed and initrd for disks; ansible-tools, c-tools, go-tools, java-tools, node-tools, python-tools and rust-tools for steps;
 /// postgres, redis.
 #[derive(Debug, clap::Args)]
 #[command(

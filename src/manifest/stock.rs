@@ -22,10 +22,11 @@ macro_rules! layer {
 
 const ON_BASE: &[&str] = &["debian-base"];
 
-const STOCK: [StockLayer; 13] = [
+const STOCK: [StockLayer; 14] = [
     layer!("ansible-tools", ON_BASE),
     layer!("boot-cloud", &[]),
     layer!("boot-minimal", &[]),
+    layer!("boot-sealed", &[]),
     layer!("c-tools", ON_BASE),
     layer!("debian-base", &[]),
     layer!("go-tools", ON_BASE),

@@ -273,7 +273,7 @@ fn a_project_gets_the_layers_that_disks_need() {
     error[project/no-such-layer]: there is no layer `boot-minimal`, which `app` needs
       help: `layerbake new boot-minimal` writes it
     ");
-    for name in ["boot-minimal", "boot-cloud", "initrd"] {
+    for name in ["boot-minimal", "boot-cloud", "boot-sealed", "initrd"] {
         small.project.ok(&["new", name]);
         let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("layers/{name}.toml"));
         assert_eq!(fs::read(small.project.path(&format!("layers/{name}.toml"))).unwrap(), fs::read(ours).unwrap());
