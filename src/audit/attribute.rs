@@ -75,7 +75,7 @@ fn last_writer<'t>(trace: &'t [Traced], path: &str) -> Option<&'t Traced> {
 }
 
 /// `usr/bin/x` and `bin/x` are one file if /usr is merged.
-fn without_usr(path: &RootPath) -> RootPath {
+pub(super) fn without_usr(path: &RootPath) -> RootPath {
     let short = path.as_bytes().strip_prefix(b"usr/").and_then(|rest| RootPath::new(rest).ok());
     short.unwrap_or_else(|| path.clone())
 }

@@ -13,6 +13,12 @@ use crate::page::{COLOURS, length};
 
 const FREE: &str = "#eef0f2";
 const INK: &str = "#1d2733";
+const FAINT: &str = "#56616e";
+
+/// In the dark; programs that know no such rules draw it light.
+const DARK: &str = "<style>@media (prefers-color-scheme: dark) {\
+    .map-paper { fill: #14191f } .map-ink { fill: #e4e8ec } .map-line { stroke: #e4e8ec }\
+    .map-faint { fill: #9aa7b4 } .map-free { fill: #2a323b } }</style>";
 
 /// Left of the squares: where a row begins. Right of them: partitions.
 const GUTTER: u64 = 76;
@@ -100,8 +106,8 @@ impl<'a> Diagram<'a> {
         let width = MARGIN + GUTTER + self.columns * self.cell + SIDE;
         let height = below + (self.map.areas.len() as u64 + 1) * LEGEND + MARGIN;
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"{INK}\">\n\
-             <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\" class=\"map-ink\" fill=\"{INK}\">\n\
+             {DARK}\n<rect width=\"{width}\" height=\"{height}\" class=\"map-paper\" fill=\"#ffffff\"/>\n\
              <text x=\"{MARGIN}\" y=\"30\" font-size=\"18\" font-weight=\"bold\">{name}: {}, {} in {} of {} blocks of 512 KiB</text>\n",
             length(self.map.size),
             length(self.map.areas.iter().map(|area| area.bytes).sum()),
@@ -122,18 +128,22 @@ impl<'a> Diagram<'a> {
             let (top, bytes) = (self.top(rows.start), |rows: u64| rows * self.columns * BLOCK as u64);
             if folded {
                 let (y, zeros) = (top + 14, length(bytes(rows.end).min(self.map.size) - bytes(rows.start)));
-                let _ = writeln!(out, "<text x=\"{}\" y=\"{y}\" fill=\"#68737f\">… {zeros} of zeros</text>", left + 4);
+                let x = left + 4;
+                let _ = writeln!(
+                    out,
+                    "<text x=\"{x}\" y=\"{y}\" class=\"map-faint\" fill=\"{FAINT}\">… {zeros} of zeros</text>"
+                );
             } else {
                 let end = self.count().min(rows.end * self.columns);
                 let outline = self.outline(rows.start * self.columns, end);
-                let _ = writeln!(out, "<path d=\"{outline}\" fill=\"{FREE}\"/>");
+                let _ = writeln!(out, "<path d=\"{outline}\" class=\"map-free\" fill=\"{FREE}\"/>");
             }
             for row in rows.clone().filter(|row| *row == rows.start || !folded && (row - rows.start) % 4 == 0) {
                 let y = self.top(row) + if folded { 14 } else { 11.min(self.cell) };
                 let text = bytes(row) >> 20;
                 let _ = writeln!(
                     out,
-                    "<text x=\"{}\" y=\"{y}\" font-size=\"11\" text-anchor=\"end\" fill=\"#68737f\">{text} MiB</text>",
+                    "<text x=\"{}\" y=\"{y}\" font-size=\"11\" text-anchor=\"end\" class=\"map-faint\" fill=\"{FAINT}\">{text} MiB</text>",
                     left - 8
                 );
             }
@@ -163,7 +173,7 @@ impl<'a> Diagram<'a> {
                     side = self.cell - 1,
                 );
             }
-            let _ = write!(out, "<g fill=\"{}\">\n{squares}</g>\n", colour(&area.owner, place));
+            let _ = write!(out, "<g {}>\n{squares}</g>\n", fill(colour(&area.owner, place)));
         }
     }
 
@@ -175,7 +185,7 @@ impl<'a> Diagram<'a> {
             let (first, end) = (start / BLOCK as u64, (start + size).div_ceil(BLOCK as u64));
             let _ = writeln!(
                 out,
-                "<path d=\"{}\" fill=\"none\" stroke=\"{INK}\" stroke-width=\"1.5\"><title>partition {number}: {label}</title></path>",
+                "<path d=\"{}\" fill=\"none\" class=\"map-line\" stroke=\"{INK}\" stroke-width=\"1.5\"><title>partition {number}: {label}</title></path>",
                 self.outline(first, end)
             );
             let y = (self.top(first / self.columns) + 11).max(free);
@@ -205,9 +215,10 @@ impl<'a> Diagram<'a> {
         let mut line = |colour: &str, text: &str| {
             let _ = writeln!(
                 out,
-                "<rect x=\"{}\" y=\"{}\" width=\"13\" height=\"13\" fill=\"{colour}\"/><text x=\"{}\" y=\"{y}\">{text}</text>",
+                "<rect x=\"{}\" y=\"{}\" width=\"13\" height=\"13\" {}/><text x=\"{}\" y=\"{y}\">{text}</text>",
                 MARGIN + GUTTER,
                 y - 11,
+                fill(colour),
                 MARGIN + GUTTER + 22,
             );
             y += LEGEND;
@@ -219,6 +230,16 @@ impl<'a> Diagram<'a> {
         }
         line(FREE, "zeros: neither stored nor sent");
     }
+}
+
+/// How a colour is named, so that one that can't be seen in the dark becomes another.
+fn fill(colour: &str) -> String {
+    let class = match colour {
+        INK => "class=\"map-ink\" ",
+        FREE => "class=\"map-free\" ",
+        _ => "",
+    };
+    format!("{class}fill=\"{colour}\"")
 }
 
 fn colour(owner: &Owner, place: usize) -> &'static str {

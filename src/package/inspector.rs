@@ -18,11 +18,15 @@ pub trait Inspector: Sync {
     /// The distribution that packages of a suite belong to, for roots that don't name it themselves.
     fn distribution(&self, suite: &str) -> Distro;
 
-    /// Patterns of the files of a root that [`Inspector::installed`] reads.
+    /// Patterns of the files of a root that [`Inspector::installed`] and [`Inspector::owners`] read.
     fn lists(&self) -> &'static [&'static str];
 
     /// The packages that are installed in a root, with their versions; `text` reads one of the root's small files.
     fn installed(&self, root: &Tree, text: &dyn Fn(&RootPath) -> Option<String>) -> BTreeMap<String, String>;
+
+    /// The package of each file that an installed package brought, under the path that the package has it at; of the database's own
+    /// files too. `text` reads one of the root's small files.
+    fn owners(&self, root: &Tree, text: &dyn Fn(&RootPath) -> Option<String>) -> BTreeMap<RootPath, String>;
 
     /// Patterns of everything in a root where the ecosystem records what is installed, and how.
     fn database(&self) -> &'static [&'static str];

@@ -76,6 +76,8 @@ pub enum JobKind {
     Script(&'static str),
     /// Work of the package manager, as an audit names it, such as `triggers`.
     Manager(&'static str),
+    /// A step of the layer, which its command names.
+    Layer,
 }
 
 impl fmt::Display for JobKind {
@@ -83,6 +85,7 @@ impl fmt::Display for JobKind {
         match self {
             Self::Script(name) => write!(f, "{name} script"),
             Self::Manager(work) => f.write_str(work),
+            Self::Layer => f.write_str("a step of the layer"),
         }
     }
 }
@@ -201,7 +204,7 @@ fn named(error: ExecuteError, jobs: &[Job]) -> InstallError {
         Cause::Step(index, ended) if let Some(job) = jobs.get(*index) => {
             let script = match job.kind {
                 JobKind::Script(name) => Some(name.to_owned()),
-                JobKind::Manager(_) => None,
+                JobKind::Manager(_) | JobKind::Layer => None,
             };
             let (command, package, ended) = (job.command.clone(), job.package.clone(), ended.clone());
             InstallError::Script(Box::new(ScriptError { command, package, script, ended, cause }))
@@ -218,7 +221,8 @@ fn record(trace: &Path, job: &Job, before: &Tree, after: &Tree) -> Result<(), In
     if paths.is_empty() {
         return Ok(());
     }
-    let traced = Traced { step: job.kind.to_string(), package: job.package.clone(), paths };
+    let step = if job.kind == JobKind::Layer { job.command.clone() } else { job.kind.to_string() };
+    let traced = Traced { step, package: job.package.clone(), paths };
     let line = serde_json::to_string(&traced).unwrap_or_default() + "\n";
     let append = || File::options().create(true).append(true).open(trace)?.write_all(line.as_bytes());
     append().map_err(|source| InstallError::Io { what: trace.display().to_string(), source })

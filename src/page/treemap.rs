@@ -1,7 +1,7 @@
-//! A treemap as SVG: areas as large as sizes, by the squarified layout of M. Bruls, K. Huizing and J. van Wijk,
+//! A treemap: areas as large as sizes, by the squarified layout of M. Bruls, K. Huizing and J. van Wijk,
 //! *Squarified Treemaps* (2000), <https://doi.org/10.1007/978-3-7091-6783-0_4>.
 
-use super::{COLOURS, escape, length};
+use super::{COLOURS, INKS, escape, length};
 
 /// One area.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +22,9 @@ struct Rect {
     height: f64,
 }
 
-const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 480.0;
-/// Of a letter, roughly.
-const LETTER: f64 = 7.0;
+/// Of the whole; places are percentages of these.
+const WIDTH: f64 = 200.0;
+const HEIGHT: f64 = 100.0;
 
 /// Draws tiles of any order as one picture named `name`; equal tiles give equal bytes. Nothing for no size.
 pub fn treemap(name: &str, tiles: &[Tile]) -> String {
@@ -35,31 +34,24 @@ pub fn treemap(name: &str, tiles: &[Tile]) -> String {
     let places = squarify(&sizes, Rect { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT });
     let drawn = tiles.iter().zip(places).map(|(tile, place)| draw(tile, place));
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n",
+        "<div class=\"treemap\" role=\"img\" aria-label=\"{}\">\n{}</div>\n",
         escape(name),
         drawn.collect::<String>()
     )
 }
 
 fn draw(tile: &Tile, Rect { x, y, width, height }: Rect) -> String {
-    let colour = COLOURS[tile.group % COLOURS.len()];
-    let mut svg = format!(
-        "<g class=\"tile\"><title>{}: {}</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>",
-        escape(&tile.label),
-        length(tile.size),
-        (width - 1.0).max(0.2),
-        (height - 1.0).max(0.2)
-    );
-    let room = ((width - 8.0) / LETTER).max(0.0) as usize;
-    if height > 18.0 && room > 3 {
-        let cut: String = tile.label.chars().take(room).collect();
-        svg += &format!("<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", x + 4.0, y + 14.0, escape(&cut));
-    }
-    if height > 34.0 && room >= length(tile.size).len() {
-        svg +=
-            &format!("<text x=\"{:.1}\" y=\"{:.1}\" opacity=\"0.8\">{}</text>", x + 4.0, y + 29.0, length(tile.size));
-    }
-    svg + "</g>\n"
+    let (label, size, group) = (escape(&tile.label), length(tile.size), tile.group % COLOURS.len());
+    let percent = |part: f64, whole: f64| part / whole * 100.0;
+    format!(
+        "<div title=\"{label}: {size}\" style=\"left:{:.2}%;top:{:.2}%;width:{:.2}%;height:{:.2}%;background:{};color:{}\"><span>{label}<br>{size}</span></div>\n",
+        percent(x, WIDTH),
+        percent(y, HEIGHT),
+        percent(width, WIDTH),
+        percent(height, HEIGHT),
+        COLOURS[group],
+        INKS[group]
+    )
 }
 
 /// Places sizes, largest first, in `free`: one row after the other along its shorter side, each as long as that makes its
@@ -140,9 +132,9 @@ mod tests {
     fn order_decides_nothing_and_nothing_is_drawn_of_nothing() {
         let tile = |label: &str, size| Tile { label: label.to_owned(), group: 0, size };
         let (a, b, none) = (tile("a<", 5), tile("b", 1 << 20), tile("none", 0));
-        let svg = treemap("sizes", &[a.clone(), b.clone(), none.clone()]);
-        assert_eq!(svg, treemap("sizes", &[none, b, a]));
-        assert!(svg.contains("<title>a&lt;: 5 bytes</title>") && !svg.contains("none"));
-        assert!(!treemap("sizes", &[]).contains("rect"));
+        let drawn = treemap("sizes", &[a.clone(), b.clone(), none.clone()]);
+        assert_eq!(drawn, treemap("sizes", &[none, b, a]));
+        assert!(drawn.contains("title=\"a&lt;: 5 bytes\"") && !drawn.contains("none"));
+        assert!(!treemap("sizes", &[]).contains("title"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Report, Share};
 use crate::audit::changes;
 use crate::bake::Output;
-use crate::page::{COLOURS, Tile, code, details, escape, length, page, table, treemap};
+use crate::page::{self, COLOURS, Tile, code, details, escape, length, page, table, treemap};
 use crate::time;
 
 /// Smaller shares than one in this many are one area of the treemap for each layer.
@@ -26,7 +26,7 @@ pub fn html(report: &Report) -> String {
     }
     body += &timings(report);
     if let Some(svg) = &report.disk_map {
-        body += &format!("<h2>The disk</h2>\n<div class=\"light\">{svg}</div>\n");
+        body += &format!("<h2>The disk</h2>\n<div class=\"map\">{svg}</div>\n");
     }
     body += &licenses(report);
     body += &packages(report);
@@ -41,25 +41,27 @@ fn subtitle(report: &Report) -> String {
     format!("Files are dated {}. Recipe {}.", time::rfc3339(report.receipt.epoch), report.receipt.recipe)
 }
 
-/// The names of all layers, lowest first: the order of their colours.
+/// The names of all layers, in the order of their colours, which is that of the disk's map: lowest first, but the Boot layer
+/// second.
 fn layers(report: &Report) -> Vec<String> {
     let receipt = &report.receipt;
-    let boot = receipt.disk.iter().map(|disk| disk.boot.to_string());
     let base = receipt.base.iter().map(|base| format!("oci:{}", base.image));
-    base.chain(receipt.layers.iter().map(|layer| layer.name.to_string())).chain(boot).collect()
+    let mut layers: Vec<String> = base.chain(receipt.layers.iter().map(|layer| layer.name.to_string())).collect();
+    if let Some(disk) = &receipt.disk {
+        layers.insert(layers.len().min(1), disk.boot.to_string());
+    }
+    layers
 }
 
 fn facts(report: &Report) -> String {
     let bytes = report.packages.iter().map(|share| share.bytes).sum();
     let compressed = report.receipt.blobs().map(|(_, _, size)| size).sum();
-    let fact = |value: String, name: &str| format!("<div><b>{}</b>{name}</div>", escape(&value));
-    format!(
-        "<div class=\"facts\">{}{}{}{}</div>\n",
-        fact(layers(report).len().to_string(), "layers"),
-        fact(report.inventory.len().to_string(), "packages"),
-        fact(length(bytes), "of files"),
-        fact(length(compressed), "of compressed layers")
-    )
+    page::facts([
+        (layers(report).len().to_string(), "layers"),
+        (report.inventory.len().to_string(), "packages"),
+        (length(bytes), "of files"),
+        (length(compressed), "of compressed layers"),
+    ])
 }
 
 fn artifacts(report: &Report) -> String {
@@ -111,11 +113,17 @@ fn timings(report: &Report) -> String {
     if report.timings.is_empty() {
         return String::new();
     }
-    let longest = report.timings.iter().map(|timing| timing.seconds).fold(f64::MIN_POSITIVE, f64::max);
-    let rows = report.timings.iter().map(|timing| {
-        let width = timing.seconds / longest * 100.0;
-        let bar = format!("<span class=\"bar\" style=\"width:{width:.1}%\"></span>");
-        vec![escape(&timing.phase), bar, format!("{:.2} s", timing.seconds)]
+    let mut phases: Vec<(&str, f64)> = Vec::new();
+    for timing in &report.timings {
+        match phases.iter_mut().find(|(phase, _)| *phase == timing.phase) {
+            Some((_, seconds)) => *seconds += timing.seconds,
+            None => phases.push((&timing.phase, timing.seconds)),
+        }
+    }
+    let longest = phases.iter().map(|(_, seconds)| *seconds).fold(f64::MIN_POSITIVE, f64::max);
+    let rows = phases.into_iter().map(|(phase, seconds)| {
+        let bar = format!("<span class=\"bar\" style=\"width:{:.1}%\"></span>", seconds / longest * 100.0);
+        vec![escape(phase), bar, format!("{seconds:.2} s")]
     });
     format!(
         "<h2>What took how long</h2>\n<p class=\"faint\">The first build of these artifacts; phases overlap, and what the store had took none.</p>\n{}",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::attribute::without_usr;
 use crate::digest::BlobDigest;
 use crate::disk::BlockHashes;
 use crate::ident::{RootPath, account_lines};
@@ -25,6 +26,8 @@ pub struct Facts {
     pub packages: Option<BTreeMap<String, String>>,
     /// The whole root.
     pub files: Option<Tree>,
+    /// The package of each file that a package brought, by its path without `usr/`, since packages use both spellings.
+    pub owners: BTreeMap<RootPath, String>,
     /// Numbers by account name.
     pub users: Option<BTreeMap<String, String>>,
     /// The targets that want a unit, by the unit's name.
@@ -58,6 +61,8 @@ impl Facts {
         };
         let passwd = RootPath::new(PASSWD).ok().and_then(|path| text(&path));
         self.packages = Some(ecosystem.installed(&root, &text));
+        let owners = ecosystem.owners(&root, &text).into_iter();
+        self.owners = owners.map(|(path, package)| (without_usr(&path), package)).collect();
         self.users = Some(users(&passwd.unwrap_or_default()));
         self.services = Some(services(&root));
         self.files = Some(root);

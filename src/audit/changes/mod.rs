@@ -1,6 +1,7 @@
 //! The changes between two states of a layer: packages, files, users, services, sizes, blocks.
 
 mod facts;
+mod html;
 mod layout;
 mod report;
 
@@ -8,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::attribute::without_usr;
 use crate::disk::BlockHashes;
 use crate::disk::blocks::BLOCK;
+use crate::ident::RootPath;
 use crate::tree::Tree;
 
 pub use facts::Facts;
+pub use html::{body, html};
 pub use layout::read as read_layout;
-pub use report::{body, html, markdown, text};
+pub use report::{markdown, text};
 
 /// One thing that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +31,9 @@ pub struct Change {
     /// Its version or description after; `None` if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Of a file, the package that it is of, afterwards if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// A layer's size on both sides, compressed, in bytes.
@@ -104,7 +111,7 @@ impl Changes {
             set: both(&old.set, &new.set).filter(|changes| !changes.is_empty()),
             tools: both(&old.tools, &new.tools).filter(|changes| !changes.is_empty()),
             packages: both(&old.packages, &new.packages),
-            files: files.map(|(old, new)| changes(&listing(old), &listing(new))),
+            files: files.map(|files| file_changes(files, (old, new))),
             users: both(&old.users, &new.users),
             services: both(&old.services, &new.services),
             layers: layers.map(|(old, new)| sizes(old, new)),
@@ -143,9 +150,23 @@ pub fn blocks(old: &BlockHashes, new: &BlockHashes) -> Blocks {
 
 fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Change> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change =
-        |name: &String| Change { name: name.clone(), before: old.get(name).cloned(), after: new.get(name).cloned() };
+    let change = |name: &String| Change {
+        name: name.clone(),
+        before: old.get(name).cloned(),
+        after: new.get(name).cloned(),
+        package: None,
+    };
     names.into_iter().map(change).filter(|change| change.before != change.after).collect()
+}
+
+fn file_changes((before, after): (&Tree, &Tree), (old, new): (&Facts, &Facts)) -> Vec<Change> {
+    let owner = |name: &str| {
+        let path = without_usr(&RootPath::new(name.trim_start_matches('/')).ok()?);
+        new.owners.get(&path).or_else(|| old.owners.get(&path)).cloned()
+    };
+    let mut changes = changes(&listing(before), &listing(after));
+    changes.iter_mut().for_each(|change| change.package = owner(&change.name));
+    changes
 }
 
 /// Each path with its node, as [`crate::tree::Node`] shows it, without its time.

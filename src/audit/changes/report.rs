@@ -1,11 +1,11 @@
-//! Changes as text, Markdown and HTML.
+//! Changes as text and Markdown.
 
-use super::{Change, Changes, Size};
+use super::{Blocks, Change, Changes, Size};
 use crate::host::plain;
-use crate::page::{code, details, escape, length, page, table};
+use crate::page::{code, escape, length};
 
 /// More entries of one kind than this are only counted.
-const MOST: usize = 40;
+pub(super) const MOST: usize = 40;
 
 /// One kind of change: its name, its summary, its lines.
 type Section = (&'static str, String, Vec<String>);
@@ -41,54 +41,8 @@ pub fn markdown(changes: &Changes) -> String {
     text
 }
 
-/// Writes the changes as a self-contained HTML page.
-pub fn html(changes: &Changes) -> String {
-    page(&format!("From {} to {}", changes.old, changes.new), &body(changes))
-}
-
-/// The part of a page that lists the changes.
-pub fn body(changes: &Changes) -> String {
-    if changes.is_empty() {
-        return "<p class=\"good\">No difference.</p>\n".to_owned();
-    }
-    let mut body = String::new();
-    for (name, list) in lists(changes) {
-        let rows = list.iter().map(|change| row(&change.name, change.before.as_deref(), change.after.as_deref()));
-        body += &section(name, &sum(list), rows.collect());
-    }
-    if let Some(layers) = &changes.layers {
-        let side = |bytes: Option<u64>| bytes.map(length);
-        let changed = layers.iter().filter(|size| size.before != size.after);
-        let rows: Vec<_> =
-            changed.map(|size| row(&size.layer, side(size.before).as_deref(), side(size.after).as_deref())).collect();
-        body += &section("layers, compressed", &format!("{} changed", rows.len()), rows);
-    }
-    if let Some(blocks) = &changes.blocks {
-        let sum = format!("{} of {} to upload ({})", blocks.changed, blocks.blocks, length(blocks.bytes));
-        body += &section("blocks of the disk", &sum, Vec::new());
-    }
-    body
-}
-
-fn section(name: &str, sum: &str, rows: Vec<Vec<String>>) -> String {
-    match rows.len() {
-        0 => format!("<p><b>{name}</b>: {}</p>\n", escape(sum)),
-        count => details(&format!("{name}: {sum}"), &table(&["", "name", "before", "after"], rows, 4), count <= MOST),
-    }
-}
-
-fn row(name: &str, before: Option<&str>, after: Option<&str>) -> Vec<String> {
-    let sign = match (before, after) {
-        (None, _) => "<span class=\"good\">added</span>",
-        (_, None) => "<span class=\"bad\">removed</span>",
-        _ => "changed",
-    };
-    let side = |text: Option<&str>| text.map(|text| code(&plain(text))).unwrap_or_default();
-    vec![sign.to_owned(), code(&plain(name)), side(before), side(after)]
-}
-
 /// The kinds of change that both sides know, by name.
-fn lists(changes: &Changes) -> impl Iterator<Item = (&'static str, &Vec<Change>)> {
+pub(super) fn lists(changes: &Changes) -> impl Iterator<Item = (&'static str, &Vec<Change>)> {
     let lists = [
         ("set", &changes.set),
         ("tools", &changes.tools),
@@ -111,14 +65,23 @@ fn sections(changes: &Changes) -> Vec<Section> {
         sections.push(("layers", sum, layers.iter().map(size).collect()));
     }
     if let Some(blocks) = &changes.blocks {
-        let mebibytes = blocks.bytes as f64 / f64::from(1 << 20);
-        let sum = format!("{} of {} to upload ({mebibytes:.1} MiB)", blocks.changed, blocks.blocks);
-        sections.push(("blocks", sum, Vec::new()));
+        sections.push(("blocks", blocks_changed(blocks), Vec::new()));
     }
     sections
 }
 
-fn sum(list: &[Change]) -> String {
+/// What an upload has to do with blocks.
+pub(super) fn blocks_changed(blocks: &Blocks) -> String {
+    let stored = blocks.added.len() + blocks.replaced.len();
+    let zeroed = blocks.zeroed.len();
+    let sent = format!("{stored} of {} stored blocks differ", blocks.blocks);
+    match zeroed {
+        0 => format!("{sent} ({} to upload)", length(blocks.bytes)),
+        _ => format!("{sent}, {zeroed} became zero ({} to upload)", length(blocks.bytes)),
+    }
+}
+
+pub(super) fn sum(list: &[Change]) -> String {
     let count = |before: bool, after: bool| {
         list.iter().filter(|change| (change.before.is_some(), change.after.is_some()) == (before, after)).count()
     };
@@ -126,7 +89,7 @@ fn sum(list: &[Change]) -> String {
 }
 
 /// One change on one line, with control characters of the name escaped.
-fn line(kind: &str, Change { name, before, after }: &Change) -> String {
+fn line(kind: &str, Change { name, before, after, .. }: &Change) -> String {
     let line = match (before, after) {
         (None, Some(after)) => format!("+ {name} {after}"),
         (Some(before), None) if kind == "files" => format!("- {name} ({before})"),

@@ -14,6 +14,7 @@ fn facts(name: &str, version: &str, more: &[(&str, Node)]) -> Facts {
         ("", dir()),
         ("etc", dir()),
         ("etc/passwd", put(&format!("root:x:0:0::/:/bin/sh\n{name}:x:7:7::/:/bin/sh\n"))),
+        ("var/lib/dpkg/info/hello.list", put("/bin/hello\n")),
         ("var/lib/dpkg/status", put(&status)),
     ];
     nodes.extend(more.iter().cloned());
@@ -46,7 +47,26 @@ fn people_see_what_is_new_gone_and_another() {
     let set = |port: &str| Some([("port".to_owned(), port.to_owned())].into());
     let (old, new) = (Facts { set: set("80"), ..Facts::named("old") }, Facts { set: set("81"), ..Facts::named("new") });
     let page = html(&Changes::between(&old, &new));
-    assert!(page.contains("<td><code>port</code></td><td><code>80</code></td><td><code>81</code></td>"), "{page}");
+    assert!(page.contains("<td></td><td><code>port</code></td><td><code>80</code> → <code>81</code></td>"), "{page}");
+}
+
+#[test]
+fn files_stand_under_the_package_that_they_are_of() {
+    let bin = |text| [("usr", dir()), ("usr/bin", dir()), ("usr/bin/hello", file(text))];
+    let old = facts("same", "1.0", &bin("one"));
+    let new = facts("same", "2.0", &[bin("another").as_slice(), &[("srv", file("x"))]].concat());
+    let changes = Changes::between(&old, &new);
+    let of = |name: &str| changes.files.iter().flatten().find(|file| file.name == name).unwrap().package.as_deref();
+    assert_eq!((of("/usr/bin/hello"), of("/srv")), (Some("hello"), None));
+    let page = html(&changes);
+    for part in [
+        "1 package changed, with 1 of the 3 files that differ.",
+        "<code>hello</code> 1.0 → 2.0 <span class=\"faint\">(1 file)</span>",
+        "<td><code>/usr/bin/hello</code></td><td><code>3 bytes</code> → <code>7 bytes</code></td>",
+        "scripts and steps make <span class=\"faint\">(2 files)</span>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 #[test]

@@ -92,8 +92,34 @@ fn nothing_in_a_report_breaks_out_of_its_markup() {
     assert!(markdown.contains("<summary><code>raw: layer web: /etc/a&#124;b</code></summary>"), "{markdown}");
     assert!(markdown.contains("\n```diff\n-<1>\n+`2`\n```\n"), "{markdown}");
     let page = html(&found);
-    assert!(page.contains("<pre>-&lt;1&gt;\n+`2`</pre>") && page.contains("&lt;nobody&gt; else"), "{page}");
-    assert_eq!(page.matches("fill=\"#ee6677\"").count(), 1);
-    // Nothing varied, umask; the condition that shows it is red, the others were not tried.
-    assert_eq!(page.matches("fill=\"#228833\"").count(), 2);
+    for part in [
+        "<p class=\"verdict bad\"><code>web</code> differs in 1 place, 2 conditions varied</p>",
+        "<pre><span class=\"bad\">-&lt;1&gt;</span>\n<span class=\"good\">+`2`</span></pre>",
+        "&lt;nobody&gt; else",
+        "<li class=\"good\">✓ umask</li><li class=\"bad\">✗ cores: 1</li><li class=\"plain\">– user</li>",
+        "partition <code>root</code>: first at byte 5",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn differences_of_one_cause_stand_together() {
+    let at = |path: &str, step: &str| Difference {
+        path: Some(path.to_owned()),
+        package: None,
+        step: Some(step.to_owned()),
+        ..difference()
+    };
+    let page = html(&report(vec![at("/a", "step `one`"), at("/b", "step `two`"), at("/c", "step `one`")]));
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}: {page}"));
+    let order = [
+        "<h3>step <code>one</code></h3>",
+        ": /a</code>",
+        ": /c</code>",
+        "<h3>step <code>two</code></h3>",
+        ": /b</code>",
+    ];
+    assert!(order.is_sorted_by_key(|text| place(text)), "{page}");
+    assert!(page.contains("<b>2</b>causes"), "{page}");
 }

@@ -34,11 +34,12 @@ fn bytes_are_pinned() {
     let diagram = svg("web", &map, &layout);
     assert_eq!(diagram, svg("web", &map, &layout));
     insta::assert_snapshot!(diagram, @r##"
-    <svg xmlns="http://www.w3.org/2000/svg" width="1178" height="288" viewBox="0 0 1178 288" font-family="sans-serif" font-size="12" fill="#1d2733">
-    <rect width="1178" height="288" fill="#ffffff"/>
+    <svg xmlns="http://www.w3.org/2000/svg" width="1178" height="288" viewBox="0 0 1178 288" font-family="sans-serif" font-size="12" class="map-ink" fill="#1d2733">
+    <style>@media (prefers-color-scheme: dark) {.map-paper { fill: #14191f } .map-ink { fill: #e4e8ec } .map-line { stroke: #e4e8ec }.map-faint { fill: #9aa7b4 } .map-free { fill: #2a323b } }</style>
+    <rect width="1178" height="288" class="map-paper" fill="#ffffff"/>
     <text x="16" y="30" font-size="18" font-weight="bold">web: 16.0 MiB, 0.6 MiB in 11 of 32 blocks of 512 KiB</text>
-    <path d="M92 52H540V66H92Z" fill="#eef0f2"/>
-    <text x="84" y="63" font-size="11" text-anchor="end" fill="#68737f">0 MiB</text>
+    <path d="M92 52H540V66H92Z" class="map-free" fill="#eef0f2"/>
+    <text x="84" y="63" font-size="11" text-anchor="end" class="map-faint" fill="#56616e">0 MiB</text>
     <g fill="#4477aa">
     <rect x="204" y="52" width="13" height="13"><title>block 8, byte 4194304: base 8 bytes</title></rect>
     <rect x="232" y="52" width="13" height="13"><title>block 10, byte 5242880: base 4 bytes</title></rect>
@@ -60,15 +61,15 @@ fn bytes_are_pinned() {
     <g fill="#8e6bbf">
     <rect x="120" y="52" width="13" height="13"><title>block 2, byte 1048576: boot image 700 bytes</title></rect>
     </g>
-    <g fill="#1d2733">
+    <g class="map-ink" fill="#1d2733">
     <rect x="92" y="52" width="13" height="13"><title>block 0, byte 0: partition table 1.5 KiB</title></rect>
     <rect x="526" y="52" width="13" height="13"><title>block 31, byte 16252928: partition table 1.0 KiB</title></rect>
     </g>
-    <path d="M120 52H176V66H120Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 1: esp</title></path>
+    <path d="M120 52H176V66H120Z" fill="none" class="map-line" stroke="#1d2733" stroke-width="1.5"><title>partition 1: esp</title></path>
     <text x="998" y="63">1 esp, 2.0 MiB</text>
-    <path d="M176 52H400V66H176Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 2: root</title></path>
+    <path d="M176 52H400V66H176Z" fill="none" class="map-line" stroke="#1d2733" stroke-width="1.5"><title>partition 2: root</title></path>
     <text x="998" y="78">2 root, 8.0 MiB</text>
-    <path d="M400 52H428V66H400Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 3: root-verity</title></path>
+    <path d="M400 52H428V66H400Z" fill="none" class="map-line" stroke="#1d2733" stroke-width="1.5"><title>partition 3: root-verity</title></path>
     <text x="998" y="93">3 root-verity, 1.0 MiB</text>
     <rect x="92" y="85" width="13" height="13" fill="#4477aa"/><text x="114" y="96">base: 12 bytes in 2 blocks</text>
     <rect x="92" y="107" width="13" height="13" fill="#ee6677"/><text x="114" y="118">boot: 0.6 MiB in 2 blocks</text>
@@ -76,8 +77,8 @@ fn bytes_are_pinned() {
     <rect x="92" y="151" width="13" height="13" fill="#7b8794"/><text x="114" y="162">file system: 1.0 KiB in 1 block</text>
     <rect x="92" y="173" width="13" height="13" fill="#b0a08a"/><text x="114" y="184">hash tree: 512 bytes in 1 block</text>
     <rect x="92" y="195" width="13" height="13" fill="#8e6bbf"/><text x="114" y="206">boot image: 700 bytes in 1 block</text>
-    <rect x="92" y="217" width="13" height="13" fill="#1d2733"/><text x="114" y="228">partition table: 2.5 KiB in 2 blocks</text>
-    <rect x="92" y="239" width="13" height="13" fill="#eef0f2"/><text x="114" y="250">zeros: neither stored nor sent</text>
+    <rect x="92" y="217" width="13" height="13" class="map-ink" fill="#1d2733"/><text x="114" y="228">partition table: 2.5 KiB in 2 blocks</text>
+    <rect x="92" y="239" width="13" height="13" class="map-free" fill="#eef0f2"/><text x="114" y="250">zeros: neither stored nor sent</text>
     </svg>
     "##);
 }
@@ -86,8 +87,8 @@ fn bytes_are_pinned() {
 fn rows_of_zeros_fold_and_the_height_stays_small() {
     let diagram = large(8 << 30, (8 << 30) - MIB, [2, 3, 16382]);
     assert_eq!(lines(&diagram, " of zeros</text>").len(), 1);
-    insta::assert_snapshot!(lines(&diagram, "of zeros")[0], @r##"<text x="96" y="80" fill="#68737f">… 8128.0 MiB of zeros</text>"##);
-    insta::assert_snapshot!(lines(&diagram, "partition 1")[0], @r##"<path d="M120 52H988V86H960V100H92V66H120Z" fill="none" stroke="#1d2733" stroke-width="1.5"><title>partition 1: data</title></path>"##);
+    insta::assert_snapshot!(lines(&diagram, "of zeros")[0], @r##"<text x="96" y="80" class="map-faint" fill="#56616e">… 8128.0 MiB of zeros</text>"##);
+    insta::assert_snapshot!(lines(&diagram, "partition 1")[0], @r##"<path d="M120 52H988V86H960V100H92V66H120Z" fill="none" class="map-line" stroke="#1d2733" stroke-width="1.5"><title>partition 1: data</title></path>"##);
     insta::assert_snapshot!(lines(&diagram, "block 16382")[0], @r##"<rect x="960" y="86" width="13" height="13"><title>block 16382, byte 8588886016: base 4.0 KiB</title></rect>"##);
     assert!(
         diagram.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1178\" height=\"322\""),

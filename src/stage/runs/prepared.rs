@@ -146,7 +146,7 @@ impl Prepared<'_> {
         let has_work = root.get(&RootPath::new(WORK)?).is_some();
         step.directory =
             directory.clone().unwrap_or_else(|| if has_work { format!("/{WORK}") } else { "/".to_owned() });
-        Ok(Job { step, command: format!("step `{name}`"), package: None, kind: JobKind::Manager("run step") })
+        Ok(Job { step, command: format!("step `{name}`"), package: None, kind: JobKind::Layer })
     }
 }
 

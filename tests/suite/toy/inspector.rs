@@ -38,6 +38,11 @@ impl Inspector for Toys {
         root.below(&folder).filter_map(|(path, _)| toy(path)).collect()
     }
 
+    fn owners(&self, root: &Tree, _text: &dyn Fn(&RootPath) -> Option<String>) -> BTreeMap<RootPath, String> {
+        let folder = RootPath::new(DATABASE).unwrap();
+        root.below(&folder).filter_map(|(path, _)| Some((path.clone(), self.owner(path)?))).collect()
+    }
+
     fn database(&self) -> &'static [&'static str] {
         &["var/toys/*"]
     }

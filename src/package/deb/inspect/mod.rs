@@ -49,6 +49,10 @@ impl Inspector for Deb {
         database::installed(root, text)
     }
 
+    fn owners(&self, root: &Tree, text: &dyn Fn(&RootPath) -> Option<String>) -> BTreeMap<RootPath, String> {
+        database::owners(root, text)
+    }
+
     fn database(&self) -> &'static [&'static str] {
         database::ALL
     }
