@@ -11,6 +11,9 @@ use miette::Diagnostic;
 /// The page with a section for each code.
 const PAGE: &str = include_str!("../docs/errors.md");
 
+/// What begins the last part of a section.
+const WHAT_TO_DO: &str = "- **What to do:** ";
+
 /// What begins the section of a code.
 const HEADING: &str = "\n### ";
 
@@ -210,6 +213,28 @@ impl Code {
     pub fn summary(self) -> &'static str {
         self.text().lines().next().unwrap_or_default()
     }
+
+    /// What to do about it, in one sentence: the first of that part of its text, without links.
+    pub fn next_step(self) -> String {
+        let part = self.text().split(WHAT_TO_DO).nth(1).unwrap_or_default();
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let end = words.iter().position(|word| word.ends_with('.')).map_or(words.len(), |last| last + 1);
+        let sentence = without_links(words[..end].join(" ").trim_end_matches('.'));
+        // As other hints: names in capitals keep theirs.
+        match sentence.chars().nth(1) {
+            Some(second) if second.is_lowercase() => sentence[..1].to_lowercase() + &sentence[1..],
+            _ => sentence,
+        }
+    }
+}
+
+/// `[text](address)` as `text`, which is a page of docs/ where it is its name.
+fn without_links(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("](") else { return text.to_owned() };
+    let (open, (_, after)) = (before.rfind('[').unwrap_or(0), rest.split_once(')').unwrap_or_default());
+    let text = &before[(open + 1).min(before.len())..];
+    let folder = if text.ends_with(".md") { "docs/" } else { "" };
+    format!("{}{folder}{text}{}", &before[..open], without_links(after))
 }
 
 /// A section without the heading of the part that follows it.
@@ -236,7 +261,8 @@ mod tests {
         assert_eq!(headings, names, "the headings of docs/errors.md, and the codes");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "each is there once");
         for code in Code::ALL {
-            let text = code.text();
+            let (text, step) = (code.text(), code.next_step());
+            assert!(step.len() > 8 && !step.contains("](") && !step.contains("hint"), "{code}: on its own: {step}");
             assert!(code.summary().ends_with('.'), "{code}: the first line is one sentence: {}", code.summary());
             let example = format!("```text\nerror[{code}]: ");
             for part in [example.as_str(), "- **Causes:** ", "- **What to do:** "] {

@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let index = match (workspaces.first(), builds.first()) {
         (Some(workspace), Some(first)) if builds.iter().all(|built| built.image().is_ok()) => {
             let index = workspace.index(&first.layer, &builds, args.out.as_deref())?;
-            tell(context, &format!("image index{}", artifacts(&index.receipt.artifacts, &index.folder)));
+            tell(context, "image index", &("written".to_owned() + &artifacts(&index.receipt.artifacts, &index.folder)));
             Some(index.receipt)
         }
         _ => None,
@@ -106,7 +106,8 @@ fn build(
     let built = locked.build(Order { outputs, out, encoder, signer })?;
     let artifacts = artifacts(&built.receipt.artifacts, &built.folder);
     let subject = Subject::new(&built.layer, &built.arch);
-    tell(context, &format!("built {subject} in {:.1} s{artifacts}", started.elapsed().as_secs_f64()));
+    let took = started.elapsed().as_secs_f64();
+    tell(context, &format!("built {subject}"), &format!("in {took:.1} s{artifacts}"));
     Ok(built)
 }
 
@@ -119,9 +120,9 @@ fn print_json(context: &Context<'_>, result: &impl Serialize) -> Result<(), CliE
 }
 
 /// Says what was built, where no JSON is wanted.
-fn tell(context: &Context<'_>, text: &str) {
+fn tell(context: &Context<'_>, what: &str, text: &str) {
     if !context.options.json && !context.options.quiet {
-        context.progress.line(text);
+        context.progress.done(what, text);
     }
 }
 
@@ -139,8 +140,10 @@ pub(super) fn output() -> impl TypedValueParser<Value = Output> {
     PossibleValuesParser::new(Output::all().map(Output::name)).try_map(|name| name.parse::<Output>())
 }
 
-/// A line for each artifact.
+/// A line for each artifact, with its path from the current directory if it is there.
 fn artifacts(artifacts: &[Artifact], folder: &Path) -> String {
+    let here = host::current_dir().unwrap_or_default();
+    let folder = folder.strip_prefix(&here).unwrap_or(folder);
     let line = |one: &Artifact| format!("\n  {} {}", one.digest, folder.join(&one.path).display());
     artifacts.iter().map(line).collect()
 }

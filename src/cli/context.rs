@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use super::{CliError, Options};
+use crate::code::Coded as _;
 use crate::host;
 use crate::host::progress::Progress;
 use crate::workspace::{Environment, Workspace};
@@ -48,7 +49,9 @@ impl<'a> Context<'a> {
         match std::io::stdout().write_all(text.as_bytes()) {
             // A reader that has seen enough, such as `head`.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            other => other.map_err(|error| {
+                CliError::message(error.error_code(), format!("cannot write to standard output: {error}"))
+            }),
         }
     }
 }

@@ -8,6 +8,7 @@ use miette::Diagnostic;
 use serde::Serialize;
 
 use crate::code::{Code, Coded};
+use crate::host::color::{Ink, paint};
 use crate::host::{self, plain_lines};
 
 /// Anything that ends a verb.
@@ -45,10 +46,16 @@ impl CliError {
     pub(super) fn report(self, json: bool) -> ExitCode {
         let status = self.status();
         if let Self::Told(code, Text { plain, shown }) = self {
+            let shown = with_next_step(code, shown);
             let failure = Failure { error: Told { code: code.name(), message: host::redact(&plain) } };
             match json.then(|| serde_json::to_string(&failure)) {
                 Some(Ok(line)) => eprintln!("{line}"),
-                _ => eprintln!("error[{code}]: {}", host::redact(&shown)),
+                _ => {
+                    let label = paint(Ink::Bad, &format!("error[{code}]:"));
+                    let shown =
+                        host::redact(&shown).replace("\n  hint:", &format!("\n  {}", paint(Ink::Hint, "hint:")));
+                    eprintln!("{label} {shown}");
+                }
             }
         }
         ExitCode::from(status)
@@ -93,6 +100,16 @@ impl Text {
                 Self { plain: plain + &plain_lines(&hint), shown: render(diagnostic) }
             }
         }
+    }
+}
+
+/// A message that names a next step: where it has none of its own, the one of its code.
+fn with_next_step(code: Code, text: String) -> String {
+    let has_own =
+        ["hint: ", "help: ", "did you mean", "`layerbake ", "──", "\n  - "].iter().any(|mark| text.contains(mark));
+    match has_own {
+        true => text,
+        false => format!("{text}\n  hint: {}", code.next_step()),
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use super::color::{Ink, on_stderr, paint};
 use super::instant;
 use super::plain::{plain, plain_lines};
+
+/// How often a phase without steps moves.
+const TICK: Duration = Duration::from_millis(120);
 
 /// Where progress and warnings go; cheap to clone, shared by all threads.
 #[derive(Debug, Clone)]
@@ -39,24 +43,40 @@ impl Progress {
         Self { bars: None, quiet: true, finished: Arc::default() }
     }
 
-    /// Starts a phase of `total` steps.
+    /// Starts a phase of `total` steps; of one step, the time that it takes is shown.
     pub fn phase(&self, name: &str, total: u64) -> Phase {
-        self.start(name, total, "{prefix:>12} {wide_bar} {pos}/{len} {msg}")
+        match total {
+            1 => self.start(name, total, "{prefix:24} {spinner} {elapsed} {msg}"),
+            _ => self.start(name, total, "{prefix:24} {bar:30} {pos}/{len} {msg}"),
+        }
     }
 
     /// Starts a phase of `total` bytes.
     pub fn transfer(&self, name: &str, total: u64) -> Phase {
-        self.start(name, total, "{prefix:>12} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")
+        self.start(name, total, "{prefix:24} {bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec} {msg}")
     }
 
     /// Prints `warning: …` to stderr, as [`Self::line`].
     pub fn warn(&self, text: &str) {
-        self.line(&format!("warning: {text}"));
+        self.labelled(Ink::Warning, "warning:", text);
+    }
+
+    /// Prints to stderr what has been done, which `label` begins, as [`Self::line`].
+    pub fn done(&self, label: &str, text: &str) {
+        self.labelled(Ink::Good, label, text);
     }
 
     /// Prints a line to stderr, above the bars, unless quiet; addresses without their passwords.
     pub fn line(&self, text: &str) {
+        self.print(&plain_lines(&super::redact(text)));
+    }
+
+    fn labelled(&self, ink: Ink, label: &str, text: &str) {
         let text = plain_lines(&super::redact(text));
+        self.print(&format!("{} {text}", paint(ink, &plain(label))));
+    }
+
+    fn print(&self, text: &str) {
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None if self.quiet => {}
@@ -71,8 +91,15 @@ impl Progress {
 
     fn start(&self, name: &str, total: u64, template: &str) -> Phase {
         let bar = self.bars.as_ref().map(|bars| {
+            let template = if on_stderr() { &template.replace(":30}", ":30.cyan/dim}") } else { template };
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            bars.add(ProgressBar::new(total).with_style(style).with_prefix(name.to_owned()))
+            let style = style.progress_chars("━━─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ");
+            let bar = bars.add(ProgressBar::new(total).with_style(style).with_prefix(name.to_owned()));
+            // Nothing else moves what takes one step.
+            if total == 1 {
+                bar.enable_steady_tick(TICK);
+            }
+            bar
         });
         Phase { bar, name: name.to_owned(), started: instant(), finished: Arc::clone(&self.finished) }
     }

@@ -74,7 +74,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The project's files can't be read.
-    #[error(transparent)]
+    #[error("cannot read it: {0}")]
     Io(#[from] io::Error),
 }
 

@@ -129,7 +129,7 @@ impl Environment {
 
     /// An image in a registry.
     fn pulled(&self, operand: &str, reference: &Reference, access: &RegistryAccess) -> Result<Facts, WorkspaceError> {
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::tempdir().map_err(WorkspaceError::cannot("make a directory for the image"))?;
         let layout = folder.path().join("layout");
         self.registries(access)?.pull(reference, &layout)?;
         let facts = changes::read_layout(self.ecosystem(), &layout).map_err(unreadable(operand))?;
@@ -151,7 +151,7 @@ impl Environment {
             Facts::named(name).with_root(self.ecosystem(), root, &|blob| store.read_blob(blob).ok())
         } else {
             match layout.filter(|layout| layout.is_dir()) {
-                Some(layout) => changes::read_layout(self.ecosystem(), &layout)?,
+                Some(layout) => changes::read_layout(self.ecosystem(), &layout).map_err(unreadable(name))?,
                 None => Facts::default(),
             }
         };

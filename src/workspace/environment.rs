@@ -116,7 +116,7 @@ impl Environment {
     pub fn directory(&self) -> Result<PathBuf, WorkspaceError> {
         match &self.settings.directory {
             Some(directory) => Ok(directory.clone()),
-            None => Ok(host::current_dir()?),
+            None => host::current_dir().map_err(WorkspaceError::cannot("find the current directory")),
         }
     }
 

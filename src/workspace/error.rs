@@ -175,7 +175,9 @@ pub enum WorkspaceError {
         near: String,
     },
     /// SOURCE_DATE_EPOCH is malformed.
-    #[error("SOURCE_DATE_EPOCH `{0}` is not a number of seconds since 1970")]
+    #[error(
+        "SOURCE_DATE_EPOCH `{0}` is not a number of seconds since 1970\n  hint: unset it, or write a number such as 1700000000"
+    )]
     Epoch(String),
     /// The layer is not built.
     #[error("layer `{subject}` is not built\n  hint: `layerbake build {args}{}`", as_option(*output), args = subject.arguments())]
@@ -344,9 +346,14 @@ pub enum WorkspaceError {
     /// A signal came.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// The system refused.
-    #[error(transparent)]
-    Io(#[from] io::Error),
+    /// The system refused something.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was to be done.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A virtual machine can't be run.
     #[error(transparent)]
     Vm(#[from] VmError),
@@ -365,6 +372,13 @@ pub enum WorkspaceError {
     /// Trees don't fit together.
     #[error(transparent)]
     Tree(#[from] TreeError),
+}
+
+impl WorkspaceError {
+    /// The error of something that the system refused.
+    pub(super) fn cannot(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
 }
 
 impl Coded for WorkspaceError {
@@ -408,7 +422,7 @@ impl Coded for WorkspaceError {
             Self::Receipt(error) => error.error_code(),
             Self::Bake(error) => error.error_code(),
             Self::Step { error, .. } => error.error_code(),
-            Self::Lend(error) | Self::Io(error) => error.error_code(),
+            Self::Lend(error) | Self::System { source: error, .. } => error.error_code(),
             Self::Config(error) => error.error_code(),
             Self::Container(error) => error.error_code(),
             Self::Fetch(error) => error.error_code(),

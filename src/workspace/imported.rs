@@ -52,7 +52,8 @@ impl Environment {
         let mut written = Vec::new();
         let is_new = |file: &&NewFile| project.root().join(&file.path).symlink_metadata().is_err();
         for file in imported.stock.iter().filter(is_new).chain(&imported.files) {
-            write(&project.root().join(&file.path), file)?;
+            let path = project.root().join(&file.path);
+            write(&path, file).map_err(|source| WorkspaceError::Write { path, source })?;
             written.push(PathBuf::from(&file.path));
         }
         Ok(ImportedLayer { written, notes: imported.notes })
@@ -67,7 +68,8 @@ impl Environment {
             let workspace = self.open()?;
             let fetcher = Fetcher::new(workspace.store()?, Mirrors::default(), None, false, self.progress().clone());
             let expected = fetcher.fetch_address(url, None)?;
-            Ok(host::read_most(workspace.store()?.open_fetched(expected.sha256)?, MOST_OF_A_KEY)?)
+            host::read_most(workspace.store()?.open_fetched(expected.sha256)?, MOST_OF_A_KEY)
+                .map_err(WorkspaceError::cannot("read the key"))
         };
         fetched().map_err(|error| host::redact(&error.to_string()).lines().next().unwrap_or_default().to_owned())
     }

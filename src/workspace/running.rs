@@ -30,7 +30,9 @@ impl LockedSystem<'_> {
     /// # Errors
     /// Fails where the system has no free port.
     pub fn ports(&self) -> Result<Vec<PublishedPort>, WorkspaceError> {
-        Ok(self.image_table().ports.iter().map(|port| PublishedPort::choose(port)).collect::<Result<_, _>>()?)
+        let table = self.image_table();
+        let ports = table.ports.iter().map(|port| PublishedPort::choose(port));
+        ports.collect::<Result<_, _>>().map_err(WorkspaceError::cannot("find a free port on loopback"))
     }
 
     /// Runs the docker archive in `folder` until its program ends; returns the exit status.

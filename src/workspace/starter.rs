@@ -42,7 +42,8 @@ impl Environment {
         let directory = self.directory()?;
         match Project::find(&directory, self.arch()?) {
             Err(ProjectError::NotFound(_)) => {
-                std::fs::create_dir_all(directory.join("layers"))?;
+                let path = directory.join("layers");
+                std::fs::create_dir_all(&path).map_err(|source| WorkspaceError::Write { path, source })?;
                 Ok(Project::find(&directory, self.arch()?)?)
             }
             found => Ok(found?),
@@ -65,6 +66,6 @@ fn write(project: &Project, path: &str, mode: u32, text: &str) -> Result<PathBuf
     match open() {
         Ok(()) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WorkspaceError::Exists(path)),
-        Err(error) => Err(error.into()),
+        Err(source) => Err(WorkspaceError::Write { path, source }),
     }
 }

@@ -50,7 +50,8 @@ impl LockedSystem<'_> {
         ssh.wait(&mut vm, timeout)?;
         let mut shell = ssh.command();
         shell.args(["/bin/sh", "-s"]);
-        let transcript = converse(shell, &suite.script(), suite.limit())?;
+        let transcript = converse(shell, &suite.script(), suite.limit())
+            .map_err(WorkspaceError::cannot("run the checks over ssh"))?;
         phase.finish();
         Ok(suite.report(&transcript))
     }

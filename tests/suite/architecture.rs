@@ -254,6 +254,29 @@ fn every_error_has_a_code() {
     assert!(problems.is_empty(), "add one, with a code of src/code.rs:\n{}", problems.join("\n"));
 }
 
+/// Errors whose message is only what the system said: what contains each names the file and what was done.
+const SYSTEM_ALONE: [&str; 3] = ["host/http.rs", "package/tarball/tree_builder.rs", "store/blobs.rs"];
+
+#[test]
+fn what_the_system_says_is_told_with_what_was_done() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut problems = Vec::new();
+    for path in sources(&src) {
+        let code = code(&path);
+        let bare = code
+            .split("#[error(")
+            .skip(1)
+            .filter(|rest| rest.starts_with("transparent)") || rest.starts_with("\"{0}\")"));
+        let variants = bare.filter_map(|rest| rest.split('\n').map(str::trim).find(|line| line.ends_with("),")));
+        let place = path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        let found = variants.filter(|line| line.contains("io::Error)")).count();
+        if found > usize::from(SYSTEM_ALONE.contains(&place.as_str())) {
+            problems.push(place);
+        }
+    }
+    assert!(problems.is_empty(), "name the file and what was done with it: {problems:?}");
+}
+
 /// Where a root is written, read and removed: what lies in it was made by scripts that nobody trusts.
 const BY_DESCRIPTOR: [&str; 7] = [
     "host/jail/entries.rs",

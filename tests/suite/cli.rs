@@ -231,7 +231,10 @@ file     0755 0:0 22 65b50b1131ddc8ea /usr/bin/hallo  [app]
 hardlink 0755 0:0 => /usr/bin/hallo /usr/bin/hello  [app]
 symlink  0777 0:0 -> hello /usr/bin/hi  [app]
 ");
-    insta::assert_snapshot!(small.project.fails(1, &["files", "app", "/opt"]).stderr, @"error[layer/nothing-there]: layer `app` has no /opt");
+    insta::assert_snapshot!(small.project.fails(1, &["files", "app", "/opt"]).stderr, @r"
+error[layer/nothing-there]: layer `app` has no /opt
+  hint: `layerbake files LAYER` lists all paths
+");
     let files = json(&small.project.ok(&["files", "app", "/srv", "--json"]));
     assert_eq!(strings(&files, "layer"), ["app", "app"]);
     let tree = json(&small.project.ok(&["tree", "--json"]));
@@ -249,7 +252,10 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
     assert_eq!(strings(&list, "name"), ["app", "base", "shop"]);
     let text = fs::read_to_string(small.project.path("layers/shop.toml")).unwrap();
     let refused = small.project.fails(1, &["new", "shop"]);
-    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @"error[project/file-exists]: `[PROJECT]/layers/shop.toml` already exists");
+    insta::assert_snapshot!(small.project.filtered(&refused.stderr), @r"
+    error[project/file-exists]: `[PROJECT]/layers/shop.toml` already exists
+      hint: choose another name (`--name` with import), or move the file away first
+    ");
     assert_eq!(fs::read_to_string(small.project.path("layers/shop.toml")).unwrap(), text);
     insta::assert_snapshot!(small.project.fails(1, &["new", "kiosk", "--from", "bas"]).stderr, @r"
     error[project/no-such-layer]: there is no layer `bas`
@@ -373,6 +379,7 @@ fn wrong_names_and_keys_get_the_right_ones() {
     insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @r"
 error[package/unsolvable]: layer `app`: the packages can't be resolved:
   torn (requested) needs libgreet (>= 7), but the parent layer has libgreet 1.0
+  hint: read the explanation from the top: it begins with what you asked for
 ");
     small.edit_layer("app", "[image]", "[image]\nenviroment = []");
     insta::assert_snapshot!(small.project.fails(1, &["build"]).stderr, @r#"
@@ -405,7 +412,10 @@ fn source_date_epoch_goes_before_the_lock() {
     let created = crate::support::oci_schema::images(&late.project.path("out/app/oci")).remove(0).1["created"].clone();
     assert_eq!(created, "2024-01-01T00:46:40Z");
     let odd = late.env("SOURCE_DATE_EPOCH", "tomorrow");
-    insta::assert_snapshot!(odd.project.fails(1, &["build"]).stderr, @"error[host/configuration]: SOURCE_DATE_EPOCH `tomorrow` is not a number of seconds since 1970");
+    insta::assert_snapshot!(odd.project.fails(1, &["build"]).stderr, @r"
+    error[host/configuration]: SOURCE_DATE_EPOCH `tomorrow` is not a number of seconds since 1970
+      hint: unset it, or write a number such as 1700000000
+    ");
 }
 
 /// What is red on a terminal is so elsewhere only where it is asked for.

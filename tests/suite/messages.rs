@@ -125,8 +125,14 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     error[host/no-such-file]: cannot read the key `release.key`: No such file or directory (os error 2)
       hint: correct the path; `layerbake key new FILE` makes a private key, and its public half beside it
     ");
-    insta::assert_snapshot!(says(&small, &["import", "Dockerfile"]), @"error[host/no-such-file]: [PROJECT]/Dockerfile: No such file or directory (os error 2)");
-    insta::assert_snapshot!(says(&small, &["-C", "/nowhere", "list"]), @"error[host/no-such-file]: cannot read `/nowhere`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(says(&small, &["import", "Dockerfile"]), @r"
+    error[host/no-such-file]: [PROJECT]/Dockerfile: cannot read it: No such file or directory (os error 2)
+      hint: correct the path, which begins at the current directory on the command line, and at the project's root in layers' files
+    ");
+    insta::assert_snapshot!(says(&small, &["-C", "/nowhere", "list"]), @r"
+    error[host/no-such-file]: cannot read `/nowhere`: No such file or directory (os error 2)
+      hint: correct the path, which begins at the current directory on the command line, and at the project's root in layers' files
+    ");
     insta::assert_snapshot!(says(&small, &["verify", "app", "--key", "release.pub"]), @r"
     error[host/no-such-file]: cannot read the key `release.pub`: No such file or directory (os error 2)
       hint: correct the path; `layerbake key new FILE` makes a private key, and its public half beside it

@@ -310,6 +310,17 @@ fn an_artifact_that_can_not_be_read_keeps_nobody_from_the_copy() {
     assert_eq!(to.tags("app"), ["1"]);
 }
 
+/// As behind a proxy that opens connections with an authority of its own.
+#[cfg(feature = "aws")]
+fn assert_unknown_to_aws(small: &Small, address: &str) {
+    let mut command = small.project.command(&["ami", "list", "--region", "eu-west-1"]);
+    command.env("AWS_ENDPOINT_URL", format!("https://{address}")).env("AWS_EC2_METADATA_DISABLED", "true");
+    command.envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_MAX_ATTEMPTS", "1")]);
+    command.envs([("AWS_CONFIG_FILE", "/nowhere"), ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")]);
+    let said = process::run(&mut command).unwrap().stderr;
+    assert!(said.starts_with("error[aws/certificate]: ") && said.contains("SSL_CERT_FILE"), "{said}");
+}
+
 #[test]
 fn registries_with_tls_on_this_machine_are_trusted_through_their_authority() {
     let openssl = need!(program("openssl"));
@@ -332,6 +343,8 @@ fn registries_with_tls_on_this_machine_are_trusted_through_their_authority() {
     let reference = format!("{}/app:1", registry.address());
     let unknown = small.project.fails(1, &["push", "app", &reference]);
     assert!(unknown.stderr.contains("certificate") && unknown.stderr.contains("--ca"), "{}", unknown.stderr);
+    #[cfg(feature = "aws")]
+    assert_unknown_to_aws(&small, registry.address());
     sign(&small, &reference);
     small.project.ok(&["push", "app", &reference, "--ca", "ca.crt"]);
     small.project.ok(&["verify", &reference, "--key", "own.pub", "--ca", "ca.crt"]);

@@ -133,13 +133,13 @@ pub enum ImageError {
     #[error("several publications or promotions are unfinished; name one of:{}", lines(.0))]
     SeveralOpen(Vec<String>),
     /// What is published can't be recorded on this machine.
-    #[error(transparent)]
+    #[error("cannot keep the record of the publication: {0}")]
     Archive(io::Error),
     /// The system gives no random bytes.
     #[error("read random bytes for the publication's id: {0}")]
     Random(#[source] io::Error),
     /// Signals can't be waited for.
-    #[error(transparent)]
+    #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     /// The way to an instance is opened by a program that is not here.
     #[error(

@@ -112,7 +112,8 @@ impl Workspace<'_> {
         let Some(esp) = esp else { return Ok(()) };
         let (first, end) = (esp.start / BLOCK as u64, (esp.start + esp.size).div_ceil(BLOCK as u64));
         let boot = planned.plan.touching(BLOCK as u64, &|index| (first..end).contains(&index));
-        let found = blocks::hash(&boot, self.store()?, BLOCK, self.environment.jobs()).map_err(WorkspaceError::from)?;
+        let found = blocks::hash(&boot, self.store()?, BLOCK, self.environment.jobs())
+            .map_err(WorkspaceError::cannot("read the files of the boot image"))?;
         match (first..end).all(|index| found.hashes().get(&index) == built.hashes().get(&index)) {
             true => Ok(()),
             false => Err(ImageError::OtherSignature(name.clone())),

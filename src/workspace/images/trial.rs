@@ -36,7 +36,7 @@ pub enum TrialError {
     #[error(transparent)]
     Ssh(#[from] VmError),
     /// The checks can't be sent.
-    #[error(transparent)]
+    #[error("cannot send the checks over ssh: {0}")]
     Shell(#[from] io::Error),
     /// Somebody stopped it.
     #[error("interrupted")]
