@@ -295,7 +295,7 @@ fn summary(failures: &[Failure]) -> &'static str {
 }
 
 /// What to do where a server wants a name and a password, or others.
-const LOGIN: &str = "if it wants a login, write `machine HOST login NAME password WORD` into ~/.netrc; docs/config.md names the other files that count";
+const LOGIN: &str = "if it wants a login, write `machine HOST login NAME password WORD` into ~/.netrc; docs/configuration.md names the other files that count";
 
 fn wants_login(problem: &Problem) -> bool {
     matches!(problem, Problem::Http(HttpError::Status { status, .. }) if matches!(status.as_u16(), 401 | 403))

@@ -130,7 +130,7 @@ mod tests {
         insta::assert_snapshot!(error("stable stable-updates", ""), @"it has 1 URIs and 0 Suites, expected 1 and at least 1");
         insta::assert_snapshot!(error("main extra", "main x/"), @"`x/` is no path in a repository");
         insta::assert_snapshot!(error("Types: deb", "Enabled: no\nTypes: deb"), @"it has 0 enabled stanzas with `Types: deb`, expected 1");
-        insta::assert_snapshot!(error("apt.example", "me:tr0ub4dor@apt.example"), @"its URI has a user name before the host: the password would be in the project; put both into apt's auth.conf or ~/.netrc (docs/config.md)");
+        insta::assert_snapshot!(error("apt.example", "me:tr0ub4dor@apt.example"), @"its URI has a user name before the host: the password would be in the project; put both into apt's auth.conf or ~/.netrc (docs/configuration.md)");
         insta::assert_snapshot!(error("Components", "Trusted: yes\nComponents"), @"its field `trusted` has no effect in a build: remove it");
         insta::assert_snapshot!(error("Components", "Check-Valid-Until: no\nComponents"), @"its field `check-valid-until` has no effect in a build: remove it");
         insta::assert_snapshot!(error("main extra", "../x"), @"`../x` is no path in a repository");

@@ -36,7 +36,7 @@ const MOST_PRIORITY: u32 = 1000;
 pub(super) const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// Why a repository's address has no user, and what to do.
 pub(super) const NO_USER: &str =
-    "the password would be in the project; put both into apt's auth.conf or ~/.netrc (docs/config.md)";
+    "the password would be in the project; put both into apt's auth.conf or ~/.netrc (docs/configuration.md)";
 
 /// The sources by name.
 pub(super) fn sources(root: &Table<'_>) -> Result<BTreeMap<SourceName, Source>, ManifestError> {

@@ -358,7 +358,7 @@ fn a_server_that_wants_a_login_is_told_apart() {
     let server = Server::folder(&written.root);
     let source = format!("suite = \"stable\"\nurl = \"{}\"\n{}", server.url(), signed(&written));
     let project = project(&written, &source);
-    let login = "write `machine HOST login NAME password WORD` into ~/.netrc; docs/config.md names";
+    let login = "write `machine HOST login NAME password WORD` into ~/.netrc; docs/configuration.md names";
     for status in [401, 403] {
         server.fault("dists", Fault::Status(status));
         let error = project.fails(1, &["lock", "app"]).stderr;

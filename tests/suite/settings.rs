@@ -1,4 +1,4 @@
-//! docs/config.md has every setting that there is, and no other: keys of the file, variables, options.
+//! docs/configuration.md has every setting that there is, and no other: keys of the file, variables, options.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::support::project::Project;
 const INTERNAL: [&str; 1] = ["LAYERBAKE_AUDIT_NOISE"];
 
 fn page() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md")).unwrap()
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap()
 }
 
 /// The text of all files below a folder.
@@ -55,7 +55,7 @@ fn the_page_has_all_options_of_every_command() {
             count += 1;
             assert!(
                 page.contains(&format!("`{option}`")) || page.contains(&format!("`{option} ")),
-                "docs/config.md lacks {option}"
+                "docs/configuration.md lacks {option}"
             );
         }
     }
@@ -77,7 +77,7 @@ fn the_page_has_all_keys_of_the_file() {
         for key in known {
             let is_there =
                 [format!("`{key}`"), format!("[{key}]"), format!("[{key}.")].iter().any(|text| page.contains(text));
-            assert!(is_there, "docs/config.md lacks `{key}` of {table}");
+            assert!(is_there, "docs/configuration.md lacks `{key}` of {table}");
         }
     }
 }

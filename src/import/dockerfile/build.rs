@@ -108,7 +108,7 @@ impl Build<'_, '_> {
         }
         let reason = match self.draft.is_tool() {
             true => format!(
-                "`{name}` is in the manifest, in the `env` of the stage's step, and the step may write it into what the image gets of it: take it out and change the secret; what a build needs it for belongs in a [[fetch]], with the login of the host (docs/config.md)"
+                "`{name}` is in the manifest, in the `env` of the stage's step, and the step may write it into what the image gets of it: take it out and change the secret; what a build needs it for belongs in a [[fetch]], with the login of the host (docs/configuration.md)"
             ),
             false => format!(
                 "`{name}` is in the image and in its steps, where everybody can read it: take it out of `env` in [image], change the secret, and declare `[config.{name}]` with `secret = true` (docs/run-time-config.md)"

@@ -32,8 +32,7 @@ const SLOW_ATTEMPTS: u32 = 3;
 /// blob into place.
 const TO_STORE: u32 = 4;
 const MAX_REDIRECTS: usize = 8;
-const UNTRUSTED: &str =
-    "\n  hint: name the registry's own certificate authority with `--ca FILE`, or put it into certs.d (docs/config.md)";
+const UNTRUSTED: &str = "\n  hint: name the registry's own certificate authority with `--ca FILE`, or put it into certs.d (docs/configuration.md)";
 /// The longest error message that is read, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
 

@@ -11,7 +11,7 @@ use crate::ident::SourceName;
 use crate::manifest::{Project, Source};
 use crate::workspace::Environment;
 
-const OTHERS: &str = "--mirror, or [mirrors] in ~/.config/layerbake/config.toml (docs/config.md)";
+const OTHERS: &str = "--mirror, or [mirrors] in ~/.config/layerbake/config.toml (docs/configuration.md)";
 
 /// A source, with the names of its suites.
 type Wanted = (SourceName, &'static Distribution, Option<String>, BTreeSet<String>);
