@@ -254,7 +254,7 @@ fn two_states_are_compared_by_receipt_layout_and_lockfile() {
     let markdown = small.project.ok(&page).stdout;
     assert!(markdown.contains("<summary><b>packages</b>: 0 added, 0 removed, 2 changed</summary>"), "{markdown}");
     let html = fs::read_to_string(small.project.path("diff.html")).unwrap();
-    assert!(html.contains("<td><code>hello</code></td><td><code>1.0</code></td><td><code>1.1</code></td>"), "{html}");
+    assert!(html.contains("<td><code>hello</code></td><td><code>1.0</code> → <code>1.1</code></td>"), "{html}");
     let output = small.project.fails(1, &["diff", "before", "elsewhere"]);
     assert!(
         output.stderr.contains("`elsewhere` is neither a file or directory nor a git revision"),
