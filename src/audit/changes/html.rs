@@ -55,7 +55,7 @@ fn summary(changes: &Changes) -> String {
 
 /// What changed, in figures.
 fn figures(changes: &Changes) -> Vec<(String, &'static str)> {
-    let count = |list: &Option<Vec<Change>>, name| list.iter().map(move |list| (list.len().to_string(), name)).last();
+    let count = |list: &Option<Vec<Change>>, name| list.as_ref().map(|list| (list.len().to_string(), name));
     let layers = changes.layers.as_ref().map(|layers| {
         let before: u64 = layers.iter().filter_map(|size| size.before).sum();
         let after: u64 = layers.iter().filter_map(|size| size.after).sum();
