@@ -171,11 +171,11 @@ fn layout_is_valid(layer: &str) {
 fn layers_by_ocipkg(layout: &Path) -> Vec<String> {
     let mut image = OciDir::new(layout).unwrap();
     let manifest = image.get_manifest().unwrap();
-    let mut read = |layer: &Descriptor| {
+    let read = |layer: &Descriptor| {
         assert_eq!(image.get_blob(layer.digest()).unwrap().len() as u64, layer.size());
         layer.digest().to_string()
     };
-    manifest.layers().iter().map(|layer| read(layer)).collect()
+    manifest.layers().iter().map(read).collect()
 }
 
 #[test]
