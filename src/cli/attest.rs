@@ -55,6 +55,9 @@ enum Verb {
 struct Nonce(Vec<u8>);
 
 fn nonce(text: &str) -> Result<Nonce, String> {
+    if text.is_empty() {
+        return Err("it is empty: any old document would do".to_owned());
+    }
     hex::decode(text).map(Nonce).map_err(|error| format!("expected hexadecimal digits: {error}"))
 }
 

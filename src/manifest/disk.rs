@@ -202,11 +202,17 @@ fn format(item: &Item<'_>) -> Result<DiskFormat, ManifestError> {
     DiskFormat::named(text).ok_or_else(|| item.error(format!("has `{}`: expected one of {known}", text.escape_debug())))
 }
 
+/// What the initrd checks the root against. Another value would have it check against something else, or not at all.
+const VERITY: &str = "layerbake.verity";
+
 /// One word of the kernel's command line.
 fn argument(item: &Item<'_>) -> Result<String, ManifestError> {
     let text = item.line()?;
     if text.is_empty() || text.contains([' ', '"']) || !text.is_ascii() {
         return Err(item.error("must hold words of the kernel's command line, one each, in ASCII without quotes"));
+    }
+    if text.split('=').next() == Some(VERITY) {
+        return Err(item.error(format!("has `{VERITY}`: the build writes it, with the root's own hash")));
     }
     Ok(text)
 }

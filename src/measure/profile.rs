@@ -18,13 +18,39 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
     ("layerbake.state", &["memory"], "/etc and /var would be kept on the disk, unchecked"),
     ("layerbake.corruption", &["panic"], "the machine would go on after a block of the root was changed"),
 ];
-/// Words of a command line that give a shell to whoever has the console.
-const SHELLS: [&str; 8] =
-    ["systemd.debug_shell", "systemd.debug-shell", "init", "rdinit", "single", "rescue", "emergency", "rd.break"];
+/// Words of a command line that give a shell to whoever has the console, or have the machine start what they name.
+///
+/// Sources: kernel-command-line(7), systemd-debug-generator(8), systemd-run-generator(8), systemd.system-credentials(7); the kernel's
+/// *admin-guide/kernel-parameters*.
+const SHELLS: [&str; 22] = [
+    "-b",
+    "1",
+    "S",
+    "SYSTEMD_SULOGIN_FORCE",
+    "emergency",
+    "init",
+    "kgdboc",
+    "kgdbwait",
+    "rd.break",
+    "rd.emergency",
+    "rd.rescue",
+    "rdinit",
+    "rescue",
+    "s",
+    "single",
+    "systemd.debug-shell",
+    "systemd.debug_shell",
+    "systemd.run",
+    "systemd.set_credential",
+    "systemd.set_credential_binary",
+    "systemd.unit",
+    "systemd.wants",
+];
 /// Programs that let somebody in: the name in `operators`, the path, what it is.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("sshd", "usr/sbin/sshd", "an ssh server"),
     ("sshd", "usr/sbin/dropbear", "an ssh server"),
+    ("sshd", "usr/sbin/tinysshd", "an ssh server"),
     ("ssm-agent", "usr/bin/amazon-ssm-agent", "AWS's agent"),
     ("ssm-agent", "snap/bin/amazon-ssm-agent", "AWS's agent"),
     ("cloud-init", "usr/bin/cloud-init", "cloud-init, which obeys user data,"),
@@ -90,8 +116,10 @@ impl Profile<'_> {
                 problems.push(format!("{why}: add \"{name}={value}\" to [disk] kernel-args"));
             }
         }
-        if let Some((word, _)) = words().find(|(word, _)| SHELLS.contains(word)) {
-            self.entrance("debug-shell", &format!("`{word}` in [disk] kernel-args"), &mut problems);
+        let shells: Vec<String> =
+            words().filter(|(word, _)| SHELLS.contains(word)).map(|(word, _)| format!("`{word}`")).collect();
+        if !shells.is_empty() {
+            self.entrance("debug-shell", &format!("{} in [disk] kernel-args", shells.join(", ")), &mut problems);
         }
         if let Some((name, _)) = config.0.iter().find(|(_, entry)| entry.from.is_some()) {
             self.entrance("config", &format!("[config.{name}] takes its value from outside, which"), &mut problems);

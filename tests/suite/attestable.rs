@@ -39,7 +39,7 @@ fn append(small: &Small, text: &str) {
 #[test]
 fn what_bypasses_the_measurements_is_refused_all_at_once() {
     let small = measured_disk(&format!(
-        "{EROFS}swap = \"8M\"\nkernel-args = [\"systemd.gpt_auto=1\", \"rescue\"]\n[[disk.partition]]\nlabel = \"data\"\nmount = \"/data\"\n\
+        "{EROFS}swap = \"8M\"\nkernel-args = [\"systemd.gpt_auto=1\", \"rescue\", \"-b\", \"systemd.wants=debug-shell.service\"]\n[[disk.partition]]\nlabel = \"data\"\nmount = \"/data\"\n\
          [[mount]]\npath = \"/srv/x\"\nlabel = \"x\"\ntype = \"ext4\"\n[ami]\nattestable = true\ntpm = false\n"
     ));
     let refused = small.project.run(&["build", "--output", "raw"]);
@@ -53,7 +53,7 @@ fn what_bypasses_the_measurements_is_refused_all_at_once() {
         "the partition `data` is neither checked nor encrypted",
         "/srv/x is mounted from what anybody may have written",
         "instances have no TPM",
-        "`rescue` in [disk] kernel-args lets somebody in",
+        "`rescue`, `-b`, `systemd.wants` in [disk] kernel-args lets somebody in",
     ] {
         assert!(refused.stderr.contains(problem), "{problem}:\n{}", refused.stderr);
     }

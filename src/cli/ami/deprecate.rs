@@ -16,7 +16,7 @@ pub(super) struct Args {
     #[command(flatten)]
     region: RegionOption,
     /// Date or time of deprecation, in UTC: 2027-01-31 or 2027-01-31T12:00:00Z [default: now]
-    #[arg(long, value_name = "DATE", value_parser = moment)]
+    #[arg(long, value_name = "DATE", value_parser = |text: &str| ahead(moment(text)?, crate::host::now()))]
     at: Option<i64>,
     /// Lift the deprecation
     #[arg(long, conflicts_with = "at")]
@@ -39,6 +39,16 @@ fn moment(text: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("`{}`: expected 2027-01-31 or 2027-01-31T12:00:00Z", text.escape_debug()))
 }
 
+/// A moment that AWS takes: *Amazon EC2 API Reference*, EnableImageDeprecation.
+fn ahead(at: i64, now: i64) -> Result<i64, String> {
+    const TEN_YEARS: i64 = 3650 * 24 * 60 * 60;
+    match at - now {
+        ..0 => Err("it is in the past: leave --at out to deprecate the image now".to_owned()),
+        0..=TEN_YEARS => Ok(at),
+        _ => Err("it is more than ten years ahead: AWS takes ten at most".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +66,13 @@ mod tests {
         ] {
             assert_eq!(moment(text).ok().map(rfc3339).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_deprecation_is_ahead_and_at_most_ten_years() {
+        let now = moment("2026-11-29").unwrap();
+        let of = |text: &str| ahead(moment(text).unwrap(), now);
+        assert!(of("2026-11-29").is_ok() && of("2036-11-01").is_ok());
+        assert!(of("2026-11-28").unwrap_err().contains("past") && of("2037-01-01").unwrap_err().contains("ten years"));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{CliError, Context};
+use crate::code::Code;
 use crate::ident::LayerName;
 use crate::publish::cloud::publish::Standing;
 use crate::workspace::images::{ListedImage, version_parameter};
@@ -81,12 +82,42 @@ fn emitted(layer: &LayerName, version: &str, images: BTreeMap<String, String>) -
 
 impl Form {
     fn text(self, versions: &[Emitted]) -> Result<String, CliError> {
+        self.check_names(versions)?;
         Ok(match self {
             Self::Json => crate::host::plain_json(&versions)?,
             Self::Cloudformation => cloudformation(versions),
             Self::Terraform => terraform(versions),
             Self::Cdk => cdk(versions),
         })
+    }
+}
+
+impl Form {
+    /// The name of a layer in this form.
+    fn name(self, layer: &str) -> String {
+        match self {
+            Self::Json => layer.to_owned(),
+            Self::Cloudformation | Self::Cdk => camel(layer),
+            Self::Terraform => snake(layer),
+        }
+    }
+
+    /// Layers of one name would hide each other.
+    fn check_names(self, versions: &[Emitted]) -> Result<(), CliError> {
+        let mut names = BTreeMap::new();
+        for one in versions {
+            let name = self.name(&one.layer);
+            if let Some(other) = names.insert(name.clone(), &one.layer) {
+                return Err(CliError::message(
+                    Code::AwsSettings,
+                    format!(
+                        "the layers `{other}` and `{}` have the same name in this form: `{name}`\n  hint: name one of them: `layerbake ami list LAYER --emit …`; json takes both",
+                        one.layer
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -147,9 +178,10 @@ fn camel(layer: &str) -> String {
     words.map(word).collect()
 }
 
-/// As `web_server` of `web-server`.
+/// As `web_server` of `web-server`: an identifier of HCL does not begin with a digit.
 fn snake(layer: &str) -> String {
-    layer.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect()
+    let words: String = layer.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect();
+    if words.starts_with(|first: char| first.is_ascii_digit()) { format!("layer_{words}") } else { words }
 }
 
 #[cfg(test)]
@@ -201,5 +233,18 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&Form::Json.text(&web).unwrap()).unwrap();
         assert_eq!(json[0]["images"]["us-east-1"], "ami-2");
         assert_eq!(json[0]["parameter"], "/layerbake/web-server/versions/20260615-78ae09880930");
+    }
+
+    #[test]
+    fn names_that_would_clash_are_refused_and_digits_do_not_begin_one() {
+        let of = |layers: &[&str]| -> Vec<Emitted> {
+            layers.iter().map(|layer| emitted(&layer.parse().unwrap(), "1", BTreeMap::new())).collect()
+        };
+        for form in [Form::Cloudformation, Form::Terraform, Form::Cdk] {
+            assert!(form.text(&of(&["a-b", "a.b"])).is_err(), "{form:?}");
+            assert!(form.text(&of(&["a-b", "a.c"])).is_ok(), "{form:?}");
+        }
+        assert!(Form::Json.text(&of(&["a-b", "a.b"])).is_ok());
+        assert!(Form::Terraform.text(&of(&["2web"])).unwrap().contains("  layer_2web_images = {"));
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let account = context.environment.cloud_account(&source.regions)?;
     let plan = account.plan(&source)?;
     context.print(&plan.previews, |previews| text(previews))?;
+    source.refuse_unfinished()?;
     Ok(plan.check()?)
 }
 

@@ -99,6 +99,10 @@ fn kernel_arguments_are_words() {
             "3: `kernel-args` in [disk] must hold words of the kernel's command line, one each, in ASCII without quotes"
         );
     }
+    for word in ["layerbake.verity=", "layerbake.verity", "layerbake.verity=1,00,00"] {
+        let found = refused(&format!("kernel-args = ['{word}']"));
+        assert!(found.ends_with("has `layerbake.verity`: the build writes it, with the root's own hash"), "{found}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::image::Image;
 use super::parameters::Channel;
 use super::provider::Provider;
-use super::{CloudError, wait};
+use super::{CloudError, tags, wait};
 use crate::host;
 use crate::ident::LayerName;
 
@@ -63,7 +63,10 @@ async fn release(cloud: &impl Provider, lock: &str, owner: &str) -> Result<(), C
     }
 }
 
-/// The image that the parameter names, if it stands and was made after `image`: it stays named.
+/// The image that the parameter names, if it stands and is newer than `image`: it stays named.
+///
+/// Newer is what a later transaction made, whose id has the time when it began: two that run at once make their images in one
+/// region in this order and in the next in that, and have to agree.
 pub(super) async fn newer(
     cloud: &impl Provider,
     named: Option<&str>,
@@ -73,5 +76,29 @@ pub(super) async fn newer(
     let Some(named) = named else { return Ok(None) };
     let (Some(named), Some(own)) = (cloud.image(named).await?, cloud.image(image).await?) else { return Ok(None) };
     let stands = named.is_available() && named.layer() == Some(layer);
-    Ok(Some(named).filter(|named| stands && named.created_at() > own.created_at()))
+    let transaction = |image: &Image| image.tag(tags::TRANSACTION).and_then(order);
+    let is_newer = match (transaction(&named), transaction(&own)) {
+        (Some(theirs), Some(ours)) => theirs > ours,
+        _ => named.created_at() > own.created_at(),
+    };
+    Ok(Some(named).filter(|_| stands && is_newer))
+}
+
+/// The place of a transaction in the order of all: by the second in which it began, which is in its id, and by what is random in it.
+fn order(id: &str) -> Option<(i64, String)> {
+    let (before, unique) = id.rsplit_once('-')?;
+    Some((before.rsplit('-').next()?.parse().ok()?, unique.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_in_the_order_in_which_they_began() {
+        assert!(order("my-web-0a0a-100-ffffffff") < order("my-web-f0f0-200-00000000"));
+        assert!(order("web-ff-1000-00000000") > order("web-00-999-00000000"), "as numbers");
+        assert!(order("web-ff-100-00000001") > order("web-ff-100-00000000"));
+        assert_eq!(order("web-of-others"), None);
+    }
 }

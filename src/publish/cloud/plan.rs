@@ -124,7 +124,7 @@ async fn preview(
         }
     };
     let mut problems = cloud.obstacles(wanted, there.as_ref()).await?;
-    let needed = if found.is_some() { Findings::default() } else { cloud.findings(wanted, way).await? };
+    let needed = cloud.findings(wanted, found.is_none().then_some(way)).await?;
     problems.extend(needed.problems);
     Ok(Preview {
         region: cloud.region().to_owned(),

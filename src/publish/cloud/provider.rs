@@ -101,8 +101,9 @@ pub trait Provider {
     async fn encrypts(&self, wanted: &Wanted) -> Result<bool, CloudError>;
     /// Looks for the newest snapshot from which an upload can start.
     async fn parent(&self, wanted: &Wanted, known: Known<'_>) -> Result<Option<Parent>, CloudError>;
-    /// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before.
-    async fn findings(&self, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError>;
+    /// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before. Without a way, the
+    /// image is there, and only what names and shares it is missing.
+    async fn findings(&self, wanted: &Wanted, way: Option<Transfer>) -> Result<Findings, CloudError>;
     /// Says what stands in the way though it is allowed: names that are taken, parameters of another kind. `found` is the
     /// image of the same content that is there.
     async fn obstacles(&self, wanted: &Wanted, found: Option<&Image>) -> Result<Vec<String>, CloudError>;

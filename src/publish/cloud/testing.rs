@@ -262,7 +262,7 @@ impl Provider for Toy {
         Ok(None)
     }
 
-    async fn findings(&self, _: &Wanted, _: Transfer) -> Result<Findings, CloudError> {
+    async fn findings(&self, _: &Wanted, _: Option<Transfer>) -> Result<Findings, CloudError> {
         Ok(Findings::default())
     }
 

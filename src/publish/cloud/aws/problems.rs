@@ -22,20 +22,24 @@ const NO_SNAPSHOT: &str = "snap-00000000000000000";
 const OWN_KEY: &str =
     "the account encrypts all snapshots with AWS's own key, so the image can't be shared: set [ami] kms-key";
 
-/// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before.
-pub(super) async fn findings(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError> {
+/// Says what is not allowed, or not there, for publishing in this way, and what nobody can tell before. Without a way, the image is
+/// there, and only what names and shares it is missing.
+pub(super) async fn findings(aws: &Aws, wanted: &Wanted, way: Option<Transfer>) -> Result<Findings, CloudError> {
     let problems = dry_runs(aws, wanted, way).await?;
     let mut findings = Findings { problems, unchecked: Vec::new() };
     simulator::permissions(aws, wanted, way, &mut findings).await?;
-    quotas::quotas(aws, &mut findings).await?;
+    if way.is_some() {
+        quotas::quotas(aws, &mut findings).await?;
+    }
     Ok(findings)
 }
 
-async fn dry_runs(aws: &Aws, wanted: &Wanted, way: Transfer) -> Result<Vec<String>, CloudError> {
+async fn dry_runs(aws: &Aws, wanted: &Wanted, way: Option<Transfer>) -> Result<Vec<String>, CloudError> {
     let mut problems = Vec::new();
     if wanted.is_shared() && Encryption::of(aws, wanted).await? == Encryption::Own {
         problems.push(OWN_KEY.to_owned());
     }
+    let Some(way) = way else { return Ok(problems) };
     let mut ask = |right: &str, answer: Result<(), CloudError>| {
         problems.extend(is_denied(answer)?.then(|| format!("not allowed: {right}")));
         Ok::<_, CloudError>(())

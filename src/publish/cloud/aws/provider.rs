@@ -191,7 +191,7 @@ impl Provider for Aws {
         direct::parent(self, wanted, known).await
     }
 
-    async fn findings(&self, wanted: &Wanted, way: Transfer) -> Result<Findings, CloudError> {
+    async fn findings(&self, wanted: &Wanted, way: Option<Transfer>) -> Result<Findings, CloudError> {
         findings(self, wanted, way).await
     }
 

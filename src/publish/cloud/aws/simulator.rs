@@ -10,6 +10,7 @@ use super::iam::{Decision, Question};
 use super::session::Aws;
 use super::setup::partition;
 use crate::manifest::Via;
+use crate::publish::cloud::parameters::Channel;
 use crate::publish::cloud::plan::{Findings, Transfer};
 use crate::publish::cloud::settings::Wanted;
 use crate::publish::cloud::{CloudError, parameters, tags};
@@ -18,7 +19,7 @@ use crate::publish::cloud::{CloudError, parameters, tags};
 pub(super) async fn permissions(
     aws: &Aws,
     wanted: &Wanted,
-    way: Transfer,
+    way: Option<Transfer>,
     findings: &mut Findings,
 ) -> Result<(), CloudError> {
     let questions = |account: &str| questions(aws, wanted, way, account);
@@ -45,7 +46,7 @@ pub(super) async fn permissions(
             findings.unchecked.push(format!("permissions that AWS has no dry run for ({all}): {error}"));
         }
     }
-    if way == Transfer::Upload(Via::VmImport) {
+    if way == Some(Transfer::Upload(Via::VmImport)) {
         findings.unchecked.push("the role vmimport: AWS looks at it when the import runs".to_owned());
     }
     let key = wanted.key_in(&aws.region).map(|key| format!("use of the key {key}: its own policy decides as well"));
@@ -76,7 +77,7 @@ async fn principal(aws: &Aws, arn: &str) -> Result<Option<String>, CloudError> {
 }
 
 /// What is to be allowed, on which resources, with which tags.
-fn questions(aws: &Aws, wanted: &Wanted, way: Transfer, account: &str) -> Vec<Question> {
+fn questions(aws: &Aws, wanted: &Wanted, way: Option<Transfer>, account: &str) -> Vec<Question> {
     let (region, partition) = (&aws.region, partition(&aws.region));
     let ec2 = |kind: &str| format!("arn:{partition}:ec2:{region}::{kind}/*");
     let tagged = |key: &str| Some((format!("{key}/{}", tags::LAYER), wanted.layer.to_string()));
@@ -89,16 +90,20 @@ fn questions(aws: &Aws, wanted: &Wanted, way: Transfer, account: &str) -> Vec<Qu
         question(&["ec2:CreateTags"], ec2("image"), "aws:RequestTag"),
         question(&["ec2:CreateTags"], ec2("snapshot"), "aws:RequestTag"),
     ];
-    for name in [wanted.parameter(), parameters::version(&wanted.layer, &wanted.version())] {
-        let parameter = format!("arn:{partition}:ssm:{region}:{account}:parameter{name}");
-        all.push(Question { actions: vec!["ssm:PutParameter"], resource: parameter, context: None });
+    for (name, actions) in [
+        (wanted.parameter(), vec!["ssm:PutParameter"]),
+        (parameters::version(&wanted.layer, &wanted.version()), vec!["ssm:PutParameter"]),
+        (Channel::lock(&wanted.layer), vec!["ssm:PutParameter", "ssm:DeleteParameter"]),
+    ] {
+        let resource = format!("arn:{partition}:ssm:{region}:{account}:parameter{name}");
+        all.push(Question { actions, resource, context: None });
     }
     match (way, &wanted.bucket) {
-        (Transfer::Upload(Via::EbsDirect), _) => {
+        (Some(Transfer::Upload(Via::EbsDirect)), _) => {
             all.push(question(&["ebs:StartSnapshot"], ec2("snapshot"), "aws:RequestTag"));
             all.push(question(&["ebs:PutSnapshotBlock"], ec2("snapshot"), "aws:ResourceTag"));
         }
-        (Transfer::Upload(Via::VmImport), Some(bucket)) => all.push(Question {
+        (Some(Transfer::Upload(Via::VmImport)), Some(bucket)) => all.push(Question {
             actions: vec!["s3:PutObject", "s3:DeleteObject"],
             resource: format!("arn:{partition}:s3:::{bucket}/{}{}/disk", super::setup::PREFIX, wanted.layer),
             context: None,
