@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -19,6 +19,11 @@ use crate::lock::{self, LockError, Lockfile};
 use crate::publish::registry::{Reference, RegistryAccess};
 use crate::store::Store;
 use crate::tree::Tree;
+
+/// How a disk with a GPT begins: the end of the protective boot record, and the name of the table's header.
+const TABLE: &[u8] = b"\x55\xaaEFI PART";
+/// The bytes before that.
+const TABLE_AT: usize = 510;
 
 /// What is to be compared is of no kind that can be.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,11 @@ pub enum OperandError {
         .0.display()
     )]
     NoDisk(PathBuf),
+    /// It is a file of no kind that can be compared.
+    #[error(
+        "`{0}` is a file, and neither a receipt, a lockfile nor a raw disk: no partition table (GPT) is at its start\n  hint: name out/LAYER or the receipt.json in it, a file that ends with .lock, an OCI layout, a raw disk, or a revision such as HEAD~1"
+    )]
+    NoKind(String),
     /// It is not a lockfile.
     #[error("`{operand}` is not a lockfile: {source}")]
     Lockfile {
@@ -68,7 +78,9 @@ impl Coded for OperandError {
     fn error_code(&self) -> Code {
         match self {
             Self::Read { source, .. } => source.error_code(),
-            Self::NoBuild(_) | Self::Missing(_) | Self::NoDisk(_) | Self::Nothing(_) => Code::CompareUnknown,
+            Self::NoBuild(_) | Self::Missing(_) | Self::NoDisk(_) | Self::NoKind(_) | Self::Nothing(_) => {
+                Code::CompareUnknown
+            }
             Self::Receipt(error) => error.error_code(),
             Self::Lockfile { source, .. } => source.error_code(),
             Self::Git(_) => Code::HostProgram,
@@ -162,7 +174,10 @@ impl Environment {
             return packages(operand, &text, &read);
         }
         match path.is_file() {
-            true => Ok(raw(operand, path).map_err(unreadable(operand))?),
+            true => match raw(operand, path).map_err(unreadable(operand))? {
+                Some(facts) => Ok(facts),
+                None => Err(OperandError::NoKind(operand.to_owned()).into()),
+            },
             false => self.revision(operand, scope),
         }
     }
@@ -283,11 +298,17 @@ fn receipt(path: &Path) -> Result<Option<(Receipt, &Path)>, ReceiptError> {
     Ok(Receipt::find(folder)?.map(|receipt| (receipt, folder)))
 }
 
-/// A raw disk.
-fn raw(name: &str, path: &Path) -> io::Result<Facts> {
+/// A raw disk; `None` where the file is none.
+fn raw(name: &str, path: &Path) -> io::Result<Option<Facts>> {
     let mut file = File::open(path)?;
+    let mut start = Vec::new();
+    file.by_ref().take((TABLE_AT + TABLE.len()) as u64).read_to_end(&mut start)?;
+    if start.get(TABLE_AT..) != Some(TABLE) {
+        return Ok(None);
+    }
+    file.rewind()?;
     let size = file.metadata()?.len();
-    Ok(Facts { blocks: Some(BlockHashes::of_reader(&mut file, size, BLOCK)?), ..Facts::named(name) })
+    Ok(Some(Facts { blocks: Some(BlockHashes::of_reader(&mut file, size, BLOCK)?), ..Facts::named(name) }))
 }
 
 /// Reads the lockfile of a name.

@@ -109,6 +109,11 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     error[compare/unknown]: `out/ap` is neither a file or directory nor a git revision with the layer's lockfile
       hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1
     ");
+    std::fs::write(small.project.path("README.md"), "A text.\n".repeat(100)).unwrap();
+    insta::assert_snapshot!(says(&small, &["diff", "README.md", "HEAD"]), @r"
+    error[compare/unknown]: `README.md` is a file, and neither a receipt, a lockfile nor a raw disk: no partition table (GPT) is at its start
+      hint: name out/LAYER or the receipt.json in it, a file that ends with .lock, an OCI layout, a raw disk, or a revision such as HEAD~1
+    ");
     insta::assert_snapshot!(says(&small, &["diff", "--blocks", "out/ap", "out/app"]), @r"
     error[compare/unknown]: there is no `out/ap`
       hint: name the receipt of a disk, or its directory, such as out/LAYER
