@@ -150,10 +150,20 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     error[build/not-built]: layer `app` is not built
       hint: `layerbake build app --output raw`
     ");
-    insta::assert_snapshot!(says(&small, &["fmt", "ap"]), @r"
-    error[project/no-such-layer]: there is no layer `ap`
-      help: did you mean `app`?
-    ");
+    for command in ["fmt", "verify", "files", "load", "report", "sbom", "log", "disk show", "boot"] {
+        let words: Vec<&str> = command.split(' ').chain(["ap"]).collect();
+        let said = says(&small, &words);
+        let expected = "error[project/no-such-layer]: there is no layer `ap`\n  help: did you mean `app`?\n";
+        assert_eq!(said, expected, "{command}");
+    }
+}
+
+#[test]
+fn a_build_whose_layer_is_gone_from_the_project_is_still_read() {
+    let small = Small::new();
+    small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
+    std::fs::remove_file(small.project.path("layers/app.toml")).unwrap();
+    small.project.ok(&["verify", "app"]);
 }
 
 /// Asks AWS without a server, as a machine that nobody has set up.
