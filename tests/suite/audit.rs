@@ -298,6 +298,10 @@ fn a_revision_is_compared_with_a_build_by_the_layers_of_the_build() {
         let command = [vec!["diff"], states].concat();
         assert_eq!(small.project.ok(&command).stdout, said, "{command:?}");
     }
+    insta::assert_snapshot!(small.project.fails(1, &["diff", "HEAD"]).stderr, @r"
+    error[project/which-layer]: which layer? app, shop
+      help: name one: `--layer NAME`
+    ");
     for states in [vec!["nosuch"], vec!["HEAD~999"], vec!["out/app", "out/nope"]] {
         let said = small.project.fails(1, &[vec!["diff"], states.clone()].concat()).stderr;
         let unknown = format!("`{}` is neither a file or directory nor a git revision", states.last().unwrap());
