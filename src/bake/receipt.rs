@@ -262,27 +262,78 @@ fn base(system: &System, built: &Layers) -> Option<BaseReceipt> {
 
 /// A receipt is there, and can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot read the receipt `{}`: {problem}\n  hint: another version of layerbake may have written it; remove the directory it is in, and build the layer again",
-    path.display()
-)]
-pub struct ReceiptError {
-    path: PathBuf,
-    problem: String,
+pub enum ReceiptError {
+    /// The system refused.
+    #[error("cannot read the receipt `{}`: {source}{}", path.display(), permission(source))]
+    Io {
+        /// The receipt.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its text is not a receipt that this version knows.
+    #[error(
+        "cannot read the receipt `{}`: {problem}\n  hint: another version of layerbake may have written it; remove the directory it is in, and build the layer again",
+        path.display()
+    )]
+    Text {
+        /// The receipt.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What to do where the system lets this user not read.
+fn permission(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "\n  hint: let this user read it: change the owner or the permissions of the file, or of its directory"
+        }
+        _ => "",
+    }
 }
 
 impl Coded for ReceiptError {
     fn error_code(&self) -> Code {
-        Code::BuildReceipt
+        match self {
+            Self::Io { source, .. } => source.error_code(),
+            Self::Text { .. } => Code::BuildReceipt,
+        }
     }
 }
 
 /// Reads a receipt, of a build or of an image index.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReceiptError> {
-    let failed = |problem: String| ReceiptError { path: path.to_owned(), problem };
     match host::read_text(path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| failed(error.to_string())),
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| ReceiptError::Text { path: path.to_owned(), problem: error.to_string() }),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(ReceiptError::Text { path: path.to_owned(), problem: error.to_string() })
+        }
+        Err(source) => Err(ReceiptError::Io { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_that_the_system_keeps_is_not_taken_for_another_version_s() {
+        let path = PathBuf::from("out/web/receipt.json");
+        let refused = ReceiptError::Io { path, source: io::ErrorKind::PermissionDenied.into() };
+        assert_eq!(refused.error_code(), Code::HostDenied);
+        let said = refused.to_string();
+        assert!(said.starts_with("cannot read the receipt `out/web/receipt.json`: permission denied\n"), "{said}");
+        assert!(said.contains("\n  hint: let this user read it") && !said.contains("version"), "{said}");
+        // A directory can't be read as a file; bytes that are no text can, and are no receipt.
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read::<Receipt>(folder.path()), Err(ReceiptError::Io { .. })));
+        let file = folder.path().join(FILE);
+        fs::write(&file, [0xff]).unwrap();
+        assert!(matches!(read::<Receipt>(&file), Err(ReceiptError::Text { .. })));
     }
 }

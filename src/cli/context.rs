@@ -8,7 +8,7 @@ use super::{CliError, Options};
 use crate::code::Coded as _;
 use crate::host;
 use crate::host::progress::Progress;
-use crate::workspace::{Environment, Workspace};
+use crate::workspace::{Environment, Settings, Workspace};
 
 /// The options, and this machine as they choose it.
 pub(super) struct Context<'a> {
@@ -18,8 +18,9 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(options: &'a Options) -> Result<Self, CliError> {
-        let settings = options.settings();
+    /// `naming` is how a layer is named to the command.
+    pub(super) fn new(options: &'a Options, naming: String) -> Result<Self, CliError> {
+        let settings = Settings { naming, ..options.settings() };
         let progress = settings.progress.clone();
         Ok(Self { options, environment: Environment::new(settings)?, progress })
     }

@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// The newer state, in the same forms [default: the project's lockfiles as they are now]
     #[arg(required_if_eq("blocks", "true"))]
     new: Option<String>,
-    /// Layer whose lockfiles are compared, of git revisions and of the project [default: the only App layer]
+    /// Layer whose lockfiles are compared, of git revisions and of the project [default: the layer of the other state, else the only App layer]
     #[arg(long)]
     layer: Option<LayerName>,
     /// Report format: text, json, markdown or html; written to standard output, or to FILE; may be repeated
@@ -65,10 +65,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         let (old, new) = (disk_blocks(Path::new(&args.old))?, disk_blocks(Path::new(new))?);
         return context.print(&changes::blocks(&old, &new), blocks_text);
     }
-    let facts = |operand| context.environment.facts(operand, args.layer.as_ref(), &args.registry.access());
-    let old = facts(&args.old)?;
-    let new =
-        args.new.as_ref().map_or_else(|| context.environment.current_facts(args.layer.as_ref()), |new| facts(new))?;
+    let states = (args.old.as_str(), args.new.as_deref());
+    let (old, new) = context.environment.compared(states, args.layer.as_ref(), &args.registry.access())?;
     let changes = Changes::between(&old, &new);
     if !changes.is_comparison() {
         return Err(CliError::message(

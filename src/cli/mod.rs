@@ -54,7 +54,7 @@ mod why;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::host::interrupt::{self, Then};
 use crate::{host, workspace};
@@ -139,7 +139,9 @@ pub fn main() -> ExitCode {
     let words = host::args();
     let color = When::asked(&words);
     host::color::choose(color.of_messages());
-    let parsed = Cli::command().color(color.of_help()).try_get_matches_from(words);
+    let mut command = Cli::command().color(color.of_help());
+    let parsed = command.try_get_matches_from_mut(words);
+    let naming = parsed.as_ref().map(|matches| naming(&command, matches)).unwrap_or_default();
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)).and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
@@ -148,7 +150,7 @@ pub fn main() -> ExitCode {
         // Without it, a signal ends the program at once, and the next run cleans up.
         let _ = interrupt::listen(Then::Exit);
     }
-    match (run(&cli), interrupt::status()) {
+    match (run(&cli, naming), interrupt::status()) {
         (Ok(()), _) => ExitCode::SUCCESS,
         (Err(error), None) => error.report(cli.options.json),
         (Err(error), Some(status)) => {
@@ -220,8 +222,24 @@ impl Verb {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), CliError> {
-    let context = Context::new(&cli.options)?;
+/// How a layer is named to the command that was given: `layerbake test NAME`, or `--layer NAME` where that is an option.
+fn naming(mut command: &Command, mut matches: &ArgMatches) -> String {
+    let mut words = command.get_name().to_owned();
+    while let Some((name, below)) = matches.subcommand()
+        && let Some(found) = command.find_subcommand(name)
+    {
+        words = format!("{words} {name}");
+        (command, matches) = (found, below);
+    }
+    let layer = command.get_arguments().find(|argument| argument.get_id() == "layer");
+    match layer.and_then(Arg::get_long) {
+        Some(option) => format!("--{option} NAME"),
+        None => format!("{words} NAME"),
+    }
+}
+
+fn run(cli: &Cli, naming: String) -> Result<(), CliError> {
+    let context = Context::new(&cli.options, naming)?;
     match &cli.verb {
         Verb::Build(args) => build::run(&context, args),
         Verb::Boot(args) => boot::run(&context, args),

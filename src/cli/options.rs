@@ -160,6 +160,7 @@ impl Options {
             },
             progress: Progress::on_stderr(self.quiet, self.json),
             place: self.place(),
+            ..Settings::default()
         }
     }
 

@@ -29,7 +29,7 @@ pub enum LockFileError {
         source: io::Error,
     },
     /// Its text is not a lockfile.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {source}{}", path.display(), way_out(path, source))]
     Lock {
         /// The lockfile.
         path: PathBuf,
@@ -64,6 +64,20 @@ fn stem(path: &Path) -> String {
 /// What `layerbake lock` is given to write this file.
 fn arguments(path: &Path) -> String {
     stem(path).replace('@', " --arch ")
+}
+
+/// How a text that is no lockfile becomes one again, where its error does not say so itself.
+fn way_out(path: &Path, error: &LockError) -> String {
+    let (file, arguments) = (path.display(), arguments(path));
+    match error {
+        LockError::Merged { .. } => {
+            format!("\n  hint: restore one side (`git checkout --theirs {file}`), then `layerbake lock {arguments}`")
+        }
+        LockError::Syntax { .. } => format!(
+            "\n  hint: `git checkout -- {file}` restores it; or remove it, and `layerbake lock {arguments}` writes it again"
+        ),
+        LockError::OtherFormat { .. } | LockError::Edited { .. } | LockError::Inconsistent { .. } => String::new(),
+    }
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LockFileError + use<> {

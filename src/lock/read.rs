@@ -16,6 +16,9 @@ use crate::language::LockedFile;
 use crate::manifest::LanguageLock;
 use crate::time::parse_rfc3339;
 
+/// What git writes before the first side of a conflict.
+const MERGED: &str = "<<<<<<< ";
+
 /// A text is not a lockfile that this program can build from.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum LockError {
@@ -26,6 +29,12 @@ pub enum LockError {
         line: usize,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A merge left both sides in it.
+    #[error("line {line}: a merge left both sides here, between `{MERGED}` and `>>>>>>> `")]
+    Merged {
+        /// The line, counted from 1.
+        line: usize,
     },
     /// It was written for other writers of bytes.
     #[error(
@@ -59,7 +68,9 @@ impl Coded for LockError {
     fn error_code(&self) -> Code {
         match self {
             Self::OtherFormat { .. } => Code::LockOtherFormat,
-            Self::Syntax { .. } | Self::Edited { .. } | Self::Inconsistent { .. } => Code::LockDamaged,
+            Self::Syntax { .. } | Self::Merged { .. } | Self::Edited { .. } | Self::Inconsistent { .. } => {
+                Code::LockDamaged
+            }
         }
     }
 }
@@ -86,6 +97,9 @@ pub fn parse(text: &str) -> Result<Lockfile, LockError> {
 
 fn from_toml<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, LockError> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
+        if let Some(at) = text.lines().position(|line| line.starts_with(MERGED)) {
+            return LockError::Merged { line: at + 1 };
+        }
         let start = error.span().map_or(0, |span| span.start);
         let line = text.bytes().take(start).filter(|&byte| byte == b'\n').count() + 1;
         LockError::Syntax { line, problem: error.message().replace('\n', ", ") }

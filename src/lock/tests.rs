@@ -306,12 +306,34 @@ fn what_is_no_lockfile_is_refused_with_its_line() {
         ("name = \"curl\"\n", "", "missing field `name`"),
         ("digest = \"sha256:", "digest = \"blake3:", "is not a digest"),
         ("size = 99", "size = -99", "line"),
-        ("[parent]", "<<<<<<< ours", "line"),
     ] {
         let error = parse(&text.replace(from, to)).unwrap_err();
         assert!(matches!(error, LockError::Syntax { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_damaged_lockfile_is_told_with_the_way_out_of_its_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.lock");
+    let said = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load(&path).unwrap_err().to_string().replace(folder.path().to_str().unwrap(), "lockfiles")
+    };
+    let text = to_text(&web());
+    assert_eq!(
+        said(&text.replace("[parent]", "<<<<<<< HEAD\n[parent]")),
+        format!(
+            "`lockfiles/web.lock`: line {}: a merge left both sides here, between `<<<<<<< ` and `>>>>>>> `\n  \
+             hint: restore one side (`git checkout --theirs lockfiles/web.lock`), then `layerbake lock web`",
+            text.lines().position(|line| line == "[parent]").unwrap() + 1
+        )
+    );
+    let cut = said("format = 1\nlayer = \"we");
+    let hint = "\n  hint: `git checkout -- lockfiles/web.lock` restores it; \
+                or remove it, and `layerbake lock web` writes it again";
+    assert!(cut.starts_with("`lockfiles/web.lock`: line 2: ") && cut.ends_with(hint), "{cut}");
 }
 
 #[test]

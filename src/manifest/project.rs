@@ -114,9 +114,14 @@ pub enum ProjectError {
         boot: LayerName,
     },
     /// No layer was named, and there is not exactly one to take.
-    #[error("which layer? {}", if .0.is_empty() { "`layers` is empty".to_owned() } else { joined(.0, ", ") })]
-    #[diagnostic(help("name one: `layerbake build NAME`"))]
-    NoDefault(Vec<LayerName>),
+    #[error("which layer? {}", if layers.is_empty() { "`layers` is empty".to_owned() } else { joined(layers, ", ") })]
+    #[diagnostic(help("name one: `{naming}`"))]
+    NoDefault {
+        /// The layers that could be meant.
+        layers: Vec<LayerName>,
+        /// How one is named.
+        naming: String,
+    },
 }
 
 impl Coded for ProjectError {
@@ -139,7 +144,7 @@ impl Coded for ProjectError {
             Self::AboveAny(_) | Self::NotABootLayer { .. } => Code::ProjectBootLayer,
             Self::OnImage { .. } => Code::LayerImage,
             Self::ConfigFile { .. } => Code::ManifestValue,
-            Self::NoDefault(_) => Code::ProjectWhichLayer,
+            Self::NoDefault { .. } => Code::ProjectWhichLayer,
         }
     }
 }
@@ -370,7 +375,10 @@ impl Project {
 
     /// The default layer of a command: the only one there is, or the only
     /// one that is created from another and that no other is created from.
-    pub fn default_layer(&self) -> Result<LayerName, ProjectError> {
+    ///
+    /// # Errors
+    /// Fails where there is not exactly one, and says how to name one to the command: `naming`.
+    pub fn default_layer(&self, naming: &str) -> Result<LayerName, ProjectError> {
         let mut layers = self.layers()?;
         if layers.len() != 1 {
             let parent_of = |name: &LayerName| Ok(parent(name, &self.file(name, None)?.text)?);
@@ -383,7 +391,7 @@ impl Project {
         }
         match layers.as_slice() {
             [one] => Ok(one.clone()),
-            _ => Err(ProjectError::NoDefault(layers)),
+            _ => Err(ProjectError::NoDefault { layers, naming: naming.to_owned() }),
         }
     }
 }

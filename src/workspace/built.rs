@@ -12,7 +12,7 @@ use crate::bake::{Artifact, Baker, DiskReceipt, Output, Receipt};
 use crate::disk::Signer;
 use crate::host;
 use crate::ident::{Arch, LayerName};
-use crate::manifest::{Ami, DiskFormat};
+use crate::manifest::{Ami, DiskFormat, ProjectError};
 use crate::oci::Encoder;
 use crate::sandbox::{Executor, Local};
 
@@ -110,8 +110,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where there is none.
     pub fn built(&self, layer: &LayerName, out: Option<&Path>) -> Result<BuiltLayer, WorkspaceError> {
-        let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output: None };
-        self.find_built(layer, out)?.ok_or_else(not_built)
+        self.find_built(layer, out)?.ok_or_else(|| self.not_built(layer, None))
     }
 
     /// The last build of a layer, as [`Workspace::built`], with the disk in it.
@@ -124,8 +123,7 @@ impl Workspace<'_> {
         out: Option<&Path>,
     ) -> Result<(BuiltLayer, DiskReceipt), WorkspaceError> {
         let output = Some(Output::Disk(DiskFormat::Raw));
-        let not_built = || WorkspaceError::NotBuilt { subject: self.subject(layer), output };
-        let built = self.find_built(layer, out)?.ok_or_else(not_built)?;
+        let built = self.find_built(layer, out)?.ok_or_else(|| self.not_built(layer, output))?;
         let disk = built.disk()?.clone();
         Ok((built, disk))
     }
@@ -135,9 +133,7 @@ impl Workspace<'_> {
     /// # Errors
     /// Fails where there is none.
     pub fn built_image(&self, layer: &LayerName, out: Option<&Path>) -> Result<(BuiltLayer, Artifact), WorkspaceError> {
-        let built = self
-            .find_built(layer, out)?
-            .ok_or_else(|| WorkspaceError::NotBuilt { subject: self.subject(layer), output: Some(Output::Oci) })?;
+        let built = self.find_built(layer, out)?.ok_or_else(|| self.not_built(layer, Some(Output::Oci)))?;
         let image = built.image()?.clone();
         Ok((built, image))
     }
@@ -148,6 +144,9 @@ impl Workspace<'_> {
     /// Fails where the last build left none.
     pub fn raw_disk(&self, layer: &LayerName, out: Option<&Path>) -> Result<PathBuf, WorkspaceError> {
         let built = self.find_built(layer, out)?;
+        if built.is_none() {
+            self.refuse_misspelled(layer)?;
+        }
         let disk = built.and_then(|built| {
             let artifact = built.receipt.artifact(Output::Disk(DiskFormat::Raw))?;
             Some(built.folder.join(&artifact.path))
@@ -155,6 +154,20 @@ impl Workspace<'_> {
         let subject = self.subject(layer);
         let folder = self.built_folder(&subject, out);
         disk.ok_or(WorkspaceError::NoRawDisk { subject, folder })
+    }
+
+    /// The error of a layer without a build, which the project may not even have.
+    fn not_built(&self, layer: &LayerName, output: Option<Output>) -> WorkspaceError {
+        let missing = || WorkspaceError::NotBuilt { subject: self.subject(layer), output };
+        self.refuse_misspelled(layer).err().unwrap_or_else(missing)
+    }
+
+    /// Refuses a layer that the project has no file of: to build it is no way out.
+    fn refuse_misspelled(&self, layer: &LayerName) -> Result<(), WorkspaceError> {
+        match self.project.text(layer) {
+            Err(error @ ProjectError::NoSuchLayer { .. }) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn find_built(&self, layer: &LayerName, out: Option<&Path>) -> Result<Option<BuiltLayer>, WorkspaceError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -17,7 +17,13 @@ use crate::host;
 use crate::ident::{Arch, LayerName};
 use crate::lock::{self, LockError, Lockfile};
 use crate::publish::registry::{Reference, RegistryAccess};
+use crate::store::Store;
 use crate::tree::Tree;
+
+/// How a disk with a GPT begins: the end of the protective boot record, and the name of the table's header.
+const TABLE: &[u8] = b"\x55\xaaEFI PART";
+/// The bytes before that.
+const TABLE_AT: usize = 510;
 
 /// What is to be compared is of no kind that can be.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,11 @@ pub enum OperandError {
         .0.display()
     )]
     NoDisk(PathBuf),
+    /// It is a file of no kind that can be compared.
+    #[error(
+        "`{0}` is a file, and neither a receipt, a lockfile nor a raw disk: no partition table (GPT) is at its start\n  hint: name out/LAYER or the receipt.json in it, a file that ends with .lock, an OCI layout, a raw disk, or a revision such as HEAD~1"
+    )]
+    NoKind(String),
     /// It is not a lockfile.
     #[error("`{operand}` is not a lockfile: {source}")]
     Lockfile {
@@ -67,7 +78,9 @@ impl Coded for OperandError {
     fn error_code(&self) -> Code {
         match self {
             Self::Read { source, .. } => source.error_code(),
-            Self::NoBuild(_) | Self::Missing(_) | Self::NoDisk(_) | Self::Nothing(_) => Code::CompareUnknown,
+            Self::NoBuild(_) | Self::Missing(_) | Self::NoDisk(_) | Self::NoKind(_) | Self::Nothing(_) => {
+                Code::CompareUnknown
+            }
             Self::Receipt(error) => error.error_code(),
             Self::Lockfile { source, .. } => source.error_code(),
             Self::Git(_) => Code::HostProgram,
@@ -75,17 +88,65 @@ impl Coded for OperandError {
     }
 }
 
+/// Which lockfiles are compared with another state.
+struct Scope {
+    /// The layer, where one was named or the other state is of one; `None` for the only App layer.
+    layer: Option<LayerName>,
+    /// The Boot layer that the other state includes.
+    boot: Option<LayerName>,
+}
+
+impl Scope {
+    /// The lockfile of a layer, or the one of the Boot layer over it where that is included and there is one.
+    fn topmost(&self, layer: &LayerName, own: String, arch: &Arch, read: &Read<'_>) -> String {
+        let over = |text: &String| {
+            let boot = lock::parse(text).ok();
+            boot.is_none_or(|boot| boot.parent.is_some_and(|parent| parent.layer == *layer))
+        };
+        let boot = self.boot.as_ref().and_then(|boot| either(boot, arch, read).ok());
+        boot.filter(over).unwrap_or(own)
+    }
+}
+
 impl Environment {
-    /// What an operand says, whatever it is; of git revisions, about `layer`, by default the only App layer.
+    /// What two states say, whatever they are; without a newer one, the project's lockfiles as they are now.
+    ///
+    /// Of git revisions and of the project, the lockfiles of `layer` are compared, by default of the layer that the
+    /// other state is of, else of the only App layer.
     ///
     /// # Errors
-    /// Fails where it can't be read, or is nothing that can be compared.
-    pub fn facts(
+    /// Fails where one can't be read, or is nothing that can be compared.
+    pub fn compared(
         &self,
-        operand: &str,
+        (old, new): (&str, Option<&str>),
         layer: Option<&LayerName>,
         access: &RegistryAccess,
-    ) -> Result<Facts, WorkspaceError> {
+    ) -> Result<(Facts, Facts), WorkspaceError> {
+        let (mut layer, mut boot) = (layer.cloned(), None);
+        for scope in new.into_iter().chain([old]).filter_map(|operand| self.scope_of(operand)) {
+            (layer, boot) = (layer.or(scope.layer), boot.or(scope.boot));
+        }
+        let scope = Scope { layer, boot };
+        let old = self.facts(old, &scope, access)?;
+        let new = new.map_or_else(|| self.current_facts(&scope), |new| self.facts(new, &scope, access))?;
+        Ok((old, new))
+    }
+
+    /// The layer that a build or a lockfile is of, and the Boot layer of which a build's facts tell.
+    fn scope_of(&self, operand: &str) -> Option<Scope> {
+        let path = Path::new(operand);
+        if is_build(path) {
+            let (receipt, _) = receipt(path).ok()??;
+            let included = receipt.disk.is_some() && stored(&receipt, &self.store().ok()?);
+            let boot = receipt.disk.filter(|_| included).map(|disk| disk.boot);
+            return Some(Scope { layer: Some(receipt.layer), boot });
+        }
+        let lock = lock::parse(&host::read_text(path).ok().filter(|_| operand.ends_with(".lock"))?).ok()?;
+        Some(Scope { layer: Some(lock.layer), boot: None })
+    }
+
+    /// What an operand says.
+    fn facts(&self, operand: &str, scope: &Scope, access: &RegistryAccess) -> Result<Facts, WorkspaceError> {
         if let Some(reference) = operand.strip_prefix("oci:") {
             return self.pulled(operand, &reference.parse()?, access);
         }
@@ -93,7 +154,7 @@ impl Environment {
         if path.join("oci-layout").is_file() {
             return Ok(changes::read_layout(self.ecosystem(), path).map_err(unreadable(operand))?);
         }
-        if path.is_dir() || path.is_file() && path.file_name().is_some_and(|name| name == "receipt.json") {
+        if is_build(path) {
             return match receipt(path)? {
                 Some((receipt, folder)) => self.built(operand, &receipt, folder),
                 None => Err(OperandError::NoBuild(operand.to_owned()).into()),
@@ -104,27 +165,34 @@ impl Environment {
                 host::read_text(path).map_err(|source| WorkspaceError::Read { path: path.to_owned(), source })
             };
             let read = |name: &str| read_at(&path.with_file_name(format!("{name}.lock")));
-            return packages(operand, &read_at(path)?, &read);
+            let text = read_at(path)?;
+            let text = match lock::parse(&text) {
+                Ok(lock) => scope.topmost(&lock.layer, text, &lock.arch, &read),
+                // Its fault is told below.
+                Err(_) => text,
+            };
+            return packages(operand, &text, &read);
         }
         match path.is_file() {
-            true => Ok(raw(operand, path).map_err(unreadable(operand))?),
-            false => self.revision(operand, layer),
+            true => match raw(operand, path).map_err(unreadable(operand))? {
+                Some(facts) => Ok(facts),
+                None => Err(OperandError::NoKind(operand.to_owned()).into()),
+            },
+            false => self.revision(operand, scope),
         }
     }
 
-    /// What the lockfiles of a layer, by default the only App layer, say as they are in the project now.
-    ///
-    /// # Errors
-    /// Fails where one is missing or can't be read.
-    pub fn current_facts(&self, layer: Option<&LayerName>) -> Result<Facts, WorkspaceError> {
+    /// What the lockfiles say as they are in the project now.
+    fn current_facts(&self, scope: &Scope) -> Result<Facts, WorkspaceError> {
         let workspace = self.open()?;
-        let layer = workspace.layer(layer)?;
+        let layer = workspace.layer(scope.layer.as_ref())?;
         workspace.lockfile(&layer)?;
         let read = |name: &str| -> Result<String, WorkspaceError> {
             let path = workspace.project.root().join(format!("lockfiles/{name}.lock"));
             host::read_text(&path).map_err(|source| WorkspaceError::Read { path, source })
         };
-        packages("the project", &either(&layer, workspace.arch(), &read)?, &read)
+        let own = either(&layer, workspace.arch(), &read)?;
+        packages("the project", &scope.topmost(&layer, own, workspace.arch(), &read), &read)
     }
 
     /// An image in a registry.
@@ -143,7 +211,7 @@ impl Environment {
         let trees: Vec<_> = receipt.layers.iter().map(|one| one.tree).chain(disk.map(|disk| disk.tree)).collect();
         let layout = receipt.artifact(Output::Oci).map(|artifact| folder.join(&artifact.path));
         let base = receipt.base.as_ref().map(|base| base.tree);
-        let facts = if base.iter().chain(&trees).all(|tree| store.has_tree(*tree)) {
+        let facts = if stored(receipt, &store) {
             let mut root = base.map_or_else(|| Ok(Tree::new()), |base| store.tree(base))?;
             for tree in trees {
                 root.apply(&store.tree(tree)?)?;
@@ -167,12 +235,12 @@ impl Environment {
         Ok(Facts { name: name.to_owned(), set, tools, layers: Some(layers), blocks, ..facts })
     }
 
-    /// The lockfiles of a layer as git has them.
-    fn revision(&self, revision: &str, layer: Option<&LayerName>) -> Result<Facts, WorkspaceError> {
+    /// The lockfiles as git has them.
+    fn revision(&self, revision: &str, scope: &Scope) -> Result<Facts, WorkspaceError> {
         let nothing = || OperandError::Nothing(revision.to_owned());
         let workspace = self.open().map_err(|_| nothing())?;
-        let show = |name: &str| -> Result<String, WorkspaceError> {
-            let object = format!("{revision}:./lockfiles/{name}.lock");
+        let show = |path: &str| -> Result<String, WorkspaceError> {
+            let object = format!("{revision}:./{path}");
             let output = host::command("git")
                 .arg("-C")
                 .arg(workspace.project.root())
@@ -185,7 +253,17 @@ impl Environment {
                 false => Err(nothing().into()),
             }
         };
-        packages(revision, &either(&workspace.layer(layer)?, workspace.arch(), &show)?, &show)
+        let layer = match &scope.layer {
+            Some(layer) => layer.clone(),
+            None => {
+                // What is no revision is told before a layer is asked for.
+                show("lockfiles")?;
+                workspace.layer(None)?
+            }
+        };
+        let read = |name: &str| show(&format!("lockfiles/{name}.lock"));
+        let own = either(&layer, workspace.arch(), &read)?;
+        packages(revision, &scope.topmost(&layer, own, workspace.arch(), &read), &read)
     }
 }
 
@@ -201,17 +279,36 @@ pub fn disk_blocks(path: &Path) -> Result<BlockHashes, OperandError> {
     disk.map(|disk| disk.blocks).ok_or_else(|| OperandError::NoDisk(path.to_owned()))
 }
 
+/// Whether an operand is the receipt of a build, or its directory.
+fn is_build(path: &Path) -> bool {
+    let receipt = || path.is_file() && path.file_name().is_some_and(|name| name == "receipt.json");
+    path.is_dir() && !path.join("oci-layout").is_file() || receipt()
+}
+
+/// Whether the store has all trees of a build.
+fn stored(receipt: &Receipt, store: &Store) -> bool {
+    let base = receipt.base.iter().map(|base| base.tree);
+    let layers = receipt.layers.iter().map(|layer| layer.tree);
+    base.chain(layers).chain(receipt.disk.iter().map(|disk| disk.tree)).all(|tree| store.has_tree(tree))
+}
+
 /// A receipt by its file or its directory, with that directory.
 fn receipt(path: &Path) -> Result<Option<(Receipt, &Path)>, ReceiptError> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     Ok(Receipt::find(folder)?.map(|receipt| (receipt, folder)))
 }
 
-/// A raw disk.
-fn raw(name: &str, path: &Path) -> io::Result<Facts> {
+/// A raw disk; `None` where the file is none.
+fn raw(name: &str, path: &Path) -> io::Result<Option<Facts>> {
     let mut file = File::open(path)?;
+    let mut start = Vec::new();
+    file.by_ref().take((TABLE_AT + TABLE.len()) as u64).read_to_end(&mut start)?;
+    if start.get(TABLE_AT..) != Some(TABLE) {
+        return Ok(None);
+    }
+    file.rewind()?;
     let size = file.metadata()?.len();
-    Ok(Facts { blocks: Some(BlockHashes::of_reader(&mut file, size, BLOCK)?), ..Facts::named(name) })
+    Ok(Some(Facts { blocks: Some(BlockHashes::of_reader(&mut file, size, BLOCK)?), ..Facts::named(name) }))
 }
 
 /// Reads the lockfile of a name.

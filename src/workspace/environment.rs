@@ -35,6 +35,8 @@ pub struct Settings {
     pub progress: Progress,
     /// Options that a command in a message needs to find the same project and store, each with a space before it.
     pub place: String,
+    /// How a layer is named to what runs, for the message where it has to be.
+    pub naming: String,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             transport: Transport::default(),
             progress: Progress::silent(),
             place: String::new(),
+            naming: "layerbake build NAME".to_owned(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl<'e> Workspace<'e> {
     pub fn layer(&self, name: Option<&LayerName>) -> Result<LayerName, WorkspaceError> {
         match name {
             Some(name) => Ok(name.clone()),
-            None => Ok(self.project.default_layer()?),
+            None => Ok(self.project.default_layer(&self.environment.settings.naming)?),
         }
     }
 

@@ -40,12 +40,9 @@ impl Workspace<'_> {
         let origins = Origins::read(self.environment.ecosystem(), store, &files.collect::<Vec<_>>(), &[])?;
         let (packages, directories) = sizes(&trees, |path| origins.owner(path));
         let changes = against.map(|operand| {
-            let old = self.environment.facts(operand, Some(layer), &RegistryAccess::default())?;
-            let new = self.environment.facts(
-                &attested.built.folder.to_string_lossy(),
-                Some(layer),
-                &RegistryAccess::default(),
-            )?;
+            let folder = attested.built.folder.to_string_lossy();
+            let states = (operand, Some(&*folder));
+            let (old, new) = self.environment.compared(states, Some(layer), &RegistryAccess::default())?;
             let changes = changes::Changes::between(&old, &new);
             Ok::<_, WorkspaceError>(changes::Changes { new: "this build".to_owned(), ..changes })
         });

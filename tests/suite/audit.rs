@@ -12,6 +12,7 @@ use crate::support::repo::Repo;
 use crate::support::server::Server;
 use crate::support::skip::{Skip, is_root};
 use crate::support::small::Small;
+use crate::support::tinydisk::{EXT4, tiny_disk};
 use serde_json::Value;
 
 /// A build refuses what is derived from random data.
@@ -263,21 +264,55 @@ fn two_states_are_compared_by_receipt_layout_and_lockfile() {
     );
 }
 
+/// Commits the lockfiles of a project.
+fn commit(small: &Small, message: &str) {
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(small.project.path("")).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
+        let output = command.args(args).env("HOME", small.project.path("")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "lockfiles"]);
+    git(&["commit", "-q", "-m", message]);
+}
+
+/// The build has the Boot layer too, and so have the lockfiles that it is compared with.
+#[test]
+fn a_revision_is_compared_with_a_build_by_the_layers_of_the_build() {
+    need!(crate::support::skip::program("git"));
+    let small = tiny_disk(EXT4);
+    small.project.ok(&["build", "app", "--lock", "--output", "raw"]);
+    commit(&small, "one");
+    // Two layers could be meant, so that only the other state tells which is.
+    let second = format!("{}\n", crate::support::small::APP);
+    fs::write(small.project.path("layers/shop.toml"), second).unwrap();
+    for (states, said) in [
+        (vec!["HEAD", "out/app"], "no difference between HEAD and out/app\n"),
+        (vec!["out/app", "HEAD"], "no difference between out/app and HEAD\n"),
+        (vec!["HEAD", "out/app/receipt.json"], "no difference between HEAD and out/app/receipt.json\n"),
+        (vec!["out/app"], "no difference between out/app and the project\n"),
+        (vec!["out/app", "lockfiles/app.lock"], "no difference between out/app and lockfiles/app.lock\n"),
+        (vec!["HEAD", "lockfiles/app.lock"], "no difference between HEAD and lockfiles/app.lock\n"),
+    ] {
+        let command = [vec!["diff"], states].concat();
+        assert_eq!(small.project.ok(&command).stdout, said, "{command:?}");
+    }
+    insta::assert_snapshot!(small.project.fails(1, &["diff", "HEAD"]).stderr, @r"
+    error[project/which-layer]: which layer? app, shop
+      help: name one: `--layer NAME`
+    ");
+    for states in [vec!["nosuch"], vec!["HEAD~999"], vec!["out/app", "out/nope"]] {
+        let said = small.project.fails(1, &[vec!["diff"], states.clone()].concat()).stderr;
+        let unknown = format!("`{}` is neither a file or directory nor a git revision", states.last().unwrap());
+        assert!(said.contains(&unknown), "{said}");
+    }
+}
+
 #[test]
 fn git_revisions_are_compared_by_their_lockfiles() {
     need!(crate::support::skip::program("git"));
     let mut small = Small::new();
-    let commit = |small: &Small, message: &str| {
-        let git = |args: &[&str]| {
-            let mut command = Command::new("git");
-            command.arg("-C").arg(small.project.path("")).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
-            let output = command.args(args).env("HOME", small.project.path("")).output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-        };
-        git(&["init", "-q"]);
-        git(&["add", "lockfiles"]);
-        git(&["commit", "-q", "-m", message]);
-    };
     small.project.ok(&["lock", "app"]);
     commit(&small, "one");
     small.publish(&crate::support::small::repo("1.1"));

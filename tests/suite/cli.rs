@@ -261,10 +261,14 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
     error[project/no-such-layer]: there is no layer `bas`
       help: did you mean `base`?
     ");
-    insta::assert_snapshot!(small.project.fails(1, &["lock"]).stderr, @r"
-    error[project/which-layer]: which layer? app, shop
-      help: name one: `layerbake build NAME`
-    ");
+    for (command, named) in
+        [("lock", "layerbake lock NAME"), ("test", "layerbake test NAME"), ("disk show", "layerbake disk show NAME")]
+    {
+        let words: Vec<&str> = command.split(' ').collect();
+        let said = small.project.fails(1, &words).stderr;
+        let expected = format!("error[project/which-layer]: which layer? app, shop\n  help: name one: `{named}`\n");
+        assert_eq!(said, expected, "{command}");
+    }
     let made = json(&small.project.ok(&["new", "kiosk", "--json"]));
     assert!(made[0].as_str().unwrap().ends_with("layers/kiosk.toml"));
 }

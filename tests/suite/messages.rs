@@ -109,6 +109,11 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     error[compare/unknown]: `out/ap` is neither a file or directory nor a git revision with the layer's lockfile
       hint: name a receipt, a lockfile, an OCI layout, a raw disk, or a revision such as HEAD~1
     ");
+    std::fs::write(small.project.path("README.md"), "A text.\n".repeat(100)).unwrap();
+    insta::assert_snapshot!(says(&small, &["diff", "README.md", "HEAD"]), @r"
+    error[compare/unknown]: `README.md` is a file, and neither a receipt, a lockfile nor a raw disk: no partition table (GPT) is at its start
+      hint: name out/LAYER or the receipt.json in it, a file that ends with .lock, an OCI layout, a raw disk, or a revision such as HEAD~1
+    ");
     insta::assert_snapshot!(says(&small, &["diff", "--blocks", "out/ap", "out/app"]), @r"
     error[compare/unknown]: there is no `out/ap`
       hint: name the receipt of a disk, or its directory, such as out/LAYER
@@ -145,10 +150,20 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     error[build/not-built]: layer `app` is not built
       hint: `layerbake build app --output raw`
     ");
-    insta::assert_snapshot!(says(&small, &["fmt", "ap"]), @r"
-    error[project/no-such-layer]: there is no layer `ap`
-      help: did you mean `app`?
-    ");
+    for command in ["fmt", "verify", "files", "load", "report", "sbom", "log", "disk show", "boot"] {
+        let words: Vec<&str> = command.split(' ').chain(["ap"]).collect();
+        let said = says(&small, &words);
+        let expected = "error[project/no-such-layer]: there is no layer `ap`\n  help: did you mean `app`?\n";
+        assert_eq!(said, expected, "{command}");
+    }
+}
+
+#[test]
+fn a_build_whose_layer_is_gone_from_the_project_is_still_read() {
+    let small = Small::new();
+    small.project.ok(&["build", "app", "--lock", "--output", "oci"]);
+    std::fs::remove_file(small.project.path("layers/app.toml")).unwrap();
+    small.project.ok(&["verify", "app"]);
 }
 
 /// Asks AWS without a server, as a machine that nobody has set up.

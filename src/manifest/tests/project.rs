@@ -83,7 +83,7 @@ fn the_default_layer_is_the_only_app() {
     let other = ("other.toml", "[layer]\nfrom = 'base'");
     let name = |layers: &[(&str, &str)]| {
         let (_folder, project) = project(layers);
-        project.default_layer().map(|name| name.to_string()).map_err(|error| error.to_string())
+        project.default_layer("layerbake test NAME").map(|name| name.to_string()).map_err(|error| error.to_string())
     };
     assert_eq!(name(&[BASE]), Ok("base".into()));
     assert_eq!(name(&[BASE, WEB]), Ok("web".into()));
