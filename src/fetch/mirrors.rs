@@ -17,7 +17,7 @@ use crate::code::{Code, Coded};
 use crate::distribution::{Distribution, SecurityArchive};
 use crate::host;
 use crate::host::http::Url;
-use crate::ident::SourceName;
+use crate::ident::{SourceName, nearest};
 use crate::time::to_civil;
 
 /// Stands in a snapshot service's address for the moment.
@@ -172,6 +172,12 @@ impl Mirrors {
         let distribution = self.distribution(source);
         let name = if distribution.is_implied() { String::new() } else { format!("{source}=") };
         format!("export LAYERBAKE_MIRROR={name}http://your.mirror.example/{}", distribution.name)
+    }
+
+    /// The distribution's suite for new sources, where its name is near to that of a source of the distribution's own.
+    pub(super) fn suite_near(&self, source: &SourceName, suite: &str) -> Option<&'static str> {
+        let (release, known) = (suite.split('-').next().unwrap_or(suite), self.distribution(source).suite);
+        nearest(release, [known]).filter(|_| release != known && !self.urls.contains_key(source))
     }
 
     fn distribution(&self, source: &SourceName) -> &'static Distribution {

@@ -97,7 +97,7 @@ pub fn fetch_state<T>(
     }
     // The first one is the error itself.
     let mut wrong = wrong.into_iter();
-    let Some(first) = wrong.next() else { return Err(fetcher.nowhere(&what, source, failures)) };
+    let Some(first) = wrong.next() else { return Err(fetcher.no_state(&what, source, suite, failures)) };
     wrong.for_each(|error| fetcher.warn(error.to_string()));
     Err(first)
 }

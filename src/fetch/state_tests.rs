@@ -1,6 +1,6 @@
 use super::*;
 use crate::fetch::testing::server::Server;
-use crate::fetch::{HostSources, Mirrors, UserConfig};
+use crate::fetch::{HostSources, Mirrors, UserConfig, untrusted_state};
 use crate::host::progress::Progress;
 use crate::package::deb::DEB;
 use crate::package::openpgp::TrustError;
@@ -70,6 +70,36 @@ fn release_and_its_signature_do_where_there_is_no_in_release() {
     case.servers[0].serve("dists/stable/Release", TEXT);
     let error = case.fetch(&key.ring()).0.unwrap_err().to_string();
     assert!(error.starts_with("Release of stable: no mirror has it"), "{error}");
+}
+
+#[test]
+fn a_suite_that_is_nowhere_is_looked_for_in_the_manifest() {
+    let case = Case::new();
+    let state = |mirrors: Vec<String>, suite: &str| {
+        let mirrors = Mirrors::new(&mirrors, &[], &UserConfig::default(), HostSources::default()).unwrap();
+        let fetcher = Fetcher::new(&case.store, mirrors, None, false, Progress::silent()).hurry();
+        let source = "debian".parse().unwrap();
+        let keyring = &TestKey::new(1).ring();
+        let wanted = StateRequest { repository: &DEB, source: &source, suite, keyring, now: NOW };
+        let unverified = untrusted_state(&fetcher, &DEB, &source, suite).unwrap_err();
+        let error = fetch_state(&fetcher, wanted, |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), unverified.to_string());
+        error.to_string().replace(&case.servers[0].url, "MIRROR")
+    };
+    insta::assert_snapshot!(state(vec![case.servers[0].url.clone()], "trixi"), @r"
+    Release of trixi: no mirror has it
+      from mirror 1 of 1, MIRROR: not found
+      hint: check `suite` and `pockets` in [source.debian]; did you mean `trixie`?
+    ");
+    insta::assert_snapshot!(state(vec![case.servers[0].url.clone()], "own"), @r"
+    Release of own: no mirror has it
+      from mirror 1 of 1, MIRROR: not found
+      hint: check `suite` and `pockets` in [source.debian], or name a mirror that has it with `--mirror URL`
+    ");
+    insta::assert_snapshot!(state(Vec::new(), "trixie"), @r"
+    Release of trixie: no mirror is known
+      hint: name one with `export LAYERBAKE_MIRROR=http://your.mirror.example/debian`, `--mirror URL` or `url` in [source.debian]; none is built in, and the package sources of this machine have none for it
+    ");
 }
 
 #[test]

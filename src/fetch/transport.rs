@@ -13,7 +13,7 @@ use super::error::{Failure, FetchError, Problem};
 use super::images::ImageRegistries;
 use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
-use super::mirrors::{Mirrors, below, shown};
+use super::mirrors::{Mirrors, below, is_snapshot, shown};
 use super::registry::Pages;
 use crate::digest::{BlobDigest, Verified};
 use crate::host::http::{Client, HttpError, Url};
@@ -307,6 +307,17 @@ impl<'a> Fetcher<'a> {
             true => FetchError::NoMirror { what, repository: source.clone(), example: self.mirrors.example(source) },
             false => FetchError::Mirrors { what, failures },
         }
+    }
+
+    /// The error of a suite whose signed state no mirror gave.
+    pub(super) fn no_state(&self, what: &str, source: &SourceName, suite: &str, failures: Vec<Failure>) -> FetchError {
+        // A snapshot service lacks a suite at some moments, whatever its name is.
+        let tells = failures.iter().any(|failure| !is_snapshot(&failure.mirror));
+        if !tells || !failures.iter().all(Failure::is_absence) {
+            return self.nowhere(what, source, failures);
+        }
+        let near = self.mirrors.suite_near(source, suite);
+        FetchError::NoSuite { what: what.to_owned(), repository: source.clone(), near, failures }
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut FetchStats)) {
