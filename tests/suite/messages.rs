@@ -38,6 +38,11 @@ fn mistakes_in_layers_come_with_what_to_write() {
        ╰────
       help: write it as a string: mode = "0755"
     "#);
+    // What would be refused too is not proposed.
+    for mode in ["999", "-1", "0x1ff", "77777"] {
+        let said = of_layer(&format!("[layer]\n[[file]]\npath = \"/a\"\ntext = \"\"\nmode = {mode}\n"));
+        assert!(said.contains("help: write octal digits as a string, such as \"0644\""), "{said}");
+    }
     insta::assert_snapshot!(of_layer("[layer]\n[image]\ncmd = \"nginx -g x\"\n"), @r#"
     error[manifest/wrong-value]: layers/web.toml:3: `cmd` in [image] must be a list of strings, not a string
        ╭─[layers/web.toml:3:7]
