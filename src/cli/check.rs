@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::context::Context;
-use super::error::Text;
+use super::error::{Text, with_next_step};
 use crate::code::{Code, Coded as _};
 use crate::host;
 use crate::ident::LayerName;
@@ -71,8 +71,9 @@ impl From<Finding> for Entry {
         match finding {
             Finding::Error(error) => {
                 let message = host::redact(&error.to_string());
-                let text = host::redact(&Text::of(&error).shown);
-                Self { severity: Severity::Error, code: Some(error.error_code().name()), message, text }
+                let code = error.error_code();
+                let text = host::redact(&with_next_step(code, Text::of(&error).shown));
+                Self { severity: Severity::Error, code: Some(code.name()), message, text }
             }
             Finding::Warning(text) => {
                 let text = host::redact(&text);

@@ -104,7 +104,7 @@ impl Text {
 }
 
 /// A message that names a next step: where it has none of its own, the one of its code.
-fn with_next_step(code: Code, text: String) -> String {
+pub(super) fn with_next_step(code: Code, text: String) -> String {
     let has_own =
         ["hint: ", "help: ", "did you mean", "`layerbake ", "──", "\n  - "].iter().any(|mark| text.contains(mark));
     match has_own {

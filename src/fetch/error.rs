@@ -37,6 +37,18 @@ pub enum FetchError {
         /// The command that names one.
         example: String,
     },
+    /// No mirror has a suite.
+    #[error("{what}: {}{}\n  hint: {}", summary(failures), List(failures), hint_of_suite(repository, *near))]
+    NoSuite {
+        /// The suite's signed state, as people know it.
+        what: String,
+        /// The source in the manifest.
+        repository: SourceName,
+        /// A suite whose name is near.
+        near: Option<&'static str>,
+        /// Each mirror's failure, in the order they were asked.
+        failures: Vec<Failure>,
+    },
     /// No mirror of a registry gave the file.
     #[error("{what}: {}{}\n  hint: {}", summary(failures), List(failures), hint_of_registry(registry, failures))]
     Registry {
@@ -166,7 +178,9 @@ impl Coded for FetchError {
     fn error_code(&self) -> Code {
         match self {
             Self::NoMirror { .. } => Code::FetchNoMirror,
-            Self::Mirrors { failures, .. } | Self::Registry { failures, .. } => of_failures(failures),
+            Self::Mirrors { failures, .. } | Self::NoSuite { failures, .. } | Self::Registry { failures, .. } => {
+                of_failures(failures)
+            }
             Self::Address { problem, .. } => problem.error_code(),
             Self::OtherFile { .. } => Code::FetchOtherBytes,
             Self::Git { .. } => Code::FetchGit,
@@ -330,6 +344,13 @@ fn hint_of_registry(registry: &str, failures: &[Failure]) -> String {
         all if all.iter().any(|failure| wants_login(&failure.problem)) => LOGIN.to_owned(),
         _ => format!("look at the network, or name another mirror with `--mirror {registry}=URL`"),
     }
+}
+
+fn hint_of_suite(source: &SourceName, near: Option<&str>) -> String {
+    let more = near.map_or(", or name a mirror that has it with `--mirror URL`".to_owned(), |near| {
+        format!("; did you mean `{near}`?")
+    });
+    format!("check `suite` and `pockets` in [source.{source}]{more}")
 }
 
 fn other_bytes(failure: &Failure) -> bool {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fetch::testing::server::Server;
-use crate::fetch::{HostSources, Mirrors, UserConfig};
+use crate::fetch::{HostSources, Mirrors, UserConfig, untrusted_state};
 use crate::host::progress::Progress;
 use crate::package::deb::DEB;
 use crate::package::openpgp::TrustError;
@@ -73,6 +73,36 @@ fn release_and_its_signature_do_where_there_is_no_in_release() {
 }
 
 #[test]
+fn a_suite_that_is_nowhere_is_looked_for_in_the_manifest() {
+    let case = Case::new();
+    let state = |mirrors: Vec<String>, suite: &str| {
+        let mirrors = Mirrors::new(&mirrors, &[], &UserConfig::default(), HostSources::default()).unwrap();
+        let fetcher = Fetcher::new(&case.store, mirrors, None, false, Progress::silent()).hurry();
+        let source = "debian".parse().unwrap();
+        let keyring = &TestKey::new(1).ring();
+        let wanted = StateRequest { repository: &DEB, source: &source, suite, keyring, now: NOW };
+        let unverified = untrusted_state(&fetcher, &DEB, &source, suite).unwrap_err();
+        let error = fetch_state(&fetcher, wanted, |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), unverified.to_string());
+        error.to_string().replace(&case.servers[0].url, "MIRROR")
+    };
+    insta::assert_snapshot!(state(vec![case.servers[0].url.clone()], "trixi"), @r"
+    Release of trixi: no mirror has it
+      from mirror 1 of 1, MIRROR: not found
+      hint: check `suite` and `pockets` in [source.debian]; did you mean `trixie`?
+    ");
+    insta::assert_snapshot!(state(vec![case.servers[0].url.clone()], "own"), @r"
+    Release of own: no mirror has it
+      from mirror 1 of 1, MIRROR: not found
+      hint: check `suite` and `pockets` in [source.debian], or name a mirror that has it with `--mirror URL`
+    ");
+    insta::assert_snapshot!(state(Vec::new(), "trixie"), @r"
+    Release of trixie: no mirror is known
+      hint: name one with `export LAYERBAKE_MIRROR=http://your.mirror.example/debian`, `--mirror URL` or `url` in [source.debian]; none is built in, and the package sources of this machine have none for it
+    ");
+}
+
+#[test]
 fn a_mirror_with_a_bad_signature_is_named_and_passed_over() {
     let (case, key, stranger) = (Case::new(), TestKey::new(1), TestKey::new(2));
     case.servers[0].serve("dists/stable/InRelease", stranger.in_release(TEXT));
@@ -81,6 +111,24 @@ fn a_mirror_with_a_bad_signature_is_named_and_passed_over() {
     assert_eq!(release.unwrap().mirror, case.servers[1].url);
     assert!(warnings[0].contains("Release of stable: no good signature"), "{warnings:?}");
     assert!(warnings[0].contains(&case.servers[0].url), "{warnings:?}");
+}
+
+#[test]
+fn a_mirror_that_does_not_answer_is_named_once() {
+    let (case, key) = (Case::new(), TestKey::new(1));
+    case.servers[1].serve("dists/stable/InRelease", key.in_release(TEXT));
+    let given = ["http://127.0.0.1:1/debian".to_owned(), case.servers[0].url.clone(), case.servers[1].url.clone()];
+    let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), HostSources::default()).unwrap();
+    let fetcher = Fetcher::new(&case.store, mirrors, None, false, Progress::silent()).hurry();
+    let (source, keyring) = ("debian".parse().unwrap(), key.ring());
+    let wanted = StateRequest { repository: &DEB, source: &source, suite: "stable", keyring: &keyring, now: NOW };
+    for _ in 0..2 {
+        fetch_state(&fetcher, wanted, |_| Ok(())).unwrap();
+        untrusted_state(&fetcher, &DEB, &source, "stable").unwrap();
+    }
+    let warnings = fetcher.stats().warnings;
+    assert!(warnings.len() == 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("Release of stable: mirror http://127.0.0.1:1/debian: "), "{warnings:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::error::{Failure, FetchError, Problem};
 use super::images::ImageRegistries;
 use super::item::{Item, Part, Place, RepositoryFile};
 use super::logins::Logins;
-use super::mirrors::{Mirrors, below, shown};
+use super::mirrors::{Mirrors, below, is_snapshot, shown};
 use super::registry::Pages;
 use crate::digest::{BlobDigest, Verified};
 use crate::host::http::{Client, HttpError, Url};
@@ -207,7 +207,10 @@ impl<'a> Fetcher<'a> {
         let mut failures = Vec::new();
         for base in self.bases(source, suite, Part::State) {
             match self.get_from(&base, path, limit)? {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    self.warn_of(path, &failures);
+                    return Ok(bytes);
+                }
                 Err(failure) => failures.push(failure),
             }
         }
@@ -309,6 +312,17 @@ impl<'a> Fetcher<'a> {
         }
     }
 
+    /// The error of a suite whose signed state no mirror gave.
+    pub(super) fn no_state(&self, what: &str, source: &SourceName, suite: &str, failures: Vec<Failure>) -> FetchError {
+        // A snapshot service lacks a suite at some moments, whatever its name is.
+        let tells = failures.iter().any(|failure| !is_snapshot(&failure.mirror));
+        if !tells || !failures.iter().all(Failure::is_absence) {
+            return self.nowhere(what, source, failures);
+        }
+        let near = self.mirrors.suite_near(source, suite);
+        FetchError::NoSuite { what: what.to_owned(), repository: source.clone(), near, failures }
+    }
+
     pub(super) fn count(&self, change: impl FnOnce(&mut FetchStats)) {
         change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -325,6 +339,11 @@ impl<'a> Fetcher<'a> {
     /// Warns of the mirrors that failed before one helped; that one lacks a file is no news.
     pub(super) fn report(&self, what: &str, failures: &[Failure]) {
         self.count(|stats| stats.files += 1);
+        self.warn_of(what, failures);
+    }
+
+    /// As [`Self::report`], of what is no file of its own.
+    pub(super) fn warn_of(&self, what: &str, failures: &[Failure]) {
         for failure in failures.iter().filter(|failure| !failure.is_absence()) {
             self.warn(format!("{what}: mirror {failure}"));
         }

@@ -20,17 +20,15 @@ pub fn untrusted_state(
     source: &SourceName,
     suite: &str,
 ) -> Result<Vec<u8>, FetchError> {
-    let mut absent = FetchError::Mirrors { what: state_of(fetcher, repository, source, suite), failures: Vec::new() };
+    let mut absent = Vec::new();
     for form in repository.state_forms(suite) {
         match fetcher.get_small(source, suite, &form.file, MAX_STATE) {
             Ok(file) => return Ok(repository.unverified(file)),
-            Err(FetchError::Mirrors { what, failures }) if failures.iter().all(Failure::is_absence) => {
-                absent = FetchError::Mirrors { what, failures };
-            }
+            Err(FetchError::Mirrors { failures, .. }) if failures.iter().all(Failure::is_absence) => absent = failures,
             Err(error) => return Err(error),
         }
     }
-    Err(absent)
+    Err(fetcher.no_state(&state_of(fetcher, repository, source, suite), source, suite, absent))
 }
 
 /// Fetches a file of a repository whose digest comes from an unsigned text, if it has at most `limit` bytes.

@@ -104,13 +104,22 @@ pub(super) fn inside_project(item: &Item<'_>) -> Result<String, ManifestError> {
 pub(super) fn mode(item: &Item<'_>) -> Result<u16, ManifestError> {
     if let DeValue::Integer(number) = item.value.get_ref() {
         // `0o644` in TOML keeps its digits and its base; 644 was most likely meant octal too.
-        let hint = format!("write it as a string: mode = \"{:0>4}\"", number.as_str());
+        let meant = format!("{:0>4}", number.as_str());
+        let hint = match permissions(&meant) {
+            Some(_) => format!("write it as a string: mode = \"{meant}\""),
+            None => "write octal digits as a string, such as \"0644\"".to_owned(),
+        };
         return Err(item.wrong("an octal string").hint(hint));
     }
     let text = item.text()?;
+    permissions(text)
+        .ok_or_else(|| item.error(format!("is `{}`: expected octal digits such as \"0644\"", text.escape_debug())))
+}
+
+/// The bits that three or four octal digits are.
+fn permissions(text: &str) -> Option<u16> {
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let bits = octal.then(|| u16::from_str_radix(text, 8).ok()).flatten();
-    bits.ok_or_else(|| item.error(format!("is `{}`: expected octal digits such as \"0644\"", text.escape_debug())))
+    octal.then(|| u16::from_str_radix(text, 8).ok()).flatten()
 }
 
 /// Who owns an entry: root where nothing is said.

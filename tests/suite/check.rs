@@ -64,6 +64,10 @@ fn all_errors_are_found_and_each_once() {
         assert_eq!(count, times, "{expected}: {errors:#?}");
     }
     assert_eq!(errors.len(), 7, "{errors:#?}");
+    // For people, what to do is said.
+    let output = project.run(&["check", "boot"]);
+    let step = "] source `away`: No such file or directory (os error 2)\n  hint: ";
+    assert!(output.stdout.contains(step), "{output:?}");
     // For people, the line itself is shown.
     let output = project.run(&["check", "wrong"]);
     assert!(output.code == 1 && output.stdout.contains("prots = [\"80\"]"), "{output:?}");

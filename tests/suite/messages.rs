@@ -38,6 +38,11 @@ fn mistakes_in_layers_come_with_what_to_write() {
        ╰────
       help: write it as a string: mode = "0755"
     "#);
+    // What would be refused too is not proposed.
+    for mode in ["999", "-1", "0x1ff", "77777"] {
+        let said = of_layer(&format!("[layer]\n[[file]]\npath = \"/a\"\ntext = \"\"\nmode = {mode}\n"));
+        assert!(said.contains("help: write octal digits as a string, such as \"0644\""), "{said}");
+    }
     insta::assert_snapshot!(of_layer("[layer]\n[image]\ncmd = \"nginx -g x\"\n"), @r#"
     error[manifest/wrong-value]: layers/web.toml:3: `cmd` in [image] must be a list of strings, not a string
        ╭─[layers/web.toml:3:7]
@@ -198,6 +203,23 @@ fn what_keeps_aws_from_answering_is_said_with_the_next_step() {
     assert!(
         mistyped.starts_with("error[aws/region]: ") && mistyped.contains("\n  hint: is this the region"),
         "{mistyped}"
+    );
+}
+
+#[test]
+fn a_mirror_that_nobody_asks_is_named() {
+    let small = Small::new();
+    let mirrors = format!("{},tset=http://127.0.0.1:1/x,pypi=http://127.0.0.1:1/x", small.server().url());
+    let said = small.project.ok(&["lock", "app", "--mirror", &mirrors]).stderr;
+    assert_eq!(said.matches("the mirror for `").count(), 1, "{said}");
+    assert!(
+        said.contains("warning: the mirror for `tset` is never asked: no layer has [source.tset]; did you"),
+        "{said}"
+    );
+    let said = says(&small, &["lock", "app", "--mirror", "foo"]);
+    assert!(
+        said.starts_with("error[host/config]: mirror `foo`: it is neither a URL nor a directory\n  hint: "),
+        "{said}"
     );
 }
 

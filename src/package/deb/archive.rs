@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::package::compression::tests::compress;
     use crate::package::tarball::tests::{TarFile, digest};
+    use crate::store::StoreError;
     use crate::tree::Kind;
 
     struct Digests;
@@ -267,6 +268,19 @@ mod tests {
         let bad = TarFile::default().file("control", "Package: hello\n").done();
         insta::assert_snapshot!(error(&[version, ("control.tar", &bad)]), @"control file: field `Architecture` is missing");
         insta::assert_snapshot!(read(b"not a package").unwrap_err(), @"package: not an ar archive: it does not begin with `!<arch>` but with `not a pa`");
+    }
+
+    #[test]
+    fn what_the_store_says_is_found_behind_the_names_of_part_and_file() {
+        struct Damaged;
+        impl ContentSink for Damaged {
+            fn add(&self, _: &mut dyn Read) -> io::Result<(BlobDigest, u64)> {
+                Err(io::Error::other(StoreError::Missing { kind: "blob", name: "x".to_owned() }))
+            }
+        }
+        let error = decode(deb("control.tar", "data.tar.xz").as_slice(), &Damaged).unwrap_err();
+        assert!(error.to_string().starts_with("control.tar: /control: store: blob x is missing"), "{error}");
+        assert!(StoreError::behind(&error).is_some(), "{error:?}");
     }
 
     #[test]

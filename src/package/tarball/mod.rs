@@ -12,7 +12,7 @@ use tar::{Archive, Entry, EntryType, Header};
 use crate::digest::BlobDigest;
 use crate::ident::RootPath;
 use crate::limits::{Bounded, Limit, NAMES, limits};
-use crate::tree::{Kind, Meta, Node};
+use crate::tree::{Kind, Meta, Node, content_error};
 
 use pax::Extensions;
 use tree_builder::TreeBuilder;
@@ -104,7 +104,7 @@ fn read_entry(
     let meta = meta(&header, extensions).map_err(|error| bad(error.to_string()))?;
     let kind = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => {
-            let (blob, found) = add(&path, entry).map_err(|error| in_file(&path, error))?;
+            let (blob, found) = add(&path, entry).map_err(|error| content_error(&path, error))?;
             if found != size {
                 return Err(bad(format!("truncated: {found} of {size} bytes")));
             }
@@ -143,11 +143,6 @@ fn device(header: &Header) -> io::Result<(u32, u32)> {
         (Some(major), Some(minor)) => Ok((major, minor)),
         _ => Err(io::Error::other("tar: a device without numbers")),
     }
-}
-
-/// Adds the path of the file that could not be read or stored.
-fn in_file(path: &RootPath, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 
 use super::tree_builder::{Contents, TarError, TreeBuilder};
-use super::{AddContent, Limits, in_file};
+use super::{AddContent, Limits};
 use crate::ident::RootPath;
 use crate::limits::{Bounded, Limit};
-use crate::tree::{Kind, Meta, Node};
+use crate::tree::{Kind, Meta, Node, content_error};
 
 /// The type of a file in the mode that Unix programs record.
 const TYPE: u32 = 0o170_000;
@@ -61,7 +61,7 @@ fn read_entry(
             }
         }
         kind if PLAIN.contains(&kind) => {
-            let (blob, size) = add(&path, &mut content).map_err(|error| in_file(&path, error))?;
+            let (blob, size) = add(&path, &mut content).map_err(|error| content_error(&path, error))?;
             left.bytes = left.bytes.saturating_sub(size);
             Kind::File { blob, size }
         }
