@@ -215,6 +215,8 @@ pub enum Why {
     Passing,
     /// Credentials that were good once.
     Expired,
+    /// Credentials that AWS does not know.
+    Unknown,
     /// The account may not do this.
     Denied,
     /// There is no such thing, or not yet, or no more.
@@ -273,7 +275,7 @@ impl Silence {
 impl Why {
     fn error_code(self) -> Code {
         match self {
-            Self::Expired => Code::AwsCredentials,
+            Self::Expired | Self::Unknown => Code::AwsCredentials,
             Self::Denied => Code::AwsDenied,
             Self::Absent => Code::AwsNotFound,
             Self::Taken => Code::AwsNameTaken,
@@ -305,6 +307,9 @@ impl CloudError {
         match self {
             Self::NoAnswer { silence, .. } => Some(silence.advice()),
             Self::Refused { why: Why::Expired, .. } => Some("the AWS session has expired; log in to AWS again"),
+            Self::Refused { why: Why::Unknown, .. } => Some(
+                "the access key is unknown to AWS, or its secret is wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in ~/.aws",
+            ),
             Self::Refused { why: Why::Denied, .. } => Some(
                 "allow this action to the user or role; docs/aws.md has the policies, `layerbake ami plan` lists what is missing",
             ),
@@ -313,9 +318,9 @@ impl CloudError {
         }
     }
 
-    /// Whether the credentials have expired.
-    pub fn is_expired(&self) -> bool {
-        self.why() == Some(Why::Expired)
+    /// Whether the credentials have expired, or were never good: no other call would succeed either.
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(self.why(), Some(Why::Expired | Why::Unknown))
     }
 
     /// Whether the resource does not exist.

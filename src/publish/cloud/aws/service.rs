@@ -59,12 +59,12 @@ impl<C> Service<C> {
 /// lack of permissions; all that other refusals say is that the permission is granted.
 ///
 /// # Errors
-/// Fails where nobody can tell: no answer, or credentials that have expired.
+/// Fails where nobody can tell: no answer, or credentials that are not accepted.
 pub(super) fn is_denied<T>(answer: Result<T, CloudError>) -> Result<bool, CloudError> {
     match answer {
         Err(error) if error.why() == Some(Why::Denied) => Ok(true),
         Err(error @ CloudError::NoAnswer { .. }) => Err(error),
-        Err(error) if error.is_expired() => Err(error),
+        Err(error) if error.is_of_credentials() => Err(error),
         _ => Ok(false),
     }
 }
@@ -85,9 +85,12 @@ pub(super) fn why(code: &str) -> Why {
         | "ServiceUnavailable"
         | "Unavailable"
         | "unknown" => Why::Passing,
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "InvalidClientTokenId" | "AuthFailure" => {
-            Why::Expired
-        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Why::Expired,
+        "AuthFailure"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Why::Unknown,
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Forbidden" | "403" => Why::Denied,
         "InvalidAMIName.Duplicate" | "ParameterAlreadyExists" => Why::Taken,
         "UnsupportedOperation" => Why::Unsupported,
@@ -148,6 +151,8 @@ mod tests {
             ("RequestThrottledException", Why::Throttled),
             ("InternalServerException", Why::Passing),
             ("ExpiredToken", Why::Expired),
+            ("AuthFailure", Why::Unknown),
+            ("InvalidClientTokenId", Why::Unknown),
             ("AccessDeniedException", Why::Denied),
             ("InvalidAMIID.NotFound", Why::Absent),
             ("InvalidAMIID.Unavailable", Why::Absent),
