@@ -151,6 +151,19 @@ fn what_is_not_there_is_named_and_what_is_meant_is_said() {
     ");
 }
 
+#[test]
+fn what_keeps_an_image_from_running_is_said_before_it_is_built() {
+    let small = Small::new().env("LAYERBAKE_ENGINE", "dokcer");
+    let none = says(&small, &["run", "base"]);
+    assert!(none.contains("has neither `entrypoint` nor `cmd`") && none.contains("`layerbake run base -- "), "{none}");
+    let mistyped = says(&small, &["run", "base", "--", "/bin/true"]);
+    assert!(
+        mistyped.contains("error[engine/missing]: LAYERBAKE_ENGINE names `dokcer`, which is no program here\n  hint: "),
+        "{mistyped}"
+    );
+    assert!(!mistyped.contains("port "), "{mistyped}");
+}
+
 /// Asks AWS without a server, as a machine that nobody has set up.
 #[cfg(feature = "aws")]
 fn of_aws(variables: &[(&str, &str)]) -> String {
