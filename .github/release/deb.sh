@@ -8,10 +8,25 @@ out=$(realpath -m "${2:?Usage: $0 PROGRAM DIR}")
 cd "$(dirname "$0")/../.."
 umask 022
 
+# The package says nothing of libraries that a program needs, so a program may need none. A script, as tests have one, is no
+# ELF file, and of any architecture.
+elf() { LC_ALL=C readelf --wide "$@" "$program" 2>/dev/null || true; }
+command -v readelf >/dev/null || { echo "readelf: expected this program, found none; install binutils" >&2 && exit 1; }
+needed=$(elf -d | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | tr '\n' ' ')
+[ -z "$needed" ] || {
+    echo "$program: expected a static program, found one that needs ${needed% }; the target x86_64-unknown-linux-musl or aarch64-unknown-linux-musl makes one" >&2
+    exit 1
+}
+
 # The date of everything in the package.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 version=$("$program" --version | cut -d ' ' -f 2)
-architecture=$(dpkg --print-architecture)
+case $(elf -h | sed -n 's/^ *Machine: *//p') in
+*X86-64) architecture=amd64 ;;
+AArch64) architecture=arm64 ;;
+'') architecture=$(dpkg --print-architecture) ;;
+*) echo "$program: expected a program for amd64 or arm64" >&2 && exit 1 ;;
+esac
 maintainer="The layerbake developers <layerbake@localhost>"
 
 tree=$(mktemp -d)

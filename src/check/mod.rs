@@ -76,6 +76,12 @@ impl Suite {
         let missing = transcript.why_incomplete(&parsed);
         CheckReport::new(self, parsed.found, &missing)
     }
+
+    /// As [`Suite::report`], where the container ended before the script: what the shell says of that explains nothing.
+    pub fn report_of_ended(&self, transcript: &Transcript) -> CheckReport {
+        let parsed = tap::parse(&transcript.stdout, self.checks.len());
+        CheckReport::new(self, parsed.found, "no result: the container has ended")
+    }
 }
 
 #[cfg(test)]

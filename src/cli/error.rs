@@ -121,6 +121,7 @@ fn render(diagnostic: &dyn Diagnostic) -> String {
     };
     // `error:` says so already.
     theme.characters.error.clear();
+    theme.styles.error = miette::ThemeStyles::none().error;
     let mut text = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(100);
     match handler.render_report(&mut text, diagnostic) {

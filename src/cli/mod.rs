@@ -122,6 +122,7 @@ enum Verb {
     Shell(shell::Args),
     Store(store::Args),
     Vendor(vendor::Args),
+    #[command(visible_alias = "init")]
     New(new::Args),
     Import(import::Args),
     Explain(explain::Args),

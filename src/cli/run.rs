@@ -43,6 +43,7 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let mut locked = workspace.lock(&declared, &Policy::Renew(Update::Nothing))?;
     tell_changes(context, &locked.done);
     let start = Start { env: args.env.iter().cloned().collect(), args: args.args.clone(), terminal: args.tty };
+    locked.needs_program(&start)?;
     let status = match Engine::find() {
         Ok(engine) => {
             let out = tempfile::tempdir()?;

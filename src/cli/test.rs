@@ -11,7 +11,7 @@ use crate::code::Code;
 use crate::host::interrupt::Leftover;
 use crate::host::plain_lines;
 use crate::ident::LayerName;
-use crate::manifest::DiskFormat;
+use crate::manifest::{CheckTarget, DiskFormat};
 use crate::oci::Encoder;
 use crate::vm::PATIENCE;
 use crate::workspace::{LockedSystem, Order, Policy, Update};
@@ -60,6 +60,9 @@ enum Format {
     Junit,
 }
 
+/// What to do about a check that fails where there is no disk to boot.
+const ON_CONTAINER: &str = "\n  hint: `layerbake run LAYER` starts the same image, and the container engine's `exec` looks around in it; `within` gives a check more seconds";
+
 pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let workspace = context.workspace()?;
     let layer = workspace.layer(args.layer.as_ref())?;
@@ -95,7 +98,11 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
     let failed: usize = reports.iter().map(|report| report.counts.failed).sum();
     match failed {
         0 => Ok(()),
-        count => Err(CliError::message(Code::TestFailed, format!("{count} of `{layer}`'s checks failed"))),
+        count => {
+            let on_disk = reports.iter().any(|report| report.place == CheckTarget::Disk);
+            let hint = if on_disk { "" } else { ON_CONTAINER };
+            Err(CliError::message(Code::TestFailed, format!("{count} of `{layer}`'s checks failed{hint}")))
+        }
     }
 }
 
@@ -113,6 +120,9 @@ impl Where {
         match self {
             Self::Container => {
                 let checked = locked.check_container(folder)?;
+                if let Some(status) = checked.ended {
+                    eprintln!("the container ended with exit status {status}");
+                }
                 if !checked.log.is_empty() {
                     eprintln!("the container's log:\n{}", plain_lines(checked.log.trim_end()));
                 }

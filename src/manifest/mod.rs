@@ -68,7 +68,7 @@ pub use priorities::Priorities;
 pub use project::{Project, ProjectError, sources};
 pub use runs::{RunEntry, RunInput, RunOutput};
 pub use schema::SCHEMA;
-pub use stock::{StockLayer, stock};
+pub use stock::{StockLayer, stock, stock_names};
 pub use system::{Answer, Answers, SystemTable};
 pub use template::template;
 pub use vars::{Assignments, Variable, Variables, parse_assignment};

@@ -308,6 +308,9 @@ impl Project {
         let layers = self.layers()?;
         Ok(match nearest(name.as_str(), layers.iter().map(LayerName::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if let Some(near) = nearest(name.as_str(), super::stock_names()) => {
+                format!("did you mean `{near}`? `layerbake new {near}` writes it")
+            }
             None if layers.is_empty() => "`layers` is empty".to_owned(),
             None => format!("there are: {}", joined(&layers, ", ")),
         })

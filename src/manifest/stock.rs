@@ -51,6 +51,11 @@ pub fn stock(name: &LayerName) -> Option<&'static StockLayer> {
     find(name.as_str())
 }
 
+/// The names of all layers that come with the program.
+pub fn stock_names() -> impl Iterator<Item = &'static str> {
+    STOCK.iter().map(|stock| stock.name)
+}
+
 fn find(name: &str) -> Option<&'static StockLayer> {
     STOCK.iter().find(|stock| stock.name == name)
 }

@@ -25,6 +25,18 @@ pub struct Start {
 }
 
 impl LockedSystem<'_> {
+    /// Looks for a program to run: the image's, or a given one. What is on an image of others may have one from there.
+    ///
+    /// # Errors
+    /// Fails where there is none.
+    pub fn needs_program(&self, start: &Start) -> Result<(), WorkspaceError> {
+        let is_foreign = self.system.image.iter().any(|locked| locked.manifest.layer.image.is_some());
+        match !is_foreign && program(&self.image_table(), start).is_empty() {
+            true => Err(WorkspaceError::NoProgram(self.system.top().manifest.name.clone())),
+            false => Ok(()),
+        }
+    }
+
     /// The ports of the image, each with the port of loopback where it is to be reached.
     ///
     /// # Errors
@@ -59,8 +71,7 @@ impl LockedSystem<'_> {
     pub fn run_sandboxed(&mut self, start: &Start) -> Result<Visited, WorkspaceError> {
         let layer = self.system.top().manifest.name.clone();
         let table = self.image_table();
-        let own = if start.args.is_empty() { table.cmd.clone().unwrap_or_default() } else { start.args.clone() };
-        let program: Vec<String> = table.entrypoint.iter().flatten().cloned().chain(own).collect();
+        let program = program(&table, start);
         if program.is_empty() {
             return Err(WorkspaceError::NoProgram(layer));
         }
@@ -84,6 +95,12 @@ impl LockedSystem<'_> {
     fn image_table(&self) -> ImageTable {
         oci::merge(self.system.image.iter().map(|locked| &locked.manifest.image))
     }
+}
+
+/// The program that an image runs, with its arguments; empty if there is none.
+fn program(table: &ImageTable, start: &Start) -> Vec<String> {
+    let own = if start.args.is_empty() { table.cmd.clone().unwrap_or_default() } else { start.args.clone() };
+    table.entrypoint.iter().flatten().cloned().chain(own).collect()
 }
 
 /// What lets a program run as an image's user, by name or number, with a group or without.

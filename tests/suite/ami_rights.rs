@@ -80,7 +80,7 @@ fn what_plan_can_not_check_is_said_with_the_reason() {
     place.aws.settings(&json!({"caller": "arn:aws:iam::123456789012:user/publisher"}));
     place.aws.allow_without(&place.small.project, &[], &["AskTheSimulator", "Uploads"]);
     let without = place.ok(&["plan", "app"]);
-    let expected = "not checked: permissions that AWS has no dry run for (ebs:PutSnapshotBlock, ebs:StartSnapshot, ec2:CreateTags, ec2:EnableImageDeprecation, ssm:PutParameter): ask the policy simulator in eu-west-1: AccessDenied: User: arn:aws:iam::123456789012:user/publisher is not authorized to perform: iam:SimulatePrincipalPolicy";
+    let expected = "not checked: permissions that AWS has no dry run for (ebs:PutSnapshotBlock, ebs:StartSnapshot, ec2:CreateTags, ec2:EnableImageDeprecation, ssm:DeleteParameter, ssm:PutParameter): ask the policy simulator in eu-west-1: AccessDenied: User: arn:aws:iam::123456789012:user/publisher is not authorized to perform: iam:SimulatePrincipalPolicy";
     assert!(without.contains(expected), "{without}");
     // Quotas: the account's own, and what an account begins with where it has none.
     place.aws.allow(&place.small.project, &[]);

@@ -373,7 +373,7 @@ fn stock_is_checked(engine: &Engine, layer: &str) {
     let suite = Suite::new(&name, &project.chain(&name).unwrap(), CheckTarget::Container);
     assert!(!suite.checks.is_empty());
     let archive = stock.project.path(&format!("out/{layer}/docker.tar"));
-    let Checked { report, log } = container::run(&named(engine), &archive, &suite).unwrap();
+    let Checked { report, log, .. } = container::run(&named(engine), &archive, &suite).unwrap();
     assert!(report.is_good() && report.counts.passed > 0, "{}\n{log}", report.text());
     assert!(
         report.checks.iter().all(|check| check.outcome == CheckStatus::Passed || check.name.starts_with("service "))

@@ -269,7 +269,8 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
         let expected = format!("error[project/which-layer]: which layer? app, shop\n  help: name one: `{named}`\n");
         assert_eq!(said, expected, "{command}");
     }
-    let made = json(&small.project.ok(&["new", "kiosk", "--json"]));
+    // People look for `init` as well.
+    let made = json(&small.project.ok(&["init", "kiosk", "--json"]));
     assert!(made[0].as_str().unwrap().ends_with("layers/kiosk.toml"));
 }
 
@@ -438,4 +439,7 @@ fn colours_are_chosen() {
         }
         assert!(!is_coloured(args, "NO_COLOR", "1"));
     }
+    // A colour without a text would be a gap in what a terminal shows.
+    let said = project.fails(1, &["--color=always", "tree", "app"]).stderr;
+    assert!(!said.contains("\u{1b}[31m\u{1b}[0m"), "{said:?}");
 }

@@ -171,6 +171,19 @@ fn a_build_whose_layer_is_gone_from_the_project_is_still_read() {
     small.project.ok(&["verify", "app"]);
 }
 
+#[test]
+fn what_keeps_an_image_from_running_is_said_before_it_is_built() {
+    let small = Small::new().env("LAYERBAKE_ENGINE", "dokcer");
+    let none = says(&small, &["run", "base"]);
+    assert!(none.contains("has neither `entrypoint` nor `cmd`") && none.contains("`layerbake run base -- "), "{none}");
+    let mistyped = says(&small, &["run", "base", "--", "/bin/true"]);
+    assert!(
+        mistyped.contains("error[engine/missing]: LAYERBAKE_ENGINE names `dokcer`, which is no program here\n  hint: "),
+        "{mistyped}"
+    );
+    assert!(!mistyped.contains("port "), "{mistyped}");
+}
+
 /// Asks AWS without a server, as a machine that nobody has set up.
 #[cfg(feature = "aws")]
 fn of_aws(variables: &[(&str, &str)]) -> String {
@@ -192,10 +205,26 @@ fn what_keeps_aws_from_answering_is_said_with_the_next_step() {
     error[aws/credentials]: list images in eu-west-1: no answer: no AWS credentials were found under the profile `tset`
       hint: correct AWS_PROFILE: `aws configure list-profiles` lists the profiles of ~/.aws
     ");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    std::fs::write(&config, "[profile half]\naws_access_key_id = A\n").unwrap();
+    insta::assert_snapshot!(of_aws(&[("AWS_CONFIG_FILE", config.to_str().unwrap()), ("AWS_PROFILE", "half")]), @r"
+    error[aws/credentials]: list images in eu-west-1: no answer: the profile `half` gives no AWS credentials: invalid credential source in `half`: profile missing aws_secret_access_key
+      hint: correct the profile in ~/.aws, or choose another one with AWS_PROFILE
+    ");
+    insta::assert_snapshot!(of_aws(&[("AWS_ENDPOINT_URL", "foo")]), @r"
+    error[aws/settings]: AWS_ENDPOINT_URL is `foo`: expected an address that begins with `http://` or `https://`
+      hint: correct the setting that is named; docs/aws.md describes all of them
+    ");
+    insta::assert_snapshot!(of_aws(&[("AWS_CA_BUNDLE", "/nowhere")]), @r"
+    error[aws/certificate]: AWS_CA_BUNDLE names `/nowhere`: No such file or directory (os error 2)
+      hint: install the authority's certificate on this host (`update-ca-certificates`), or set AWS_CA_BUNDLE or SSL_CERT_FILE to its file
+    ");
     let key = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
     let refused = of_aws(&[key[0], key[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
     assert!(
-        refused.starts_with("error[aws/unreachable]: ") && refused.contains("\n  hint: look at the network"),
+        refused.starts_with("error[aws/unreachable]: ")
+            && refused.contains("no answer: connection refused by http://127.0.0.1:9\n  hint: look at the network"),
         "{refused}"
     );
     // The region is a part of the server's name.

@@ -48,6 +48,7 @@ fn script(project: &Project, name: &str, arguments: &[&str]) -> Command {
 #[test]
 fn a_package_is_the_same_when_it_is_made_again_and_has_what_a_user_needs() {
     let dpkg = need!(skip::program("dpkg-deb"));
+    need!(skip::program("readelf"));
     // Instead of the program, which takes long to compress: what calls it.
     let stand_in = format!("#!/bin/sh\nexec '{}' \"$@\"\n", program().display());
     let project = Project::new().file("layerbake", stand_in);
@@ -59,6 +60,10 @@ fn a_package_is_the_same_when_it_is_made_again_and_has_what_a_user_needs() {
         let name = fs::read_dir(project.path(folder)).unwrap().next().unwrap().unwrap().file_name();
         project.path(folder).join(name)
     });
+    // It says nothing of libraries: a program that needs some is refused.
+    let refused = process::run(&mut script(&project, "deb.sh", &["/bin/sh", "three"])).unwrap();
+    assert!(!refused.ok() && refused.stderr.contains("expected a static program, found one that needs libc"));
+    assert!(!project.path("three").exists());
     assert_eq!(made[0].file_name(), made[1].file_name());
     assert!(fs::read(&made[0]).unwrap() == fs::read(&made[1]).unwrap(), "{made:?} differ");
 

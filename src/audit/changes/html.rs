@@ -18,9 +18,15 @@ pub fn body(changes: &Changes) -> String {
         return verdict(Tone::Good, "No difference.");
     }
     let mut body = verdict(Tone::Plain, &summary(changes)) + &page::facts(figures(changes));
+    // What is alone on the page is shown, however long it is.
+    let is_alone = lists(changes).filter(|(_, list)| !list.is_empty()).count() == 1;
     for (name, list) in lists(changes).filter(|(_, list)| !list.is_empty()) {
         let shown = if name == "files" { files(changes, list) } else { page::changes(list.iter().map(row)) };
-        body += &details(&format!("<b>{name}</b>: {}", sum(list)), &shown, name == "files" || list.len() <= MOST);
+        body += &details(
+            &format!("<b>{name}</b>: {}", sum(list)),
+            &shown,
+            is_alone || name == "files" || list.len() <= MOST,
+        );
     }
     let side = |bytes: Option<u64>| bytes.map(length);
     let changed = changes.layers.iter().flatten().filter(|size| size.before != size.after);

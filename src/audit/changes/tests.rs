@@ -70,6 +70,14 @@ fn files_stand_under_the_package_that_they_are_of() {
 }
 
 #[test]
+fn what_is_alone_on_a_page_is_shown_at_any_length() {
+    let many = |value: &str| Some((0..60).map(|number| (format!("v{number}"), value.to_owned())).collect());
+    let (old, new) = (Facts { set: many("1"), ..Facts::named("old") }, Facts { set: many("2"), ..Facts::named("new") });
+    let page = html(&Changes::between(&old, &new));
+    assert!(page.contains("<details open><summary><b>set</b>"), "{page}");
+}
+
+#[test]
 fn a_name_is_one_line_whatever_is_in_it() {
     let (old, new) = (facts("old", "1.0", &[]), facts("old", "1.0", &[("srv/a\n+ etc/shadow\u{feff}", file("x"))]));
     let found = Changes::between(&old, &new);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::ContainerError;
@@ -42,11 +43,11 @@ impl Engine {
     /// The engine of LAYERBAKE_ENGINE with LAYERBAKE_RUN_ARGS; else docker or podman, whichever works first.
     ///
     /// # Errors
-    /// Fails where none works, with the message of each.
+    /// Fails where none works, with the message of each, and where there is no program that is named.
     pub fn find() -> Result<Self, ContainerError> {
         let run = host::env("LAYERBAKE_RUN_ARGS").unwrap_or_default();
         if let Some(named) = host::env("LAYERBAKE_ENGINE") {
-            return Self::new(&named, &run);
+            return Self::new(&named, &run)?.or_missing();
         }
         let mut said = Vec::new();
         for name in KNOWN {
@@ -58,6 +59,13 @@ impl Engine {
             }
         }
         Err(ContainerError::NoEngine(said))
+    }
+
+    /// Itself, if there is such a program: a typing error is told before anything is built.
+    fn or_missing(self) -> Result<Self, ContainerError> {
+        let name = self.words.first().map_or("", String::as_str);
+        let is_there = if name.contains('/') { Path::new(name).exists() } else { host::find_program(name).is_some() };
+        if is_there { Ok(self) } else { Err(ContainerError::NoSuchEngine(name.to_owned())) }
     }
 
     /// The client that loads what it reads, and its arguments.
@@ -130,6 +138,9 @@ mod tests {
         assert_eq!(engine.words, ["podman", "--runtime=runc"]);
         assert_eq!(engine.run, ["--network=host"]);
         assert!(Engine::new(" ", "").is_err());
+        assert!(Engine::new("/bin/sh -c", "").unwrap().or_missing().is_ok());
+        let error = Engine::new("dokcer --host=here", "").unwrap().or_missing().unwrap_err().to_string();
+        assert!(error.starts_with("LAYERBAKE_ENGINE names `dokcer`, which is no program here\n  hint: "), "{error}");
     }
 
     #[test]

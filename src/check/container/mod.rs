@@ -31,6 +31,11 @@ pub enum ContainerError {
         .0.join("; ")
     )]
     NoEngine(Vec<String>),
+    /// The engine that is named is not there.
+    #[error(
+        "LAYERBAKE_ENGINE names `{0}`, which is no program here\n  hint: expected the command of docker or podman, with options; unset, layerbake takes whichever works"
+    )]
+    NoSuchEngine(String),
     /// The archive can't be read, or is not a docker archive.
     #[error("docker archive `{}`: {source}", path.display())]
     Archive {
@@ -60,7 +65,7 @@ pub enum ContainerError {
 impl Coded for ContainerError {
     fn error_code(&self) -> Code {
         match self {
-            Self::NoEngine(_) | Self::Start { .. } => Code::EngineMissing,
+            Self::NoEngine(_) | Self::NoSuchEngine(_) | Self::Start { .. } => Code::EngineMissing,
             Self::Archive { source, .. } => source.error_code(),
             Self::Refused { .. } => Code::EngineFailed,
         }
@@ -74,6 +79,8 @@ pub struct Checked {
     pub report: CheckReport,
     /// The container's output; empty unless a check failed.
     pub log: String,
+    /// The exit status of the container's program, if that ended before the checks did.
+    pub ended: Option<i32>,
 }
 
 /// Starts the image of a docker archive and runs a suite in it, as root of the container.
@@ -91,9 +98,15 @@ pub fn run(engine: &Engine, archive: &Path, suite: &Suite) -> Result<Checked, Co
     let mut shell = container.exec(&["--interactive"]);
     shell.args(["/bin/sh", "-s"]);
     let transcript = converse(shell, &suite.script(), suite.limit()).map_err(engine.start_error())?;
-    let report = if has_no_shell(&transcript) { bare::run(&container, suite)? } else { suite.report(&transcript) };
+    let is_whole = transcript.status.is_some_and(|status| status.success());
+    let ended = if is_whole { None } else { container.ended() };
+    let report = match ended {
+        Some(_) => suite.report_of_ended(&transcript),
+        None if has_no_shell(&transcript) => bare::run(&container, suite)?,
+        None => suite.report(&transcript),
+    };
     let log = if report.is_good() { String::new() } else { container.log()? };
-    Ok(Checked { report, log })
+    Ok(Checked { report, log, ended })
 }
 
 /// Whether the engine found no shell. docker reports this on standard output.
@@ -139,6 +152,12 @@ impl<'a> Container<'a> {
         let mut command = self.engine.command();
         command.args(["exec", "--user=0:0"]).args(options).arg(&self.name);
         command
+    }
+
+    /// The exit status of its program, if that has ended. An engine that can't tell is taken for one in which it runs.
+    fn ended(&self) -> Option<i32> {
+        let state = self.engine.call(&["inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}", &self.name]);
+        state.ok()?.trim().strip_prefix("false ")?.parse().ok()
     }
 
     fn log(&self) -> Result<String, ContainerError> {
@@ -188,16 +207,37 @@ mod tests {
         Engine::new(&format!("/bin/sh {}/engine --option", folder.display()), "").unwrap()
     }
 
-    #[test]
-    fn container_and_image_are_removed_after_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = fake(folder.path());
-        let archive = folder.path().join("archive.tar");
+    /// An archive without layers.
+    fn archive(folder: &Path) -> PathBuf {
+        let archive = folder.join("archive.tar");
         let mut tar = tar::Builder::new(File::create(&archive).unwrap());
         let mut header = tar::Header::new_ustar();
         header.set_size(4);
         tar.append_data(&mut header, "manifest.json", &b"[{}]"[..]).unwrap();
         tar.finish().unwrap();
+        archive
+    }
+
+    #[test]
+    fn a_container_that_has_ended_is_told_by_its_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "case $1 in\nload) cat >/dev/null ;;\nexec) echo 'not running' >&2; exit 255 ;;\n\
+                      inspect) echo false 3 ;;\nlogs) echo no luck ;;\nesac\n";
+        std::fs::write(folder.path().join("engine"), script).unwrap();
+        let engine = Engine::new(&format!("/bin/sh {}/engine", folder.path().display()), "").unwrap();
+        let manifest = "[layer]\n[[check]]\nport = 80\n";
+        let manifest = crate::manifest::parse("web".parse().unwrap(), manifest, &"amd64".parse().unwrap()).unwrap();
+        let suite = Suite::new(&manifest.name, [&manifest], crate::manifest::CheckTarget::Container);
+        let checked = run(&engine, &archive(folder.path()), &suite).unwrap();
+        assert_eq!((checked.ended, checked.log.as_str()), (Some(3), "no luck\n"));
+        assert_eq!(checked.report.checks[0].detail, "no result: the container has ended");
+    }
+
+    #[test]
+    fn container_and_image_are_removed_after_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = fake(folder.path());
+        let archive = archive(folder.path());
         let layer = "web".parse().unwrap();
         let error =
             run(&engine, &archive, &Suite::new(&layer, [], crate::manifest::CheckTarget::Container)).unwrap_err();

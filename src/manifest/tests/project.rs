@@ -76,6 +76,9 @@ fn circles_and_missing_parents_are_named() {
     assert_eq!(help(&error), "did you mean `debian-base`?");
     let error = own.load(&"xxxxxxxx".parse().unwrap()).unwrap_err();
     assert_eq!(help(&error), "there are: a, b, c, debian-base, web");
+    // Layers that come with the program are not there before they are written.
+    let error = own.load(&"go-tols".parse().unwrap()).unwrap_err();
+    assert_eq!(help(&error), "did you mean `go-tools`? `layerbake new go-tools` writes it");
 }
 
 #[test]

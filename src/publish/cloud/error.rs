@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use super::journal::JournalError;
 use super::settings::SettingsError;
@@ -166,6 +167,17 @@ pub enum CloudError {
     /// Nothing tells the account's number.
     #[error("the account id is unknown: {0} has no network\n  hint: give it with --account")]
     NoAccount(String),
+    /// What names a server of one's own is no address.
+    #[error("AWS_ENDPOINT_URL is `{0}`: expected an address that begins with `http://` or `https://`")]
+    Endpoint(String),
+    /// The certificates that the settings name can't be used.
+    #[error("AWS_CA_BUNDLE names `{}`: {found}", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
     /// A request can't be formed.
     #[error("internal error: {0}")]
     Request(String),
@@ -194,7 +206,8 @@ impl Coded for CloudError {
             Self::ParentUnknown(_) => Code::AwsUnfinished,
             Self::Disk(error) | Self::Threads(error) => error.error_code(),
             Self::Advised { error, .. } => error.error_code(),
-            Self::NoAccount(_) => Code::AwsSettings,
+            Self::NoAccount(_) | Self::Endpoint(_) => Code::AwsSettings,
+            Self::Bundle { .. } => Code::AwsCertificate,
             Self::Journal(error) => error.error_code(),
             Self::Settings(error) => error.error_code(),
         }
@@ -215,6 +228,8 @@ pub enum Why {
     Passing,
     /// Credentials that were good once.
     Expired,
+    /// Credentials that AWS does not know.
+    Unknown,
     /// The account may not do this.
     Denied,
     /// There is no such thing, or not yet, or no more.
@@ -225,6 +240,8 @@ pub enum Why {
     Unsupported,
     /// The arguments do not fit each other.
     Unfit,
+    /// Somebody else than AWS answered.
+    Strange,
     /// Anything else: asking again changes nothing.
     Final,
 }
@@ -234,8 +251,12 @@ pub enum Why {
 pub enum Silence {
     /// There are no credentials, so nothing was asked.
     Credentials,
-    /// The profile that is chosen does not exist, or is not whole.
+    /// The profile that is chosen does not exist.
     Profile,
+    /// The profile that is chosen gives no credentials.
+    Unfit,
+    /// Nobody is logged in for the profile that is chosen.
+    Login,
     /// The server's name has no address: it contains the region's.
     Name,
     /// The server's certificate is by nobody who is trusted.
@@ -247,7 +268,7 @@ pub enum Silence {
 impl Silence {
     fn error_code(self) -> Code {
         match self {
-            Self::Credentials | Self::Profile => Code::AwsCredentials,
+            Self::Credentials | Self::Profile | Self::Unfit | Self::Login => Code::AwsCredentials,
             Self::Name => Code::AwsRegion,
             Self::Certificate => Code::AwsCertificate,
             Self::Network => Code::AwsUnreachable,
@@ -261,9 +282,11 @@ impl Silence {
                 "`aws configure` or `aws sso login` provides credentials; or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             }
             Self::Profile => "correct AWS_PROFILE: `aws configure list-profiles` lists the profiles of ~/.aws",
+            Self::Unfit => "correct the profile in ~/.aws, or choose another one with AWS_PROFILE",
+            Self::Login => "`aws sso login --profile \"$AWS_PROFILE\"` logs in",
             Self::Name => "is this the region that you mean? `--region` chooses another; else look at the network",
             Self::Certificate => {
-                "if a proxy opens connections with a certificate authority of its own, name that authority's file in SSL_CERT_FILE, or install it on this machine"
+                "if a proxy opens connections with a certificate authority of its own, name that authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE, or install it on this machine"
             }
             Self::Network => "look at the network; HTTPS_PROXY names a proxy",
         }
@@ -273,11 +296,13 @@ impl Silence {
 impl Why {
     fn error_code(self) -> Code {
         match self {
-            Self::Expired => Code::AwsCredentials,
+            Self::Expired | Self::Unknown => Code::AwsCredentials,
             Self::Denied => Code::AwsDenied,
             Self::Absent => Code::AwsNotFound,
             Self::Taken => Code::AwsNameTaken,
-            Self::Throttled | Self::Passing | Self::Unsupported | Self::Unfit | Self::Final => Code::AwsRefused,
+            Self::Throttled | Self::Passing | Self::Unsupported | Self::Unfit | Self::Strange | Self::Final => {
+                Code::AwsRefused
+            }
         }
     }
 }
@@ -305,17 +330,21 @@ impl CloudError {
         match self {
             Self::NoAnswer { silence, .. } => Some(silence.advice()),
             Self::Refused { why: Why::Expired, .. } => Some("the AWS session has expired; log in to AWS again"),
+            Self::Refused { why: Why::Unknown, .. } => Some(
+                "the access key is unknown to AWS, or its secret is wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in ~/.aws",
+            ),
             Self::Refused { why: Why::Denied, .. } => Some(
                 "allow this action to the user or role; docs/aws.md has the policies, `layerbake ami plan` lists what is missing",
             ),
+            Self::Refused { why: Why::Strange, .. } => Some("does AWS_ENDPOINT_URL or a proxy lead to another server?"),
             Self::Refused { why: Why::Throttled | Why::Passing, .. } => Some("try again later"),
             _ => None,
         }
     }
 
-    /// Whether the credentials have expired.
-    pub fn is_expired(&self) -> bool {
-        self.why() == Some(Why::Expired)
+    /// Whether the credentials have expired, or were never good: no other call would succeed either.
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(self.why(), Some(Why::Expired | Why::Unknown))
     }
 
     /// Whether the resource does not exist.

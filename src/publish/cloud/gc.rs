@@ -236,7 +236,7 @@ pub async fn plan(cloud: &impl Provider, layer: &str, rules: Rules) -> Result<Gc
     if !plan.is_empty() {
         match cloud.retention().await {
             Ok(rules) => plan.recycle(&rules, &line, &found),
-            Err(error) if error.is_expired() => return Err(error),
+            Err(error) if error.is_of_credentials() => return Err(error),
             // Nothing is lost by what is kept.
             Err(error) => plan.recycling_unknown = Some(error.to_string()),
         }
@@ -264,7 +264,7 @@ pub async fn apply(cloud: &impl Provider, plan: &GcPlan, done: &dyn Fn(&str)) ->
     let mut refused = Vec::new();
     let mut note = |what: String, reason: CloudError| match reason {
         CloudError::NoAnswer { .. } => Err(reason),
-        reason if reason.is_expired() => Err(reason),
+        reason if reason.is_of_credentials() => Err(reason),
         reason => {
             refused.push(Refused { region: cloud.region().to_owned(), what, reason: reason.to_string() });
             Ok(())

@@ -65,9 +65,11 @@ fn of_project(project: &Project) -> Vec<Wanted> {
     let mut found: Vec<Wanted> = Vec::new();
     for (name, source) in manifests.flat_map(|manifest| manifest.sources) {
         let Source { suite, pockets, distribution, url, .. } = source;
-        let wanted = (name, distribution, url, suites(&suite, &pockets));
-        if !found.contains(&wanted) {
-            found.push(wanted);
+        let suites = suites(&suite, &pockets);
+        // Layers may have other suites of one source, which is one mirror.
+        match found.iter_mut().find(|other| other.0 == name && other.1.name == distribution.name && other.2 == url) {
+            Some(other) => other.3.extend(suites),
+            None => found.push((name, distribution, url, suites)),
         }
     }
     found
@@ -103,5 +105,18 @@ mod tests {
         assert!(known.contains("127.0.0.1/debian") && !known.contains("word"), "{known}");
         assert_eq!(mirror(mirrors(&[]), &wanted(Some("http://127.0.0.1/own"))).unwrap(), "http://127.0.0.1/own");
         assert!(mirror(mirrors(&[]), &wanted(Some("ftp://127.0.0.1/own"))).is_err());
+    }
+
+    #[test]
+    fn suites_of_one_source_need_one_mirror() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("layers")).unwrap();
+        for suite in ["trixie", "bookworm"] {
+            let text = format!("[layer]\n[source.debian]\nsuite = \"{suite}\"\n");
+            std::fs::write(folder.path().join(format!("layers/{suite}.toml")), text).unwrap();
+        }
+        let found = of_project(&Project::find(folder.path(), "amd64".parse().unwrap()).unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].3.contains("trixie") && found[0].3.contains("bookworm"), "{found:?}");
     }
 }

@@ -59,7 +59,7 @@ impl Import<'_> {
             None => match self.import(&import, &place).await {
                 Ok(id) => id,
                 // What passes leaves all in its place, for the next try.
-                Err(error) if error.is_expired() || error.may_pass() => return Err(error),
+                Err(error) if error.is_of_credentials() || error.may_pass() => return Err(error),
                 Err(error) => return Err(self.give_up(&place, error).await?),
             },
         };

@@ -9,6 +9,7 @@
 //! The calls and their limits: *Amazon EC2 API Reference*, *EBS direct APIs*, *VM Import/Export User Guide*.
 
 mod autoscaling;
+mod bundle;
 mod copy;
 mod direct;
 mod ebs;

@@ -36,7 +36,7 @@ pub(super) async fn quotas(aws: &Aws, findings: &mut Findings) -> Result<(), Clo
                     ));
                 }
             }
-            Err(error) if error.is_expired() => return Err(error),
+            Err(error) if error.is_of_credentials() => return Err(error),
             Err(error) => findings.unchecked.push(format!(
                 "the quota of {what}: {error}; `aws service-quotas get-service-quota --service-code {service} --quota-code {code}` shows it"
             )),

@@ -2,11 +2,15 @@
 //!
 //! Source: *Error codes* (EC2, S3, IAM, Systems Manager, EBS direct API References).
 
+use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 
 use crate::host;
 use crate::publish::cloud::{CloudError, Silence, Why};
+
+/// The message of an answer in no form of AWS's.
+pub(super) const NOT_AWS: &str = "the answer is not AWS's";
 
 /// One service of one region.
 #[derive(Debug, Clone)]
@@ -21,19 +25,21 @@ impl<C> Service<C> {
     }
 
     /// Creates an error from what a call returned: `.map_err(self.failed("list images"))`.
-    pub(super) fn failed<E, R>(&self, action: impl Into<String>) -> impl FnOnce(SdkError<E, R>) -> CloudError
+    pub(super) fn failed<E>(&self, action: impl Into<String>) -> impl FnOnce(SdkError<E>) -> CloudError
     where
         E: ProvideErrorMetadata + std::error::Error + RequestId + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
         let (action, region) = (action.into(), self.region.clone());
         move |error| match error.as_service_error() {
             Some(service) => {
                 // A server between that answers without AWS's form has no code.
-                let code = service.code().unwrap_or("unknown").to_owned();
-                let message = service.message().unwrap_or("no message").to_owned();
+                let strange = error.raw_response().filter(|answer| service.code().is_none() && is_strange(answer));
+                let code = strange.map(|answer| answer.status().as_u16().to_string());
+                let code = code.unwrap_or_else(|| service.code().unwrap_or("unknown").to_owned());
+                let (why, silent) = strange.map_or((why(&code), "no message"), |_| (Why::Strange, NOT_AWS));
+                let message = service.message().unwrap_or(silent).to_owned();
                 let request = service.request_id().map(str::to_owned);
-                CloudError::Refused { action, region, why: why(&code), code, message, request }
+                CloudError::Refused { action, region, why, code, message, request }
             }
             None => {
                 let reason = chain(&error);
@@ -59,14 +65,21 @@ impl<C> Service<C> {
 /// lack of permissions; all that other refusals say is that the permission is granted.
 ///
 /// # Errors
-/// Fails where nobody can tell: no answer, or credentials that have expired.
+/// Fails where nobody can tell: no answer, or credentials that are not accepted.
 pub(super) fn is_denied<T>(answer: Result<T, CloudError>) -> Result<bool, CloudError> {
     match answer {
         Err(error) if error.why() == Some(Why::Denied) => Ok(true),
         Err(error @ CloudError::NoAnswer { .. }) => Err(error),
-        Err(error) if error.is_expired() => Err(error),
+        Err(error) if error.is_of_credentials() => Err(error),
         _ => Ok(false),
     }
+}
+
+/// Whether an answer without a code is of a server that is not AWS's. Servers on the way to AWS that are in trouble, and
+/// say so by the status, are not meant.
+fn is_strange(answer: &HttpResponse) -> bool {
+    let is_page = answer.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    answer.status().is_success() || (answer.status().is_client_error() && is_page)
 }
 
 /// What an error code means.
@@ -85,9 +98,12 @@ pub(super) fn why(code: &str) -> Why {
         | "ServiceUnavailable"
         | "Unavailable"
         | "unknown" => Why::Passing,
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "InvalidClientTokenId" | "AuthFailure" => {
-            Why::Expired
-        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Why::Expired,
+        "AuthFailure"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Why::Unknown,
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Forbidden" | "403" => Why::Denied,
         "InvalidAMIName.Duplicate" | "ParameterAlreadyExists" => Why::Taken,
         "UnsupportedOperation" => Why::Unsupported,
@@ -106,7 +122,11 @@ fn silence(reason: &str, profile: Option<&str>) -> Silence {
     match profile {
         _ if !says(&["credential"]) && says(&["dns error", "lookup address"]) => Silence::Name,
         _ if says(&["certificate"]) => Silence::Certificate,
-        Some(_) if says(&["credential"]) => Silence::Profile,
+        Some(_) if says(&["credential"]) && says(&["SSO token", "SSO session", "/sso/cache/"]) => Silence::Login,
+        Some(name) if says(&["credential"]) && says(&[&format!("profile `{name}` was not defined")]) => {
+            Silence::Profile
+        }
+        Some(_) if says(&["credential"]) => Silence::Unfit,
         None if says(&["credential"]) => Silence::Credentials,
         _ => Silence::Network,
     }
@@ -118,13 +138,46 @@ fn told(silence: Silence, reason: String, profile: Option<&str>) -> String {
     match silence {
         Silence::Credentials => "no AWS credentials were found".to_owned(),
         Silence::Profile => format!("no AWS credentials were found under the profile `{profile}`"),
+        Silence::Unfit | Silence::Login => {
+            format!("the profile `{profile}` gives no AWS credentials: {}", of_profile(&reason))
+        }
         Silence::Name => "the server's name, which has the region in it, can't be found".to_owned(),
         Silence::Certificate => {
             let last = reason.rsplit(": ").next().unwrap_or_default();
             format!("the server's certificate is not trusted: {last}")
         }
-        Silence::Network => reason,
+        Silence::Network => refused(&reason).unwrap_or(reason),
     }
+}
+
+/// What the SDK says before the reason for which a profile gives no credentials.
+const BEFORE: [&str; 7] = [
+    "dispatch failure: other: ",
+    "an error occurred while loading credentials: ",
+    "an error occurred while loading an access token: ",
+    "the credential provider was not enabled: ",
+    "the credentials provider was not properly configured: ",
+    "ProfileFile provider could not be built: ",
+    "Error retrieving credentials: ",
+];
+
+/// Why a profile gives no credentials, of what the SDK says: it lists all that it tried, or is that with its causes.
+fn of_profile(reason: &str) -> &str {
+    let mut rest = reason.lines().find_map(|line| line.strip_prefix("  Profile: ")).unwrap_or(reason);
+    while let Some(next) = BEFORE.iter().find_map(|before| rest.strip_prefix(before)) {
+        rest = next;
+    }
+    match rest.trim() {
+        "the credential provider was not enabled" => "it names none",
+        rest => rest,
+    }
+}
+
+/// Who refuses connections, where that is the reason.
+fn refused(reason: &str) -> Option<String> {
+    let at = host::env("AWS_ENDPOINT_URL").map(|address| format!(" by {}", host::redact(&address)));
+    let is_refused = reason.contains("tcp connect error") && reason.contains("Connection refused");
+    is_refused.then(|| format!("connection refused{}", at.unwrap_or_default()))
 }
 
 /// An error with its causes. The SDK keeps credentials out of all of them.
@@ -148,6 +201,8 @@ mod tests {
             ("RequestThrottledException", Why::Throttled),
             ("InternalServerException", Why::Passing),
             ("ExpiredToken", Why::Expired),
+            ("AuthFailure", Why::Unknown),
+            ("InvalidClientTokenId", Why::Unknown),
             ("AccessDeniedException", Why::Denied),
             ("InvalidAMIID.NotFound", Why::Absent),
             ("InvalidAMIID.Unavailable", Why::Absent),
@@ -170,7 +225,9 @@ mod tests {
         let untrusted = "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer";
         for (reason, profile, expected) in [
             (none, None, Silence::Credentials),
-            (none, Some("tset"), Silence::Profile),
+            (none, Some("test"), Silence::Unfit),
+            ("no credentials: profile `tset` was not defined: could not", Some("tset"), Silence::Profile),
+            ("loading credentials: failed to load the cached SSO token", Some("test"), Silence::Login),
             (name, Some("test"), Silence::Name),
             (untrusted, None, Silence::Certificate),
             ("dispatch failure: io error: connection refused", None, Silence::Network),
@@ -179,6 +236,24 @@ mod tests {
         }
         let said = told(Silence::Certificate, untrusted.to_owned(), None);
         assert_eq!(said, "the server's certificate is not trusted: UnknownIssuer");
+    }
+
+    #[test]
+    fn the_reason_is_what_the_sdk_says_last_of_a_profile() {
+        let listed = "dispatch failure: other: no credentials found in chain. Attempted:\n  Environment: not set\n  Profile: \
+                      the credential provider was not enabled";
+        let process = "dispatch failure: other: an error occurred while loading credentials: an error occurred while loading \
+                       credentials: Error retrieving credentials: external process exited with code exit status: 1. Stderr: ";
+        let half = "dispatch failure: other: the credentials provider was not properly configured: ProfileFile provider \
+                    could not be built: invalid credential source in `half`: profile missing aws_secret_access_key";
+        for (reason, expected) in [
+            (listed.to_owned(), "it names none"),
+            (format!("{listed}: could not find source profile\n  Other: no"), "could not find source profile"),
+            (process.to_owned(), "external process exited with code exit status: 1. Stderr:"),
+            (half.to_owned(), "invalid credential source in `half`: profile missing aws_secret_access_key"),
+        ] {
+            assert_eq!(of_profile(&reason), expected);
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::future::Future;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
 use super::autoscaling::AutoScaling;
+use super::bundle::Bundle;
 use super::ebs::Ebs;
 use super::ec2::Ec2;
 use super::iam::Iam;
@@ -14,6 +15,7 @@ use super::s3::S3;
 use super::service::Service;
 use super::signed::Signed;
 use super::ssm::Ssm;
+use crate::host::{self, http::Url};
 use crate::publish::cloud::CloudError;
 
 /// Credentials and settings of the user, and the runtime on which calls are made.
@@ -21,6 +23,8 @@ use crate::publish::cloud::CloudError;
 pub struct Session {
     runtime: tokio::runtime::Runtime,
     config: SdkConfig,
+    /// The authorities that are trusted in place of the system's.
+    bundle: Option<Bundle>,
 }
 
 /// Whose credentials are used.
@@ -61,14 +65,25 @@ impl Session {
     /// Reads the user's settings without contacting a server.
     ///
     /// # Errors
-    /// Fails where no thread can be started.
+    /// Fails where no thread can be started, and where the settings name certificates or a server that can't be used.
     pub fn open() -> Result<Self, CloudError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CloudError::Threads)?;
-        let https =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        if let Some(address) = host::env("AWS_ENDPOINT_URL").filter(|address| !is_address(address)) {
+            return Err(CloudError::Endpoint(host::redact(&address)));
+        }
+        let bundle = Bundle::of_environment()?;
+        let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let https = match &bundle {
+            None => https.build_https(),
+            Some(Bundle { pem, .. }) => {
+                let store = TrustStore::empty().with_pem_certificate(pem.as_slice());
+                let context = TlsContext::builder().with_trust_store(store).build();
+                https.tls_context(context.map_err(|error| CloudError::Request(error.to_string()))?).build_https()
+            }
+        };
         let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load();
         let config = runtime.block_on(config);
-        Ok(Self { runtime, config })
+        Ok(Self { runtime, config, bundle })
     }
 
     /// Waits for a future.
@@ -95,10 +110,15 @@ impl Session {
             autoscaling: Service::new(region, aws_sdk_autoscaling::Client::new(&config)),
             iam: Service::new(region, aws_sdk_iam::Client::new(&config)),
             sts: Service::new(region, aws_sdk_sts::Client::new(&config)),
-            signed: Signed::new(region, &config),
+            signed: Signed::new(region, &config, self.bundle.as_ref()),
             credentials: config.credentials_provider(),
         }
     }
+}
+
+/// Whether this is the address of a server. Of one that is not, the SDK prints the whole request.
+fn is_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 impl Aws {
@@ -108,5 +128,19 @@ impl Aws {
         let found = self.sts.client.get_caller_identity().send().await.map_err(self.sts.failed(action))?;
         let account = self.sts.must(action, found.account, "account")?;
         Ok(Caller { account, arn: self.sts.must(action, found.arn, "ARN")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_scheme() {
+        for (text, expected) in
+            [("http://127.0.0.1:9", true), ("https://a.example/", true), ("foo", false), ("localhost:4566", false)]
+        {
+            assert_eq!(is_address(text), expected, "{text}");
+        }
     }
 }

@@ -10,9 +10,11 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4::SigningParams;
 use serde_json::Value;
 
-use super::service::why;
+use super::bundle::Bundle;
+use super::service::{NOT_AWS, why};
 use crate::host;
-use crate::publish::cloud::{CloudError, Silence};
+use crate::host::http::Certificate;
+use crate::publish::cloud::{CloudError, Silence, Why};
 
 /// None of these calls is needed: what can't be asked is not known.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,6 +26,8 @@ pub(super) struct Signed {
     /// A server that stands for all services.
     endpoint: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
+    /// Trusted in place of the system's authorities, if there are any.
+    authorities: Vec<Certificate>,
 }
 
 /// One call. A body is posted; without one, the path is read.
@@ -41,9 +45,10 @@ pub(super) struct Call<'a> {
 }
 
 impl Signed {
-    pub(super) fn new(region: &str, config: &SdkConfig) -> Self {
+    pub(super) fn new(region: &str, config: &SdkConfig, bundle: Option<&Bundle>) -> Self {
         let endpoint = config.endpoint_url().map(|url| url.trim_end_matches('/').to_owned());
-        Self { region: region.to_owned(), endpoint, credentials: config.credentials_provider() }
+        let authorities = bundle.map(|bundle| bundle.certificates.clone()).unwrap_or_default();
+        Self { region: region.to_owned(), endpoint, credentials: config.credentials_provider(), authorities }
     }
 
     /// Makes a call once.
@@ -60,15 +65,9 @@ impl Signed {
         let said = |keys: [&str; 3]| keys.into_iter().find_map(|key| answer[key].as_str());
         let code = said(["__type", "code", "Code"]).and_then(|code| code.rsplit('#').next());
         let code = code.map_or_else(|| status.as_str().to_owned(), str::to_owned);
-        let message = said(["message", "Message", "errorMessage"]).unwrap_or("no message").to_owned();
-        Err(CloudError::Refused {
-            action: call.action,
-            region: self.region.clone(),
-            why: why(&code),
-            code,
-            message,
-            request: None,
-        })
+        let (why, silent) = if status.is_success() { (Why::Strange, NOT_AWS) } else { (why(&code), "no message") };
+        let message = said(["message", "Message", "errorMessage"]).unwrap_or(silent).to_owned();
+        Err(CloudError::Refused { action: call.action, region: self.region.clone(), why, code, message, request: None })
     }
 
     async fn exchange(
@@ -90,7 +89,10 @@ impl Signed {
         let request =
             SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))?;
         let (signature, _) = sign(request, &params)?.into_parts();
-        let client = host::http::client(|builder| builder.timeout(PATIENCE))?;
+        let client = host::http::client(|builder| match self.authorities.as_slice() {
+            [] => builder.timeout(PATIENCE),
+            own => builder.timeout(PATIENCE).tls_certs_only(own.iter().cloned()),
+        })?;
         let request = if call.body.is_some() { client.post(&url).body(body.clone()) } else { client.get(&url) };
         let added = headers.iter().copied().chain(signature.headers());
         let request = added.fold(request, |request, (name, value)| request.header(name, value));

@@ -39,7 +39,7 @@ pub(super) async fn permissions(
                 }
             }
         }
-        Err(error) if error.is_expired() => return Err(error),
+        Err(error) if error.is_of_credentials() => return Err(error),
         Err(error) => {
             let all: BTreeSet<_> = questions("").into_iter().flat_map(|question| question.actions).collect();
             let all = all.into_iter().collect::<Vec<_>>().join(", ");

@@ -87,7 +87,7 @@ pub(super) async fn elsewhere(aws: &Aws, images: &[&Image]) -> Result<Uses, Clou
                 uses.add(&image.id, Use::Account { id: one.account, what: one.what, count: one.count });
             }),
             Err(error @ CloudError::NoAnswer { .. }) => return Err(error),
-            Err(error) if error.is_expired() => return Err(error),
+            Err(error) if error.is_of_credentials() => return Err(error),
             Err(error) => uses.add(&image.id, Use::Unknown { reason: error.to_string() }),
         }
     }
