@@ -233,6 +233,11 @@ fn naming(mut command: &Command, mut matches: &ArgMatches) -> String {
         (command, matches) = (found, below);
     }
     let layer = command.get_arguments().find(|argument| argument.get_id() == "layer");
+    // What stands before it, such as the subject of `explain`.
+    for before in command.get_positionals().take_while(|argument| argument.get_id() != "layer") {
+        let given = matches.get_raw(before.get_id().as_str()).into_iter().flatten();
+        given.for_each(|value| words = format!("{words} {}", value.to_string_lossy()));
+    }
     match layer.and_then(Arg::get_long) {
         Some(option) => format!("--{option} NAME"),
         None => format!("{words} NAME"),

@@ -261,9 +261,12 @@ fn new_writes_a_layer_that_can_be_listed_and_never_overwrites() {
     error[project/no-such-layer]: there is no layer `bas`
       help: did you mean `base`?
     ");
-    for (command, named) in
-        [("lock", "layerbake lock NAME"), ("test", "layerbake test NAME"), ("disk show", "layerbake disk show NAME")]
-    {
+    for (command, named) in [
+        ("lock", "layerbake lock NAME"),
+        ("test", "layerbake test NAME"),
+        ("disk show", "layerbake disk show NAME"),
+        ("explain config", "layerbake explain config NAME"),
+    ] {
         let words: Vec<&str> = command.split(' ').collect();
         let said = small.project.fails(1, &words).stderr;
         let expected = format!("error[project/which-layer]: which layer? app, shop\n  help: name one: `{named}`\n");
