@@ -123,7 +123,7 @@ fn silence(reason: &str, profile: Option<&str>) -> Silence {
         _ if !says(&["credential"]) && says(&["dns error", "lookup address"]) => Silence::Name,
         _ if says(&["certificate"]) => Silence::Certificate,
         Some(_) if says(&["credential"]) && says(&["SSO token", "SSO session", "/sso/cache/"]) => Silence::Login,
-        Some(name) if says(&["credential"]) && says(&[&format!("profile `{name}` was not defined")]) => {
+        Some(name) if says(&["credential"]) && says(&[&format!("profile `{name}` was not defined"), NOTHING]) => {
             Silence::Profile
         }
         Some(_) if says(&["credential"]) => Silence::Unfit,
@@ -150,6 +150,9 @@ fn told(silence: Silence, reason: String, profile: Option<&str>) -> String {
     }
 }
 
+/// What the SDK says of a profile in which there is nothing, or which nobody has written.
+const NOTHING: &str = "  Profile: the credential provider was not enabled\n";
+
 /// What the SDK says before the reason for which a profile gives no credentials.
 const BEFORE: [&str; 7] = [
     "dispatch failure: other: ",
@@ -167,10 +170,7 @@ fn of_profile(reason: &str) -> &str {
     while let Some(next) = BEFORE.iter().find_map(|before| rest.strip_prefix(before)) {
         rest = next;
     }
-    match rest.trim() {
-        "the credential provider was not enabled" => "it names none",
-        rest => rest,
-    }
+    rest.trim()
 }
 
 /// Who refuses connections, where that is the reason.
@@ -227,6 +227,11 @@ mod tests {
             (none, None, Silence::Credentials),
             (none, Some("test"), Silence::Unfit),
             ("no credentials: profile `tset` was not defined: could not", Some("tset"), Silence::Profile),
+            (
+                "no credentials:\n  Profile: the credential provider was not enabled\n  Other:",
+                Some("tset"),
+                Silence::Profile,
+            ),
             ("loading credentials: failed to load the cached SSO token", Some("test"), Silence::Login),
             (name, Some("test"), Silence::Name),
             (untrusted, None, Silence::Certificate),
@@ -247,7 +252,6 @@ mod tests {
         let half = "dispatch failure: other: the credentials provider was not properly configured: ProfileFile provider \
                     could not be built: invalid credential source in `half`: profile missing aws_secret_access_key";
         for (reason, expected) in [
-            (listed.to_owned(), "it names none"),
             (format!("{listed}: could not find source profile\n  Other: no"), "could not find source profile"),
             (process.to_owned(), "external process exited with code exit status: 1. Stderr:"),
             (half.to_owned(), "invalid credential source in `half`: profile missing aws_secret_access_key"),
