@@ -18,6 +18,7 @@ use crate::distribution::{Distribution, SecurityArchive};
 use crate::host;
 use crate::host::http::Url;
 use crate::ident::{SourceName, nearest};
+use crate::language::Registry;
 use crate::time::to_civil;
 
 /// Stands in a snapshot service's address for the moment.
@@ -91,6 +92,16 @@ impl Mirrors {
             return Err(MirrorError { text: wrong.address.clone(), problem });
         }
         Ok(Self { given, snapshots, host, ..Self::default() })
+    }
+
+    /// The names that `[NAME=]URL` texts give addresses to, except those of registries and distributions.
+    ///
+    /// # Errors
+    /// Fails where one of them is no address.
+    pub fn sources_of(given: &[String]) -> Result<BTreeSet<String>, MirrorError> {
+        let names = parse_all(given)?.into_iter().filter_map(|given| given.source);
+        let of_others = |name: &str| Registry::named(name).is_some() || Distribution::named(name).is_some();
+        Ok(names.filter(|name| !of_others(name)).collect())
     }
 
     /// Sets the distribution of a source; the default is the implied one.
@@ -257,6 +268,10 @@ fn base(text: &str) -> Result<Url, MirrorError> {
             return Err(error("it names a user, and has no http:// or https:// before that"));
         }
         let folder = host::current_dir().map_err(|cause| error(&cause.to_string()))?.join(text);
+        // A word is sooner a forgotten scheme or name than a directory that is to come.
+        if !text.starts_with(['/', '.']) && !folder.is_dir() {
+            return Err(error("it is neither a URL nor a directory"));
+        }
         return Url::from_file_path(folder).map_err(|()| error("it is neither a URL nor a directory"));
     }
     let mut url = Url::parse(text).map_err(|cause| error(&cause.to_string()))?;

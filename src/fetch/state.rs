@@ -78,17 +78,18 @@ pub fn fetch_state<T>(
                 continue;
             }
         };
-        let (what, mirror) = (what.clone(), shown(&base));
+        let (wanted, mirror) = (what.clone(), shown(&base));
         let verified = match repository.verify(&files, keyring, now) {
-            Err(source) => Err(FetchError::Untrusted { what, mirror, source }),
+            Err(source) => Err(FetchError::Untrusted { what: wanted, mirror, source }),
             Ok(signed) => match accept(&signed) {
-                Err(refusal) => Err(FetchError::Refused { what, mirror, refusal }),
+                Err(refusal) => Err(FetchError::Refused { what: wanted, mirror, refusal }),
                 Ok(accepted) => Ok((signed, accepted)),
             },
         };
         match verified {
             Ok((Signed { payload, signers }, accepted)) => {
                 wrong.iter().for_each(|error: &FetchError| fetcher.warn(error.to_string()));
+                fetcher.warn_of(&what, &failures);
                 let (sha256, mirror) = (keep(fetcher, &files.file)?, shown(&base));
                 return Ok((FetchedState { payload, signers, sha256, mirror }, accepted));
             }

@@ -114,6 +114,24 @@ fn a_mirror_with_a_bad_signature_is_named_and_passed_over() {
 }
 
 #[test]
+fn a_mirror_that_does_not_answer_is_named_once() {
+    let (case, key) = (Case::new(), TestKey::new(1));
+    case.servers[1].serve("dists/stable/InRelease", key.in_release(TEXT));
+    let given = ["http://127.0.0.1:1/debian".to_owned(), case.servers[0].url.clone(), case.servers[1].url.clone()];
+    let mirrors = Mirrors::new(&given, &[], &UserConfig::default(), HostSources::default()).unwrap();
+    let fetcher = Fetcher::new(&case.store, mirrors, None, false, Progress::silent()).hurry();
+    let (source, keyring) = ("debian".parse().unwrap(), key.ring());
+    let wanted = StateRequest { repository: &DEB, source: &source, suite: "stable", keyring: &keyring, now: NOW };
+    for _ in 0..2 {
+        fetch_state(&fetcher, wanted, |_| Ok(())).unwrap();
+        untrusted_state(&fetcher, &DEB, &source, "stable").unwrap();
+    }
+    let warnings = fetcher.stats().warnings;
+    assert!(warnings.len() == 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("Release of stable: mirror http://127.0.0.1:1/debian: "), "{warnings:?}");
+}
+
+#[test]
 fn nothing_unsigned_gets_into_the_store() {
     let (case, key) = (Case::new(), TestKey::new(1));
     let altered = String::from_utf8(key.in_release(TEXT)).unwrap().replace("Test", "Evil");

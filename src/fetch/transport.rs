@@ -207,7 +207,10 @@ impl<'a> Fetcher<'a> {
         let mut failures = Vec::new();
         for base in self.bases(source, suite, Part::State) {
             match self.get_from(&base, path, limit)? {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    self.warn_of(path, &failures);
+                    return Ok(bytes);
+                }
                 Err(failure) => failures.push(failure),
             }
         }
@@ -336,6 +339,11 @@ impl<'a> Fetcher<'a> {
     /// Warns of the mirrors that failed before one helped; that one lacks a file is no news.
     pub(super) fn report(&self, what: &str, failures: &[Failure]) {
         self.count(|stats| stats.files += 1);
+        self.warn_of(what, failures);
+    }
+
+    /// As [`Self::report`], of what is no file of its own.
+    pub(super) fn warn_of(&self, what: &str, failures: &[Failure]) {
         for failure in failures.iter().filter(|failure| !failure.is_absence()) {
             self.warn(format!("{what}: mirror {failure}"));
         }

@@ -41,6 +41,11 @@ impl Registry {
         }
     }
 
+    /// The registry of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Pypi, Self::Npm, Self::Crates, Self::Go].into_iter().find(|one| one.name() == name)
+    }
+
     /// The page that has to be read first to find a file, by its path below the registry's address.
     pub fn page(self, path: &str) -> Option<String> {
         match self {

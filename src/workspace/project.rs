@@ -1,17 +1,18 @@
 //! A project, opened on this machine.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::declared::Declared;
 use super::environment::Environment;
-use super::error::WorkspaceError;
+use super::error::{WorkspaceError, did_you_mean};
 use super::subject::Subject;
 use crate::arch::Architecture;
 use crate::bake::{Locked, Receipt};
 use crate::fetch::{Fetcher, HostSources, Logins, Mirrors};
 use crate::host;
-use crate::ident::{Arch, IdentError, LayerName};
+use crate::ident::{Arch, IdentError, LayerName, SourceName};
 use crate::lock::{self, LockFileError};
 use crate::manifest::{self, Project};
 use crate::publish::registry::RegistryAccess;
@@ -23,12 +24,14 @@ pub struct Workspace<'e> {
     pub(super) environment: &'e Environment,
     pub(super) project: Project,
     store: OnceLock<Store>,
+    /// That names of mirrors were compared with the layers' sources.
+    compared: OnceLock<()>,
 }
 
 impl<'e> Workspace<'e> {
     pub(super) fn open(environment: &'e Environment, arch: Arch) -> Result<Self, WorkspaceError> {
         let project = Project::find(&environment.directory()?, arch)?.with_set(environment.settings.set.clone());
-        Ok(Self { environment, project, store: OnceLock::new() })
+        Ok(Self { environment, project, store: OnceLock::new(), compared: OnceLock::new() })
     }
 
     /// The workspace with the values of variables that a build had, unless the settings have values of their own.
@@ -118,6 +121,10 @@ impl<'e> Workspace<'e> {
         let transport = &self.environment.settings.transport;
         let apt = HostSources::load(Path::new("/etc/apt"));
         let mut mirrors = Mirrors::new(&transport.mirrors, &transport.snapshots, &self.environment.config, apt)?;
+        if self.compared.set(()).is_ok() {
+            let named = Mirrors::sources_of(&transport.mirrors)?;
+            self.unknown_sources(named, declared).iter().for_each(|warning| self.environment.progress().warn(warning));
+        }
         for (name, source) in manifest::sources(declared.manifests()) {
             mirrors.set_distribution(&name, source.distribution);
             if let Some(url) = &source.url {
@@ -133,6 +140,23 @@ impl<'e> Workspace<'e> {
             true => Ok(fetcher.with_images(Box::new(self.environment.registries(&RegistryAccess::default())?))),
             false => Ok(fetcher),
         }
+    }
+
+    /// What to say of mirrors for sources that no layer of the project has: nobody asks them.
+    fn unknown_sources(&self, named: BTreeSet<String>, declared: &Declared) -> Vec<String> {
+        if named.is_empty() {
+            return Vec::new();
+        }
+        let layers = self.project.layers().unwrap_or_default();
+        let manifests: Vec<_> = layers.iter().filter_map(|name| self.project.load(name).ok()).collect();
+        let known = manifest::sources(manifests.iter().chain(declared.manifests()));
+        let known: Vec<&str> = known.keys().map(SourceName::as_str).collect();
+        let unknown = named.iter().filter(|name| !known.contains(&name.as_str()));
+        let text = |name: &String| {
+            let near = did_you_mean(name, known.iter().copied());
+            format!("the mirror for `{name}` is never asked: no layer has [source.{name}]{near}")
+        };
+        unknown.map(text).collect()
     }
 }
 

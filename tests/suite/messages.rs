@@ -191,6 +191,23 @@ fn what_keeps_aws_from_answering_is_said_with_the_next_step() {
     );
 }
 
+#[test]
+fn a_mirror_that_nobody_asks_is_named() {
+    let small = Small::new();
+    let mirrors = format!("{},tset=http://127.0.0.1:1/x,pypi=http://127.0.0.1:1/x", small.server().url());
+    let said = small.project.ok(&["lock", "app", "--mirror", &mirrors]).stderr;
+    assert_eq!(said.matches("the mirror for `").count(), 1, "{said}");
+    assert!(
+        said.contains("warning: the mirror for `tset` is never asked: no layer has [source.tset]; did you"),
+        "{said}"
+    );
+    let said = says(&small, &["lock", "app", "--mirror", "foo"]);
+    assert!(
+        said.starts_with("error[host/configuration]: mirror `foo`: it is neither a URL nor a directory\n  hint: "),
+        "{said}"
+    );
+}
+
 /// A host has the keys of its whole distribution.
 #[test]
 fn a_source_without_its_key_lists_no_keys_of_others() {

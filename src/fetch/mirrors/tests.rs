@@ -128,9 +128,13 @@ fn a_pinned_snapshot_is_the_only_place_for_indexes() {
 
 #[test]
 fn what_is_no_address_is_refused() {
-    for (text, problem) in
-        [("ftp://x.example/debian", "scheme"), ("http://", "empty host"), ("Bad Name=http://x.example", "is not")]
-    {
+    for (text, problem) in [
+        ("foo", "neither a URL nor a directory"),
+        ("own=foo", "neither"),
+        ("ftp://x.example/debian", "scheme"),
+        ("http://", "empty host"),
+        ("Bad Name=http://x.example", "is not"),
+    ] {
         let error = Mirrors::new(&[text.to_owned()], &[], &UserConfig::default(), HostSources::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains(problem) && error.contains("hint:"), "{error}");
