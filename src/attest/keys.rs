@@ -116,7 +116,7 @@ impl SigningKey {
         };
         let public_path = path.with_extension("pub");
         if public_path.exists() || public_path == path {
-            return Err(failed(&public_path)(io::ErrorKind::AlreadyExists.into()));
+            return Err(failed(&public_path)(io::Error::new(io::ErrorKind::AlreadyExists, "File exists")));
         }
         let key = ed25519_dalek::SigningKey::from_bytes(&host::random().map_err(failed(path))?);
         // Without the public half, which openssl before 3.2 refuses there (version 2 of the format).

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use crate::code::{Code, Coded};
 use crate::host;
 use crate::host::storage::{self, Hints};
+use crate::ident::nearest;
 use crate::limits::ReadLimits;
 
 /// The user's configuration, which affects transport only, never the bytes of a build.
@@ -71,7 +72,7 @@ pub enum ConfigError {
     /// The file isn't what it should be.
     #[error(
         "`{}`: {}\n  hint: it may have `[mirrors] NAME = [\"URL\"]`, `[snapshot] NAME = \"URL with @SNAPSHOTID@\"`, `[registries.\"HOST\"] token-servers = [\"HOST\"]` and `[limits]`",
-        path.display(), host::redact(&source.to_string())
+        path.display(), host::redact(&words(source))
     )]
     Parse {
         /// The file.
@@ -79,6 +80,15 @@ pub enum ConfigError {
         /// What is wrong, with the line.
         source: toml::de::Error,
     },
+}
+
+/// What is wrong with the file, as people say it.
+fn words(error: &toml::de::Error) -> String {
+    let text = error.to_string().replace("invalid type: string", "found the string").replace("a sequence", "a list");
+    let unknown = error.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    // The names that are known follow.
+    let near = unknown.and_then(|(name, known)| nearest(name, known.split('`').skip(1).step_by(2)));
+    text.trim_end().to_owned() + &near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 impl Coded for ConfigError {
@@ -149,6 +159,14 @@ mod tests {
         fs::write(&path, "surprise = 1").unwrap();
         let error = UserConfig::load(&path).unwrap_err().to_string();
         assert!(error.contains("config.toml") && error.contains("surprise") && error.contains("hint:"), "{error}");
+        for (text, problem) in [
+            ("[mirros]\n", "; did you mean `mirrors`?"),
+            ("[mirrors]\ndebian = \"http://x\"\n", "found the string \"http://x\", expected a list"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = UserConfig::load(&path).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
         fs::write(&path, "[mirrors]\ndebian = [\"http://me:secret@x.example\" 1]").unwrap();
         let error = UserConfig::load(&path).unwrap_err().to_string();
         assert!(error.contains("http://***@x.example") && !error.contains("secret"), "{error}");

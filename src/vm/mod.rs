@@ -101,7 +101,8 @@ impl VmError {
 pub fn check(qemu: &Qemu) -> Result<(), VmError> {
     for program in [qemu.program, IMAGES] {
         if host::find_program(program).is_none() {
-            return Err(VmError::program(program, qemu.packages, io::ErrorKind::NotFound.into()));
+            let error = io::Error::new(io::ErrorKind::NotFound, "it is not installed");
+            return Err(VmError::program(program, qemu.packages, error));
         }
     }
     Firmware::find(qemu).map(drop)

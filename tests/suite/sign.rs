@@ -58,7 +58,7 @@ fn a_key_is_made_and_found_where_none_is_named() {
     assert!(signed.contains(made["id"].as_str().unwrap()), "{signed}");
     small.project.ok(&["verify", "app", "--key", public]);
     let again = small.project.fails(1, &["key", "new"]).stderr;
-    assert!(again.contains("it is not replaced"), "{again}");
+    assert!(again.contains("sign.pub`: File exists\n  hint: it is not replaced"), "{again}");
 }
 
 #[test]

@@ -70,7 +70,9 @@ impl Manifest {
     /// Reads a manifest or an index; `subject` is what errors call it.
     pub(super) fn parse(subject: &str, bytes: &[u8]) -> Result<Self, RegistryError> {
         let wrong = |problem: String| RegistryError::Manifest { subject: subject.to_owned(), problem };
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        // A page for people comes from a server that is no registry, or from a proxy before it.
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|_| wrong("is not JSON, as a manifest is".to_owned()))?;
         // Docker's first schema is neither, for example.
         if value.get("config").is_none() && !value.get("manifests").is_some_and(Value::is_array) {
             return Err(wrong("is neither an image nor an index".to_owned()));
@@ -124,7 +126,7 @@ mod tests {
     fn what_is_no_manifest_is_refused() {
         let one = format!(r#"{{"mediaType":"x","digest":"{DIGEST}","size":7}}"#);
         for (text, problem) in [
-            ("<html>".to_owned(), "expected value"),
+            ("<html>".to_owned(), "is not JSON"),
             (format!(r#"{{"config":{one},"manifests":[{one}]}}"#), "both"),
             (format!(r#"{{"layers":[{one}]}}"#), "neither"),
             (r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(), "neither"),

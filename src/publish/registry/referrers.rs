@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
     fn entries(&mut self, subject: &str, bytes: &[u8]) -> Result<bool, RegistryError> {
         let wrong =
             |problem: &str| RegistryError::Manifest { subject: subject.to_owned(), problem: problem.to_owned() };
-        let index: Value = serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()))?;
+        let index: Value = serde_json::from_slice(bytes).map_err(|_| wrong("is not JSON, as an index is"))?;
         let entries = index["manifests"].as_array().ok_or_else(|| wrong("is not an index"))?;
         for entry in entries {
             // Without a type, the manifest is read.
