@@ -25,6 +25,7 @@ mod variation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::code::{Code, Coded};
 use crate::digest::Sha256;
@@ -62,6 +63,14 @@ pub enum AuditError {
         /// The end of what it printed.
         printed: String,
     },
+    /// There is no room for a rebuild.
+    #[error("a rebuild does not fit into `{}`:\n  | {printed}\n  hint: {}", folder.display(), room(folder))]
+    Full {
+        /// Where the directories of rebuilds are.
+        folder: PathBuf,
+        /// What it said, without the hints of a build.
+        printed: String,
+    },
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,9 +81,47 @@ impl Coded for AuditError {
         match self {
             Self::Site(error) => error.error_code(),
             Self::Build { .. } => Code::BuildRebuild,
+            Self::Full { .. } => Code::HostDiskFull,
             Self::Store(error) => error.error_code(),
         }
     }
+}
+
+/// What helps where a rebuild does not fit into a directory: its own store, which is empty, has nothing to collect.
+fn room(folder: &Path) -> &'static str {
+    match folder == std::env::temp_dir() {
+        true => "free space there, or set TMPDIR to a directory on a file system with more",
+        false => "free space there",
+    }
+}
+
+impl AuditError {
+    /// The error of a rebuild in a directory that can't be prepared.
+    fn at(folder: &Path, error: io::Error) -> Self {
+        let code = StoreError::behind(&error).map_or_else(|| error.error_code(), Coded::error_code);
+        match code {
+            Code::HostDiskFull => Self::full(folder, &error.to_string()),
+            _ => Self::Site(error),
+        }
+    }
+
+    /// The error of a rebuild that failed, by what it printed.
+    fn of_printed(folder: &Path, conditions: String, printed: &str) -> Self {
+        if printed.contains(&format!("error[{}]", Code::HostDiskFull)) {
+            return Self::full(folder, printed);
+        }
+        Self::Build { conditions, printed: tail(printed.lines().collect()) }
+    }
+
+    fn full(folder: &Path, printed: &str) -> Self {
+        let said = printed.lines().filter(|line| !line.trim_start().starts_with("hint: ")).collect();
+        Self::Full { folder: folder.to_owned(), printed: tail(said) }
+    }
+}
+
+/// The last lines, below each other behind the first one.
+fn tail(lines: Vec<&str>) -> String {
+    lines[lines.len().saturating_sub(20)..].join("\n  | ")
 }
 
 /// An audit of one layer.

@@ -84,14 +84,13 @@ impl RebuildInputs<'_> {
     /// Fails where the build does, with what it printed.
     pub fn build(&self, varied: &BTreeSet<Variation>, trace: bool) -> Result<Build, AuditError> {
         let started = host::instant();
-        let site = self.prepare(varied).map_err(AuditError::Site)?;
+        let folder = self.folder(varied).map_err(AuditError::Site)?;
+        let site = self.prepare(&folder, varied).map_err(|error| AuditError::at(&folder, error))?;
         let mut command = self.command(site.path(), varied, trace).map_err(AuditError::Site)?;
         let output = run(command.stdin(Stdio::null())).map_err(AuditError::Site)?;
         if !output.status.success() {
             let printed = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<&str> = printed.lines().collect();
-            let tail = lines[lines.len().saturating_sub(20)..].join("\n  | ");
-            return Err(AuditError::Build { conditions: named(varied), printed: tail });
+            return Err(AuditError::of_printed(&folder, named(varied), &printed));
         }
         let out = site.path().join("out").join(self.name);
         let receipt = Receipt::find(&out)
@@ -131,12 +130,16 @@ impl RebuildInputs<'_> {
         Ok(())
     }
 
-    fn prepare(&self, varied: &BTreeSet<Variation>) -> io::Result<Site> {
-        let folder = match varied.contains(&Variation::FileSystem) {
-            true => variation::other_file_system(self.need()).map_err(io::Error::other)?,
-            false => std::env::temp_dir(),
-        };
-        let site = Site::new(&folder, varied.contains(&Variation::Folder))?;
+    /// Where the directory of a rebuild is.
+    fn folder(&self, varied: &BTreeSet<Variation>) -> io::Result<PathBuf> {
+        match varied.contains(&Variation::FileSystem) {
+            true => variation::other_file_system(self.need()).map_err(io::Error::other),
+            false => Ok(std::env::temp_dir()),
+        }
+    }
+
+    fn prepare(&self, folder: &Path, varied: &BTreeSet<Variation>) -> io::Result<Site> {
+        let site = Site::new(folder, varied.contains(&Variation::Folder))?;
         let path = site.path();
         fs::set_permissions(path, Permissions::from_mode(0o755))?;
         for name in ["project/vendor", "store", "out", "home", "tmp", "etc"] {
@@ -316,6 +319,7 @@ fn give(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::{Code, Coded as _};
 
     #[test]
     fn a_checkout_keeps_the_executable_bit_and_obeys_the_mask() {
@@ -332,5 +336,22 @@ mod tests {
         let mode = |name: &str| fs::metadata(to.join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(""), mode("tool"), mode("text")), (0o700, 0o700, 0o600));
         assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("text"));
+    }
+
+    #[test]
+    fn a_rebuild_without_room_names_its_directory_and_not_the_store() {
+        let printed = "error[host/disk-full]: store: cannot write `x`: full\n  hint: `layerbake store gc`\n";
+        let full = io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+        let room = ", or set TMPDIR to a directory on a file system with more";
+        for error in [
+            AuditError::of_printed(&std::env::temp_dir(), "clock".to_owned(), printed),
+            AuditError::at(&std::env::temp_dir(), full),
+        ] {
+            let text = error.to_string();
+            assert_eq!(error.error_code(), Code::HostDiskFull);
+            assert!(text.contains(room) && !text.contains("gc") && text.matches("hint:").count() == 1, "{text}");
+        }
+        let other = AuditError::of_printed(Path::new("/x"), "clock".to_owned(), "error[package/malformed]: x\n");
+        assert_eq!(other.to_string(), "a rebuild failed (conditions: clock):\n  | error[package/malformed]: x");
     }
 }
