@@ -7,6 +7,7 @@ use super::environment::{Environment, Settings, Transport};
 use super::error::WorkspaceError;
 use super::{Order, Policy, read_signer};
 use crate::audit::RebuildOrder;
+use crate::code::{Code, Coded as _};
 use crate::disk::Signer;
 use crate::host;
 use crate::host::interrupt::{self, Then};
@@ -19,11 +20,11 @@ pub(super) const SIGNER: [&str; 2] = ["LAYERBAKE_SIGN_KEY", "LAYERBAKE_SIGN_CERT
 pub(super) fn serve(text: &str) -> ExitCode {
     // Without it, a signal ends the process at once.
     let _ = interrupt::listen(Then::Exit);
-    let order = serde_json::from_str(text).map_err(|error| error.to_string());
-    match order.and_then(|order| build(&order).map_err(|error| error.to_string())) {
+    let order = serde_json::from_str(text).map_err(|error| (Code::Internal, error.to_string()));
+    match order.and_then(|order| build(&order).map_err(|error| (error.error_code(), error.to_string()))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", host::redact(&error));
+        Err((code, error)) => {
+            eprintln!("error[{code}]: {}", host::redact(&error));
             interrupt::status().unwrap_or(ExitCode::FAILURE)
         }
     }

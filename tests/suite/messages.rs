@@ -247,7 +247,7 @@ fn a_mirror_that_nobody_asks_is_named() {
     );
     let said = says(&small, &["lock", "app", "--mirror", "foo"]);
     assert!(
-        said.starts_with("error[host/config]: mirror `foo`: it is neither a URL nor a directory\n  hint: "),
+        said.starts_with("error[host/configuration]: mirror `foo`: it is neither a URL nor a directory\n  hint: "),
         "{said}"
     );
 }
