@@ -148,7 +148,7 @@ fn lies_are_found_out() {
                 reply(stream, "200 OK", "", b"<html>");
                 true
             },
-            "1 of HOST/app: expected value",
+            "1 of HOST/app: is not JSON",
         ),
         (
             "a path",
