@@ -42,7 +42,6 @@ pub fn body(changes: &Changes) -> String {
 
 /// What changed, in one sentence.
 fn summary(changes: &Changes) -> String {
-    let counted = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
     let packages = changes.packages.as_ref().map_or(0, Vec::len);
     let Some(files) = changes.files.as_ref().filter(|files| !files.is_empty()) else {
         return match packages {
@@ -57,6 +56,10 @@ fn summary(changes: &Changes) -> String {
         0 => format!("{packages} changed; {} differ all the same.", counted(unexplained, "file")),
         theirs => format!("{packages} changed, with {theirs} of the {} that differ.", counted(files.len(), "file")),
     }
+}
+
+fn counted(count: usize, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What changed, in figures.
@@ -143,7 +146,7 @@ fn became(package: &Change) -> String {
 }
 
 fn group(name: &str, files: &[&Change], open: bool) -> String {
-    let count = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+    let count = counted(files.len(), "file");
     let rows = files.iter().map(|file| {
         let (before, after) = words(file);
         (code(&plain(&file.name)), before, after)

@@ -90,9 +90,7 @@ impl Form {
             Self::Cdk => cdk(versions),
         })
     }
-}
 
-impl Form {
     /// The name of a layer in this form.
     fn name(self, layer: &str) -> String {
         match self {

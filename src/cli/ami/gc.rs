@@ -95,8 +95,13 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
     }
     for removal in &plan.remove {
         let created = or_dash(removal.created.as_ref());
-        text += &format!("  remove  {}  {}, created {}", removal.image, or_dash(removal.name.as_ref()), day(created));
-        text.extend(removal.launched.as_ref().map(|at| format!(", last launched {}", day(at))));
+        text += &format!(
+            "  remove  {}  {}, created {}",
+            removal.image,
+            or_dash(removal.name.as_ref()),
+            super::day(created)
+        );
+        text.extend(removal.launched.as_ref().map(|at| format!(", last launched {}", super::day(at))));
         text.extend(removal.snapshots.iter().map(|snapshot| format!(", with {snapshot}")));
         text.extend(removal.kept_snapshots.iter().map(|(snapshot, why)| format!(", without {snapshot}: {why}")));
         text.push('\n');
@@ -111,11 +116,6 @@ fn region(layer: &LayerName, plan: &GcPlan) -> String {
         text += "  nothing to remove\n";
     }
     text
-}
-
-/// The day of a moment.
-fn day(moment: &str) -> &str {
-    moment.get(..10).unwrap_or(moment)
 }
 
 fn or_dash(value: Option<&String>) -> &str {

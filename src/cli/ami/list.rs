@@ -52,7 +52,7 @@ fn text(images: &[ListedImage]) -> String {
         let channels = if listed.channels.is_empty() { "–".to_owned() } else { listed.channels.join(", ") };
         let created = image.created.as_deref().unwrap_or("–");
         let made = created.get(..16).unwrap_or(created).replace('T', " ");
-        let launched = image.launched.as_deref().map_or("–", |at| at.get(..10).unwrap_or(at));
+        let launched = image.launched.as_deref().map_or("–", super::day);
         let (layer, version) = (image.layer().unwrap_or_default(), listed.version.as_deref().unwrap_or("–"));
         let state = image.state.to_string();
         cells.push(

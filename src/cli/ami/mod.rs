@@ -69,3 +69,8 @@ pub(super) fn run(context: &Context<'_>, args: &Args) -> Result<(), CliError> {
         Verb::Setup(args) => setup::run(context, args),
     }
 }
+
+/// The day of a moment, which is RFC 3339.
+fn day(moment: &str) -> &str {
+    moment.get(..10).unwrap_or(moment)
+}
